@@ -1,0 +1,80 @@
+/* ((a + b) + 1) * ((a + b) + 2) as a program in C, run by
+ *
+ *     pto2-orchestrator --program libVectorProgram.so -- [elements]
+ */
+#include "vector_program.h"
+
+#include <math.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+const char *const *pto2_program_images(void) {
+    static const char *const images[] = {"VectorKernels", NULL};
+    return images;
+}
+
+static uint64_t float_bits(float value) {
+    uint32_t bits;
+    memcpy(&bits, &value, sizeof bits);
+    return bits;
+}
+
+/* One vector task: inputs, then one output or in-place tensor, then a scalar. */
+static int32_t vector_task(const pto2_program_api *api, pto2_graph *graph, const char *kernel,
+                           const pto2_argument *arguments, uint32_t count,
+                           const uint64_t *scalar) {
+    pto2_submission submission = {
+        .kernels = {NULL, kernel, NULL},
+        .arguments = arguments,
+        .argument_count = count,
+        .scalars = scalar,
+        .scalar_count = scalar ? 1 : 0,
+    };
+    return api->submit(graph, &submission, NULL);
+}
+
+int32_t pto2_program_main(const pto2_program_api *api, pto2_graph *graph, int32_t argc,
+                          const char *const *argv) {
+    if (api->abi_major != PTO2_ABI_MAJOR) return 2;
+    long elements = argc > 1 ? strtol(argv[1], NULL, 10) : 65536;
+    if (elements < 1 || elements > 1 << 28)
+        return api->fail(graph, "the number of elements must be 1 to 268435456");
+    uint32_t shape[1] = {(uint32_t)elements};
+
+    pto2_tensor_handle a, b, result;
+    if (api->external_tensor(graph, PTO2_FLOAT32, 1, shape, &a) ||
+        api->external_tensor(graph, PTO2_FLOAT32, 1, shape, &b) ||
+        api->external_tensor(graph, PTO2_FLOAT32, 1, shape, &result))
+        return 1;
+    float *pa = api->data(graph, &a), *pb = api->data(graph, &b);
+    for (long i = 0; i < elements; i++) {
+        pa[i] = (float)(i % 1000) * 0.5f;
+        pb[i] = (float)(i % 777) * 0.25f;
+    }
+
+    pto2_tensor_handle sum, one, two;
+    const uint64_t scalar_one = float_bits(1), scalar_two = float_bits(2);
+#define NEW(t) {.access = PTO2_OUTPUT, .dtype = PTO2_FLOAT32, .rank = 1, .shape = {shape[0]}, .tensor = &(t)}
+#define IN(t) {.access = PTO2_INPUT, .tensor = &(t)}
+#define INOUT(t) {.access = PTO2_INOUT, .tensor = &(t)}
+    if (vector_task(api, graph, "vec_add", (pto2_argument[]){IN(a), IN(b), NEW(sum)}, 3, NULL) ||
+        vector_task(api, graph, "vec_add_scalar", (pto2_argument[]){IN(sum), NEW(one)}, 2, &scalar_one) ||
+        vector_task(api, graph, "vec_add_scalar", (pto2_argument[]){IN(sum), NEW(two)}, 2, &scalar_two) ||
+        vector_task(api, graph, "vec_mul", (pto2_argument[]){IN(one), IN(two), INOUT(result)}, 3, NULL) ||
+        api->wait(graph))
+        return 1;
+
+    const float *out = api->data(graph, &result);
+    for (long i = 0; i < elements; i++) {
+        float s = pa[i] + pb[i];
+        if (out[i] != (s + 1) * (s + 2)) {
+            char message[80];
+            snprintf(message, sizeof message, "element %ld is %g, expected %g", i, out[i], (s + 1) * (s + 2));
+            return api->fail(graph, message);
+        }
+    }
+    printf("%ld elements verified\n", elements);
+    fflush(stdout);
+    return 0;
+}

@@ -1,0 +1,88 @@
+// swift-tools-version: 6.2
+import PackageDescription
+
+/// One set of rules for every Swift target: Swift 6 mode, strict memory
+/// safety, warnings as errors.
+let rules: [SwiftSetting] = [
+  .swiftLanguageMode(.v6),
+  .strictMemorySafety(),
+  .treatAllWarnings(as: .error),
+  .enableUpcomingFeature("ExistentialAny"),
+  .enableUpcomingFeature("InternalImportsByDefault"),
+  .enableUpcomingFeature("MemberImportVisibility"),
+]
+let cRules: [CSetting] = [.define("_GNU_SOURCE")]
+
+func module(_ name: String, _ dependencies: [Target.Dependency]) -> Target {
+  .target(name: name, dependencies: dependencies, swiftSettings: rules)
+}
+
+func executable(_ name: String, _ dependencies: [Target.Dependency], path: String? = nil) -> Target {
+  .executableTarget(name: name, dependencies: dependencies, path: path, swiftSettings: rules)
+}
+
+/// C code of a shared object: a kernel image or a program.
+func kernels(_ name: String, path: String) -> Target {
+  .target(
+    name: name, dependencies: ["CPTO2ABI"], path: path,
+    cSettings: cRules + [.unsafeFlags(["-O3"])],
+    linkerSettings: [.unsafeFlags(["-Xlinker", "--build-id"])])
+}
+
+/// A program that a user could have written: it imports PTO2 and nothing else.
+func example(_ name: String, _ dependencies: [Target.Dependency] = [], path: String) -> Target {
+  .executableTarget(
+    name: name, dependencies: ["PTO2"] + dependencies, path: path,
+    swiftSettings: [.swiftLanguageMode(.v6), .treatAllWarnings(as: .error)])
+}
+
+let argumentParser: Target.Dependency = .product(
+  name: "ArgumentParser", package: "swift-argument-parser")
+
+let package = Package(
+  name: "pto2",
+  products: [
+    .library(name: "PTO2", targets: ["PTO2"]),
+    .executable(name: "pto2-orchestrator", targets: ["pto2-orchestrator"]),
+    .executable(name: "pto2-scheduler", targets: ["pto2-scheduler"]),
+    .executable(name: "pto2-worker", targets: ["pto2-worker"]),
+    .executable(name: "vector-example", targets: ["VectorExample"]),
+    .executable(name: "bgemm", targets: ["BGEMMExample"]),
+    // Shared objects: kernel images, and a program in C.
+    .library(name: "VectorKernels", type: .dynamic, targets: ["VectorKernels"]),
+    .library(name: "VectorProgram", type: .dynamic, targets: ["VectorProgram"]),
+    .library(name: "BGEMMKernels", type: .dynamic, targets: ["BGEMMKernels"]),
+  ],
+  dependencies: [
+    .package(url: "https://github.com/apple/swift-argument-parser", from: "1.8.2")
+  ],
+  targets: [
+    .target(name: "CPTO2ABI"),
+    .target(name: "CPTO2Linux", cSettings: cRules),
+    module("PTO2System", ["CPTO2Linux"]),
+    module("PTO2Segment", ["CPTO2ABI", "PTO2System"]),
+    module("PTO2Protocol", ["CPTO2ABI", "PTO2System", "PTO2Segment"]),
+    module("PTO2Orchestrator", ["CPTO2ABI", "PTO2System", "PTO2Segment", "PTO2Protocol"]),
+    module("PTO2Scheduler", ["CPTO2ABI", "PTO2System", "PTO2Segment", "PTO2Protocol"]),
+    module("PTO2Worker", ["CPTO2ABI", "CPTO2Linux", "PTO2System", "PTO2Segment", "PTO2Protocol"]),
+    module("PTO2Launcher", ["CPTO2Linux", "PTO2System", "PTO2Protocol"]),
+    module(
+      "PTO2",
+      [
+        "CPTO2ABI", "PTO2System", "PTO2Segment", "PTO2Protocol", "PTO2Orchestrator",
+        "PTO2Launcher", argumentParser,
+      ]),
+    executable(
+      "pto2-scheduler",
+      ["PTO2System", "PTO2Segment", "PTO2Protocol", "PTO2Scheduler", argumentParser]),
+    executable("pto2-worker", ["PTO2System", "PTO2Segment", "PTO2Worker", argumentParser]),
+    executable("pto2-orchestrator", ["PTO2", argumentParser]),
+
+    // Examples.
+    kernels("VectorKernels", path: "Examples/Vector/Kernels"),
+    kernels("VectorProgram", path: "Examples/Vector/SharedObject"),
+    example("VectorExample", path: "Examples/Vector/Program"),
+    kernels("BGEMMKernels", path: "Examples/BGEMM/Kernels"),
+    example("BGEMMExample", path: "Examples/BGEMM/Program"),
+  ]
+)

@@ -1,0 +1,574 @@
+/* The shared-memory ABI of pto2: every constant, record and offset that two
+ * processes must agree on. Plain C11, no other header needed first.
+ *
+ * Rules that hold for every record here:
+ *   - fixed-width fields, explicit padding, an assert on every offset below;
+ *   - offsets, never addresses: bytes from the start of the segment unless the
+ *     field says otherwise;
+ *   - each record names its one writer role. A reader maps it read-only;
+ *   - positions and local task ids are 32-bit, run free and wrap; compare them
+ *     by the sign of their difference;
+ *   - fields marked (word) are accessed atomically, the others are published
+ *     by the release store of a word that the record's comment names.
+ */
+#ifndef PTO2_ABI_H
+#define PTO2_ABI_H
+
+#include <stddef.h>
+#include <stdint.h>
+
+/* ---- identity ----------------------------------------------------------- */
+
+#define PTO2_MAGIC 0x314745533254504full /* published last */
+#define PTO2_ABI_MAJOR 1
+#define PTO2_ABI_MINOR 0
+
+/* ---- limits ------------------------------------------------------------- */
+
+#define PTO2_CACHE_LINE 64
+#define PTO2_MAX_RINGS 8
+#define PTO2_MAX_SCOPE_DEPTH 64
+#define PTO2_MAX_CLUSTERS 40 /* 3 COND words each; futex_waitv takes 128 */
+#define PTO2_CORES_PER_CLUSTER 3
+#define PTO2_MAX_LANES 8
+#define PTO2_MAX_RANK 5
+#define PTO2_MAX_TENSORS 32 /* per task; one more is error 5 */
+#define PTO2_MAX_SCALARS 16 /* per task; one more is error 5 */
+#define PTO2_MAX_ARGS 48
+#define PTO2_MAX_IMAGES 16
+#define PTO2_MAX_KERNELS 4096
+#define PTO2_MAX_SECTIONS 96
+#define PTO2_HEAP_ALIGN 64 /* bytes; every output starts on a cache line */
+#define PTO2_SLOTS 3       /* subtask slots: AIC 0, AIV0 1, AIV1 2 */
+
+/* ---- DATA_MAIN_BASE word: scheduler to core ------------------------------
+ *  31 | 30     | 29 .................. 2 | 1 0
+ *  0  | toggle | offset field (28 bits)  | slot
+ * offset field = (descriptor byte offset from dispatch_base >> 3) + 1; 0 = idle.
+ */
+#define PTO2_WORD_TOGGLE 0x40000000u
+#define PTO2_WORD_OFFSET_SHIFT 2
+#define PTO2_WORD_OFFSET_MASK 0x0FFFFFFFu
+#define PTO2_WORD_SLOT_MASK 0x3u
+#define PTO2_WORD_OFFSET_MAX 0x0FFFFFFBu /* 0x0FFFFFFC, toggle, slot 0 is EXIT */
+
+/* ---- COND word: core to scheduler ----------------------------------------
+ * bit 31: 0 = ACK, 1 = FIN; bits 30:0 echo the DATA_MAIN_BASE word.
+ */
+#define PTO2_COND_FIN 0x80000000u
+
+#define PTO2_EXIT_SIGNAL 0x7FFFFFF0u    /* DATA_MAIN_BASE: leave */
+#define PTO2_SCHEDULER_IDLE 0x7FFFFFFDu /* DATA_MAIN_BASE: never dispatched */
+#define PTO2_EXITED 0x7FFFFFFEu         /* COND: the core has left */
+#define PTO2_CORE_IDLE 0x7FFFFFFFu      /* COND: never dispatched */
+
+/* ---- task states -------------------------------------------------------- */
+
+#define PTO2_TASK_PENDING 0
+#define PTO2_TASK_READY 1
+#define PTO2_TASK_RUNNING 2
+#define PTO2_TASK_COMPLETED 3
+#define PTO2_TASK_RELEASED 4
+#define PTO2_TASK_CONSUMED 5
+
+/* ---- error codes: 1..100 are the original's, 101 proposal 326's, 200+ ours */
+
+#define PTO2_ERROR_NONE 0
+#define PTO2_ERROR_SCOPE_DEADLOCK 1
+#define PTO2_ERROR_HEAP_RING_DEADLOCK 2
+#define PTO2_ERROR_FLOW_CONTROL_DEADLOCK 3
+#define PTO2_ERROR_DEP_POOL_OVERFLOW 4
+#define PTO2_ERROR_INVALID_ARGS 5
+#define PTO2_ERROR_REQUIRE_SYNC_START_INVALID 7
+#define PTO2_ERROR_TENSOR_WAIT_TIMEOUT 8
+#define PTO2_ERROR_EXPLICIT_ORCH_FATAL 9
+#define PTO2_ERROR_TENSORMAP_OVERFLOW 11
+#define PTO2_ERROR_SCHEDULER_TIMEOUT 100
+#define PTO2_ERROR_ENCODING_OVERFLOW 101
+#define PTO2_ERROR_WORKER_DIED 200
+#define PTO2_ERROR_SCHEDULER_DIED 201
+#define PTO2_ERROR_ORCHESTRATOR_DIED 202
+#define PTO2_ERROR_WORKER_MISSING 203    /* a core was never announced READY */
+#define PTO2_ERROR_SCHEDULER_MISSING 204 /* no scheduler attached in time */
+#define PTO2_ERROR_IMAGE_REFUSED 205     /* kernel image missing or different */
+#define PTO2_ERROR_GARBAGE_WORD 206      /* a register word that is not legal */
+#define PTO2_ERROR_PROTOCOL 207          /* a record that contradicts its id */
+#define PTO2_ERROR_OUT_OF_MEMORY 208     /* /dev/shm is full */
+#define PTO2_ERROR_INTERRUPTED 209       /* SIGINT or SIGTERM */
+
+/* ---- data types --------------------------------------------------------- */
+
+#define PTO2_FLOAT32 0
+#define PTO2_FLOAT16 1
+#define PTO2_BFLOAT16 2
+#define PTO2_INT8 3
+#define PTO2_INT16 4
+#define PTO2_INT32 5
+#define PTO2_INT64 6
+#define PTO2_UINT8 7
+#define PTO2_UINT16 8
+#define PTO2_UINT32 9
+#define PTO2_UINT64 10
+#define PTO2_DTYPE_COUNT 11
+
+/* ---- tensor access modes ------------------------------------------------ */
+
+#define PTO2_INPUT 0
+#define PTO2_OUTPUT 1 /* allocated by the runtime from the heap ring */
+#define PTO2_INOUT 2
+
+/* ---- core types --------------------------------------------------------- */
+
+#define PTO2_AIC 0 /* matrix */
+#define PTO2_AIV 1 /* vector */
+
+/* A tensor as a kernel sees it, one cache line, in the main slot's payload.
+ * Writer: orchestrator. Published by the `submitted` word. */
+typedef struct pto2_tensor {
+    uint64_t offset;                  /* of the first element */
+    uint32_t shape[PTO2_MAX_RANK];    /* elements; 1 beyond rank */
+    int32_t strides[PTO2_MAX_RANK];   /* elements, not bytes; 0 beyond rank */
+    uint8_t dtype;                    /* PTO2_FLOAT32 ... */
+    uint8_t rank;                     /* 0 (scalar) to 5 */
+    uint8_t access;                   /* PTO2_INPUT ... */
+    uint8_t reserved;
+    uint32_t element_count;           /* product of shape */
+    uint64_t reserved2;
+} pto2_tensor;
+
+/* What a core reads to run a subtask: proposal 326's PTO2DispatchDesc.
+ * Writer: orchestrator, at submit; published by the `submitted` word.
+ *
+ * A function_bin_addr is equal in every process. 0 = inactive; otherwise
+ *   63:56 image index + 1 | 55 SPMD | 54:48 tensors | 47:40 scalars |
+ *   39:0 byte offset of the function from its image's load base.
+ * args[]: tensors first (segment offset of the first element), then scalars. */
+typedef struct PTO2DispatchDesc {
+    uint64_t function_bin_addrs[PTO2_SLOTS];
+    uint64_t args[PTO2_MAX_ARGS];
+} PTO2DispatchDesc;
+
+#define PTO2_DESC_STRIDE 448 /* bytes: whole cache lines, 5 args fit in one */
+
+#define PTO2_CALL_IMAGE_SHIFT 56
+#define PTO2_CALL_SPMD 0x0080000000000000ull
+#define PTO2_CALL_TENSORS_SHIFT 48
+#define PTO2_CALL_SCALARS_SHIFT 40
+#define PTO2_CALL_OFFSET_MASK 0x000000FFFFFFFFFFull
+
+/* One main-ring slot: this line, then PTO2_MAX_TENSORS tensors.
+ * Writer: orchestrator; published by `submitted`; freed at RELEASED. */
+typedef struct pto2_main_slot {
+    uint64_t task_id;
+    uint32_t fanin_first;    /* position in this ring's dependency pool */
+    uint32_t fanin_count;
+    uint32_t scope_previous; /* local id of the scope's task before this one */
+    uint8_t active_mask;     /* bit per subtask slot; 0 = dummy */
+    uint8_t flags;           /* PTO2_SLOT_... */
+    uint8_t tensor_count;
+    uint8_t scalar_count;
+    uint16_t kernel_ids[PTO2_SLOTS]; /* index into the kernel names; for people */
+    uint16_t scope_depth;
+    uint32_t block_count;
+    uint32_t reserved;
+    uint64_t output_offset;  /* of the packed outputs, 0 = none */
+    uint64_t heap_begin;     /* free-running heap position in bytes, before and */
+    uint64_t heap_end;       /* after this task's outputs and any wrap gap */
+} pto2_main_slot;
+
+#define PTO2_SLOT_SCOPE_HAS_PREVIOUS 0x01
+#define PTO2_MAIN_SLOT_STRIDE 2112 /* bytes: the line and its tensors */
+
+/* PTO2MainSlotState. Writer: scheduler. */
+typedef struct pto2_main_slot_state {
+    uint32_t fanin_refcount; /* producers that need no more waiting */
+    uint32_t fanin_count;    /* READY when equal */
+} pto2_main_slot_state;
+
+/* One consumed-ring entry. Writer: scheduler; freed at CONSUMED. */
+typedef struct pto2_consumed_entry {
+    uint64_t task_id;
+    uint32_t state;           /* (word) PTO2_TASK_... */
+    uint32_t fanout_head;     /* (word) edge reference, NONE or CLOSED */
+    uint32_t fanout_count;    /* (word) retaining consumers + 1 for the scope */
+    uint32_t fanout_refcount; /* (word) of these, how many are done */
+    uint32_t scope_previous;
+    uint8_t flags;            /* PTO2_SLOT_... */
+    uint8_t subtasks_left;    /* bit per subtask slot without FIN */
+    uint16_t reserved0;
+    uint64_t heap_end;        /* packed output end, free-running bytes */
+    uint32_t outcome;         /* 0 = done */
+    uint32_t fanin_count;
+    uint64_t reserved[2];
+} pto2_consumed_entry;
+
+/* A dependency-pool position holds two halves with two writers: the fanin
+ * entry (orchestrator) and the fanout edge made from it (scheduler).
+ * Fanin entry: a task id with PTO2_FANIN_... flags in its top bits. */
+#define PTO2_FANIN_WAIT 0x8000000000000000ull
+#define PTO2_FANIN_RETAIN 0x4000000000000000ull
+#define PTO2_FANIN_ID_MASK 0x00000007FFFFFFFFull
+
+typedef struct pto2_fanout_edge {
+    uint64_t consumer; /* task id the edge was made for */
+    uint32_t next;     /* edge reference */
+    uint32_t flags;    /* PTO2_EDGE_... */
+} pto2_fanout_edge;
+
+#define PTO2_EDGE_RETAINED 0x1u
+#define PTO2_EDGE_RING_SHIFT 29 /* edge reference: ring 31:29, index 28:0 */
+#define PTO2_EDGE_INDEX_MASK 0x1FFFFFFFu
+#define PTO2_EDGE_NONE 0xFFFFFFFFu
+#define PTO2_EDGE_CLOSED 0xFFFFFFFEu
+#define PTO2_DEP_POOL_MAX 0x10000000u
+
+/* Submission log record. Writer: orchestrator; published by `submitted`. */
+typedef struct pto2_log_record {
+    uint32_t kind;  /* PTO2_LOG_... */
+    uint32_t ring;
+    uint32_t id;    /* local id of the task, or of the scope's last task */
+    uint32_t count; /* scope end: tasks submitted directly in the scope */
+} pto2_log_record;
+
+#define PTO2_LOG_TASK 1u
+#define PTO2_LOG_SCOPE_END 2u
+
+/* First fault of one role. `code` is stored last, with release. */
+#define PTO2_MESSAGE_BYTES 960
+typedef struct pto2_error_block {
+    uint32_t code;     /* (word) */
+    uint32_t ring;
+    uint64_t task_id;
+    uint64_t needed;
+    uint64_t available;
+    uint64_t time_nanoseconds; /* CLOCK_MONOTONIC */
+    uint32_t core;
+    uint32_t message_length;
+    uint64_t reserved[2];
+    char message[PTO2_MESSAGE_BYTES]; /* UTF-8, message_length bytes */
+} pto2_error_block;
+
+/* Who a role's process is. `pid` is stored last, with release. */
+typedef struct pto2_process_record {
+    uint32_t pid;         /* (word) 0 = none */
+    uint32_t incarnation; /* 1 for the first process in this place */
+    uint64_t start_time;  /* /proc/PID/stat field 22, clock ticks since boot */
+    uint32_t supervised;  /* 1 = child of the orchestrator's launcher */
+    uint32_t reserved;
+    uint64_t heartbeat_nanoseconds; /* CLOCK_MONOTONIC */
+} pto2_process_record;
+
+/* Orchestrator words, one section. Byte offsets of words within it; each
+ * line has its own reason to be written. */
+#define PTO2_ORCH_SUBMITTED 0     /* log position; release: log, slots, descs */
+#define PTO2_ORCH_PARKED 64       /* which word is waited on, 0 = awake */
+#define PTO2_ORCH_CONTROL 128     /* PTO2_CONTROL_...; waited on by everyone */
+#define PTO2_ORCH_PROCESS 192
+#define PTO2_ORCH_ERROR 256
+#define PTO2_ORCH_RINGS 1536      /* + 64 * ring: current_task_index */
+#define PTO2_ORCH_BYTES 2048
+
+#define PTO2_CONTROL_RUNNING 0u
+#define PTO2_CONTROL_DONE 1u  /* program over, all consumed: leave cleanly */
+#define PTO2_CONTROL_FATAL 2u /* the error block says why */
+
+/* What PTO2_ORCH_PARKED may name. */
+#define PTO2_PARKED_ON_WIRED 1u
+#define PTO2_PARKED_ON_RELEASED 16u /* + ring */
+#define PTO2_PARKED_ON_CONSUMED 32u /* + ring */
+
+/* Scheduler words, one section. */
+#define PTO2_SCHED_WIRED 0     /* log position: records before it are wired */
+#define PTO2_SCHED_PARKED 64   /* 1 = asleep */
+#define PTO2_SCHED_CONTROL 128 /* PTO2_SCHED_... state; FATAL: see error block */
+#define PTO2_SCHED_PROCESS 192
+#define PTO2_SCHED_ERROR 256
+#define PTO2_SCHED_RINGS 1536  /* + 64 * ring: the two watermarks */
+#define PTO2_SCHED_RELEASED 0  /* one past the last of the RELEASED prefix */
+#define PTO2_SCHED_CONSUMED 4  /* one past the last of the CONSUMED prefix */
+#define PTO2_SCHED_COUNTERS 2048
+#define PTO2_SCHED_BYTES 4096
+
+#define PTO2_SCHED_ABSENT 0u
+#define PTO2_SCHED_ATTACHED 1u
+#define PTO2_SCHED_FATAL 2u
+#define PTO2_SCHED_STOPPED 3u /* every core has left, counters are final */
+
+/* What the scheduler counted; plain stores, exact once STOPPED. */
+typedef struct pto2_scheduler_counters {
+    uint64_t tasks_completed;
+    uint64_t edges;
+    uint64_t subtasks_dispatched;
+    uint64_t parks;
+    uint64_t first_dispatch_nanoseconds;
+    uint64_t reserved[3];
+    uint32_t peak_main[PTO2_MAX_RINGS];
+    uint32_t peak_consumed[PTO2_MAX_RINGS];
+    uint32_t peak_dep_pool[PTO2_MAX_RINGS];
+    uint32_t reserved2[8];
+    uint64_t peak_heap_bytes[PTO2_MAX_RINGS];
+} pto2_scheduler_counters;
+
+/* DATA_MAIN_BASE: one line a core. Writer: scheduler. */
+typedef struct pto2_dispatch_line {
+    uint32_t words[PTO2_MAX_LANES];  /* (word) one per lane */
+    uint32_t blocks[PTO2_MAX_LANES]; /* SPMD block index; published by its word */
+} pto2_dispatch_line;
+
+/* One page a core. Writer: the worker hosting that core. */
+#define PTO2_CORE_COND 0       /* lanes of COND words */
+#define PTO2_CORE_PARKED 64    /* 1 = asleep on its next DATA_MAIN_BASE lane */
+#define PTO2_CORE_READY 128    /* incarnation once READY, 0 before */
+#define PTO2_CORE_PROCESS 192
+#define PTO2_CORE_ERROR 256
+#define PTO2_CORE_COUNTERS 1536
+#define PTO2_CORE_BYTES 2048
+
+typedef struct pto2_core_counters {
+    uint64_t kernels;              /* runs of a kernel */
+    uint64_t timed_kernels;        /* of these, how many were timed */
+    uint64_t timed_nanoseconds;    /* in those */
+    uint64_t parks;
+} pto2_core_counters;
+
+/* A kernel image every process must load. Writer: orchestrator, before magic. */
+#define PTO2_PATH_BYTES 1024
+#define PTO2_IDENTITY_BYTES 32
+typedef struct pto2_image_record {
+    uint32_t identity_length;  /* bytes of identity */
+    uint32_t kernel_count;
+    uint64_t table_hash;       /* of names, core types and offsets */
+    uint8_t identity[PTO2_IDENTITY_BYTES]; /* GNU build id, or FNV-1a of the file */
+    char path[PTO2_PATH_BYTES];            /* absolute, NUL-terminated */
+} pto2_image_record;
+
+/* Kernel names by kernel id, for messages and tools. */
+#define PTO2_KERNEL_NAME_BYTES 48
+typedef struct pto2_kernel_record {
+    uint64_t call;       /* image and offset as in function_bin_addrs */
+    uint32_t core_type;
+    uint32_t name_length;
+    char name[PTO2_KERNEL_NAME_BYTES];
+} pto2_kernel_record;
+
+/* One section of the segment. */
+typedef struct pto2_section {
+    uint32_t kind;   /* PTO2_SECTION_... */
+    uint32_t index;  /* ring, or 0 */
+    uint64_t offset; /* page-aligned */
+    uint64_t bytes;  /* whole pages */
+    uint32_t writer; /* PTO2_ROLE_... bits */
+    uint32_t reserved;
+} pto2_section;
+
+#define PTO2_ROLE_ORCHESTRATOR 1u
+#define PTO2_ROLE_SCHEDULER 2u
+#define PTO2_ROLE_WORKER 4u
+
+#define PTO2_SECTION_HEADER 0u
+#define PTO2_SECTION_IMAGES 1u
+#define PTO2_SECTION_KERNELS 2u
+#define PTO2_SECTION_ORCHESTRATOR 3u
+#define PTO2_SECTION_LOG 4u
+#define PTO2_SECTION_MAIN_RING 5u
+#define PTO2_SECTION_DISPATCH_TABLE 6u
+#define PTO2_SECTION_FANIN 7u
+#define PTO2_SECTION_SCHEDULER 8u
+#define PTO2_SECTION_DATA_MAIN_BASE 9u
+#define PTO2_SECTION_CONSUMED_RING 10u
+#define PTO2_SECTION_SLOT_STATES 11u
+#define PTO2_SECTION_FANOUT 12u
+#define PTO2_SECTION_CORES 13u
+#define PTO2_SECTION_HEAP 14u
+#define PTO2_SECTION_ARENA 15u
+#define PTO2_SECTION_KINDS 16u
+
+/* PTO2DispatchInitInfo: the one-shot start-up information of a core. */
+typedef struct PTO2DispatchInitInfo {
+    uint64_t dispatch_base; /* segment offset of descriptor 0 */
+} PTO2DispatchInitInfo;
+
+/* The configuration of a session; everything the layout is computed from. */
+typedef struct pto2_configuration {
+    uint32_t rings;
+    uint32_t clusters;
+    uint32_t lanes;
+    uint32_t scheduler_threads;
+    uint32_t log_capacity;
+    uint32_t first_position;   /* where every free-running counter starts */
+    uint32_t image_count;
+    uint32_t kernel_count;
+    uint32_t attach_timeout_milliseconds;
+    uint32_t reserved;
+    uint64_t arena_bytes;
+    uint32_t task_window[PTO2_MAX_RINGS];
+    uint32_t consumed_window[PTO2_MAX_RINGS];
+    uint32_t dep_pool[PTO2_MAX_RINGS];
+    uint64_t heap_bytes[PTO2_MAX_RINGS];
+} pto2_configuration;
+
+/* Start of the segment. Writer: orchestrator, then nobody. */
+typedef struct pto2_header {
+    uint64_t magic; /* (word) release: everything in this header */
+    uint32_t abi_major;
+    uint32_t abi_minor;
+    uint64_t layout_hash;
+    uint64_t total_bytes;
+    uint32_t page_bytes;
+    uint32_t creator_pid;
+    uint64_t creator_start_time;
+    uint64_t session_epoch; /* CLOCK_REALTIME nanoseconds at creation */
+    uint8_t boot_id[16];
+    PTO2DispatchInitInfo dispatch;
+    uint32_t section_count;
+    uint32_t reserved;
+    pto2_configuration configuration;
+    pto2_section sections[PTO2_MAX_SECTIONS];
+} pto2_header;
+
+/* ---- layout asserts ----------------------------------------------------- */
+
+#ifndef __cplusplus
+#define PTO2_AT(type, field, at) \
+    _Static_assert(offsetof(type, field) == (at), #type "." #field)
+#define PTO2_SIZE(type, size) _Static_assert(sizeof(type) == (size), #type)
+
+PTO2_SIZE(pto2_tensor, 64);
+PTO2_AT(pto2_tensor, offset, 0);
+PTO2_AT(pto2_tensor, shape, 8);
+PTO2_AT(pto2_tensor, strides, 28);
+PTO2_AT(pto2_tensor, dtype, 48);
+PTO2_AT(pto2_tensor, rank, 49);
+PTO2_AT(pto2_tensor, access, 50);
+PTO2_AT(pto2_tensor, element_count, 52);
+
+PTO2_SIZE(PTO2DispatchDesc, 408);
+PTO2_AT(PTO2DispatchDesc, function_bin_addrs, 0);
+PTO2_AT(PTO2DispatchDesc, args, 24);
+_Static_assert(PTO2_DESC_STRIDE % PTO2_CACHE_LINE == 0, "descriptors start on lines");
+_Static_assert(PTO2_DESC_STRIDE >= sizeof(PTO2DispatchDesc), "a descriptor fits");
+_Static_assert(PTO2_MAX_ARGS == PTO2_MAX_TENSORS + PTO2_MAX_SCALARS, "unified args");
+
+PTO2_SIZE(pto2_main_slot, 64);
+_Static_assert(PTO2_MAIN_SLOT_STRIDE == 64 + 64 * PTO2_MAX_TENSORS, "slot and tensors");
+PTO2_AT(pto2_main_slot, task_id, 0);
+PTO2_AT(pto2_main_slot, fanin_first, 8);
+PTO2_AT(pto2_main_slot, fanin_count, 12);
+PTO2_AT(pto2_main_slot, scope_previous, 16);
+PTO2_AT(pto2_main_slot, active_mask, 20);
+PTO2_AT(pto2_main_slot, flags, 21);
+PTO2_AT(pto2_main_slot, tensor_count, 22);
+PTO2_AT(pto2_main_slot, scalar_count, 23);
+PTO2_AT(pto2_main_slot, kernel_ids, 24);
+PTO2_AT(pto2_main_slot, scope_depth, 30);
+PTO2_AT(pto2_main_slot, block_count, 32);
+PTO2_AT(pto2_main_slot, output_offset, 40);
+PTO2_AT(pto2_main_slot, heap_begin, 48);
+PTO2_AT(pto2_main_slot, heap_end, 56);
+
+PTO2_SIZE(pto2_main_slot_state, 8);
+PTO2_AT(pto2_main_slot_state, fanin_refcount, 0);
+PTO2_AT(pto2_main_slot_state, fanin_count, 4);
+
+PTO2_SIZE(pto2_consumed_entry, 64);
+PTO2_AT(pto2_consumed_entry, task_id, 0);
+PTO2_AT(pto2_consumed_entry, state, 8);
+PTO2_AT(pto2_consumed_entry, fanout_head, 12);
+PTO2_AT(pto2_consumed_entry, fanout_count, 16);
+PTO2_AT(pto2_consumed_entry, fanout_refcount, 20);
+PTO2_AT(pto2_consumed_entry, scope_previous, 24);
+PTO2_AT(pto2_consumed_entry, flags, 28);
+PTO2_AT(pto2_consumed_entry, subtasks_left, 29);
+PTO2_AT(pto2_consumed_entry, heap_end, 32);
+PTO2_AT(pto2_consumed_entry, outcome, 40);
+PTO2_AT(pto2_consumed_entry, fanin_count, 44);
+
+PTO2_SIZE(pto2_fanout_edge, 16);
+PTO2_AT(pto2_fanout_edge, consumer, 0);
+PTO2_AT(pto2_fanout_edge, next, 8);
+PTO2_AT(pto2_fanout_edge, flags, 12);
+_Static_assert(PTO2_DEP_POOL_MAX <= PTO2_EDGE_INDEX_MASK, "NONE and CLOSED are no edges");
+
+PTO2_SIZE(pto2_log_record, 16);
+PTO2_AT(pto2_log_record, kind, 0);
+PTO2_AT(pto2_log_record, ring, 4);
+PTO2_AT(pto2_log_record, id, 8);
+PTO2_AT(pto2_log_record, count, 12);
+
+PTO2_SIZE(pto2_error_block, 1024);
+PTO2_AT(pto2_error_block, code, 0);
+PTO2_AT(pto2_error_block, ring, 4);
+PTO2_AT(pto2_error_block, task_id, 8);
+PTO2_AT(pto2_error_block, needed, 16);
+PTO2_AT(pto2_error_block, available, 24);
+PTO2_AT(pto2_error_block, time_nanoseconds, 32);
+PTO2_AT(pto2_error_block, core, 40);
+PTO2_AT(pto2_error_block, message_length, 44);
+PTO2_AT(pto2_error_block, message, 64);
+
+PTO2_SIZE(pto2_process_record, 32);
+PTO2_AT(pto2_process_record, pid, 0);
+PTO2_AT(pto2_process_record, incarnation, 4);
+PTO2_AT(pto2_process_record, start_time, 8);
+PTO2_AT(pto2_process_record, supervised, 16);
+PTO2_AT(pto2_process_record, heartbeat_nanoseconds, 24);
+
+_Static_assert(PTO2_ORCH_ERROR + sizeof(pto2_error_block) <= PTO2_ORCH_RINGS, "fits");
+_Static_assert(PTO2_ORCH_RINGS + 64 * PTO2_MAX_RINGS <= PTO2_ORCH_BYTES, "fits");
+_Static_assert(PTO2_SCHED_ERROR + sizeof(pto2_error_block) <= PTO2_SCHED_RINGS, "fits");
+_Static_assert(PTO2_SCHED_RINGS + 64 * PTO2_MAX_RINGS <= PTO2_SCHED_COUNTERS, "fits");
+_Static_assert(PTO2_CORE_ERROR + sizeof(pto2_error_block) <= PTO2_CORE_COUNTERS, "fits");
+
+PTO2_SIZE(pto2_scheduler_counters, 256);
+PTO2_AT(pto2_scheduler_counters, peak_main, 64);
+PTO2_AT(pto2_scheduler_counters, peak_consumed, 96);
+PTO2_AT(pto2_scheduler_counters, peak_dep_pool, 128);
+PTO2_AT(pto2_scheduler_counters, peak_heap_bytes, 192);
+PTO2_SIZE(pto2_dispatch_line, 64);
+PTO2_AT(pto2_dispatch_line, words, 0);
+PTO2_AT(pto2_dispatch_line, blocks, 32);
+PTO2_SIZE(pto2_core_counters, 32);
+
+PTO2_SIZE(pto2_image_record, 1072);
+PTO2_AT(pto2_image_record, table_hash, 8);
+PTO2_AT(pto2_image_record, identity, 16);
+PTO2_AT(pto2_image_record, path, 48);
+PTO2_SIZE(pto2_kernel_record, 64);
+PTO2_AT(pto2_kernel_record, name, 16);
+PTO2_SIZE(pto2_section, 32);
+PTO2_AT(pto2_section, offset, 8);
+PTO2_AT(pto2_section, writer, 24);
+PTO2_SIZE(PTO2DispatchInitInfo, 8);
+
+PTO2_SIZE(pto2_configuration, 208);
+PTO2_AT(pto2_configuration, arena_bytes, 40);
+PTO2_AT(pto2_configuration, task_window, 48);
+PTO2_AT(pto2_configuration, consumed_window, 80);
+PTO2_AT(pto2_configuration, dep_pool, 112);
+PTO2_AT(pto2_configuration, heap_bytes, 144);
+
+PTO2_AT(pto2_header, magic, 0);
+PTO2_AT(pto2_header, abi_major, 8);
+PTO2_AT(pto2_header, layout_hash, 16);
+PTO2_AT(pto2_header, total_bytes, 24);
+PTO2_AT(pto2_header, page_bytes, 32);
+PTO2_AT(pto2_header, creator_pid, 36);
+PTO2_AT(pto2_header, creator_start_time, 40);
+PTO2_AT(pto2_header, session_epoch, 48);
+PTO2_AT(pto2_header, boot_id, 56);
+PTO2_AT(pto2_header, dispatch, 72);
+PTO2_AT(pto2_header, section_count, 80);
+PTO2_AT(pto2_header, configuration, 88);
+PTO2_AT(pto2_header, sections, 296);
+_Static_assert(sizeof(pto2_header) <= 4096, "the header is one page");
+
+/* Sentinels are told apart from every dispatch word and from each other. */
+_Static_assert(((PTO2_WORD_OFFSET_MAX + 1u) << 2 | PTO2_WORD_TOGGLE) == PTO2_EXIT_SIGNAL,
+               "the first unsafe offset field is EXIT_SIGNAL");
+_Static_assert((PTO2_WORD_TOGGLE | PTO2_WORD_OFFSET_MAX << 2 | PTO2_WORD_SLOT_MASK)
+               < PTO2_EXIT_SIGNAL, "no dispatch word reaches a sentinel");
+#undef PTO2_AT
+#undef PTO2_SIZE
+#endif
+
+#endif

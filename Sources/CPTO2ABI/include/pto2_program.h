@@ -1,0 +1,89 @@
+/* What a program in a shared object includes. `pto2-orchestrator --program
+ * x.so` loads it, creates the segment, starts the processes and calls its
+ * entry point in the orchestrator process:
+ *
+ *     int32_t pto2_program_main(const pto2_program_api *api, pto2_graph *graph,
+ *                               int32_t argc, const char *const *argv);
+ *     const char *const *pto2_program_images(void);   // optional
+ *
+ * Any language that can export a C function can be used. Every call is made
+ * from the thread that pto2_program_main runs on. A call that fails returns
+ * non-zero; from then on every call fails and the program should return.
+ * The run's exit code and message come from the first error.
+ */
+#ifndef PTO2_PROGRAM_H
+#define PTO2_PROGRAM_H
+
+#include "pto2_abi.h"
+
+#define PTO2_PROGRAM_MAIN_SYMBOL "pto2_program_main"
+#define PTO2_PROGRAM_IMAGES_SYMBOL "pto2_program_images"
+
+typedef struct pto2_graph pto2_graph;
+
+/* A tensor or a view of one. Opaque; copy it freely. */
+typedef struct pto2_tensor_handle {
+    uint64_t opaque[12];
+} pto2_tensor_handle;
+
+/* A submitted task. id = ring << 32 | local id. */
+typedef struct pto2_task {
+    uint64_t id;
+} pto2_task;
+
+/* One argument of a task. For PTO2_OUTPUT the runtime allocates a tensor of
+ * the given dtype and shape and stores its handle to *tensor; for PTO2_INPUT
+ * and PTO2_INOUT *tensor is read. */
+typedef struct pto2_argument {
+    uint32_t access; /* PTO2_INPUT, PTO2_OUTPUT, PTO2_INOUT */
+    uint32_t dtype;  /* PTO2_OUTPUT only */
+    uint32_t rank;   /* PTO2_OUTPUT only */
+    uint32_t shape[PTO2_MAX_RANK];
+    pto2_tensor_handle *tensor;
+} pto2_argument;
+
+/* A task: up to three kernels by name (NULL = inactive). AIC runs a matrix
+ * kernel, AIV0 and AIV1 vector kernels; all see the same arguments. */
+typedef struct pto2_submission {
+    const char *kernels[PTO2_SLOTS];
+    const pto2_argument *arguments; /* tensors, in the kernel's order */
+    uint32_t argument_count;        /* at most PTO2_MAX_TENSORS */
+    uint32_t scalar_count;          /* at most PTO2_MAX_SCALARS */
+    const uint64_t *scalars;        /* raw bits */
+} pto2_submission;
+
+typedef struct pto2_program_api {
+    uint32_t abi_major; /* PTO2_ABI_MAJOR; check it */
+    uint32_t bytes;     /* sizeof(pto2_program_api) of the caller */
+
+    /* External memory: zero-filled, in the segment, owned by the program until
+     * the run ends. */
+    int32_t (*external_tensor)(pto2_graph *, uint32_t dtype, uint32_t rank,
+                               const uint32_t *shape, pto2_tensor_handle *out);
+    /* View of a contiguous or strided region: offset and length per dimension. */
+    int32_t (*slice)(pto2_graph *, const pto2_tensor_handle *base,
+                     const uint32_t *offset, const uint32_t *shape,
+                     pto2_tensor_handle *out);
+    int32_t (*reshape)(pto2_graph *, const pto2_tensor_handle *base, uint32_t rank,
+                       const uint32_t *shape, pto2_tensor_handle *out);
+    /* Address of the first element in this process, or NULL. Touch it before
+     * the first submit that uses it, or after wait(). */
+    void *(*data)(pto2_graph *, const pto2_tensor_handle *);
+
+    int32_t (*scope_begin)(pto2_graph *);
+    int32_t (*scope_end)(pto2_graph *);
+    /* Blocks while a ring is full. *task may be NULL. */
+    int32_t (*submit)(pto2_graph *, const pto2_submission *, pto2_task *task);
+    /* Blocks until every task submitted so far is done. */
+    int32_t (*wait)(pto2_graph *);
+    /* Ends the run with error 9 and this message. */
+    int32_t (*fail)(pto2_graph *, const char *message);
+    /* The first error's message, or NULL. */
+    const char *(*error_message)(pto2_graph *);
+} pto2_program_api;
+
+typedef int32_t (*pto2_program_main_function)(const pto2_program_api *, pto2_graph *,
+                                              int32_t, const char *const *);
+typedef const char *const *(*pto2_program_images_function)(void);
+
+#endif

@@ -1,0 +1,86 @@
+/* Shims for what Swift's Glibc import cannot reach: variadic `syscall`, calls
+ * that need _GNU_SOURCE, and instructions. Each is one system call, returns its
+ * result, or the negated errno. */
+#ifndef PTO2_LINUX_H
+#define PTO2_LINUX_H
+
+#include <stddef.h>
+#include <stdint.h>
+
+/* futex(2) FUTEX_WAIT on a word shared between processes. A negative timeout
+ * waits without limit. Works on pages mapped read-only. */
+int pto2_futex_wait(const uint32_t *word, uint32_t expected, int64_t timeout_nanoseconds);
+
+/* futex(2) FUTEX_WAKE; returns the number of woken threads. */
+int pto2_futex_wake(const uint32_t *word, int count);
+
+/* futex_waitv(2), Linux 5.16: sleeps until one of `count` (1 to 128) words
+ * differs from its expected value, is woken, or the timeout passes. -ENOSYS on
+ * older kernels. */
+int pto2_futex_waitv(const uint32_t *const *words, const uint32_t *expected,
+                     uint32_t count, int64_t timeout_nanoseconds);
+
+/* pidfd_open(2), Linux 5.3. The descriptor is close-on-exec. */
+int pto2_pidfd_open(int32_t pid);
+
+/* pidfd_send_signal(2), Linux 5.1. */
+int pto2_pidfd_send_signal(int pidfd, int signal);
+
+/* fcntl(2) F_OFD_SETLK of one byte; type is F_RDLCK, F_WRLCK or F_UNLCK.
+ * -EAGAIN when another open file description holds a conflicting lock. */
+int pto2_lock_byte(int fd, int64_t byte, int type);
+
+/* 1 when an exclusive lock of that byte would conflict, 0 when it would not. */
+int pto2_byte_is_locked(int fd, int64_t byte);
+
+/* prctl(2) PR_SET_PDEATHSIG. */
+int pto2_set_parent_death_signal(int signal);
+
+/* madvise(2) MADV_POPULATE_WRITE, Linux 5.14: maps the pages ahead of use. */
+int pto2_populate_write(void *address, size_t bytes);
+
+/* posix_spawn(3) of `path`: own process group, empty signal mask, default
+ * dispositions. Returns 0 and the pid, or the negated errno. */
+int pto2_spawn(const char *path, char *const *argv, char *const *envp, int32_t *pid);
+
+/* signalfd(2) for SIGINT, SIGTERM and SIGHUP, which it blocks in the caller
+ * and the threads the caller starts later. Close-on-exec, non-blocking. */
+int pto2_signal_descriptor(void);
+
+/* Reads one signal number from that descriptor; 0 when there is none. */
+int pto2_read_signal(int fd);
+
+/* Ignores SIGPIPE and SIGINT: for supervised children, whose parent decides. */
+void pto2_ignore_terminal_signals(void);
+
+/* clock_gettime(2) CLOCK_MONOTONIC and CLOCK_REALTIME in nanoseconds. */
+uint64_t pto2_monotonic_nanoseconds(void);
+uint64_t pto2_realtime_nanoseconds(void);
+
+/* The load bias, file path and NT_GNU_BUILD_ID of the loaded object that
+ * contains `address`. `identity_length` is 0 when it has no build id. */
+typedef struct pto2_loaded_object {
+    uint64_t base;
+    uint64_t code_begin; /* executable range of the object */
+    uint64_t code_end;
+    uint32_t identity_length;
+    uint8_t identity[32];
+    char path[1024];
+} pto2_loaded_object;
+int pto2_find_object(const void *address, pto2_loaded_object *out);
+
+/* Tells the core that this is a spin-wait loop. */
+static inline void pto2_cpu_relax(void) {
+#if defined(__x86_64__) || defined(__i386__)
+    __builtin_ia32_pause();
+#elif defined(__aarch64__)
+    __asm__ volatile("isb" ::: "memory");
+#endif
+}
+
+/* Calls `function` with `argument`: a kernel found in an image's table. */
+static inline void pto2_call(uintptr_t function, const void *argument) {
+    ((void (*)(const void *))function)(argument);
+}
+
+#endif

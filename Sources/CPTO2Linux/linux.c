@@ -1,0 +1,201 @@
+#include "pto2_linux.h"
+
+#include <elf.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <limits.h>
+#include <link.h>
+#include <linux/futex.h>
+#include <signal.h>
+#include <spawn.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/mman.h>
+#include <sys/prctl.h>
+#include <sys/signalfd.h>
+#include <sys/syscall.h>
+#include <time.h>
+#include <unistd.h>
+
+#ifndef SYS_futex_waitv
+#define SYS_futex_waitv 449
+#endif
+#ifndef SYS_pidfd_open
+#define SYS_pidfd_open 434
+#endif
+#ifndef SYS_pidfd_send_signal
+#define SYS_pidfd_send_signal 424
+#endif
+#ifndef MADV_POPULATE_WRITE
+#define MADV_POPULATE_WRITE 23
+#endif
+
+/* Kernel ABI of futex_waitv; older <linux/futex.h> lacks it. */
+struct waitv_entry {
+    uint64_t value;
+    uint64_t address;
+    uint32_t flags;
+    uint32_t reserved;
+};
+#define WAITV_SIZE_U32 2u
+#define WAITV_MAX 128u
+
+static int result(long value) { return value < 0 ? -errno : (int)value; }
+
+int pto2_futex_wait(const uint32_t *word, uint32_t expected, int64_t timeout_nanoseconds) {
+    struct timespec limit = {timeout_nanoseconds / 1000000000, timeout_nanoseconds % 1000000000};
+    return result(syscall(SYS_futex, word, FUTEX_WAIT, expected,
+                          timeout_nanoseconds < 0 ? NULL : &limit, NULL, 0));
+}
+
+int pto2_futex_wake(const uint32_t *word, int count) {
+    return result(syscall(SYS_futex, word, FUTEX_WAKE, count, NULL, NULL, 0));
+}
+
+int pto2_futex_waitv(const uint32_t *const *words, const uint32_t *expected,
+                     uint32_t count, int64_t timeout_nanoseconds) {
+    struct waitv_entry entries[WAITV_MAX];
+    if (count == 0 || count > WAITV_MAX) return -EINVAL;
+    for (uint32_t i = 0; i < count; i++)
+        entries[i] = (struct waitv_entry){expected[i], (uint64_t)(uintptr_t)words[i],
+                                          WAITV_SIZE_U32, 0};
+    struct timespec limit, *deadline = NULL;
+    if (timeout_nanoseconds >= 0) { /* futex_waitv takes an absolute time */
+        clock_gettime(CLOCK_MONOTONIC, &limit);
+        limit.tv_sec += timeout_nanoseconds / 1000000000;
+        limit.tv_nsec += timeout_nanoseconds % 1000000000;
+        if (limit.tv_nsec >= 1000000000) {
+            limit.tv_sec += 1;
+            limit.tv_nsec -= 1000000000;
+        }
+        deadline = &limit;
+    }
+    return result(syscall(SYS_futex_waitv, entries, count, 0, deadline, CLOCK_MONOTONIC));
+}
+
+int pto2_pidfd_open(int32_t pid) { return result(syscall(SYS_pidfd_open, pid, 0)); }
+
+int pto2_pidfd_send_signal(int pidfd, int signal) {
+    return result(syscall(SYS_pidfd_send_signal, pidfd, signal, NULL, 0));
+}
+
+int pto2_lock_byte(int fd, int64_t byte, int type) {
+    struct flock lock = {.l_type = (short)type, .l_whence = SEEK_SET, .l_start = byte, .l_len = 1};
+    return result(fcntl(fd, F_OFD_SETLK, &lock));
+}
+
+int pto2_byte_is_locked(int fd, int64_t byte) {
+    struct flock lock = {.l_type = F_WRLCK, .l_whence = SEEK_SET, .l_start = byte, .l_len = 1};
+    int status = result(fcntl(fd, F_OFD_GETLK, &lock));
+    return status < 0 ? status : lock.l_type != F_UNLCK;
+}
+
+int pto2_set_parent_death_signal(int signal) { return result(prctl(PR_SET_PDEATHSIG, signal)); }
+
+int pto2_populate_write(void *address, size_t bytes) {
+    return result(madvise(address, bytes, MADV_POPULATE_WRITE));
+}
+
+int pto2_spawn(const char *path, char *const *argv, char *const *envp, int32_t *pid) {
+    posix_spawnattr_t attributes;
+    sigset_t none, all;
+    sigemptyset(&none);
+    sigfillset(&all);
+    posix_spawnattr_init(&attributes);
+    posix_spawnattr_setflags(&attributes, POSIX_SPAWN_SETSIGMASK | POSIX_SPAWN_SETSIGDEF |
+                                              POSIX_SPAWN_SETPGROUP);
+    posix_spawnattr_setsigmask(&attributes, &none);
+    posix_spawnattr_setsigdefault(&attributes, &all);
+    posix_spawnattr_setpgroup(&attributes, 0);
+    pid_t child = 0;
+    int status = posix_spawn(&child, path, NULL, &attributes, argv, envp);
+    posix_spawnattr_destroy(&attributes);
+    *pid = child;
+    return -status;
+}
+
+int pto2_signal_descriptor(void) {
+    sigset_t set;
+    sigemptyset(&set);
+    sigaddset(&set, SIGINT);
+    sigaddset(&set, SIGTERM);
+    sigaddset(&set, SIGHUP);
+    int status = pthread_sigmask(SIG_BLOCK, &set, NULL);
+    if (status != 0) return -status;
+    return result(signalfd(-1, &set, SFD_CLOEXEC | SFD_NONBLOCK));
+}
+
+int pto2_read_signal(int fd) {
+    struct signalfd_siginfo info;
+    return read(fd, &info, sizeof info) == (ssize_t)sizeof info ? (int)info.ssi_signo : 0;
+}
+
+void pto2_ignore_terminal_signals(void) {
+    signal(SIGPIPE, SIG_IGN);
+    signal(SIGINT, SIG_IGN);
+}
+
+static uint64_t clock_nanoseconds(clockid_t clock) {
+    struct timespec now;
+    clock_gettime(clock, &now);
+    return (uint64_t)now.tv_sec * 1000000000u + (uint64_t)now.tv_nsec;
+}
+
+uint64_t pto2_monotonic_nanoseconds(void) { return clock_nanoseconds(CLOCK_MONOTONIC); }
+uint64_t pto2_realtime_nanoseconds(void) { return clock_nanoseconds(CLOCK_REALTIME); }
+
+struct search {
+    uintptr_t address;
+    pto2_loaded_object *out;
+};
+
+static void read_build_id(uintptr_t note, size_t bytes, pto2_loaded_object *out) {
+    while (bytes >= sizeof(ElfW(Nhdr))) {
+        const ElfW(Nhdr) *header = (const void *)note;
+        size_t name = (header->n_namesz + 3u) & ~(size_t)3u;
+        size_t description = (header->n_descsz + 3u) & ~(size_t)3u;
+        size_t total = sizeof *header + name + description;
+        if (total > bytes) return;
+        if (header->n_type == NT_GNU_BUILD_ID && header->n_namesz == 4 &&
+            memcmp(header + 1, "GNU", 4) == 0 && header->n_descsz <= sizeof out->identity) {
+            out->identity_length = header->n_descsz;
+            memcpy(out->identity, (const char *)(header + 1) + name, header->n_descsz);
+            return;
+        }
+        note += total;
+        bytes -= total;
+    }
+}
+
+static int visit(struct dl_phdr_info *info, size_t size, void *data) {
+    (void)size;
+    struct search *search = data;
+    int inside = 0;
+    for (int i = 0; i < info->dlpi_phnum; i++) {
+        const ElfW(Phdr) *segment = &info->dlpi_phdr[i];
+        uintptr_t begin = info->dlpi_addr + segment->p_vaddr;
+        if (segment->p_type == PT_LOAD && search->address >= begin &&
+            search->address < begin + segment->p_memsz)
+            inside = 1;
+    }
+    if (!inside) return 0;
+    pto2_loaded_object *out = search->out;
+    out->base = info->dlpi_addr;
+    strncpy(out->path, info->dlpi_name, sizeof out->path - 1);
+    for (int i = 0; i < info->dlpi_phnum; i++) {
+        const ElfW(Phdr) *segment = &info->dlpi_phdr[i];
+        uintptr_t begin = info->dlpi_addr + segment->p_vaddr;
+        if (segment->p_type == PT_NOTE) read_build_id(begin, segment->p_memsz, out);
+        if (segment->p_type == PT_LOAD && (segment->p_flags & PF_X)) {
+            if (out->code_end == 0) out->code_begin = begin;
+            out->code_end = begin + segment->p_memsz;
+        }
+    }
+    return 1;
+}
+
+int pto2_find_object(const void *address, pto2_loaded_object *out) {
+    memset(out, 0, sizeof *out);
+    struct search search = {(uintptr_t)address, out};
+    return dl_iterate_phdr(visit, &search) == 1 ? 0 : -ENOENT;
+}

@@ -1,0 +1,240 @@
+internal import CPTO2ABI
+internal import PTO2Orchestrator
+internal import PTO2Segment
+internal import PTO2System
+
+/// What a run did: for people and as JSON.
+struct Report {
+  struct Ring {
+    var submitted: UInt64
+    var released: UInt64
+    var consumed: UInt64
+    var peakMain: UInt32
+    var peakConsumed: UInt32
+    var peakPool: UInt32
+    var peakHeap: UInt64
+    var configuration: Configuration.Ring
+  }
+
+  var program: String
+  var session: String
+  var seconds: Double
+  var graphSeconds: Double
+  var tasks: UInt64
+  var edges: UInt64
+  var kernels: UInt64
+  var kernelSeconds: Double
+  var isKernelTimeSampled: Bool
+  var coreCount: Int
+  var rings: [Ring]
+  var stalls: [(StallReason, Stall)]
+  var lines: [(label: String, value: String)]
+  var reservedBytes: UInt64
+
+  /// Reads the counters of a session whose processes have stopped.
+  init(_ graph: Graph, program: String, seconds: Double, graphSeconds: Double) {
+    let core = unsafe graph.core
+    self.program = program
+    session = unsafe core.pointee.segment.name
+    self.seconds = seconds
+    self.graphSeconds = graphSeconds
+    tasks = unsafe core.pointee.tasks
+    edges = unsafe core.pointee.edges
+    lines = graph.reportLines
+    stalls = StallReason.allCases.map { (reason: StallReason) in
+      (reason, unsafe core.pointee.stalls[reason.rawValue])
+    }
+    let configuration = unsafe core.pointee.segment.configuration
+    coreCount = configuration.coreCount
+    reservedBytes = unsafe core.pointee.segment.object.allocatedBytes()
+
+    var kernels: UInt64 = 0
+    var timed: UInt64 = 0
+    var nanoseconds = 0.0
+    for index in 0..<coreCount {
+      let counters = unsafe (core.pointee.segment.readCore(index) + Int(PTO2_CORE_COUNTERS))
+        .load(as: pto2_core_counters.self)
+      kernels += counters.kernels
+      timed += counters.timed_kernels
+      if counters.timed_kernels > 0 {
+        nanoseconds +=
+          Double(counters.timed_nanoseconds) / Double(counters.timed_kernels)
+          * Double(counters.kernels)
+      }
+    }
+    self.kernels = kernels
+    kernelSeconds = nanoseconds / 1e9
+    isKernelTimeSampled = timed < kernels
+
+    let counters = unsafe core.pointee.segment.read(.schedulerWords) + Int(PTO2_SCHED_COUNTERS)
+    func counter<Value>(_ offset: Int, _ ring: Int, _ type: Value.Type) -> Value {
+      unsafe counters.load(
+        fromByteOffset: offset + ring * MemoryLayout<Value>.stride, as: Value.self)
+    }
+    typealias Counters = pto2_scheduler_counters
+    rings = []
+    for ring in 0..<configuration.rings.count {
+      let counts = unsafe core.pointee.counts(ring: ring)
+      rings.append(
+        Ring(
+          submitted: counts.submitted, released: counts.released, consumed: counts.consumed,
+          peakMain: counter(MemoryLayout<Counters>.offset(of: \.peak_main)!, ring, UInt32.self),
+          peakConsumed: counter(
+            MemoryLayout<Counters>.offset(of: \.peak_consumed)!, ring, UInt32.self),
+          peakPool: counter(MemoryLayout<Counters>.offset(of: \.peak_dep_pool)!, ring, UInt32.self),
+          peakHeap: counter(
+            MemoryLayout<Counters>.offset(of: \.peak_heap_bytes)!, ring, UInt64.self),
+          configuration: configuration.rings[ring]))
+    }
+  }
+
+  var tasksPerSecond: Double { graphSeconds > 0 ? Double(tasks) / graphSeconds : 0 }
+
+  /// Kernel time over the time all cores had.
+  var kernelShare: Double { graphSeconds > 0 ? kernelSeconds / graphSeconds : 0 }
+
+  var text: String {
+    var text = "\(program): done in \(fixed(seconds, 3)) s\n"
+    func line(_ label: String, _ value: String) {
+      text += "  " + label + String(repeating: " ", count: max(1, 24 - label.count)) + value + "\n"
+    }
+    line("tasks", "\(tasks), \(edges) edges, \(fixed(tasksPerSecond, 0)) tasks/s")
+    line(
+      "time in kernels",
+      "\(fixed(kernelSeconds, 3)) s\(isKernelTimeSampled ? " (sampled)" : "") of \(fixed(graphSeconds, 3)) s graph time, \(fixed(kernelShare, 2)) cores busy on average")
+    for (index, ring) in rings.enumerated() where ring.submitted > 0 {
+      line(
+        "ring \(index) peak use",
+        "main \(ring.peakMain)/\(ring.configuration.taskWindow), consumed \(ring.peakConsumed)/\(ring.configuration.consumedWindow), heap \(formatBytes(ring.peakHeap))/\(formatBytes(ring.configuration.heapBytes)), dep pool \(ring.peakPool)/\(ring.configuration.dependencyPool)")
+      line(
+        "ring \(index) watermarks",
+        "submitted \(ring.submitted), released \(ring.released), consumed \(ring.consumed)")
+    }
+    for (reason, stall) in stalls where stall.count > 0 {
+      line(
+        "waited for \(reason.name)",
+        "\(stall.count) times, \(fixed(Double(stall.nanoseconds) / 1e9, 3)) s")
+    }
+    line("shared memory", formatBytes(reservedBytes))
+    for (label, value) in lines { line(label, value) }
+    return text
+  }
+
+  var json: String {
+    var json = JSONObject()
+    json.add("program", program)
+    json.add("session", session)
+    json.add("result", "success")
+    json.add("seconds", seconds)
+    json.add("graph_seconds", graphSeconds)
+    json.add("tasks", tasks)
+    json.add("edges", edges)
+    json.add("tasks_per_second", tasksPerSecond)
+    json.add("kernels", kernels)
+    json.add("kernel_seconds", kernelSeconds)
+    json.add("kernel_seconds_sampled", isKernelTimeSampled)
+    json.add("cores", UInt64(coreCount))
+    json.add("shared_memory_bytes", reservedBytes)
+    json.add(
+      "rings",
+      rings.map { ring in
+        var object = JSONObject()
+        object.add("submitted", ring.submitted)
+        object.add("released", ring.released)
+        object.add("consumed", ring.consumed)
+        object.add("task_window", UInt64(ring.configuration.taskWindow))
+        object.add("consumed_window", UInt64(ring.configuration.consumedWindow))
+        object.add("heap_bytes", ring.configuration.heapBytes)
+        object.add("dep_pool", UInt64(ring.configuration.dependencyPool))
+        object.add("peak_main", UInt64(ring.peakMain))
+        object.add("peak_consumed", UInt64(ring.peakConsumed))
+        object.add("peak_heap_bytes", ring.peakHeap)
+        object.add("peak_dep_pool", UInt64(ring.peakPool))
+        return object
+      })
+    json.add(
+      "waits",
+      stalls.map { reason, stall in
+        var object = JSONObject()
+        object.add("for", reason.name)
+        object.add("count", stall.count)
+        object.add("seconds", Double(stall.nanoseconds) / 1e9)
+        return object
+      })
+    json.add(
+      "report",
+      lines.map { label, value in
+        var object = JSONObject()
+        object.add("label", label)
+        object.add("value", value)
+        return object
+      })
+    return json.text + "\n"
+  }
+}
+
+/// A failed run, as JSON.
+func failureJSON(program: String, error: PTO2Error, exitStatus: Int32) -> String {
+  var json = JSONObject()
+  json.add("program", program)
+  json.add("result", "error")
+  json.add("code", UInt64(error.code.rawValue))
+  json.add("name", error.code.name)
+  json.add("message", error.message)
+  if let task = error.task { json.add("task", "\(task)") }
+  if let ring = error.ring { json.add("ring", UInt64(ring)) }
+  if error.needed > 0 {
+    json.add("needed", error.needed)
+    json.add("available", error.available)
+  }
+  json.add("exit_status", UInt64(exitStatus))
+  return json.text + "\n"
+}
+
+/// Decimal with so many digits after the point.
+func fixed(_ value: Double, _ digits: Int) -> String {
+  guard value.isFinite else { return "\(value)" }
+  var scale: UInt64 = 1
+  for _ in 0..<digits { scale *= 10 }
+  let rounded = UInt64((abs(value) * Double(scale)).rounded())
+  var fraction = String(rounded % scale)
+  while fraction.count < digits { fraction = "0" + fraction }
+  return (value < 0 ? "-" : "") + "\(rounded / scale)" + (digits > 0 ? "." + fraction : "")
+}
+
+/// A JSON object in the order in which it is filled.
+struct JSONObject {
+  private var members: [String] = []
+
+  var text: String { "{" + members.joined(separator: ",") + "}" }
+
+  static func quoted(_ text: String) -> String {
+    var out = "\""
+    for scalar in text.unicodeScalars {
+      switch scalar {
+      case "\"": out += "\\\""
+      case "\\": out += "\\\\"
+      case "\n": out += "\\n"
+      case "\t": out += "\\t"
+      case _ where scalar.value < 0x20:
+        let digits = String(scalar.value, radix: 16)
+        out += "\\u" + String(repeating: "0", count: 4 - digits.count) + digits
+      default: out.unicodeScalars.append(scalar)
+      }
+    }
+    return out + "\""
+  }
+
+  private mutating func add(_ key: String, raw: String) {
+    members.append(Self.quoted(key) + ":" + raw)
+  }
+  mutating func add(_ key: String, _ value: String) { add(key, raw: Self.quoted(value)) }
+  mutating func add(_ key: String, _ value: UInt64) { add(key, raw: "\(value)") }
+  mutating func add(_ key: String, _ value: Bool) { add(key, raw: "\(value)") }
+  mutating func add(_ key: String, _ value: Double) {
+    add(key, raw: value.isFinite ? "\(value)" : "null")
+  }
+  mutating func add(_ key: String, _ values: [JSONObject]) {
+    add(key, raw: "[" + values.map(\.text).joined(separator: ",") + "]")
+  }
+}

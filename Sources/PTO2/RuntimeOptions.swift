@@ -1,0 +1,93 @@
+public import ArgumentParser
+internal import PTO2Launcher
+internal import PTO2Segment
+internal import PTO2System
+
+/// The command line of every orchestrator: what the session is made of.
+public struct RuntimeOptions: ParsableArguments {
+  @Option(help: ArgumentHelp("Name of the segment in /dev/shm.", discussion: "By default a new name for each run.", valueName: "name"))
+  public var segment: String?
+
+  @Option(help: ArgumentHelp("Clusters of 1 AIC + 2 AIV cores, 1 to 40; one worker process per core.", valueName: "n"))
+  public var clusters: UInt32?
+
+  @Option(help: ArgumentHelp("Dispatches a core may hold at once, 1 to 8.", valueName: "n"))
+  public var lanes: UInt32 = 2
+
+  @Option(help: ArgumentHelp("Tasks per ring between submit and RELEASED: a power of two; one value or one per ring. Overrides PTO2_RING_TASK_WINDOW.", valueName: "n"))
+  public var taskWindow: String?
+
+  @Option(help: ArgumentHelp("Tasks per ring between submit and CONSUMED (default: 4 x task window). Overrides PTO2_RING_CONSUMED_WINDOW.", valueName: "n"))
+  public var consumedWindow: String?
+
+  @Option(help: ArgumentHelp("Bytes per ring for outputs, such as 4M. Overrides PTO2_RING_HEAP.", valueName: "bytes"))
+  public var heap: String?
+
+  @Option(help: ArgumentHelp("Dependency-pool entries per ring: a power of two. Overrides PTO2_RING_DEP_POOL.", valueName: "n"))
+  public var depPool: String?
+
+  @Option(help: ArgumentHelp("Rings, 1 to 8; scopes deeper than that share the last one.", valueName: "n"))
+  public var rings: Int = 4
+
+  @Option(help: ArgumentHelp("Bytes for the program's own tensors, such as 8G. Memory is taken as it is used.", valueName: "bytes"))
+  public var arena: String = "4G"
+
+  @Flag(inversion: .prefixedNo, help: "Start the scheduler and the workers. With --no-launch, start them by hand in other terminals.")
+  public var launch: Bool = true
+
+  @Option(help: ArgumentHelp("How long scheduler and workers may take to appear.", valueName: "seconds"))
+  public var attachTimeout: Double?
+
+  @Option(help: ArgumentHelp("More kernel images, beside the program's own.", valueName: "path"))
+  public var image: [String] = []
+
+  @Flag(help: "Print the report as one JSON object on standard output.")
+  public var json: Bool = false
+
+  @Flag(name: .shortAndLong, help: "No start-up line, no progress.")
+  public var quiet: Bool = false
+
+  @Option(help: .hidden)
+  public var firstPosition: UInt32 = 0
+
+  public init() {}
+
+  /// The configuration these options and the environment make.
+  func configuration() throws(ConfigurationError) -> Configuration {
+    guard (1...8).contains(rings) else {
+      throw ConfigurationError(variable: "--rings", value: "\(rings)", range: "1 to 8")
+    }
+    guard let arenaBytes = parseSize(arena) else {
+      throw ConfigurationError(
+        variable: "--arena", value: arena, range: "bytes, with K, M or G")
+    }
+    let seconds = attachTimeout ?? (launch ? 10 : 120)
+    guard seconds > 0, seconds <= 86400 else {
+      throw ConfigurationError(
+        variable: "--attach-timeout", value: "\(seconds)", range: "above 0, at most 86400 seconds")
+    }
+    let ringSettings = RingSettings(
+      taskWindow: taskWindow, consumedWindow: consumedWindow, heap: heap, dependencyPool: depPool)
+    let configuration = Configuration(
+      rings: try ringSettings.rings(count: rings, environment: environment(_:)),
+      clusters: clusters ?? 1, lanes: lanes, arenaBytes: arenaBytes, firstPosition: firstPosition,
+      attachTimeoutMilliseconds: UInt32(seconds * 1000))
+    try configuration.validate()
+    return configuration
+  }
+}
+
+extension Configuration {
+  /// The values that will be used, derived ones included.
+  func startUpLine(name: String) -> String {
+    func perRing(_ value: (Ring) -> String) -> String {
+      let values = rings.map(value)
+      return Set(values).count == 1 ? values[0] : values.joined(separator: ",")
+    }
+    return "pto2: session \(name): \(clusters) cluster(s) = \(coreCount) cores, \(lanes) lane(s), "
+      + "\(schedulerThreads) scheduler thread(s), \(rings.count) ring(s): task window "
+      + perRing { "\($0.taskWindow)" } + ", consumed window "
+      + perRing { "\($0.consumedWindow)" } + ", heap " + perRing { formatBytes($0.heapBytes) }
+      + ", dep pool " + perRing { "\($0.dependencyPool)" } + "; arena \(formatBytes(arenaBytes))"
+  }
+}

@@ -1,0 +1,108 @@
+internal import CPTO2Linux
+internal import Glibc
+internal import PTO2System
+
+/// A process this one has started.
+package struct ChildProcess {
+  /// For people: `scheduler`, `worker aic0`.
+  package let name: String
+  /// The core it hosts; nil for the scheduler.
+  package let core: Int?
+  package let pid: Int32
+  /// pidfd; stays open for the life of the launcher.
+  let descriptor: Int32
+  /// wait(2) status once it has ended.
+  package internal(set) var status: Int32?
+
+  /// How it ended, in words.
+  package var ending: String {
+    guard let status else { return "is running" }
+    let signal = status & 0x7F
+    if signal == 0 { return "exited with status \(status >> 8 & 0xFF)" }
+    return "was killed by signal \(signal) (\(signalName(signal)))"
+  }
+
+  package var exitStatus: Int32? {
+    guard let status, status & 0x7F == 0 else { return nil }
+    return status >> 8 & 0xFF
+  }
+
+  /// posix_spawn(3) in a process group of its own, so that a terminal's Ctrl-C
+  /// reaches the orchestrator alone.
+  static func spawn(name: String, core: Int?, executable: String, arguments: [String])
+    throws(SystemError) -> ChildProcess
+  {
+    var argv: [UnsafeMutablePointer<CChar>?] = unsafe ([executable] + arguments).map {
+      unsafe strdup($0)
+    }
+    unsafe argv.append(nil)
+    defer { for unsafe pointer in unsafe argv { unsafe free(pointer) } }
+    var pid: Int32 = 0
+    let status = unsafe pto2_spawn(executable, argv, environ, &pid)
+    guard status == 0 else { throw SystemError("posix_spawn", executable, errno: -status) }
+    let descriptor = pto2_pidfd_open(pid)
+    guard descriptor >= 0 else {
+      kill(pid, SIGKILL)
+      throw SystemError("pidfd_open", "\(pid)", errno: -descriptor)
+    }
+    return ChildProcess(name: name, core: core, pid: pid, descriptor: descriptor, status: nil)
+  }
+
+  /// Collects the status if the process has ended.
+  mutating func reap() -> Bool {
+    if status != nil { return true }
+    var value: Int32 = 0
+    guard unsafe waitpid(pid, &value, WNOHANG) == pid else { return false }
+    status = value
+    return true
+  }
+
+  func signal(_ signal: Int32) {
+    if status == nil { _ = pto2_pidfd_send_signal(descriptor, signal) }
+  }
+}
+
+/// `SIGSEGV` for 11.
+package func signalName(_ signal: Int32) -> String {
+  switch signal {
+  case SIGHUP: "SIGHUP"
+  case SIGINT: "SIGINT"
+  case SIGQUIT: "SIGQUIT"
+  case SIGILL: "SIGILL"
+  case SIGABRT: "SIGABRT"
+  case SIGBUS: "SIGBUS"
+  case SIGFPE: "SIGFPE"
+  case SIGKILL: "SIGKILL"
+  case SIGSEGV: "SIGSEGV"
+  case SIGTERM: "SIGTERM"
+  case SIGTRAP: "SIGTRAP"
+  default: "signal \(signal)"
+  }
+}
+
+/// Where the executable of this process lies, with a slash at the end.
+package func executableDirectory() -> String {
+  var buffer = [UInt8](repeating: 0, count: 4096)
+  let length = unsafe buffer.withUnsafeMutableBytes {
+    unsafe readlink("/proc/self/exe", $0.baseAddress!, $0.count)
+  }
+  let path = String(decoding: buffer[..<max(0, length)], as: UTF8.self)
+  return String(path[...(path.lastIndex(of: "/") ?? path.startIndex)])
+}
+
+/// True when the path is a file this process may execute (or read).
+package func isAccessible(_ path: String, execute: Bool = false) -> Bool {
+  unsafe access(path, execute ? X_OK : R_OK) == 0
+}
+
+/// The absolute path without links; nil when there is no such file.
+package func resolvedPath(_ path: String) -> String? {
+  guard let resolved = unsafe realpath(path, nil) else { return nil }
+  defer { unsafe free(resolved) }
+  return unsafe String(cString: resolved)
+}
+
+/// An environment variable.
+package func environment(_ name: String) -> String? {
+  unsafe getenv(name).map { unsafe String(cString: $0) }
+}

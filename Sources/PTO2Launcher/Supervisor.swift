@@ -1,0 +1,262 @@
+internal import CPTO2Linux
+internal import Glibc
+package import PTO2Protocol
+package import PTO2System
+internal import Synchronization
+
+/// Watches a session from the orchestrator process, on a thread of its own:
+/// children, the scheduler, signals. What ends the session goes to `onFault`;
+/// the program's thread then finds it at its next call.
+@safe package final class Supervisor: @unchecked Sendable {
+  // Sendable: `children` and `phase` are read and written under `lock`; the
+  // closures are Sendable; the rest does not change.
+  private let lock = Mutex(State())
+  private let signalDescriptor: Int32
+  private let wakeRead: Int32
+  private let wakeWrite: Int32
+  private let hooks: Hooks
+  private let attachDeadline: Deadline
+  nonisolated(unsafe) private var thread = pthread_t()
+
+  private struct State {
+    var children: [ChildProcess] = []
+    var isEnding = false
+    var signal: Int32?
+    var signalTime: UInt64 = 0
+  }
+
+  /// What the supervisor needs to know of the session.
+  package struct Hooks: Sendable {
+    package var onFault: @Sendable (PTO2Error) -> Void
+    /// The error a worker published for its core, and what it was running.
+    package var workerError: @Sendable (Int) -> PTO2Error?
+    package var runningTask: @Sendable (Int) -> String?
+    /// The scheduler's process, once attached.
+    package var schedulerProcess: @Sendable () -> ProcessIdentity?
+    package var hasSchedulerError: @Sendable () -> Bool
+    /// Removes what must not stay when the process has to end at once.
+    package var emergency: @Sendable () -> Void
+
+    package init(
+      onFault: @escaping @Sendable (PTO2Error) -> Void,
+      workerError: @escaping @Sendable (Int) -> PTO2Error?,
+      runningTask: @escaping @Sendable (Int) -> String?,
+      schedulerProcess: @escaping @Sendable () -> ProcessIdentity?,
+      hasSchedulerError: @escaping @Sendable () -> Bool,
+      emergency: @escaping @Sendable () -> Void
+    ) {
+      self.onFault = onFault
+      self.workerError = workerError
+      self.runningTask = runningTask
+      self.schedulerProcess = schedulerProcess
+      self.hasSchedulerError = hasSchedulerError
+      self.emergency = emergency
+    }
+  }
+
+  /// After a first signal the program has this long to come to an end.
+  private static let graceNanoseconds: UInt64 = 3_000_000_000
+
+  /// Blocks the terminal's signals in this thread and its future ones, and
+  /// starts watching. Children are started with `launch`.
+  package init(signalDescriptor: Int32, attachTimeoutMilliseconds: UInt64, hooks: Hooks)
+    throws(SystemError)
+  {
+    var ends: (Int32, Int32) = (-1, -1)
+    let status = unsafe withUnsafeMutableBytes(of: &ends) {
+      unsafe pipe($0.baseAddress!.assumingMemoryBound(to: Int32.self))
+    }
+    guard status == 0 else { throw SystemError("pipe", "supervisor", errno: errno) }
+    for end in [ends.0, ends.1] {
+      _ = fcntl(end, F_SETFD, FD_CLOEXEC)
+      _ = fcntl(end, F_SETFL, O_NONBLOCK)
+    }
+    (wakeRead, wakeWrite) = ends
+    self.signalDescriptor = signalDescriptor
+    self.hooks = hooks
+    attachDeadline = Deadline(afterMilliseconds: attachTimeoutMilliseconds)
+    let context = unsafe Unmanaged.passRetained(self).toOpaque()
+    let result = unsafe pthread_create(&thread, nil, { context in
+      unsafe Unmanaged<Supervisor>.fromOpaque(context!).takeRetainedValue().watch()
+      return nil
+    }, context)
+    guard result == 0 else { throw SystemError("pthread_create", "supervisor", errno: result) }
+  }
+
+  /// signalfd(2) for SIGINT, SIGTERM and SIGHUP; call before any other thread
+  /// exists.
+  package static func blockSignals() -> Int32 { pto2_signal_descriptor() }
+
+  /// Starts a child from the calling thread, which must live as long as the
+  /// child: PR_SET_PDEATHSIG follows the thread.
+  package func launch(name: String, core: Int?, executable: String, arguments: [String])
+    throws(SystemError)
+  {
+    let child = try ChildProcess.spawn(
+      name: name, core: core, executable: executable, arguments: arguments)
+    lock.withLock { $0.children.append(child) }
+    wake()
+  }
+
+  /// The signal that asked this process to end.
+  package var signal: Int32? { lock.withLock { $0.signal } }
+
+  /// From now on a child that ends is no fault.
+  package func beginEnding() { lock.withLock { $0.isEnding = true } }
+
+  /// Waits for every child until the deadline, then kills what is left.
+  /// - Returns: names of those that had to be killed.
+  package func endChildren(deadline: Deadline) -> [String] {
+    while true {
+      let left = lock.withLock { state in
+        state.children.indices.filter { !state.children[$0].reap() }.count
+      }
+      if left == 0 { break }
+      if deadline.hasPassed { break }
+      sleepNanoseconds(300_000)
+    }
+    return lock.withLock { state in
+      var killed: [String] = []
+      for index in state.children.indices where !state.children[index].reap() {
+        state.children[index].signal(SIGKILL)
+        killed.append(state.children[index].name)
+        var status: Int32 = 0
+        _ = unsafe waitpid(state.children[index].pid, &status, 0)
+        state.children[index].status = status
+      }
+      return killed
+    }
+  }
+
+  /// Ends the watching thread.
+  package func stop() {
+    lock.withLock { $0.isEnding = true }
+    _ = unsafe write(wakeWrite, "q", 1)
+    unsafe pthread_join(thread, nil)
+    close(wakeRead)
+    close(wakeWrite)
+    lock.withLock { state in
+      for child in state.children { close(child.descriptor) }
+      state.children = []
+    }
+  }
+
+  private func wake() { _ = unsafe write(wakeWrite, "w", 1) }
+
+  // MARK: The watching thread
+
+  private func watch() {
+    var scheduler: SchedulerWatch?
+    var hasMissedScheduler = false
+    while true {
+      var entries = [
+        pollfd(fd: signalDescriptor, events: Int16(POLLIN), revents: 0),
+        pollfd(fd: wakeRead, events: Int16(POLLIN), revents: 0),
+      ]
+      for child in lock.withLock({ $0.children }) where child.status == nil {
+        entries.append(pollfd(fd: child.descriptor, events: Int16(POLLIN), revents: 0))
+      }
+      if let watch = scheduler, let handle = watch.descriptor, !watch.hasEnded {
+        entries.append(pollfd(fd: handle, events: Int16(POLLIN), revents: 0))
+      }
+      _ = unsafe poll(&entries, nfds_t(entries.count), scheduler == nil ? 10 : 100)
+      if readWakes() { return }
+      while case let signal = pto2_read_signal(signalDescriptor), signal != 0 { take(signal) }
+      checkGrace()
+      reapChildren()
+
+      if scheduler == nil, let identity = hooks.schedulerProcess() {
+        scheduler = SchedulerWatch(identity)
+      }
+      if let watch = scheduler, !watch.hasEnded, watch.poll() { schedulerEnded() }
+      if scheduler == nil, !hasMissedScheduler, attachDeadline.hasPassed,
+        !lock.withLock({ $0.isEnding })
+      {
+        hasMissedScheduler = true
+        hooks.onFault(
+          PTO2Error(.schedulerMissing, "no scheduler attached in time. Start one with: pto2-scheduler --segment NAME"))
+      }
+    }
+  }
+
+  /// The scheduler, whoever started it.
+  private final class SchedulerWatch {
+    private let handle: ProcessHandle?
+    var hasEnded = false
+    let descriptor: Int32?
+    init(_ identity: ProcessIdentity) {
+      handle = ProcessHandle(identity)
+      descriptor = switch handle {
+      case .some(let handle): handle.descriptor
+      case .none: nil
+      }
+    }
+    func poll() -> Bool {
+      hasEnded = handle?.hasEnded() ?? true
+      return hasEnded
+    }
+  }
+
+  private func schedulerEnded() {
+    guard !lock.withLock({ $0.isEnding }), !hooks.hasSchedulerError() else { return }
+    let ending = lock.withLock { state in
+      for index in state.children.indices { _ = state.children[index].reap() }
+      return state.children.first { $0.core == nil }?.ending
+    }
+    hooks.onFault(PTO2Error(.schedulerDied, "the scheduler \(ending ?? "has ended")"))
+  }
+
+  /// True when `stop` was called.
+  private func readWakes() -> Bool {
+    var byte: UInt8 = 0
+    var isOver = false
+    while unsafe read(wakeRead, &byte, 1) == 1 { if byte == UInt8(ascii: "q") { isOver = true } }
+    return isOver
+  }
+
+  private func take(_ signal: Int32) {
+    let isSecond = lock.withLock { state in
+      if state.signal != nil { return true }
+      state.signal = signal
+      state.signalTime = MonotonicClock.now()
+      return false
+    }
+    if isSecond { endAtOnce(signal) }
+    hooks.onFault(PTO2Error(.interrupted, "interrupted by \(signalName(signal))"))
+  }
+
+  private func checkGrace() {
+    let (signal, time) = lock.withLock { ($0.signal, $0.signalTime) }
+    if let signal, MonotonicClock.now() > time &+ Self.graceNanoseconds { endAtOnce(signal) }
+  }
+
+  /// The program does not come to an end by itself: children, the name, and
+  /// this process go now.
+  private func endAtOnce(_ signal: Int32) -> Never {
+    lock.withLock { state in for child in state.children { child.signal(SIGKILL) } }
+    hooks.emergency()
+    _exit(128 + signal)
+  }
+
+  private func reapChildren() {
+    let ended = lock.withLock { state -> [ChildProcess] in
+      var ended: [ChildProcess] = []
+      for index in state.children.indices where state.children[index].status == nil {
+        if state.children[index].reap() { ended.append(state.children[index]) }
+      }
+      return state.isEnding ? [] : ended
+    }
+    for child in ended {
+      if let core = child.core {
+        let running = hooks.runningTask(core).map { " while running \($0)" } ?? ""
+        hooks.onFault(
+          hooks.workerError(core)
+            ?? PTO2Error(
+              .workerDied, "\(child.name) (process \(child.pid)) \(child.ending)\(running)"))
+      } else if !hooks.hasSchedulerError() {
+        hooks.onFault(
+          PTO2Error(.schedulerDied, "the scheduler (process \(child.pid)) \(child.ending)"))
+      }
+    }
+  }
+}

@@ -1,0 +1,207 @@
+internal import CPTO2ABI
+package import PTO2Protocol
+internal import PTO2System
+
+/// Waiting for the scheduler's watermarks, and telling a full ring that will
+/// drain from one that never can.
+extension OrchestratorCore {
+  /// Reads both watermarks of every ring and gives back what they free.
+  mutating func refreshAll() {
+    for ring in 0..<ringCount {
+      unsafe rings[ring].refreshReleased()
+      refreshConsumed(ring)
+    }
+  }
+
+  /// Reads `last_task_consumed`; frees heap and TensorMap entries of the tasks
+  /// it has passed. Acquire: pairs with the scheduler's release after the last
+  /// consumer's FIN.
+  mutating func refreshConsumed(_ index: Int) {
+    let ring = unsafe rings + index
+    let low = unsafe ring.pointee.consumedWord.loadAcquire()
+    var position = unsafe ring.pointee.consumed
+    let target = position &+ UInt64(low &- UInt32(truncatingIfNeeded: position))
+    if position == target { return }
+    var heapEnd: UInt64 = 0
+    while position != target {
+      let memory = unsafe ring.pointee.memory(of: position)
+      heapEnd = unsafe memory.pointee.heapEnd
+      var buffer = unsafe memory.pointee.firstBuffer
+      while buffer != UInt32.max {
+        let next = unsafe buffers[buffer].next
+        freeBuffer(buffer)
+        buffer = next
+      }
+      position &+= 1
+    }
+    unsafe ring.pointee.heap.free(upTo: heapEnd)
+    unsafe ring.pointee.consumed = target
+  }
+
+  /// Blocks until the ring has a main slot, a consumed entry, pool entries and
+  /// heap for one task.
+  mutating func waitForRoom(_ index: Int, outputBytes: UInt64, faninCount: Int) throws(PTO2Error) {
+    let ring = unsafe rings + index
+    if unsafe outputBytes > ring.pointee.heap.capacity {
+      throw PTO2Error(
+        .heapRingDeadlock,
+        "the task's outputs need \(outputBytes) bytes, the heap of ring \(index) has \(unsafe ring.pointee.heap.capacity). Set PTO2_RING_HEAP to at least \(outputBytes)",
+        ring: index, needed: outputBytes, available: unsafe ring.pointee.heap.capacity)
+    }
+    if unsafe faninCount > Int(ring.pointee.pool) {
+      throw PTO2Error(
+        .depPoolOverflow,
+        "the task has \(faninCount) producers, the dependency pool of ring \(index) has \(unsafe ring.pointee.pool) entries. Set PTO2_RING_DEP_POOL to at least \(faninCount), rounded up to a power of two",
+        ring: index, needed: UInt64(faninCount), available: UInt64(unsafe ring.pointee.pool))
+    }
+    while let reason = obstacle(index, outputBytes, faninCount) {
+      try wait(reason, ring: index, outputBytes: outputBytes) { core in
+        core.obstacle(index, outputBytes, faninCount) != reason
+      }
+    }
+  }
+
+  /// What the task still lacks, by the watermarks as last read.
+  @inline(__always)
+  private func obstacle(_ index: Int, _ outputBytes: UInt64, _ faninCount: Int) -> StallReason? {
+    let ring = unsafe rings + index
+    if unsafe ring.pointee.current &- ring.pointee.released >= UInt64(ring.pointee.window) {
+      return .mainRing
+    }
+    if unsafe ring.pointee.current &- ring.pointee.consumed >= UInt64(ring.pointee.consumedWindow) {
+      return .consumedRing
+    }
+    if unsafe ring.pointee.poolHead &- ring.pointee.poolTail &+ UInt64(faninCount)
+      > UInt64(ring.pointee.pool)
+    {
+      return .dependencyPool
+    }
+    if unsafe outputBytes > 0 && ring.pointee.heap.place(bytes: outputBytes) == nil { return .heap }
+    return nil
+  }
+
+  mutating func waitForLog() throws(PTO2Error) {
+    try wait(.submissionLog, ring: 0, outputBytes: 0) { core in
+      let low = core.wiredWord.loadAcquire()
+      core.wiredKnown = core.submitted &- UInt64(UInt32(truncatingIfNeeded: core.submitted) &- low)
+      return core.submitted &- core.wiredKnown < UInt64(core.logCapacity)
+    }
+  }
+
+  /// Blocks until every task submitted so far is RELEASED, so every kernel is
+  /// over and its stores can be read.
+  package mutating func waitForAll() throws(PTO2Error) {
+    try fault.check()
+    for index in 0..<ringCount {
+      try wait(nil, ring: index, word: .released) { core in
+        unsafe core.rings[index].current == core.rings[index].released
+      }
+    }
+    noteFinished()
+  }
+
+  /// Ends the outermost scope and blocks until every task is CONSUMED.
+  package mutating func drain() throws(PTO2Error) {
+    while scopeDepth > 0 { try closeScope() }
+    for index in 0..<ringCount {
+      try wait(nil, ring: index, word: .consumed) { core in
+        unsafe core.rings[index].current == core.rings[index].consumed
+      }
+    }
+    noteFinished()
+  }
+
+  // MARK: Waiting
+
+  enum Watermark { case wired, released, consumed }
+
+  private mutating func wait(
+    _ reason: StallReason, ring: Int, outputBytes: UInt64,
+    _ isSatisfied: (inout Self) -> Bool
+  ) throws(PTO2Error) {
+    let word: Watermark =
+      switch reason {
+      case .submissionLog: .wired
+      case .mainRing, .dependencyPool: .released
+      case .consumedRing, .heap: .consumed
+      }
+    refreshAll()
+    if isSatisfied(&self) { return }
+    let begin = MonotonicClock.now()
+    try wait(reason, ring: ring, word: word, outputBytes: outputBytes, isSatisfied)
+    stalls[reason.rawValue].count += 1
+    stalls[reason.rawValue].nanoseconds += MonotonicClock.now() &- begin
+  }
+
+  /// Spin, yield, park on the watermark's own word. Looks at the fatal words
+  /// every round, and at the clock at most every 50 ms.
+  private mutating func wait(
+    _ reason: StallReason?, ring: Int, word kind: Watermark, outputBytes: UInt64 = 0,
+    _ isSatisfied: (inout Self) -> Bool
+  ) throws(PTO2Error) {
+    var backoff = Backoff()
+    while true {
+      let word = word(kind, ring)
+      let seen = word.loadAcquire()
+      refreshAll()
+      if isSatisfied(&self) { return }
+      try fault.check()
+      guard backoff.next() else { continue }
+      if let reason { try checkDeadlock(reason, ring: ring, outputBytes: outputBytes) }
+      parkedWord.storeRelaxed(parkedReason(kind, ring))
+      // Orders `parked` before the last look; pairs with the scheduler's fence
+      // between its watermarks and its look at `parked`.
+      fullFence()
+      waitSet.removeAll()
+      waitSet.insert(word, while: seen)
+      waitSet.insert(control, while: PTO2_CONTROL_RUNNING)
+      waitSet.insert(schedulerControl, while: schedulerControl.loadAcquire())
+      if word.loadAcquire() == seen { waitSet.wait(timeoutNanoseconds: 50_000_000) }
+      parkedWord.storeRelaxed(0)
+    }
+  }
+
+  private func word(_ kind: Watermark, _ ring: Int) -> SharedWord {
+    switch kind {
+    case .wired: wiredWord
+    case .released: unsafe rings[ring].releasedWord
+    case .consumed: unsafe rings[ring].consumedWord
+    }
+  }
+
+  private func parkedReason(_ kind: Watermark, _ ring: Int) -> UInt32 {
+    switch kind {
+    case .wired: PTO2_PARKED_ON_WIRED
+    case .released: PTO2_PARKED_ON_RELEASED + UInt32(ring)
+    case .consumed: PTO2_PARKED_ON_CONSUMED + UInt32(ring)
+    }
+  }
+
+  /// A proof, never a timeout: the oldest task that is not CONSUMED belongs to
+  /// a scope that is still open, and only the program, which waits here, can
+  /// end it.
+  private func checkDeadlock(_ reason: StallReason, ring index: Int, outputBytes: UInt64)
+    throws(PTO2Error)
+  {
+    guard reason == .consumedRing || reason == .heap else { return }
+    let ring = unsafe rings + index
+    let head = unsafe ring.pointee.consumed
+    guard unsafe head != ring.pointee.current,
+      isOpen(scope: unsafe ring.pointee.memory(of: head).pointee.scope)
+    else { return }
+    let id = TaskRef(ring: index, ordinal: head).id
+    if reason == .heap {
+      let capacity = unsafe ring.pointee.heap.capacity
+      let needed = unsafe HeapRing.rounded(outputBytes) + ring.pointee.heap.used
+      throw PTO2Error(
+        .heapRingDeadlock,
+        "ring \(index): \(outputBytes) bytes of output do not fit beside the \(unsafe ring.pointee.heap.used) of \(capacity) bytes in use, and the oldest of those belongs to task \(id), whose scope is open. End the scope earlier, or set PTO2_RING_HEAP to at least \(needed)",
+        task: id, ring: index, needed: needed, available: capacity)
+    }
+    let window = unsafe ring.pointee.consumedWindow
+    throw PTO2Error(
+      .scopeDeadlock,
+      "ring \(index): the consumed window of \(window) tasks is full, and the oldest of them, task \(id), belongs to a scope that is open. End the scope earlier, or set PTO2_RING_CONSUMED_WINDOW to more than \(window)",
+      task: id, ring: index, needed: UInt64(window) + 1, available: UInt64(window))
+  }
+}

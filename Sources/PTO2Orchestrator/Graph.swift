@@ -1,0 +1,213 @@
+public import PTO2Protocol
+package import PTO2Segment
+
+/// A kernel that tasks can run: found by name in a kernel image.
+@frozen
+public struct Kernel: Sendable {
+  public enum CoreType: UInt32, Sendable {
+    /// Matrix core.
+    case aic = 0
+    /// Vector core.
+    case aiv = 1
+  }
+
+  package var call: UInt64
+  package var id: UInt16
+  public let coreType: CoreType
+
+  package init(call: UInt64, id: UInt16, coreType: CoreType) {
+    self.call = call
+    self.id = id
+    self.coreType = coreType
+  }
+}
+
+/// The graph of tasks a program builds while it runs.
+///
+/// Tasks start as soon as their producers are done; submission blocks only
+/// while a ring is full. Dependencies follow from the tensors: read after
+/// write, write after write and write after read, views included. Use it from
+/// one thread. After an error every call throws that same first error.
+@safe public final class Graph {
+  package let core: UnsafeMutablePointer<OrchestratorCore>
+  private let kernels: [String: Kernel]
+  /// Lines a program adds to the run's report, in order.
+  package private(set) var reportLines: [(label: String, value: String)] = []
+  package var progressHandler: ((String, Double) -> Void)?
+
+  package init(_ core: consuming OrchestratorCore, images: [KernelImage]) throws(PTO2Error) {
+    var kernels: [String: Kernel] = [:]
+    var id: UInt16 = 0
+    for (index, image) in images.enumerated() {
+      for kernel in image.kernels {
+        kernels[kernel.name] = Kernel(
+          call: KernelImage.callWord(image: index, offset: kernel.offset), id: id,
+          coreType: kernel.coreType == 0 ? .aic : .aiv)
+        id += 1
+      }
+    }
+    self.kernels = kernels
+    unsafe self.core = .allocate(capacity: 1)
+    unsafe self.core.initialize(to: core)
+  }
+
+  deinit {
+    unsafe core.deinitialize(count: 1)
+    unsafe core.deallocate()
+  }
+
+  /// Looks a kernel up by the name in its image's table.
+  /// - Throws: error 5 naming what there is.
+  public func kernel(_ name: String) throws(PTO2Error) -> Kernel {
+    if let kernel = kernels[name] { return kernel }
+    let known = kernels.keys.sorted().joined(separator: ", ")
+    throw unsafe core.pointee.fault.raise(
+      PTO2Error(
+        .invalidArgs,
+        "no kernel \"\(name)\" in the images of this run; there is \(known.isEmpty ? "none" : known)"))
+  }
+
+  /// A tensor in memory that the program owns: zero-filled, readable and
+  /// writable by program and kernels, alive until the run ends.
+  /// - Throws: error 5 for a shape that is not valid, 208 when the arena or
+  ///   /dev/shm is full.
+  public func external(_ shape: Shape, _ type: DataType) throws(PTO2Error) -> Tensor {
+    unsafe try core.pointee.external(shape, type)
+  }
+
+  /// Opens a scope, runs the closure, ends the scope. Outputs of tasks
+  /// submitted inside live until the scope's end at least. Scopes nest up to
+  /// 64 deep; each depth up to the last ring has rings of its own.
+  public func scope<Result>(_ body: () throws -> Result) throws -> Result {
+    unsafe try core.pointee.beginScope()
+    let result = try body()
+    unsafe try core.pointee.endScope()
+    return result
+  }
+
+  /// The two halves of `scope`, for callers that cannot pass a closure.
+  public func beginScope() throws(PTO2Error) { unsafe try core.pointee.beginScope() }
+  public func endScope() throws(PTO2Error) { unsafe try core.pointee.endScope() }
+
+  /// Submits a task of up to three kernels, which run on one cluster and see
+  /// the same arguments; with none it is a barrier that only has dependencies.
+  ///
+  ///     let scores = try graph.submit(aic: qk) { task in
+  ///       task.input(query)
+  ///       task.input(keys)
+  ///       return task.output(Shape(16, 128), .float32)
+  ///     }
+  ///
+  /// Blocks while a ring is full. Allocates nothing.
+  /// - Returns: what the closure returns, usually the task's outputs.
+  /// - Throws: error 5 for invalid arguments; 1, 2 or 4 when a ring can never
+  ///   take the task; whatever else has ended the run.
+  @discardableResult
+  public func submit<Result>(
+    aic: Kernel? = nil, aiv0: Kernel? = nil, aiv1: Kernel? = nil,
+    _ arguments: (inout TaskArguments) -> Result
+  ) throws(PTO2Error) -> Result {
+    let result = stage(arguments)
+    _ = try submitStaged(aic, aiv0, aiv1)
+    return result
+  }
+
+  /// Submits a task that runs one vector kernel.
+  @discardableResult
+  public func submit<Result>(aiv kernel: Kernel, _ arguments: (inout TaskArguments) -> Result)
+    throws(PTO2Error) -> Result
+  {
+    try submit(aiv0: kernel, arguments)
+  }
+
+  @inline(__always)
+  private func stage<Result>(_ arguments: (inout TaskArguments) -> Result) -> Result {
+    var staging = unsafe TaskArguments(core: core)
+    return arguments(&staging)
+  }
+
+  @inline(__always)
+  package func submitStaged(_ aic: Kernel?, _ aiv0: Kernel?, _ aiv1: Kernel?) throws(PTO2Error)
+    -> TaskID
+  {
+    var set = KernelSet()
+    if let aic { set.calls.0 = aic.call; set.ids.0 = aic.id }
+    if let aiv0 { set.calls.1 = aiv0.call; set.ids.1 = aiv0.id }
+    if let aiv1 { set.calls.2 = aiv1.call; set.ids.2 = aiv1.id }
+    if (aic?.coreType ?? .aic) != .aic || (aiv0?.coreType ?? .aiv) != .aiv
+      || (aiv1?.coreType ?? .aiv) != .aiv
+    {
+      unsafe core.pointee.stageFailure(
+        PTO2Error(.invalidArgs, "a kernel of the other core type: AIC runs matrix kernels, AIV0 and AIV1 vector kernels"))
+    }
+    return unsafe try core.pointee.submit(set)
+  }
+
+  /// `submit` for the C ABI: the closure may find the arguments invalid, and
+  /// the task's id is returned.
+  package func submitRaw(
+    _ aic: Kernel?, _ aiv0: Kernel?, _ aiv1: Kernel?,
+    _ arguments: (inout TaskArguments) throws(PTO2Error) -> Void
+  ) throws(PTO2Error) -> TaskID {
+    var staging = unsafe TaskArguments(core: core)
+    do throws(PTO2Error) { try arguments(&staging) } catch {
+      unsafe core.pointee.stageFailure(error)
+    }
+    return try submitStaged(aic, aiv0, aiv1)
+  }
+
+  /// Blocks until every task submitted so far is done.
+  public func wait() throws(PTO2Error) { unsafe try core.pointee.waitForAll() }
+
+  /// Reads a tensor's elements, in memory order, after waiting for every task
+  /// submitted so far.
+  /// - Throws: error 5 when the tensor has gaps, its scope has ended, or
+  ///   `Element` has another size than its data type.
+  public func read<Element: BitwiseCopyable, Result>(
+    _ tensor: Tensor, as type: Element.Type, _ body: (Span<Element>) throws -> Result
+  ) throws -> Result {
+    let buffer = unsafe try elements(of: tensor, as: type)
+    return try body(unsafe Span(_unsafeElements: UnsafeBufferPointer(buffer)))
+  }
+
+  /// Writes a tensor's elements, in memory order, after waiting for every task
+  /// submitted so far. Errors as in `read`.
+  public func write<Element: BitwiseCopyable, Result>(
+    _ tensor: Tensor, as type: Element.Type, _ body: (inout MutableSpan<Element>) throws -> Result
+  ) throws -> Result {
+    let buffer = unsafe try elements(of: tensor, as: type)
+    var span = unsafe MutableSpan(_unsafeElements: buffer)
+    return try body(&span)
+  }
+
+  private func elements<Element>(of tensor: Tensor, as type: Element.Type) throws(PTO2Error)
+    -> UnsafeMutableBufferPointer<Element>
+  {
+    if unsafe core.pointee.hasUnfinished { try wait() }
+    let fault = unsafe core.pointee.fault
+    guard let address = unsafe core.pointee.address(of: tensor) else {
+      throw fault.raise(
+        PTO2Error(.invalidArgs, "tensor \(tensor.shape) has no memory: its scope has ended"))
+    }
+    guard tensor.isContiguous, MemoryLayout<Element>.stride == tensor.dataType.byteCount else {
+      throw fault.raise(
+        PTO2Error(
+          .invalidArgs,
+          "tensor \(tensor.shape) of \(tensor.dataType) cannot be seen as \(type): expected no gaps and elements of \(tensor.dataType.byteCount) bytes"))
+    }
+    return unsafe UnsafeMutableBufferPointer(
+      start: address.assumingMemoryBound(to: Element.self), count: tensor.elementCount)
+  }
+
+  /// Ends the run with error 9.
+  public func fail(_ message: String) -> PTO2Error {
+    unsafe core.pointee.fault.raise(PTO2Error(.explicitOrchFatal, message))
+  }
+
+  /// Adds a line to the report that is printed when the run is over.
+  public func report(_ label: String, _ value: String) { reportLines.append((label, value)) }
+
+  /// Tells how far the program is: a few words and a fraction from 0 to 1.
+  /// Cheap; shown at most a few times a second, on a terminal.
+  public func progress(_ text: String, _ fraction: Double) { progressHandler?(text, fraction) }
+}

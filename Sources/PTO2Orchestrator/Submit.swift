@@ -1,0 +1,283 @@
+internal import CPTO2ABI
+package import PTO2Protocol
+internal import PTO2Segment
+internal import PTO2System
+
+/// The kernels of a task by subtask slot; 0 = inactive. Each is a call word
+/// without arity.
+package struct KernelSet {
+  package var calls: (UInt64, UInt64, UInt64) = (0, 0, 0)
+  package var ids: (UInt16, UInt16, UInt16) = (0, 0, 0)
+  package init() {}
+
+  var activeMask: UInt8 {
+    (calls.0 != 0 ? 1 : 0) | (calls.1 != 0 ? 2 : 0) | (calls.2 != 0 ? 4 : 0)
+  }
+}
+
+/// Collects the producers of the task being submitted. Stamps in each task's
+/// memory tell at once whether it is in the list already.
+@unsafe struct FaninCollector {
+  var fanin = unsafe FaninList()
+  let rings: UnsafeMutablePointer<RingProducer>
+  var serial: UInt32 = 0
+
+  init(rings: UnsafeMutablePointer<RingProducer>) { unsafe self.rings = unsafe rings }
+
+  /// Not yet RELEASED as far as this process knows: still worth waiting for.
+  @inline(__always)
+  func isLive(_ task: TaskRef) -> Bool { unsafe task.ordinal >= rings[task.ring].released }
+
+  @inline(__always)
+  mutating func add(_ task: TaskRef, _ flags: UInt64) {
+    let memory = unsafe rings[task.ring].memory(of: task.ordinal)
+    if unsafe memory.pointee.stamp == serial {
+      unsafe fanin.addFlags(Int(memory.pointee.stampIndex), flags)
+    } else {
+      unsafe memory.pointee.stamp = unsafe serial
+      unsafe memory.pointee.stampIndex = unsafe UInt32(fanin.append(task.id.rawValue | flags))
+    }
+  }
+}
+
+extension OrchestratorCore {
+  /// Submits the staged task. Blocks while a ring it needs is full.
+  package mutating func submit(_ kernels: KernelSet) throws(PTO2Error) -> TaskID {
+    if let error = stagedError {
+      unstage(keepOutputs: false)
+      throw fault.raise(error)
+    }
+    do throws(PTO2Error) {
+      try fault.check()
+      let id = try commit(kernels)
+      unstage(keepOutputs: true)
+      return id
+    } catch {
+      unstage(keepOutputs: false)
+      throw fault.raise(error)
+    }
+  }
+
+  private mutating func commit(_ kernels: KernelSet) throws(PTO2Error) -> TaskID {
+    let ringIndex = currentRing
+    let ring = unsafe rings + ringIndex
+    // Fresh watermarks now and then keep fanin lists and the TensorMap small.
+    if tasks & 15 == 0 { refreshAll() }
+    let ordinal = unsafe ring.pointee.current
+    let task = TaskRef(ring: ringIndex, ordinal: ordinal)
+
+    let outputBytes = findProducers(of: task)
+    let faninCount = unsafe collector.pointee.fanin.count
+    try waitForRoom(ringIndex, outputBytes: outputBytes, faninCount: faninCount)
+    guard let block = unsafe ring.pointee.heap.place(bytes: outputBytes) else {
+      preconditionFailure("waitForRoom left no room")
+    }
+    try reserve(ringIndex, ordinal, block, faninCount)
+
+    // Nothing can fail from here on.
+    unsafe ring.pointee.heap.take(block)
+    let memory = unsafe ring.pointee.memory(of: ordinal)
+    unsafe memory.pointee = TaskMemory(
+      heapEnd: ring.pointee.heap.head, scope: scopes[scopeDepth - 1].serial)
+    writeSlot(ringIndex, task, kernels, block, faninCount)
+    unsafe ring.pointee.current = ordinal &+ 1
+    unsafe ring.pointee.currentWord.storeRelaxed(UInt32(truncatingIfNeeded: ordinal &+ 1))
+    let scope = unsafe scopes + (scopeDepth - 1)
+    unsafe scope.pointee.count += 1
+    unsafe scope.pointee.lastLocal = task.id.local
+    noteSubmitted(edges: faninCount)
+    try append(
+      pto2_log_record(
+        kind: PTO2_LOG_TASK, ring: UInt32(truncatingIfNeeded: ringIndex), id: task.id.local,
+        count: 0))
+    return task.id
+  }
+
+  /// Looks every argument up in the TensorMap and enters it there; returns the
+  /// bytes that the outputs need.
+  ///
+  /// Read-after-write and write-after-write edges also keep the producer's
+  /// output alive; write-after-read edges only wait. The owner of a tensor in
+  /// the heap is always kept, done or not: its memory is in use.
+  private mutating func findProducers(of task: TaskRef) -> UInt64 {
+    let collector = unsafe self.collector
+    unsafe collector.pointee.fanin.removeAll()
+    unsafe collector.pointee.serial &+= 1
+    // Serial 0 is what fresh memory holds.
+    if unsafe collector.pointee.serial == 0 { unsafe collector.pointee.serial = 1 }
+    var outputBytes: UInt64 = 0
+    for index in 0..<stagedCount {
+      let argument = unsafe staged + index
+      if unsafe argument.pointee.access == Access.output.rawValue {
+        outputBytes += HeapRing.rounded(unsafe argument.pointee.end)
+        continue
+      }
+      let buffer = unsafe buffers.elements + Int(argument.pointee.buffer)
+      let owner = TaskRef(rawValue: unsafe buffer.pointee.owner)
+      if owner != .none { unsafe collector.pointee.add(owner, PTO2_FANIN_WAIT | PTO2_FANIN_RETAIN) }
+      let isWrite = unsafe argument.pointee.access == Access.inout.rawValue
+      let found: (TaskRef, TensorMap.Dependency) -> Void = { other, kind in
+        guard unsafe collector.pointee.isLive(other) else { return }
+        unsafe collector.pointee.add(
+          other, kind == .writer ? PTO2_FANIN_WAIT | PTO2_FANIN_RETAIN : PTO2_FANIN_WAIT)
+      }
+      let root = unsafe buffer
+      unsafe Self.forEachRun(argument) { begin, end in
+        if isWrite {
+          unsafe map.write(&root.pointee.ranges, begin, end, task: task, found: found)
+        } else {
+          unsafe map.read(
+            &root.pointee.ranges, begin, end, task: task,
+            isLive: { unsafe collector.pointee.isLive($0) }, found: found)
+        }
+      }
+    }
+    return outputBytes
+  }
+
+  /// The contiguous byte ranges of a view, in order; the whole span when there
+  /// are more than `TensorMap.maximumRuns`.
+  @inline(__always)
+  private static func forEachRun(
+    _ argument: UnsafeMutablePointer<StagedArgument>, _ body: (UInt64, UInt64) -> Void
+  ) {
+    let argument = unsafe argument.pointee
+    let shape = argument.shape
+    let strides = argument.strides
+    let extents = (shape.0, shape.1, shape.2, shape.3, shape.4)
+    func extent(_ d: Int) -> UInt64 {
+      UInt64(d == 0 ? extents.0 : d == 1 ? extents.1 : d == 2 ? extents.2 : d == 3 ? extents.3 : extents.4)
+    }
+    func stride(_ d: Int) -> UInt64 {
+      UInt64(d == 0 ? strides.0 : d == 1 ? strides.1 : d == 2 ? strides.2 : d == 3 ? strides.3 : strides.4)
+    }
+    let size = UInt64(DataType(rawValue: argument.dataType)!.byteCount)
+    // Innermost dimensions that lie without gaps form one run.
+    var run: UInt64 = 1
+    var outer = Int(argument.rank)
+    while outer > 0, extent(outer - 1) == 1 || stride(outer - 1) == run {
+      run *= extent(outer - 1)
+      outer -= 1
+    }
+    var runs: UInt64 = 1
+    for d in 0..<outer { runs *= extent(d) }
+    if unsafe runs == 1 || runs > UInt64(TensorMap.maximumRuns) {
+      return body(argument.offset, argument.end)
+    }
+    for number in 0..<runs {
+      var rest = number
+      var offset = argument.offset
+      var d = outer - 1
+      while d >= 0 {
+        let (quotient, index) = rest.quotientAndRemainder(dividingBy: extent(d))
+        offset += index * stride(d) * size
+        rest = quotient
+        d -= 1
+      }
+      body(offset, offset + run * size)
+    }
+  }
+
+  /// First lap only: memory for what the task's slot, descriptor, fanin list
+  /// and outputs take.
+  private mutating func reserve(
+    _ ringIndex: Int, _ ordinal: UInt64, _ block: HeapRing.Block, _ faninCount: Int
+  ) throws(PTO2Error) {
+    let ring = unsafe rings + ringIndex
+    guard unsafe ring.pointee.hasUnreserved else { return }
+    let slot = unsafe UInt64(UInt32(truncatingIfNeeded: ordinal) & (ring.pointee.window - 1))
+    let reservation = unsafe reservations + ringIndex
+    do throws(SegmentError) {
+      unsafe try reservation.pointee.main.ensure(
+        segment, offset: slot * UInt64(PTO2_MAIN_SLOT_STRIDE), bytes: UInt64(PTO2_MAIN_SLOT_STRIDE))
+      unsafe try reservation.pointee.descriptors.ensure(
+        segment, offset: slot * UInt64(PTO2_DESC_STRIDE), bytes: UInt64(PTO2_DESC_STRIDE))
+      let size = block.end - block.begin
+      if size > 0 {
+        unsafe try reservation.pointee.heap.ensure(segment, offset: block.offset, bytes: min(size, ring.pointee.heap.capacity - block.offset))
+      }
+      if faninCount > 0 {
+        let pool = unsafe UInt64(ring.pointee.pool)
+        let first = unsafe ring.pointee.poolHead & (pool - 1)
+        let untilEnd = min(UInt64(faninCount), pool - first)
+        unsafe try reservation.pointee.fanin.ensure(segment, offset: first * 8, bytes: untilEnd * 8)
+        unsafe try reservation.pointee.fanin.ensure(
+          segment, offset: 0, bytes: (UInt64(faninCount) - untilEnd) * 8)
+      }
+    } catch {
+      throw PTO2Error(.outOfMemory, "\(error)", ring: ringIndex)
+    }
+    unsafe ring.pointee.hasUnreserved = !reservation.pointee.isComplete
+  }
+
+  /// Main slot, tensors, descriptor and fanin list: everything that is
+  /// published by the log record.
+  private mutating func writeSlot(
+    _ ringIndex: Int, _ task: TaskRef, _ kernels: KernelSet, _ block: HeapRing.Block,
+    _ faninCount: Int
+  ) {
+    let ring = unsafe rings + ringIndex
+    let slot = unsafe ring.pointee.slot(of: task.ordinal)
+    let scope = unsafe scopes[scopeDepth - 1]
+    let heap = unsafe ring.pointee.heapOffset
+
+    unsafe slot.pointee = pto2_main_slot(
+      task_id: task.id.rawValue,
+      fanin_first: UInt32(truncatingIfNeeded: ring.pointee.poolHead),
+      fanin_count: UInt32(truncatingIfNeeded: faninCount), scope_previous: scope.lastLocal,
+      active_mask: kernels.activeMask,
+      flags: scope.count > 0 ? UInt8(PTO2_SLOT_SCOPE_HAS_PREVIOUS) : 0,
+      tensor_count: UInt8(truncatingIfNeeded: stagedCount),
+      scalar_count: UInt8(truncatingIfNeeded: stagedScalarCount), kernel_ids: kernels.ids,
+      scope_depth: UInt16(truncatingIfNeeded: scopeDepth - 1), block_count: 1, reserved: 0,
+      output_offset: block.end == block.begin ? 0 : heap + block.offset, heap_begin: block.begin,
+      heap_end: ring.pointee.heap.head)
+
+    let index = unsafe Int(UInt32(truncatingIfNeeded: task.ordinal) & (ring.pointee.window - 1))
+    let descriptor = unsafe ring.pointee.descriptors + index * Int(PTO2_DESC_STRIDE)
+    let calls = unsafe descriptor.assumingMemoryBound(to: UInt64.self)
+    func call(_ kernel: UInt64) -> UInt64 {
+      kernel == 0
+        ? 0 : CallWord(kernel: kernel, tensors: stagedCount, scalars: stagedScalarCount).rawValue
+    }
+    unsafe calls[0] = call(kernels.calls.0)
+    unsafe calls[1] = call(kernels.calls.1)
+    unsafe calls[2] = call(kernels.calls.2)
+    let args = unsafe calls + 3
+
+    let tensors = unsafe UnsafeMutableRawPointer(slot + 1).assumingMemoryBound(
+      to: pto2_tensor.self)
+    let memory = unsafe ring.pointee.memory(of: task.ordinal)
+    var outputOffset = heap + block.offset
+    for position in 0..<stagedCount {
+      let argument = unsafe staged + position
+      let buffer = unsafe buffers.elements + Int(argument.pointee.buffer)
+      if unsafe argument.pointee.access == Access.output.rawValue {
+        unsafe buffer.pointee.offset = outputOffset
+        unsafe buffer.pointee.state = Buffer.placed
+        unsafe buffer.pointee.owner = task.rawValue
+        unsafe buffer.pointee.scope = scope.serial
+        unsafe buffer.pointee.next = memory.pointee.firstBuffer
+        unsafe memory.pointee.firstBuffer = argument.pointee.buffer
+        outputOffset += HeapRing.rounded(unsafe argument.pointee.end)
+      }
+      let offset = unsafe buffer.pointee.offset + argument.pointee.offset
+      unsafe args[position] = offset
+      unsafe tensors[position] = pto2_tensor(
+        offset: offset, shape: argument.pointee.shape, strides: argument.pointee.strides,
+        dtype: argument.pointee.dataType, rank: argument.pointee.rank,
+        access: argument.pointee.access, reserved: 0,
+        element_count: argument.pointee.elementCount, reserved2: 0)
+    }
+    for position in 0..<stagedScalarCount {
+      unsafe args[stagedCount + position] = stagedScalars[position]
+    }
+
+    let mask = unsafe UInt64(ring.pointee.pool - 1)
+    for k in 0..<faninCount {
+      unsafe ring.pointee.fanin[Int((ring.pointee.poolHead &+ UInt64(k)) & mask)] =
+        collector.pointee.fanin.elements[k]
+    }
+    unsafe ring.pointee.poolHead &+= UInt64(faninCount)
+  }
+}

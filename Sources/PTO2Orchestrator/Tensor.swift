@@ -1,0 +1,216 @@
+public import PTO2Protocol
+internal import CPTO2ABI
+
+/// Element types a tensor can have.
+@frozen
+public enum DataType: UInt8, Sendable, CaseIterable {
+  case float32 = 0
+  case float16, bfloat16
+  case int8, int16, int32, int64
+  case uint8, uint16, uint32, uint64
+
+  /// Bytes of one element.
+  @inlinable
+  public var byteCount: Int {
+    switch self {
+    case .int8, .uint8: 1
+    case .float16, .bfloat16, .int16, .uint16: 2
+    case .float32, .int32, .uint32: 4
+    case .int64, .uint64: 8
+    }
+  }
+}
+
+/// The extents of a tensor, outermost first: up to five, each at least 1.
+///
+/// `Shape(16, 128)` and `[16, 128]` are the same; only the literal may allocate.
+@frozen
+public struct Shape: Equatable, Sendable, ExpressibleByArrayLiteral, CustomStringConvertible {
+  /// 0 (a single element) to 5; more is remembered and refused on use.
+  public private(set) var rank: Int
+  /// Elements per dimension; 1 beyond the rank.
+  package private(set) var extents: (UInt32, UInt32, UInt32, UInt32, UInt32) = (1, 1, 1, 1, 1)
+  /// False when an extent was not positive or did not fit 32 bits, or the rank
+  /// was more than five.
+  package private(set) var isValid = true
+
+  public init() { rank = 0 }
+  public init(_ a: Int) { self.init(); append(a) }
+  public init(_ a: Int, _ b: Int) { self.init(a); append(b) }
+  public init(_ a: Int, _ b: Int, _ c: Int) { self.init(a, b); append(c) }
+  public init(_ a: Int, _ b: Int, _ c: Int, _ d: Int) { self.init(a, b, c); append(d) }
+  public init(_ a: Int, _ b: Int, _ c: Int, _ d: Int, _ e: Int) { self.init(a, b, c, d); append(e) }
+
+  public init(arrayLiteral elements: Int...) { self.init(elements) }
+
+  public init(_ extents: some Sequence<Int>) {
+    self.init()
+    for extent in extents { append(extent) }
+  }
+
+  private mutating func append(_ extent: Int) {
+    guard rank < 5, let value = UInt32(exactly: extent), value > 0 else {
+      isValid = false
+      return
+    }
+    self[rank] = value
+    rank += 1
+  }
+
+  /// Extent of a dimension, 0 to 4.
+  package subscript(_ dimension: Int) -> UInt32 {
+    get {
+      switch dimension {
+      case 0: extents.0
+      case 1: extents.1
+      case 2: extents.2
+      case 3: extents.3
+      default: extents.4
+      }
+    }
+    set {
+      switch dimension {
+      case 0: extents.0 = newValue
+      case 1: extents.1 = newValue
+      case 2: extents.2 = newValue
+      case 3: extents.3 = newValue
+      default: extents.4 = newValue
+      }
+    }
+  }
+
+  public static func == (a: Shape, b: Shape) -> Bool {
+    a.rank == b.rank && a.extents == b.extents && a.isValid == b.isValid
+  }
+
+  /// Product of the extents; nil when it does not fit 32 bits.
+  public var elementCount: Int? {
+    var count: UInt64 = 1
+    for dimension in 0..<rank {
+      count *= UInt64(self[dimension])
+      if count > UInt64(UInt32.max) { return nil }
+    }
+    return Int(count)
+  }
+
+  public var description: String {
+    "[" + (0..<rank).map { String(self[$0]) }.joined(separator: ", ") + "]"
+  }
+}
+
+/// A tensor or a view of one: which memory, which elements of it. A value;
+/// copying it copies no data.
+///
+/// An external tensor lives until the run ends. A tensor that a task put out
+/// lives at least until the scope ends in which that task was submitted; using
+/// it later is error 5.
+public struct Tensor: Sendable {
+  /// Place in the graph's buffer table, and its use count there.
+  package var buffer: UInt32
+  package var generation: UInt32
+  /// Bytes from the start of the buffer to the first element.
+  package var offset: UInt64
+  public internal(set) var shape: Shape
+  /// Elements (not bytes) from one index to the next, per dimension.
+  package var strides: (Int32, Int32, Int32, Int32, Int32)
+  public internal(set) var dataType: DataType
+
+  /// Elements in the view.
+  public var elementCount: Int { shape.elementCount ?? 0 }
+
+  package func stride(_ dimension: Int) -> Int32 {
+    switch dimension {
+    case 0: strides.0
+    case 1: strides.1
+    case 2: strides.2
+    case 3: strides.3
+    default: strides.4
+    }
+  }
+
+  package mutating func setStride(_ dimension: Int, _ value: Int32) {
+    switch dimension {
+    case 0: strides.0 = value
+    case 1: strides.1 = value
+    case 2: strides.2 = value
+    case 3: strides.3 = value
+    default: strides.4 = value
+    }
+  }
+
+  /// Row-major over the whole buffer.
+  package init(buffer: UInt32, generation: UInt32, shape: Shape, dataType: DataType) {
+    self.buffer = buffer
+    self.generation = generation
+    self.offset = 0
+    self.shape = shape
+    self.dataType = dataType
+    self.strides = (0, 0, 0, 0, 0)
+    var stride: Int64 = 1
+    for dimension in stride_(from: shape.rank - 1) {
+      setStride(dimension, Int32(truncatingIfNeeded: stride))
+      stride *= Int64(shape[dimension])
+    }
+  }
+
+  /// True when the elements lie row-major without gaps.
+  public var isContiguous: Bool {
+    var expected: Int64 = 1
+    for dimension in stride_(from: shape.rank - 1) where shape[dimension] > 1 {
+      if Int64(stride(dimension)) != expected { return false }
+      expected *= Int64(shape[dimension])
+    }
+    return true
+  }
+
+  /// A view of `shape` elements from `offsets` on; both have one number per
+  /// dimension. Shares memory with this tensor: a task that writes one and a
+  /// task that uses the other depend on each other.
+  /// - Throws: error 5 when it reaches beyond the tensor.
+  public func slice(_ offsets: [Int], _ shape: Shape) throws(PTO2Error) -> Tensor {
+    guard offsets.count == self.shape.rank, shape.rank == self.shape.rank, shape.isValid else {
+      throw PTO2Error(
+        .invalidArgs,
+        "slice of \(self.shape) needs \(self.shape.rank) offsets and extents, got \(offsets.count) and \(shape)")
+    }
+    var view = self
+    for dimension in 0..<shape.rank {
+      let begin = offsets[dimension]
+      guard begin >= 0, begin + Int(shape[dimension]) <= Int(self.shape[dimension]) else {
+        throw PTO2Error(
+          .invalidArgs,
+          "slice at \(offsets) of extent \(shape) reaches beyond \(self.shape) in dimension \(dimension)")
+      }
+      view.offset += UInt64(begin * Int(stride(dimension)) * dataType.byteCount)
+    }
+    view.shape = shape
+    return view
+  }
+
+  /// The same elements under another shape of as many elements.
+  /// - Throws: error 5 when the count differs or the view has gaps.
+  public func reshape(_ shape: Shape) throws(PTO2Error) -> Tensor {
+    guard shape.isValid, shape.elementCount == self.shape.elementCount else {
+      throw PTO2Error(.invalidArgs, "cannot reshape \(self.shape) to \(shape): the element counts differ")
+    }
+    guard isContiguous else {
+      throw PTO2Error(.invalidArgs, "cannot reshape a view of \(self.shape) that has gaps")
+    }
+    var view = Tensor(buffer: buffer, generation: generation, shape: shape, dataType: dataType)
+    view.offset = offset
+    return view
+  }
+
+  /// Bytes from the first element to the end of the last one.
+  package var spanBytes: UInt64 {
+    var last: Int64 = 0
+    for dimension in 0..<shape.rank {
+      last += Int64(shape[dimension] - 1) * Int64(stride(dimension))
+    }
+    return UInt64(last + 1) * UInt64(dataType.byteCount)
+  }
+}
+
+/// `n - 1 ... 0`, empty for rank 0.
+@inline(__always)
+private func stride_(from last: Int) -> StrideThrough<Int> { stride(from: last, through: 0, by: -1) }

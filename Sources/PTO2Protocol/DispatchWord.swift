@@ -1,0 +1,121 @@
+public import CPTO2ABI
+
+/// Which subtask of a task: its place in function_bin_addrs.
+@frozen
+public enum SubtaskSlot: UInt32, Sendable, CaseIterable {
+  case aic = 0
+  case aiv0 = 1
+  case aiv1 = 2
+}
+
+/// What a scheduler stores to DATA_MAIN_BASE (proposal 326).
+///
+///     31  30      29 .......... 2   1 0
+///     0   toggle  offset field      slot
+///
+/// The offset field is (descriptor byte offset >> 3) + 1; 0 means idle. The
+/// toggle alternates per lane, so the word always differs from the one before.
+@frozen @usableFromInline
+package struct DispatchWord: Equatable {
+  @usableFromInline package let rawValue: UInt32
+
+  @inlinable @inline(__always)
+  package init(rawValue: UInt32) { self.rawValue = rawValue }
+
+  /// Nil when the descriptor lies beyond what the word can say: the check is
+  /// on all 64 bits, before anything is narrowed.
+  @inlinable @inline(__always)
+  package init?(descriptorOffset: UInt64, slot: UInt32, toggle: Bool) {
+    let field = (descriptorOffset >> 3) &+ 1
+    guard field <= UInt64(PTO2_WORD_OFFSET_MAX), descriptorOffset & 7 == 0,
+      slot < UInt32(PTO2_SLOTS)
+    else { return nil }
+    rawValue =
+      UInt32(truncatingIfNeeded: field) << UInt32(PTO2_WORD_OFFSET_SHIFT) | slot
+      | (toggle ? PTO2_WORD_TOGGLE : 0)
+  }
+
+  /// What a word holds.
+  @frozen @usableFromInline
+  package enum Content: Equatable {
+    case idle
+    case exit
+    case dispatch(descriptorOffset: UInt64, slot: UInt32)
+    /// No scheduler writes this.
+    case invalid
+  }
+
+  @inlinable
+  package var content: Content {
+    if rawValue == PTO2_EXIT_SIGNAL { return .exit }
+    if rawValue == PTO2_SCHEDULER_IDLE { return .idle }
+    let field = (rawValue >> UInt32(PTO2_WORD_OFFSET_SHIFT)) & PTO2_WORD_OFFSET_MASK
+    if rawValue == 0 || rawValue == PTO2_WORD_TOGGLE { return .idle }
+    guard rawValue & PTO2_COND_FIN == 0, field >= 1, field <= PTO2_WORD_OFFSET_MAX,
+      rawValue & PTO2_WORD_SLOT_MASK < UInt32(PTO2_SLOTS)
+    else { return .invalid }
+    return .dispatch(
+      descriptorOffset: UInt64(field - 1) << 3, slot: rawValue & PTO2_WORD_SLOT_MASK)
+  }
+
+  @inlinable @inline(__always)
+  package var toggle: Bool { rawValue & PTO2_WORD_TOGGLE != 0 }
+
+  package static let exit = DispatchWord(rawValue: PTO2_EXIT_SIGNAL)
+  package static let idle = DispatchWord(rawValue: PTO2_SCHEDULER_IDLE)
+}
+
+/// What a core stores to COND: bit 31 says FIN or ACK, the rest echoes the
+/// dispatch word it is about.
+@frozen @usableFromInline
+package struct ConditionWord: Equatable {
+  @usableFromInline package let rawValue: UInt32
+
+  @inlinable @inline(__always)
+  package init(rawValue: UInt32) { self.rawValue = rawValue }
+
+  @inlinable @inline(__always)
+  package static func ack(_ word: DispatchWord) -> ConditionWord {
+    ConditionWord(rawValue: word.rawValue & ~PTO2_COND_FIN)
+  }
+
+  @inlinable @inline(__always)
+  package static func fin(_ word: DispatchWord) -> ConditionWord {
+    ConditionWord(rawValue: word.rawValue | PTO2_COND_FIN)
+  }
+
+  package static let coreIdle = ConditionWord(rawValue: PTO2_CORE_IDLE)
+  package static let exited = ConditionWord(rawValue: PTO2_EXITED)
+
+  @inlinable @inline(__always)
+  package var isFin: Bool { rawValue & PTO2_COND_FIN != 0 }
+}
+
+/// A function_bin_addr: equal in every process, 0 = inactive.
+@frozen @usableFromInline
+package struct CallWord: Equatable {
+  @usableFromInline package let rawValue: UInt64
+
+  @inlinable @inline(__always)
+  package init(rawValue: UInt64) { self.rawValue = rawValue }
+
+  /// - Parameter kernel: image and offset, arity zero.
+  @inlinable @inline(__always)
+  package init(kernel: UInt64, tensors: Int, scalars: Int) {
+    rawValue =
+      kernel | UInt64(truncatingIfNeeded: tensors) << UInt64(PTO2_CALL_TENSORS_SHIFT)
+      | UInt64(truncatingIfNeeded: scalars) << UInt64(PTO2_CALL_SCALARS_SHIFT)
+  }
+
+  /// -1 when inactive.
+  @inlinable @inline(__always)
+  package var image: Int { Int(rawValue >> UInt64(PTO2_CALL_IMAGE_SHIFT)) - 1 }
+  @inlinable @inline(__always)
+  package var tensors: Int { Int(rawValue >> UInt64(PTO2_CALL_TENSORS_SHIFT)) & 0x7F }
+  @inlinable @inline(__always)
+  package var scalars: Int { Int(rawValue >> UInt64(PTO2_CALL_SCALARS_SHIFT)) & 0xFF }
+  @inlinable @inline(__always)
+  package var offset: UInt64 { rawValue & PTO2_CALL_OFFSET_MASK }
+  @inlinable @inline(__always)
+  package var isSPMD: Bool { rawValue & PTO2_CALL_SPMD != 0 }
+}

@@ -1,0 +1,83 @@
+internal import CPTO2ABI
+package import PTO2System
+
+/// A role's first error, as it stands in the segment.
+///
+/// The code is stored last, with release; `read` acquires it. One process
+/// writes a block, once.
+@safe package struct ErrorBlock {
+  private let base: UnsafeRawPointer
+
+  package init(_ base: UnsafeRawPointer) { unsafe self.base = base }
+
+  /// Of another role; nil while there is none. Bytes that no writer could have
+  /// stored are reported as a protocol violation, not trusted.
+  package func read() -> (error: PTO2Error, timeNanoseconds: UInt64)? {
+    let raw = unsafe SharedWord(base).loadAcquire()
+    guard raw != 0 else { return nil }
+    let block = unsafe base.assumingMemoryBound(to: pto2_error_block.self)
+    let length = Int(min(unsafe block.pointee.message_length, UInt32(PTO2_MESSAGE_BYTES)))
+    let start = unsafe base + MemoryLayout<pto2_error_block>.offset(of: \.message)!
+    let message = unsafe String(
+      decoding: UnsafeRawBufferPointer(start: start, count: length), as: UTF8.self)
+    guard let code = PTO2ErrorCode(rawValue: raw) else {
+      return (PTO2Error(.protocolViolation, "error block with unknown code \(raw)"), 0)
+    }
+    let task = unsafe block.pointee.task_id
+    let ring = unsafe block.pointee.ring
+    return unsafe (
+      PTO2Error(
+        code, message, task: task == UInt64.max ? nil : TaskID(rawValue: task),
+        ring: ring == UInt32.max ? nil : Int(ring), needed: block.pointee.needed,
+        available: block.pointee.available), block.pointee.time_nanoseconds
+    )
+  }
+
+  /// Publishes this role's error.
+  package static func write(_ error: PTO2Error, core: Int? = nil, to base: UnsafeMutableRawPointer) {
+    let block = unsafe base.assumingMemoryBound(to: pto2_error_block.self)
+    unsafe block.pointee.task_id = error.task?.rawValue ?? UInt64.max
+    unsafe block.pointee.ring = error.ring.map { UInt32($0) } ?? UInt32.max
+    unsafe block.pointee.needed = error.needed
+    unsafe block.pointee.available = error.available
+    unsafe block.pointee.time_nanoseconds = MonotonicClock.now()
+    unsafe block.pointee.core = core.map { UInt32($0) } ?? UInt32.max
+    let text = [UInt8](error.message.utf8.prefix(Int(PTO2_MESSAGE_BYTES)))
+    unsafe block.pointee.message_length = UInt32(text.count)
+    let start = unsafe base + MemoryLayout<pto2_error_block>.offset(of: \.message)!
+    unsafe start.copyMemory(from: text, byteCount: text.count)
+    unsafe OwnedWord(base).storeRelease(error.code.rawValue)
+  }
+}
+
+/// Who plays a role, as it stands in the segment.
+@safe package struct ProcessRecord {
+  private let base: UnsafeRawPointer
+
+  package init(_ base: UnsafeRawPointer) { unsafe self.base = base }
+
+  /// Nil while nobody has announced itself.
+  package func read() -> (identity: ProcessIdentity, incarnation: UInt32, isSupervised: Bool)? {
+    let pid = unsafe SharedWord(base).loadAcquire()
+    guard pid != 0 else { return nil }
+    let record = unsafe base.assumingMemoryBound(to: pto2_process_record.self)
+    return unsafe (
+      ProcessIdentity(pid: Int32(bitPattern: pid), startTime: record.pointee.start_time),
+      record.pointee.incarnation, record.pointee.supervised != 0
+    )
+  }
+
+  /// Announces this process; returns its incarnation, one more than the last
+  /// process's in this place.
+  @discardableResult
+  package static func announce(isSupervised: Bool, at base: UnsafeMutableRawPointer) -> UInt32 {
+    let identity = ProcessIdentity.current()
+    let record = unsafe base.assumingMemoryBound(to: pto2_process_record.self)
+    unsafe record.pointee.incarnation &+= 1
+    unsafe record.pointee.start_time = identity.startTime
+    unsafe record.pointee.supervised = isSupervised ? 1 : 0
+    unsafe record.pointee.heartbeat_nanoseconds = MonotonicClock.now()
+    unsafe OwnedWord(base).storeRelease(UInt32(bitPattern: identity.pid))
+    return unsafe record.pointee.incarnation
+  }
+}

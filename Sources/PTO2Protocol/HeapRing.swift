@@ -1,0 +1,66 @@
+/// A heap ring's allocator: contiguous blocks from a circular range, freed in
+/// order of allocation.
+///
+/// Positions are bytes that run free in 64 bits, so full and empty never look
+/// alike and a wrap gap is counted like any block. A block never straddles the
+/// end: when it would, the gap up to the end is allocated with it.
+@usableFromInline
+package struct HeapRing: Equatable {
+  /// Bytes; a multiple of `alignment`.
+  package let capacity: UInt64
+  /// Position after the newest block.
+  package private(set) var head: UInt64 = 0
+  /// Position of the oldest block still alive.
+  package private(set) var tail: UInt64 = 0
+
+  package static let alignment: UInt64 = 64
+
+  package init(capacity: UInt64) {
+    precondition(capacity > 0 && capacity % Self.alignment == 0)
+    self.capacity = capacity
+  }
+
+  package struct Block: Equatable {
+    /// Bytes from the start of the heap; 0 for a block of no bytes.
+    package var offset: UInt64
+    /// `head` before and after, the wrap gap included.
+    package var begin: UInt64
+    package var end: UInt64
+  }
+
+  /// Bytes rounded up to whole cache lines.
+  package static func rounded(_ bytes: UInt64) -> UInt64 {
+    (bytes + alignment - 1) / alignment * alignment
+  }
+
+  package var used: UInt64 { head - tail }
+
+  /// Where the block would lie, or nil while there is no room. A block of no
+  /// bytes always fits and takes nothing.
+  package func place(bytes: UInt64) -> Block? {
+    let size = Self.rounded(bytes)
+    if size == 0 { return Block(offset: 0, begin: head, end: head) }
+    guard size <= capacity else { return nil }
+    let offset = head % capacity
+    let gap = offset + size > capacity ? capacity - offset : 0
+    // In an empty ring the gap holds nothing up: any block that fits at all fits.
+    if used == 0 {
+      return Block(offset: gap > 0 ? 0 : offset, begin: head + gap, end: head + gap + size)
+    }
+    guard used + gap + size <= capacity else { return nil }
+    return Block(offset: gap > 0 ? 0 : offset, begin: head, end: head + gap + size)
+  }
+
+  /// Takes a block that `place` has just returned.
+  package mutating func take(_ block: Block) {
+    if used == 0 { tail = block.begin }
+    head = block.end
+  }
+
+  /// Frees everything before `position`; a position already freed changes
+  /// nothing, so the tail never goes back.
+  package mutating func free(upTo position: UInt64) {
+    precondition(position <= head, "nothing beyond the head can be freed")
+    if position > tail { tail = position }
+  }
+}

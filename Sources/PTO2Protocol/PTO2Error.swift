@@ -1,0 +1,91 @@
+internal import CPTO2ABI
+
+/// Error codes: 1 to 100 are the original's, 101 is proposal 326's, 200 and
+/// more are process faults.
+public enum PTO2ErrorCode: UInt32, Sendable, CaseIterable {
+  case scopeDeadlock = 1
+  case heapRingDeadlock = 2
+  case flowControlDeadlock = 3
+  case depPoolOverflow = 4
+  case invalidArgs = 5
+  case requireSyncStartInvalid = 7
+  case tensorWaitTimeout = 8
+  case explicitOrchFatal = 9
+  case tensorMapOverflow = 11
+  case schedulerTimeout = 100
+  case encodingOverflow = 101
+  case workerDied = 200
+  case schedulerDied = 201
+  case orchestratorDied = 202
+  case workerMissing = 203
+  case schedulerMissing = 204
+  case imageRefused = 205
+  case garbageWord = 206
+  case protocolViolation = 207
+  case outOfMemory = 208
+  case interrupted = 209
+
+  /// The name as the original and pto2_abi.h spell it.
+  public var name: String {
+    switch self {
+    case .scopeDeadlock: "SCOPE_DEADLOCK"
+    case .heapRingDeadlock: "HEAP_RING_DEADLOCK"
+    case .flowControlDeadlock: "FLOW_CONTROL_DEADLOCK"
+    case .depPoolOverflow: "DEP_POOL_OVERFLOW"
+    case .invalidArgs: "INVALID_ARGS"
+    case .requireSyncStartInvalid: "REQUIRE_SYNC_START_INVALID"
+    case .tensorWaitTimeout: "TENSOR_WAIT_TIMEOUT"
+    case .explicitOrchFatal: "EXPLICIT_ORCH_FATAL"
+    case .tensorMapOverflow: "TENSORMAP_OVERFLOW"
+    case .schedulerTimeout: "SCHEDULER_TIMEOUT"
+    case .encodingOverflow: "ENCODING_OVERFLOW"
+    case .workerDied: "WORKER_DIED"
+    case .schedulerDied: "SCHEDULER_DIED"
+    case .orchestratorDied: "ORCHESTRATOR_DIED"
+    case .workerMissing: "WORKER_MISSING"
+    case .schedulerMissing: "SCHEDULER_MISSING"
+    case .imageRefused: "IMAGE_REFUSED"
+    case .garbageWord: "GARBAGE_WORD"
+    case .protocolViolation: "PROTOCOL"
+    case .outOfMemory: "OUT_OF_MEMORY"
+    case .interrupted: "INTERRUPTED"
+    }
+  }
+
+  /// The exit status of a process that ends with this error: 10 + code for 1
+  /// to 11, 30 for 100, 31 for 101, 40 + (code - 200) for process faults.
+  public var exitStatus: Int32 {
+    switch rawValue {
+    case 1...11: Int32(10 + rawValue)
+    case 100: 30
+    case 101: 31
+    default: Int32(40 + rawValue - 200)
+    }
+  }
+}
+
+/// The first error of a run: code, what it is about, and what to do.
+public struct PTO2Error: Error, Sendable, CustomStringConvertible {
+  public var code: PTO2ErrorCode
+  /// What happened, with names and sizes, and the remedy.
+  public var message: String
+  public var task: TaskID?
+  public var ring: Int?
+  /// Bytes or items that were needed and that there were; 0 when not about a size.
+  public var needed: UInt64
+  public var available: UInt64
+
+  public init(
+    _ code: PTO2ErrorCode, _ message: String, task: TaskID? = nil, ring: Int? = nil,
+    needed: UInt64 = 0, available: UInt64 = 0
+  ) {
+    self.code = code
+    self.message = message
+    self.task = task
+    self.ring = ring
+    self.needed = needed
+    self.available = available
+  }
+
+  public var description: String { "error \(code.rawValue) \(code.name): \(message)" }
+}

@@ -1,0 +1,153 @@
+internal import CPTO2ABI
+internal import PTO2Protocol
+internal import PTO2Segment
+internal import PTO2System
+
+/// One core's lanes as the scheduler drives them.
+///
+/// Dispatches go to the lanes in turn and the core serves them in turn, so one
+/// word is polled per core: the COND of its oldest dispatch.
+@unsafe struct CoreState {
+  let words: UnsafeMutablePointer<UInt32>
+  let conds: UnsafeRawPointer
+  let parked: SharedWord
+  let ready: SharedWord
+  let process: UnsafeRawPointer
+  /// Not 0 once the core is READY.
+  var incarnation: UInt32 = 0
+  var outstanding: UInt32 = 0
+  var oldestLane: UInt32 = 0
+  var nextLane: UInt32 = 0
+
+  @inline(__always)
+  func wordToCore(_ lane: UInt32) -> OwnedWord { unsafe OwnedWord(words + Int(lane)) }
+  @inline(__always)
+  func cond(_ lane: UInt32) -> SharedWord { unsafe SharedWord(conds + 4 * Int(lane)) }
+}
+
+/// What is outstanding on one lane.
+struct LaneState {
+  /// The word last stored to DATA_MAIN_BASE.
+  var word: UInt32 = PTO2_SCHEDULER_IDLE
+  /// What COND held before that dispatch: the FIN of the one before.
+  var condBefore: UInt32 = PTO2_CORE_IDLE
+  var taskID: UInt64 = 0
+}
+
+/// All cores: who is idle, who has a free lane. Masks have a bit per cluster.
+@unsafe struct CoreTable {
+  let cores: UnsafeMutablePointer<CoreState>
+  let lanes: UnsafeMutablePointer<LaneState>
+  let coreCount: Int
+  let laneCount: UInt32
+  /// By slot (AIC, AIV0, AIV1): READY cores with nothing outstanding.
+  var idle: (UInt64, UInt64, UInt64) = (0, 0, 0)
+  /// READY cores with at least one free lane, the idle ones included.
+  var room: (UInt64, UInt64, UInt64) = (0, 0, 0)
+  /// Cores dispatched to since the last wake, by slot.
+  var toWake: (UInt64, UInt64, UInt64) = (0, 0, 0)
+  /// A cluster kept for a mixed task that found no place; set anew each step.
+  var reservedMask: UInt64 = 0
+  var busyCores = 0
+  var readyCores = 0
+
+  init(_ segment: borrowing Segment) {
+    unsafe coreCount = segment.configuration.coreCount
+    unsafe laneCount = segment.configuration.lanes
+    unsafe cores = unsafe .allocate(capacity: coreCount)
+    unsafe lanes = unsafe .allocate(capacity: coreCount * Int(PTO2_MAX_LANES))
+    unsafe lanes.initialize(repeating: LaneState(), count: coreCount * Int(PTO2_MAX_LANES))
+    let lines = unsafe segment.write(.dataMainBase)
+    for core in unsafe 0..<coreCount {
+      let words = unsafe (lines + core * MemoryLayout<pto2_dispatch_line>.stride)
+        .assumingMemoryBound(to: UInt32.self)
+      let page = unsafe segment.readCore(core)
+      unsafe (cores + core).initialize(
+        to: CoreState(
+          words: words, conds: page + Int(PTO2_CORE_COND),
+          parked: SharedWord(page + Int(PTO2_CORE_PARKED)),
+          ready: SharedWord(page + Int(PTO2_CORE_READY)), process: page + Int(PTO2_CORE_PROCESS)))
+      for lane in 0..<PTO2_MAX_LANES {
+        unsafe OwnedWord(words + Int(lane)).storeRelaxed(PTO2_SCHEDULER_IDLE)
+      }
+    }
+  }
+
+  func deallocate() {
+    unsafe cores.deallocate()
+    unsafe lanes.deallocate()
+  }
+
+  @inline(__always)
+  func lane(_ core: Int, _ lane: UInt32) -> UnsafeMutablePointer<LaneState> {
+    unsafe lanes + (core * Int(PTO2_MAX_LANES) + Int(lane))
+  }
+
+  /// Masks of one slot, by number.
+  @inline(__always)
+  static func bits(_ masks: (UInt64, UInt64, UInt64), _ slot: Int) -> UInt64 {
+    slot == 0 ? masks.0 : slot == 1 ? masks.1 : masks.2
+  }
+
+  @inline(__always)
+  static func set(_ masks: inout (UInt64, UInt64, UInt64), _ slot: Int, _ cluster: Int, _ on: Bool) {
+    let bit = UInt64(1) << UInt64(cluster)
+    switch slot {
+    case 0: masks.0 = on ? masks.0 | bit : masks.0 & ~bit
+    case 1: masks.1 = on ? masks.1 | bit : masks.1 & ~bit
+    default: masks.2 = on ? masks.2 | bit : masks.2 & ~bit
+    }
+  }
+
+  /// A core has announced READY.
+  mutating func admit(_ core: Int, incarnation: UInt32) {
+    unsafe cores[core].incarnation = incarnation
+    unsafe readyCores += 1
+    unsafe Self.set(&idle, core % 3, core / 3, true)
+    unsafe Self.set(&room, core % 3, core / 3, true)
+  }
+
+  /// Stores a dispatch to the core's next lane. The core must have room.
+  /// False: the descriptor lies beyond what a word can say.
+  @inline(__always)
+  mutating func dispatch(core: Int, taskID: UInt64, descriptorOffset: UInt64, slot: UInt32) -> Bool {
+    let state = unsafe cores + core
+    let laneIndex = unsafe state.pointee.nextLane
+    let lane = unsafe lane(core, laneIndex)
+    let toggle = unsafe lane.pointee.word & PTO2_WORD_TOGGLE == 0
+    guard
+      let word = DispatchWord(descriptorOffset: descriptorOffset, slot: slot, toggle: toggle)
+    else { return false }
+    unsafe lane.pointee.condBefore =
+      unsafe lane.pointee.word == PTO2_SCHEDULER_IDLE
+      ? PTO2_CORE_IDLE : lane.pointee.word | PTO2_COND_FIN
+    unsafe lane.pointee.word = word.rawValue
+    unsafe lane.pointee.taskID = taskID
+    // Pairs with the core's acquire of this word: it sees the descriptor and
+    // slot that the scheduler acquired through `submitted`.
+    unsafe state.pointee.wordToCore(laneIndex).storeRelease(word.rawValue)
+    unsafe state.pointee.nextLane = unsafe laneIndex + 1 == laneCount ? 0 : laneIndex + 1
+    unsafe state.pointee.outstanding += 1
+    if unsafe state.pointee.outstanding == 1 {
+      unsafe busyCores += 1
+      unsafe Self.set(&idle, core % 3, core / 3, false)
+    }
+    if unsafe state.pointee.outstanding == laneCount { unsafe Self.set(&room, core % 3, core / 3, false) }
+    unsafe Self.set(&toWake, core % 3, core / 3, true)
+    return true
+  }
+
+  /// The oldest dispatch of a core has its FIN: the lane is free again.
+  @inline(__always)
+  mutating func retireOldest(core: Int) {
+    let state = unsafe cores + core
+    unsafe state.pointee.oldestLane =
+      unsafe state.pointee.oldestLane + 1 == laneCount ? 0 : state.pointee.oldestLane + 1
+    unsafe state.pointee.outstanding -= 1
+    if unsafe state.pointee.outstanding == 0 {
+      unsafe busyCores -= 1
+      unsafe Self.set(&idle, core % 3, core / 3, true)
+    }
+    unsafe Self.set(&room, core % 3, core / 3, true)
+  }
+}

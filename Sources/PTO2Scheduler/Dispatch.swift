@@ -1,0 +1,149 @@
+internal import CPTO2ABI
+internal import PTO2Protocol
+internal import PTO2System
+
+/// From the ready queues to the cores.
+///
+/// Rules: dummies complete at once; mixed tasks are placed first, on a cluster
+/// whose required cores are all free; an idle core is preferred to a free lane
+/// behind a running kernel. A mixed task that finds no place reserves the least
+/// loaded cluster: single tasks keep off it, so it waits at most for what that
+/// cluster runs already.
+extension Scheduler {
+  mutating func dispatchReady() -> Int {
+    var work = 0
+    while let id = unsafe ready.first(.dummy) {
+      unsafe ready.removeFirst(.dummy)
+      complete(TaskID(rawValue: id))
+      work += 1
+    }
+    unsafe cores.reservedMask = 0
+    work += dispatchMixed(.aicAivX2)
+    work += dispatchMixed(.aicAivX1)
+    work += dispatchMixed(.aivX2)
+    while let id = unsafe ready.first(.aicOnly) {
+      guard let cluster = cluster(unsafe cores.idle.0, unsafe cores.room.0) else { break }
+      unsafe ready.removeFirst(.aicOnly)
+      start(TaskID(rawValue: id), core: 3 * cluster, slot: 0)
+      work += 1
+    }
+    while let id = unsafe ready.first(.aivX1) {
+      guard let core = vectorCore() else { break }
+      unsafe ready.removeFirst(.aivX1)
+      let mask = unsafe rings[TaskID(rawValue: id).ring].entry(TaskID(rawValue: id).local)
+        .pointee.subtasks_left
+      start(TaskID(rawValue: id), core: core, slot: mask == 0b010 ? 1 : 2)
+      work += 1
+    }
+    return work
+  }
+
+  /// The first unreserved cluster with an idle core, else with a free lane.
+  @inline(__always)
+  private func cluster(_ idle: UInt64, _ room: UInt64) -> Int? {
+    let free = unsafe idle & ~cores.reservedMask
+    if free != 0 { return free.trailingZeroBitCount }
+    let queueable = unsafe room & ~cores.reservedMask
+    return queueable != 0 ? queueable.trailingZeroBitCount : nil
+  }
+
+  /// Either AIV of any unreserved cluster, an idle one if there is one; among
+  /// busy ones, that with the fewest dispatches.
+  @inline(__always)
+  private func vectorCore() -> Int? {
+    let open = unsafe ~cores.reservedMask
+    let idle1 = unsafe cores.idle.1 & open
+    let idle2 = unsafe cores.idle.2 & open
+    if idle1 | idle2 != 0 {
+      let cluster = (idle1 | idle2).trailingZeroBitCount
+      return 3 * cluster + (idle1 >> UInt64(cluster) & 1 != 0 ? 1 : 2)
+    }
+    let room1 = unsafe cores.room.1 & open
+    let room2 = unsafe cores.room.2 & open
+    guard room1 | room2 != 0 else { return nil }
+    let cluster = (room1 | room2).trailingZeroBitCount
+    let first = 3 * cluster + 1
+    let second = 3 * cluster + 2
+    guard room1 >> UInt64(cluster) & 1 != 0 else { return second }
+    guard room2 >> UInt64(cluster) & 1 != 0 else { return first }
+    return unsafe cores.cores[first].outstanding <= cores.cores[second].outstanding
+      ? first : second
+  }
+
+  /// Places mixed tasks of one shape, in order, until one finds no cluster.
+  private mutating func dispatchMixed(_ shape: TaskShape) -> Int {
+    var work = 0
+    while let raw = unsafe ready.first(shape) {
+      let id = TaskID(rawValue: raw)
+      let mask = unsafe rings[id.ring].entry(id.local).pointee.subtasks_left
+      guard let cluster = mixedCluster(shape, mask: mask) else {
+        reserveCluster()
+        break
+      }
+      unsafe ready.removeFirst(shape)
+      for slot in 0..<UInt32(PTO2_SLOTS) where mask >> UInt8(slot) & 1 != 0 {
+        var core = 3 * cluster + Int(slot)
+        // The one vector kernel of AIC_AIV_X1 may run on either AIV.
+        if shape == .aicAivX1, slot > 0, unsafe !hasRoom(core, cores.room) { core = 3 * cluster + 3 - Int(slot) }
+        start(id, core: core, slot: slot)
+      }
+      work += 1
+    }
+    return work
+  }
+
+  @inline(__always)
+  private func hasRoom(_ core: Int, _ room: (UInt64, UInt64, UInt64)) -> Bool {
+    unsafe CoreTable.bits(room, core % 3) >> UInt64(core / 3) & 1 != 0
+  }
+
+  private func mixedCluster(_ shape: TaskShape, mask: UInt8) -> Int? {
+    func candidates(_ masks: (UInt64, UInt64, UInt64)) -> UInt64 {
+      switch shape {
+      case .aicAivX2: masks.0 & masks.1 & masks.2
+      case .aicAivX1: masks.0 & (masks.1 | masks.2)
+      default: masks.1 & masks.2
+      }
+    }
+    let idle = unsafe candidates(cores.idle)
+    if idle != 0 { return idle.trailingZeroBitCount }
+    let room = unsafe candidates(cores.room)
+    return room != 0 ? room.trailingZeroBitCount : nil
+  }
+
+  /// Keeps single tasks off the cluster with the fewest outstanding dispatches.
+  private mutating func reserveCluster() {
+    guard unsafe cores.reservedMask == 0 else { return }
+    var best = 0
+    var fewest = UInt32.max
+    for cluster in 0..<(unsafe cores.coreCount / 3) {
+      var load: UInt32 = 0
+      for core in 3 * cluster..<3 * cluster + 3 { unsafe load += cores.cores[core].outstanding }
+      if load < fewest {
+        best = cluster
+        fewest = load
+      }
+    }
+    unsafe cores.reservedMask = 1 << UInt64(best)
+  }
+
+  /// Dispatch proper: one word to one core.
+  @inline(__always)
+  private mutating func start(_ id: TaskID, core: Int, slot: UInt32) {
+    let ring = unsafe rings + id.ring
+    let index = unsafe id.local & ring.pointee.mainMask
+    let offset = unsafe ring.pointee.descriptorBase + UInt64(index) * UInt64(PTO2_DESC_STRIDE)
+    unsafe ring.pointee.entry(id.local).pointee.state = TaskState.running.rawValue
+    guard unsafe cores.dispatch(
+      core: core, taskID: id.rawValue, descriptorOffset: offset, slot: slot)
+    else {
+      return fail(
+        PTO2Error(
+          .encodingOverflow,
+          "task \(id): its descriptor lies at byte \(offset), beyond the \(UInt64(PTO2_WORD_OFFSET_MAX) * 8 - 8) that a register word can say. Make the task windows smaller",
+          task: id, ring: id.ring, needed: offset, available: UInt64(PTO2_WORD_OFFSET_MAX) * 8 - 8))
+    }
+    counters.dispatched += 1
+    if counters.firstDispatch == 0 { counters.firstDispatch = MonotonicClock.now() }
+  }
+}

@@ -1,0 +1,84 @@
+internal import CPTO2ABI
+
+/// What a task needs to run, from its active mask.
+enum TaskShape: Int, CaseIterable {
+  /// No kernel: done as soon as it is ready.
+  case dummy = 0
+  /// Then the most demanding first: the order in which the queues are served.
+  case aicAivX2
+  case aicAivX1
+  case aivX2
+  case aicOnly
+  case aivX1
+
+  @inline(__always)
+  static func of(mask: UInt8) -> TaskShape {
+    switch mask {
+    case 0: .dummy
+    case 0b001: .aicOnly
+    case 0b010, 0b100: .aivX1
+    case 0b110: .aivX2
+    case 0b011, 0b101: .aicAivX1
+    default: .aicAivX2
+    }
+  }
+
+  /// Needs more than one core of a cluster at once.
+  static let mixed: [TaskShape] = [.aicAivX2, .aicAivX1, .aivX2]
+}
+
+/// One FIFO per shape, linked through one place per main slot: a ready task
+/// holds its main slot, so there is room for everything that can be ready.
+@unsafe struct ReadyQueues {
+  static let none = UInt32.max
+
+  private let next: UnsafeMutablePointer<UInt32>
+  private let tasks: UnsafeMutablePointer<UInt64>
+  private let heads: UnsafeMutablePointer<UInt32>
+  private let tails: UnsafeMutablePointer<UInt32>
+
+  init(slotCount: Int) {
+    unsafe next = .allocate(capacity: slotCount)
+    unsafe tasks = .allocate(capacity: slotCount)
+    unsafe heads = .allocate(capacity: TaskShape.allCases.count)
+    unsafe tails = .allocate(capacity: TaskShape.allCases.count)
+    unsafe heads.update(repeating: Self.none, count: TaskShape.allCases.count)
+    unsafe tails.update(repeating: Self.none, count: TaskShape.allCases.count)
+  }
+
+  func deallocate() {
+    unsafe next.deallocate()
+    unsafe tasks.deallocate()
+    unsafe heads.deallocate()
+    unsafe tails.deallocate()
+  }
+
+  @inline(__always)
+  func isEmpty(_ shape: TaskShape) -> Bool { unsafe heads[shape.rawValue] == Self.none }
+
+  @inline(__always)
+  func append(_ taskID: UInt64, slot: UInt32, shape: TaskShape) {
+    unsafe tasks[Int(slot)] = taskID
+    unsafe next[Int(slot)] = unsafe Self.none
+    let tail = unsafe tails[shape.rawValue]
+    if unsafe tail == Self.none {
+      unsafe heads[shape.rawValue] = slot
+    } else {
+      unsafe next[Int(tail)] = slot
+    }
+    unsafe tails[shape.rawValue] = slot
+  }
+
+  @inline(__always)
+  func first(_ shape: TaskShape) -> UInt64? {
+    let head = unsafe heads[shape.rawValue]
+    return unsafe head == Self.none ? nil : tasks[Int(head)]
+  }
+
+  @inline(__always)
+  func removeFirst(_ shape: TaskShape) {
+    let head = unsafe heads[shape.rawValue]
+    unsafe heads[shape.rawValue] = unsafe next[Int(head)]
+    if unsafe heads[shape.rawValue] == Self.none { unsafe tails[shape.rawValue] = unsafe Self.none }
+  }
+}

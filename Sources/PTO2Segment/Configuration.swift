@@ -1,0 +1,210 @@
+internal import CPTO2ABI
+
+/// A value a user gave that cannot be used: which, what it was, what it may be.
+package struct ConfigurationError: Error, Equatable, CustomStringConvertible {
+  /// The flag or environment variable, as the user wrote it.
+  package var variable: String
+  package var value: String
+  package var range: String
+
+  package init(variable: String, value: String, range: String) {
+    self.variable = variable
+    self.value = value
+    self.range = range
+  }
+
+  package var description: String { "\(variable)=\(value) is not valid: expected \(range)" }
+}
+
+/// Everything the layout of a segment is computed from.
+package struct Configuration: Equatable, Sendable {
+  package struct Ring: Equatable, Sendable {
+    /// Tasks between submit and RELEASED. A power of two.
+    package var taskWindow: UInt32
+    /// Tasks between submit and CONSUMED. A power of two, >= taskWindow.
+    package var consumedWindow: UInt32
+    /// Bytes for runtime-allocated outputs. A multiple of 64.
+    package var heapBytes: UInt64
+    /// Fanin entries, and as many fanout edges. A power of two.
+    package var dependencyPool: UInt32
+
+    package init(
+      taskWindow: UInt32, consumedWindow: UInt32, heapBytes: UInt64, dependencyPool: UInt32
+    ) {
+      self.taskWindow = taskWindow
+      self.consumedWindow = consumedWindow
+      self.heapBytes = heapBytes
+      self.dependencyPool = dependencyPool
+    }
+  }
+
+  /// One to eight; ring index = min(scope depth, rings.count - 1).
+  package var rings: [Ring]
+  /// 1 AIC + 2 AIV each.
+  package var clusters: UInt32
+  /// Register pairs per core: how many dispatches one core may hold.
+  package var lanes: UInt32
+  package var schedulerThreads: UInt32
+  /// Bytes for tensors the program owns.
+  package var arenaBytes: UInt64
+  /// Where every free-running counter starts. 0 but in tests of the wrap.
+  package var firstPosition: UInt32
+  /// How long a scheduler or worker may take to appear.
+  package var attachTimeoutMilliseconds: UInt32
+  package var imageCount: UInt32 = 0
+  package var kernelCount: UInt32 = 0
+
+  package static let defaultRingCount = 4
+  package static let defaultTaskWindow: UInt32 = 16384
+  package static let consumedWindowFactor: UInt32 = 4
+  package static let defaultHeapBytes: UInt64 = 256 << 20
+  package static let defaultDependencyPool: UInt32 = 65536
+  package static let defaultArenaBytes: UInt64 = 4 << 30
+
+  package init(
+    rings: [Ring]? = nil, clusters: UInt32 = 1, lanes: UInt32 = 2, schedulerThreads: UInt32 = 1,
+    arenaBytes: UInt64 = Self.defaultArenaBytes, firstPosition: UInt32 = 0,
+    attachTimeoutMilliseconds: UInt32 = 10_000
+  ) {
+    self.rings =
+      rings
+      ?? [Ring](
+        repeating: Ring(
+          taskWindow: Self.defaultTaskWindow,
+          consumedWindow: Self.defaultTaskWindow * Self.consumedWindowFactor,
+          heapBytes: Self.defaultHeapBytes, dependencyPool: Self.defaultDependencyPool),
+        count: Self.defaultRingCount)
+    self.clusters = clusters
+    self.lanes = lanes
+    self.schedulerThreads = schedulerThreads
+    self.arenaBytes = arenaBytes
+    self.firstPosition = firstPosition
+    self.attachTimeoutMilliseconds = attachTimeoutMilliseconds
+  }
+
+  package var coreCount: Int { Int(clusters) * Int(PTO2_CORES_PER_CLUSTER) }
+
+  /// Log records: enough for every task that can be in flight and its scope
+  /// ends, at most 65536, a power of two.
+  package var logCapacity: UInt32 {
+    let tasks = rings.reduce(UInt64(64)) { $0 + 2 * UInt64($1.taskWindow) }
+    var capacity: UInt32 = 64
+    while UInt64(capacity) < min(tasks, 65536) { capacity *= 2 }
+    return capacity
+  }
+
+  package static let maximumTaskWindow: UInt32 = 1 << 20
+  package static let maximumConsumedWindow: UInt32 = 1 << 24
+  package static let maximumHeapBytes: UInt64 = 1 << 40
+  package static let maximumArenaBytes: UInt64 = 1 << 42
+
+  /// Checks every relation the protocol relies on. A header that fails this is
+  /// refused, whoever wrote it.
+  package func validate() throws(ConfigurationError) {
+    func check(
+      _ variable: String, _ value: UInt64, _ range: ClosedRange<UInt64>, powerOfTwo: Bool = false,
+      multiple: UInt64 = 1
+    ) throws(ConfigurationError) {
+      let fits = range.contains(value) && value % multiple == 0
+      if fits && !(powerOfTwo && value & (value &- 1) != 0) { return }
+      var text = "\(range.lowerBound) to \(range.upperBound)"
+      if powerOfTwo { text = "a power of two, " + text }
+      if multiple > 1 { text = "a multiple of \(multiple), " + text }
+      throw ConfigurationError(variable: variable, value: "\(value)", range: text)
+    }
+    try check("rings", UInt64(rings.count), 1...UInt64(PTO2_MAX_RINGS))
+    try check("clusters", UInt64(clusters), 1...UInt64(PTO2_MAX_CLUSTERS))
+    try check("lanes", UInt64(lanes), 1...UInt64(PTO2_MAX_LANES))
+    try check("threads", UInt64(schedulerThreads), 1...1)
+    try check("arena", arenaBytes, 4096...Self.maximumArenaBytes)
+    try check("images", UInt64(imageCount), 0...UInt64(PTO2_MAX_IMAGES))
+    try check("kernels", UInt64(kernelCount), 0...UInt64(PTO2_MAX_KERNELS))
+    for ring in rings {
+      try check(
+        "PTO2_RING_TASK_WINDOW", UInt64(ring.taskWindow), 2...UInt64(Self.maximumTaskWindow),
+        powerOfTwo: true)
+      try check(
+        "PTO2_RING_CONSUMED_WINDOW", UInt64(ring.consumedWindow),
+        UInt64(ring.taskWindow)...UInt64(Self.maximumConsumedWindow), powerOfTwo: true)
+      try check(
+        "PTO2_RING_HEAP", ring.heapBytes, UInt64(PTO2_HEAP_ALIGN)...Self.maximumHeapBytes,
+        multiple: UInt64(PTO2_HEAP_ALIGN))
+      try check(
+        "PTO2_RING_DEP_POOL", UInt64(ring.dependencyPool), 4...UInt64(PTO2_DEP_POOL_MAX),
+        powerOfTwo: true)
+    }
+  }
+}
+
+extension Configuration {
+  /// The record as it stands in the header.
+  var record: pto2_configuration {
+    var record = pto2_configuration()
+    record.rings = UInt32(rings.count)
+    record.clusters = clusters
+    record.lanes = lanes
+    record.scheduler_threads = schedulerThreads
+    record.log_capacity = logCapacity
+    record.first_position = firstPosition
+    record.image_count = imageCount
+    record.kernel_count = kernelCount
+    record.attach_timeout_milliseconds = attachTimeoutMilliseconds
+    record.arena_bytes = arenaBytes
+    func fill<Value>(_ array: UnsafeMutableRawBufferPointer, _ value: (Ring) -> Value) {
+      for (index, ring) in rings.enumerated() {
+        unsafe array.storeBytes(
+          of: value(ring), toByteOffset: index * MemoryLayout<Value>.stride, as: Value.self)
+      }
+    }
+    unsafe withUnsafeMutableBytes(of: &record.task_window) { unsafe fill($0) { $0.taskWindow } }
+    unsafe withUnsafeMutableBytes(of: &record.consumed_window) {
+      unsafe fill($0) { $0.consumedWindow }
+    }
+    unsafe withUnsafeMutableBytes(of: &record.dep_pool) { unsafe fill($0) { $0.dependencyPool } }
+    unsafe withUnsafeMutableBytes(of: &record.heap_bytes) { unsafe fill($0) { $0.heapBytes } }
+    return record
+  }
+
+  /// Reads a header's record; every value is checked before it is used.
+  init(_ record: pto2_configuration) throws(ConfigurationError) {
+    guard (1...UInt32(PTO2_MAX_RINGS)).contains(record.rings) else {
+      throw ConfigurationError(
+        variable: "rings", value: "\(record.rings)", range: "1 to \(PTO2_MAX_RINGS)")
+    }
+    var record = record
+    func read<Value: FixedWidthInteger>(_ bytes: UnsafeMutableRawBufferPointer, _ index: Int)
+      -> Value
+    {
+      unsafe bytes.load(fromByteOffset: index * MemoryLayout<Value>.stride, as: Value.self)
+    }
+    var rings: [Ring] = []
+    for index in 0..<Int(record.rings) {
+      rings.append(
+        Ring(
+          taskWindow: unsafe withUnsafeMutableBytes(of: &record.task_window) {
+            unsafe read($0, index)
+          },
+          consumedWindow: unsafe withUnsafeMutableBytes(of: &record.consumed_window) {
+            unsafe read($0, index)
+          },
+          heapBytes: unsafe withUnsafeMutableBytes(of: &record.heap_bytes) {
+            unsafe read($0, index)
+          },
+          dependencyPool: unsafe withUnsafeMutableBytes(of: &record.dep_pool) {
+            unsafe read($0, index)
+          }))
+    }
+    self.init(
+      rings: rings, clusters: record.clusters, lanes: record.lanes,
+      schedulerThreads: record.scheduler_threads, arenaBytes: record.arena_bytes,
+      firstPosition: record.first_position,
+      attachTimeoutMilliseconds: record.attach_timeout_milliseconds)
+    imageCount = record.image_count
+    kernelCount = record.kernel_count
+    try validate()
+    guard record.log_capacity == logCapacity else {
+      throw ConfigurationError(
+        variable: "log capacity", value: "\(record.log_capacity)", range: "\(logCapacity)")
+    }
+  }
+}

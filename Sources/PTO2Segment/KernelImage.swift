@@ -1,0 +1,206 @@
+internal import CPTO2ABI
+internal import PTO2System
+
+/// Why a kernel image cannot be used.
+package enum KernelImageError: Error, CustomStringConvertible {
+  case notFound(name: String, tried: [String])
+  case cannotLoad(path: String, reason: String)
+  case noTable(path: String)
+  case badTable(path: String, reason: String)
+  case duplicateKernel(name: String, first: String, second: String)
+  case tooMany(images: Int)
+  /// The image differs from the one the orchestrator loaded.
+  case different(path: String, expected: String, found: String)
+
+  package var description: String {
+    switch self {
+    case .notFound(let name, let tried):
+      "kernel image \"\(name)\" not found; tried \(tried.joined(separator: ", ")). Give a path with a slash, or set PTO2_KERNEL_PATH"
+    case .cannotLoad(let path, let reason):
+      "kernel image \(path) cannot be loaded: \(reason)"
+    case .noTable(let path):
+      "\(path) is no kernel image: it does not export \(PTO2_KERNEL_TABLE_SYMBOL). Use PTO2_KERNELS(...) of pto2_kernel.h"
+    case .badTable(let path, let reason):
+      "the kernel table of \(path) is not valid: \(reason)"
+    case .duplicateKernel(let name, let first, let second):
+      "kernel \"\(name)\" is in two images: \(first) and \(second)"
+    case .tooMany(let images):
+      "\(images) kernel images given, at most \(PTO2_MAX_IMAGES) can be used"
+    case .different(let path, let expected, let found):
+      "kernel image \(path) differs from the orchestrator's: expected \(expected), found \(found). Rebuild, or restart every process"
+    }
+  }
+}
+
+/// A shared object of kernels, loaded into this process for its life.
+package struct KernelImage {
+  package struct Kernel {
+    package var name: String
+    /// Bytes from the image's load base; the same in every process.
+    package var offset: UInt64
+    /// PTO2_AIC or PTO2_AIV.
+    package var coreType: UInt32
+    /// The function here.
+    package var address: UInt
+  }
+
+  /// Absolute.
+  package let path: String
+  /// The GNU build id; FNV-1a of the file when it has none.
+  package let identity: [UInt8]
+  package let kernels: [Kernel]
+  /// Of names, core types and offsets.
+  package let tableHash: UInt64
+  private let object: LoadedImage
+
+  /// Loads the image and reads its table; runs the image's constructors.
+  package init(path: String) throws(KernelImageError) {
+    let image: LoadedImage
+    do { image = try LoadedImage(path: path) } catch {
+      switch error {
+      case .cannotLoad(let reason), .noSymbol(let reason):
+        throw .cannotLoad(path: path, reason: reason)
+      }
+    }
+    guard let symbol = unsafe image.symbol(PTO2_KERNEL_TABLE_SYMBOL),
+      let object = unsafe LoadedImage.object(containing: symbol)
+    else { throw .noTable(path: path) }
+
+    let table = unsafe symbol.load(as: pto2_kernel_table.self)
+    guard unsafe table.magic == PTO2_KERNEL_TABLE_MAGIC else {
+      throw .badTable(path: path, reason: "wrong magic")
+    }
+    guard unsafe table.abi_major == PTO2_ABI_MAJOR else {
+      throw .badTable(
+        path: path,
+        reason: "it has ABI \(unsafe table.abi_major), this program ABI \(PTO2_ABI_MAJOR)")
+    }
+    guard unsafe table.count > 0, unsafe table.count <= PTO2_MAX_KERNELS,
+      let entries = unsafe table.entries
+    else {
+      throw .badTable(path: path, reason: "\(unsafe table.count) kernels, expected 1 to \(PTO2_MAX_KERNELS)")
+    }
+    var kernels: [Kernel] = []
+    var hash = FNV1a()
+    for index in 0..<Int(unsafe table.count) {
+      let entry = unsafe entries[index]
+      guard let namePointer = unsafe entry.name, let function = unsafe entry.function else {
+        throw .badTable(path: path, reason: "entry \(index) has no name or no function")
+      }
+      let name = unsafe String(cString: namePointer)
+      let address = unsafe unsafeBitCast(function, to: UInt.self)
+      guard (1..<Int(PTO2_KERNEL_NAME_BYTES)).contains(name.utf8.count) else {
+        throw .badTable(path: path, reason: "name \"\(name)\" has \(name.utf8.count) bytes, expected 1 to 47")
+      }
+      guard unsafe entry.core_type == PTO2_AIC || entry.core_type == PTO2_AIV else {
+        throw .badTable(path: path, reason: "kernel \(name) has core type \(unsafe entry.core_type)")
+      }
+      guard object.code.contains(address) else {
+        throw .badTable(path: path, reason: "kernel \(name) is not in the image's code")
+      }
+      let offset = UInt64(address - object.base)
+      guard offset <= PTO2_CALL_OFFSET_MASK else {
+        throw .badTable(path: path, reason: "kernel \(name) lies beyond 1 TiB")
+      }
+      kernels.append(unsafe Kernel(
+        name: name, offset: offset, coreType: entry.core_type, address: address))
+      hash.add(name.utf8)
+      hash.add(UInt64(unsafe entry.core_type))
+      hash.add(offset)
+    }
+    self.path = path
+    self.identity = object.buildID.isEmpty ? Self.fileIdentity(path) : object.buildID
+    self.kernels = kernels
+    self.tableHash = hash.value
+    self.object = image
+  }
+
+  private static func fileIdentity(_ path: String) -> [UInt8] {
+    let hash = FNV1a.ofFile(path) ?? 0
+    return (0..<8).map { UInt8(truncatingIfNeeded: hash >> (8 * UInt64($0))) }
+  }
+
+  package var identityText: String { Self.text(identity) }
+
+  static func text(_ identity: [UInt8]) -> String {
+    identity.map { ($0 < 16 ? "0" : "") + String($0, radix: 16) }.joined()
+  }
+
+  /// The function_bin_addr of a kernel, without its arity.
+  package static func callWord(image: Int, offset: UInt64) -> UInt64 {
+    UInt64(image + 1) << UInt64(PTO2_CALL_IMAGE_SHIFT) | offset
+  }
+}
+
+extension Segment {
+  /// Orchestrator, before the magic: what every process must load.
+  func writeImages(_ images: [KernelImage]) {
+    let records = unsafe write(.images)
+    let names = unsafe write(.kernels)
+    var kernelID = 0
+    for (index, image) in images.enumerated() {
+      let record = unsafe (records + index * MemoryLayout<pto2_image_record>.stride)
+        .assumingMemoryBound(to: pto2_image_record.self)
+      unsafe record.pointee.identity_length = UInt32(image.identity.count)
+      unsafe record.pointee.kernel_count = UInt32(image.kernels.count)
+      unsafe record.pointee.table_hash = image.tableHash
+      unsafe withUnsafeMutableBytes(of: &record.pointee.identity) {
+        unsafe $0.copyBytes(from: image.identity)
+      }
+      unsafe withUnsafeMutableBytes(of: &record.pointee.path) {
+        unsafe $0.copyBytes(from: image.path.utf8.prefix(Int(PTO2_PATH_BYTES) - 1))
+      }
+      for kernel in image.kernels {
+        let entry = unsafe (names + kernelID * MemoryLayout<pto2_kernel_record>.stride)
+          .assumingMemoryBound(to: pto2_kernel_record.self)
+        unsafe entry.pointee.call = KernelImage.callWord(image: index, offset: kernel.offset)
+        unsafe entry.pointee.core_type = kernel.coreType
+        unsafe entry.pointee.name_length = UInt32(kernel.name.utf8.count)
+        unsafe withUnsafeMutableBytes(of: &entry.pointee.name) {
+          unsafe $0.copyBytes(from: kernel.name.utf8)
+        }
+        kernelID += 1
+      }
+    }
+  }
+
+  /// Worker: loads every image the header names; refuses one that differs.
+  package func loadImages() throws(KernelImageError) -> [KernelImage] {
+    var images: [KernelImage] = []
+    for index in 0..<Int(configuration.imageCount) {
+      let record = unsafe (read(.images) + index * MemoryLayout<pto2_image_record>.stride)
+        .load(as: pto2_image_record.self)
+      let path = unsafe withUnsafeBytes(of: record.path) { bytes in
+        unsafe String(decoding: bytes.prefix { $0 != 0 }, as: UTF8.self)
+      }
+      let expected = unsafe withUnsafeBytes(of: record.identity) { bytes in
+        unsafe [UInt8](bytes.prefix(Int(min(record.identity_length, UInt32(PTO2_IDENTITY_BYTES)))))
+      }
+      let image = try KernelImage(path: path)
+      guard image.identity == expected else {
+        throw .different(
+          path: path, expected: "build id \(KernelImage.text(expected))",
+          found: "build id \(image.identityText)")
+      }
+      guard image.tableHash == record.table_hash else {
+        throw .different(
+          path: path, expected: "table 0x\(String(record.table_hash, radix: 16))",
+          found: "table 0x\(String(image.tableHash, radix: 16))")
+      }
+      images.append(image)
+    }
+    return images
+  }
+
+  /// The name of a kernel id, for messages.
+  package func kernelName(_ id: Int) -> String {
+    guard id < Int(configuration.kernelCount) else { return "kernel #\(id)" }
+    let record = unsafe (read(.kernels) + id * MemoryLayout<pto2_kernel_record>.stride)
+      .load(as: pto2_kernel_record.self)
+    return unsafe withUnsafeBytes(of: record.name) { bytes in
+      unsafe String(
+        decoding: bytes.prefix(Int(min(record.name_length, UInt32(PTO2_KERNEL_NAME_BYTES)))),
+        as: UTF8.self)
+    }
+  }
+}

@@ -1,0 +1,145 @@
+internal import CPTO2ABI
+package import PTO2System
+
+/// A segment this process takes part in: the object, its mapping, its layout.
+///
+/// All of it is mapped read-only; only the sections this role writes are
+/// writable. Dropping the value unmaps it; `unlink` removes the name.
+@safe package struct Segment: ~Copyable {
+  package let object: SharedMemoryObject
+  package let mapping: Mapping
+  package let configuration: Configuration
+  package let layout: SegmentLayout
+  package let role: RoleSet
+
+  init(
+    object: consuming SharedMemoryObject, mapping: consuming Mapping, configuration: Configuration,
+    layout: SegmentLayout, role: RoleSet
+  ) {
+    self.object = object
+    self.mapping = mapping
+    self.configuration = configuration
+    self.layout = layout
+    self.role = role
+  }
+
+  /// The name without the leading slash, as in /dev/shm.
+  package var name: String { String(object.name.dropFirst()) }
+
+  /// shm_open wants one leading slash.
+  static func objectName(_ name: String) throws(SegmentError) -> String {
+    let allowed = name.utf8.allSatisfy {
+      switch $0 {
+      case UInt8(ascii: "a")...UInt8(ascii: "z"), UInt8(ascii: "A")...UInt8(ascii: "Z"),
+        UInt8(ascii: "0")...UInt8(ascii: "9"), UInt8(ascii: "-"), UInt8(ascii: "_"),
+        UInt8(ascii: "."):
+        true
+      default: false
+      }
+    }
+    guard allowed, (1...200).contains(name.utf8.count), name != ".", name != ".." else {
+      throw .invalidName(name)
+    }
+    return "/" + name
+  }
+
+  /// First byte of a section, for reading.
+  package func read(_ kind: SectionKind, ring: Int = 0) -> UnsafeRawPointer {
+    unsafe mapping.base + Int(layout.section(kind, ring: ring).offset)
+  }
+
+  /// First byte of a section this role writes.
+  package func write(_ kind: SectionKind, ring: Int = 0) -> UnsafeMutableRawPointer {
+    let section = layout.section(kind, ring: ring)
+    precondition(!section.writers.isDisjoint(with: role), "\(kind) has another writer")
+    return unsafe UnsafeMutableRawPointer(mutating: mapping.base + Int(section.offset))
+  }
+
+  /// One core's page, for reading.
+  package func readCore(_ core: Int) -> UnsafeRawPointer {
+    unsafe read(.cores) + core * Int(layout.coreStride)
+  }
+
+  /// Makes the sections of this role writable; of the core pages, none.
+  func openOwnSections() throws(SystemError) {
+    for section in layout.sections
+    where section.kind != .cores && !section.writers.isDisjoint(with: role) {
+      try mapping.makeWritable(offset: section.offset, bytes: section.bytes)
+    }
+  }
+
+  /// Takes a core for this worker process: its lock, then its page. Fails when
+  /// a live process hosts the core.
+  package func openCore(_ core: Int) throws(SegmentError) -> UnsafeMutableRawPointer {
+    precondition(role == .worker)
+    guard object.tryLock(byte: Place.core(core).byte, .exclusive) else {
+      throw .roleTaken("core \(coreName(core))")
+    }
+    do {
+      let offset = layout.section(.cores).offset + UInt64(core) * layout.coreStride
+      try mapping.makeWritable(offset: offset, bytes: layout.coreStride)
+      return unsafe UnsafeMutableRawPointer(mutating: mapping.base + Int(offset))
+    } catch { throw .system(error) }
+  }
+
+  /// Reserves part of a section this role allocates from; maps it ahead if asked.
+  /// - Throws: `noSpace` when /dev/shm is full; nothing is changed then.
+  package func reserve(
+    _ kind: SectionKind, ring: Int = 0, from: UInt64, to: UInt64, isPopulated: Bool
+  ) throws(SegmentError) {
+    let section = layout.section(kind, ring: ring)
+    let end = min(to, section.bytes)
+    guard from < end else { return }
+    try reserve(offset: section.offset + from, bytes: end - from)
+    if isPopulated { mapping.populate(offset: section.offset + from, bytes: end - from) }
+  }
+
+  func reserve(offset: UInt64, bytes: UInt64) throws(SegmentError) {
+    do { try object.reserve(offset: offset, bytes: bytes) } catch {
+      guard error.errno == SystemError.noSpace else { throw .system(error) }
+      throw .noSpace(neededBytes: bytes, availableBytes: object.availableBytes())
+    }
+  }
+
+  /// Removes the name. The memory goes when the last process unmaps it.
+  package func unlink() {
+    if object.isStillNamed() { SharedMemoryObject.unlink(name: object.name) }
+  }
+}
+
+/// The places of a session that a live process can hold: one byte each, beyond
+/// the end of the object, locked while held.
+package enum Place {
+  case orchestrator, scheduler
+  /// Held shared by everyone attached: taken exclusively, nobody lives.
+  case liveness
+  case core(Int)
+
+  package var byte: Int64 {
+    let base: Int64 = 1 << 50
+    return switch self {
+    case .orchestrator: base
+    case .scheduler: base + 1
+    case .liveness: base + 2
+    case .core(let core): base + 16 + Int64(core)
+    }
+  }
+}
+
+/// `aic0`, `aiv0`, `aiv1`: AIC c is core 3c, AIV v is core 3 * (v / 2) + 1 + v % 2.
+package func coreName(_ core: Int) -> String {
+  let (cluster, slot) = core.quotientAndRemainder(dividingBy: 3)
+  return slot == 0 ? "aic\(cluster)" : "aiv\(2 * cluster + slot - 1)"
+}
+
+/// The inverse of `coreName`; nil for any other text.
+package func coreIndex(named name: some StringProtocol) -> Int? {
+  guard name.utf8.count <= 8, let number = Int(name.dropFirst(3)), number >= 0,
+    !name.dropFirst(3).hasPrefix("+")
+  else { return nil }
+  switch name.prefix(3) {
+  case "aic": return 3 * number
+  case "aiv": return 3 * (number / 2) + 1 + number % 2
+  default: return nil
+  }
+}

@@ -1,0 +1,47 @@
+internal import CPTO2Linux
+internal import Glibc
+
+/// A mapped range of a shared-memory object; unmapped when it goes.
+///
+/// All of it is mapped read-only first, then the ranges of this process's own
+/// sections are made writable. A store anywhere else raises SIGSEGV here and
+/// leaves the segment as it was.
+@safe package struct Mapping: ~Copyable {
+  package let base: UnsafeRawPointer
+  package let bytes: UInt64
+
+  /// mmap(2) MAP_SHARED, PROT_READ, of the object's first `bytes`.
+  package init(_ object: borrowing SharedMemoryObject, bytes: UInt64) throws(SystemError) {
+    guard bytes > 0, let length = Int(exactly: bytes),
+      let address = unsafe mmap(
+        nil, length, PROT_READ, MAP_SHARED | MAP_NORESERVE, object.descriptor, 0),
+      unsafe address != MAP_FAILED
+    else { throw .last("mmap", "\(object.name) (\(bytes) bytes)") }
+    unsafe self.base = UnsafeRawPointer(address)
+    self.bytes = bytes
+  }
+
+  deinit { unsafe munmap(UnsafeMutableRawPointer(mutating: base), Int(bytes)) }
+
+  /// mprotect(2) of whole pages.
+  package func makeWritable(offset: UInt64, bytes: UInt64) throws(SystemError) {
+    precondition(offset &+ bytes <= self.bytes, "writable range beyond the mapping")
+    guard unsafe mprotect(
+      UnsafeMutableRawPointer(mutating: base) + Int(offset), Int(bytes), PROT_READ | PROT_WRITE)
+      == 0
+    else { throw .last("mprotect", "offset \(offset), \(bytes) bytes") }
+  }
+
+  /// Maps reserved, writable pages ahead of use, so that the first store to
+  /// each costs no page fault. A hint: kernels before 5.14 do nothing.
+  package func populate(offset: UInt64, bytes: UInt64) {
+    _ = unsafe pto2_populate_write(
+      UnsafeMutableRawPointer(mutating: base) + Int(offset), Int(bytes))
+  }
+}
+
+/// Bytes in a page of this machine.
+package func systemPageBytes() -> UInt32 { UInt32(sysconf(Int32(_SC_PAGESIZE))) }
+
+/// close(2).
+package func closeDescriptor(_ descriptor: Int32) { close(descriptor) }

@@ -1,0 +1,84 @@
+internal import CPTO2Linux
+internal import Glibc
+
+/// A process, told apart from a later one with the same pid by its start time.
+package struct ProcessIdentity: Equatable, Sendable {
+  package var pid: Int32
+  /// Field 22 of /proc/PID/stat: clock ticks since boot.
+  package var startTime: UInt64
+
+  package init(pid: Int32, startTime: UInt64) {
+    self.pid = pid
+    self.startTime = startTime
+  }
+
+  package static func current() -> ProcessIdentity {
+    let pid = getpid()
+    return ProcessIdentity(pid: pid, startTime: startTime(of: pid) ?? 0)
+  }
+
+  /// Nil when there is no such process.
+  package static func startTime(of pid: Int32) -> UInt64? {
+    guard let text = readSmallFile("/proc/\(pid)/stat"),
+      let close = text.lastIndex(of: ")")
+    else { return nil }
+    // After the command name: state is field 3, the start time field 22.
+    let fields = text[text.index(after: close)...].split(separator: " ")
+    return fields.count > 19 ? UInt64(fields[19]) : nil
+  }
+}
+
+/// /proc/sys/kernel/random/boot_id as 16 bytes; zeros when it cannot be read.
+package func readBootID() -> [UInt8] {
+  let text = readSmallFile("/proc/sys/kernel/random/boot_id") ?? ""
+  let digits = text.compactMap(\.hexDigitValue)
+  guard digits.count >= 32 else { return [UInt8](repeating: 0, count: 16) }
+  return (0..<16).map { UInt8(digits[$0 * 2] << 4 | digits[$0 * 2 + 1]) }
+}
+
+/// The first 4095 bytes of a file in /proc or /sys.
+package func readSmallFile(_ path: String) -> String? {
+  let descriptor = unsafe open(path, O_RDONLY | O_CLOEXEC)
+  guard descriptor >= 0 else { return nil }
+  defer { close(descriptor) }
+  var bytes = [UInt8](repeating: 0, count: 4095)
+  let length = unsafe bytes.withUnsafeMutableBytes { unsafe read(descriptor, $0.baseAddress!, $0.count) }
+  return length > 0 ? String(decoding: bytes[..<length], as: UTF8.self) : nil
+}
+
+/// A pidfd: readable once every thread of the process is gone. Owns it.
+package struct ProcessHandle: ~Copyable {
+  package let descriptor: Int32
+
+  /// pidfd_open(2), then a check that the pid still is that process. Nil when
+  /// the process is gone.
+  package init?(_ identity: ProcessIdentity) {
+    descriptor = pto2_pidfd_open(identity.pid)
+    guard descriptor >= 0 else { return nil }
+    guard ProcessIdentity.startTime(of: identity.pid) == identity.startTime else {
+      close(descriptor)
+      return nil
+    }
+  }
+
+  deinit { close(descriptor) }
+
+  /// True when the process has ended (a zombie counts as ended).
+  package func hasEnded() -> Bool {
+    var entry = pollfd(fd: descriptor, events: Int16(POLLIN), revents: 0)
+    return unsafe poll(&entry, 1, 0) == 1
+  }
+
+  /// pidfd_send_signal(2): never reaches a stranger that got the pid later.
+  package func send(signal: Int32) { _ = pto2_pidfd_send_signal(descriptor, signal) }
+}
+
+/// Ends this process when its parent `parent` does, and at once when it has
+/// done so already. prctl(2) PR_SET_PDEATHSIG.
+package func followParent(_ parent: Int32) {
+  _ = pto2_set_parent_death_signal(SIGKILL)
+  if getppid() != parent { _exit(1) }
+}
+
+/// For a supervised child: Ctrl-C in the terminal is the orchestrator's matter.
+package func ignoreTerminalSignals() { pto2_ignore_terminal_signals() }

@@ -1,0 +1,100 @@
+internal import CPTO2Linux
+internal import Glibc
+
+/// A POSIX shared-memory object and its byte-range locks. Owns the descriptor.
+///
+/// The locks (F_OFD_SETLK) vanish with the process, however it dies, so a lock
+/// that can be taken proves that nobody holds the place it stands for.
+@safe package struct SharedMemoryObject: ~Copyable {
+  package let name: String
+  package let descriptor: Int32
+
+  private init(name: String, descriptor: Int32) {
+    self.name = name
+    self.descriptor = descriptor
+  }
+
+  deinit { close(descriptor) }
+
+  /// shm_open(3) with O_CREAT | O_EXCL, mode 0600 whatever the umask.
+  package static func create(name: String) throws(SystemError) -> SharedMemoryObject {
+    let descriptor = unsafe shm_open(name, O_CREAT | O_EXCL | O_RDWR | O_CLOEXEC, 0o600)
+    guard descriptor >= 0 else { throw .last("shm_open", name) }
+    guard fchmod(descriptor, 0o600) == 0 else {
+      let error = SystemError.last("fchmod", name)
+      close(descriptor)
+      unsafe shm_unlink(name)
+      throw error
+    }
+    return SharedMemoryObject(name: name, descriptor: descriptor)
+  }
+
+  /// shm_open(3) of an existing object.
+  package static func open(name: String) throws(SystemError) -> SharedMemoryObject {
+    let descriptor = unsafe shm_open(name, O_RDWR | O_CLOEXEC, 0)
+    guard descriptor >= 0 else { throw .last("shm_open", name) }
+    return SharedMemoryObject(name: name, descriptor: descriptor)
+  }
+
+  /// shm_unlink(3). Removing what is gone already is no error.
+  package static func unlink(name: String) { unsafe shm_unlink(name) }
+
+  /// True while the name still leads to this very object.
+  package func isStillNamed() -> Bool {
+    var mine = stat()
+    var named = stat()
+    guard unsafe fstat(descriptor, &mine) == 0 else { return false }
+    let other = unsafe shm_open(name, O_RDONLY | O_CLOEXEC, 0)
+    guard other >= 0 else { return false }
+    defer { close(other) }
+    guard unsafe fstat(other, &named) == 0 else { return false }
+    return mine.st_ino == named.st_ino && mine.st_dev == named.st_dev
+  }
+
+  /// Bytes, as fstat(2) says.
+  package func size() throws(SystemError) -> UInt64 {
+    var status = stat()
+    guard unsafe fstat(descriptor, &status) == 0 else { throw .last("fstat", name) }
+    return UInt64(status.st_size)
+  }
+
+  /// Sets the size; uses no memory. See `reserve`.
+  package func setSize(_ bytes: UInt64) throws(SystemError) {
+    guard ftruncate(descriptor, off_t(bytes)) == 0 else { throw .last("ftruncate", name) }
+  }
+
+  /// fallocate(2) of a range: after it, touching the range cannot raise SIGBUS.
+  /// ENOSPC when the file system is full.
+  package func reserve(offset: UInt64, bytes: UInt64) throws(SystemError) {
+    guard bytes > 0 else { return }
+    var status: Int32
+    repeat {
+      status = posix_fallocate(descriptor, off_t(offset), off_t(bytes))
+    } while status == EINTR
+    guard status == 0 else { throw SystemError("posix_fallocate", name, errno: status) }
+  }
+
+  /// Bytes of memory it takes, as fstat(2) says.
+  package func allocatedBytes() -> UInt64 {
+    var status = stat()
+    return unsafe fstat(descriptor, &status) == 0 ? UInt64(status.st_blocks) * 512 : 0
+  }
+
+  /// Bytes the file system still has for this user.
+  package func availableBytes() -> UInt64 {
+    var status = statvfs()
+    guard unsafe fstatvfs(descriptor, &status) == 0 else { return 0 }
+    return UInt64(status.f_bavail) &* UInt64(status.f_frsize)
+  }
+
+  package enum LockKind { case shared, exclusive }
+
+  /// Takes the lock of one byte position without waiting; false when another
+  /// process holds a conflicting one. Positions need not exist in the file.
+  package func tryLock(byte: Int64, _ kind: LockKind) -> Bool {
+    pto2_lock_byte(descriptor, byte, kind == .shared ? F_RDLCK : F_WRLCK) == 0
+  }
+
+  /// True when some other process holds that byte.
+  package func isLocked(byte: Int64) -> Bool { pto2_byte_is_locked(descriptor, byte) == 1 }
+}

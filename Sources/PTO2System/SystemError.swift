@@ -1,0 +1,63 @@
+internal import Glibc
+
+/// A system call that failed: which one, on what, and its errno.
+package struct SystemError: Error, Equatable, CustomStringConvertible {
+  /// The call as its manual page names it, for example `shm_open`.
+  package var call: String
+  /// What it was called on: a segment name, a path, a process id.
+  package var subject: String
+  /// The positive errno.
+  package var errno: Int32
+
+  package init(_ call: String, _ subject: String, errno: Int32) {
+    self.call = call
+    self.subject = subject
+    self.errno = errno
+  }
+
+  /// The error of a call that has just returned -1.
+  static func last(_ call: String, _ subject: String) -> SystemError {
+    SystemError(call, subject, errno: Glibc.errno)
+  }
+
+  /// The error of a shim that returned a negated errno.
+  static func shim(_ call: String, _ subject: String, _ result: Int32) -> SystemError {
+    SystemError(call, subject, errno: -result)
+  }
+
+  package var description: String {
+    var buffer = [CChar](repeating: 0, count: 128)
+    let text = unsafe buffer.withUnsafeMutableBufferPointer { bytes in
+      unsafe strerror_r(errno, bytes.baseAddress!, bytes.count) == 0
+        ? unsafe String(cString: bytes.baseAddress!) : "errno \(errno)"
+    }
+    return "\(call) \(subject): \(text)"
+  }
+}
+
+extension SystemError {
+  package static let notFound = ENOENT
+  package static let alreadyExists = EEXIST
+  package static let noSpace = ENOSPC
+  package static let accessDenied = EACCES
+  package static let again = EAGAIN
+}
+
+/// One line to standard error.
+package func writeError(_ line: String) {
+  let bytes = [UInt8]((line + "\n").utf8)
+  _ = unsafe bytes.withUnsafeBytes { unsafe write(STDERR_FILENO, $0.baseAddress!, $0.count) }
+}
+
+/// Text to standard output, whole.
+package func writeOutput(_ text: String) {
+  let bytes = [UInt8](text.utf8)
+  var sent = 0
+  while sent < bytes.count {
+    let count = unsafe bytes.withUnsafeBytes {
+      unsafe write(STDOUT_FILENO, $0.baseAddress! + sent, $0.count - sent)
+    }
+    if count <= 0 { return }
+    sent += count
+  }
+}

@@ -1,0 +1,245 @@
+internal import CPTO2ABI
+internal import CPTO2Linux
+package import PTO2Protocol
+package import PTO2Segment
+internal import PTO2System
+
+/// One AICore: reads its DATA_MAIN_BASE lanes in turn, acknowledges, runs the
+/// kernel, says FIN. Nothing else, and no allocation while doing so.
+@safe package struct Core: ~Copyable {
+  package let index: Int
+  private let words: UnsafeRawPointer
+  private let conds: UnsafeMutableRawPointer
+  private let parkedWord: OwnedWord
+  private let readyWord: OwnedWord
+  private let page: UnsafeMutableRawPointer
+  private let schedulerParked: SharedWord
+  private let control: SharedWord
+  private let laneCount: UInt32
+
+  private let base: UnsafeRawPointer
+  private let totalBytes: UInt64
+  private let dispatchBase: UInt64
+  private let dispatchBytes: UInt64
+  /// Per ring: first byte of its descriptors from dispatch_base, and of its
+  /// main slots from the segment base.
+  private let ringBases: [(descriptors: UInt64, slots: UInt64)]
+  private let directory: KernelDirectory
+
+  /// The lane whose word comes next.
+  private var lane: UInt32 = 0
+  /// The last word served on each lane.
+  private let served: UnsafeMutablePointer<UInt32>
+  private let data: UnsafeMutablePointer<UnsafeMutableRawPointer?>
+  private let arguments: UnsafeMutablePointer<pto2_kernel_args>
+  private var kernels: UInt64 = 0
+  private var timed: UInt64 = 0
+  private var timedNanoseconds: UInt64 = 0
+  private var parks: UInt64 = 0
+  private var waitSet = WaitSet()
+
+  /// Why `step` cannot go on.
+  package enum Outcome: Equatable {
+    /// Nothing to do on the next lane.
+    case idle
+    case ran
+    /// EXIT was read and acknowledged.
+    case exited
+    /// A word or descriptor that no scheduler or orchestrator writes.
+    case garbage(PTO2ErrorMessage)
+  }
+
+  /// A message that compares equal to any other: for `Outcome`.
+  package struct PTO2ErrorMessage: Equatable {
+    package var text: String
+  }
+
+  /// Takes the core: its lock, its page. Throws when a live process hosts it.
+  package init(_ segment: borrowing Segment, core: Int, directory: KernelDirectory)
+    throws(SegmentError)
+  {
+    let page = unsafe try segment.openCore(core)
+    index = core
+    unsafe self.page = page
+    unsafe words = segment.read(.dataMainBase) + core * MemoryLayout<pto2_dispatch_line>.stride
+    unsafe conds = page + Int(PTO2_CORE_COND)
+    parkedWord = unsafe OwnedWord(page + Int(PTO2_CORE_PARKED))
+    readyWord = unsafe OwnedWord(page + Int(PTO2_CORE_READY))
+    schedulerParked = unsafe SharedWord(segment.read(.schedulerWords) + Int(PTO2_SCHED_PARKED))
+    control = unsafe SharedWord(segment.read(.orchestratorWords) + Int(PTO2_ORCH_CONTROL))
+    laneCount = segment.configuration.lanes
+    unsafe base = segment.mapping.base
+    totalBytes = segment.layout.totalBytes
+    dispatchBase = segment.dispatchBase()
+    let rings = segment.configuration.rings.count
+    let lastRing = segment.layout.section(.dispatchTable, ring: rings - 1)
+    dispatchBytes = lastRing.offset + lastRing.bytes - dispatchBase
+    ringBases = (0..<rings).map { ring in
+      (
+        segment.layout.section(.dispatchTable, ring: ring).offset - segment.layout.dispatchBase,
+        segment.layout.section(.mainRing, ring: ring).offset
+      )
+    }
+    self.directory = directory
+    unsafe served = .allocate(capacity: Int(PTO2_MAX_LANES))
+    unsafe served.initialize(repeating: PTO2_SCHEDULER_IDLE, count: Int(PTO2_MAX_LANES))
+    unsafe data = .allocate(capacity: Int(PTO2_MAX_TENSORS))
+    unsafe data.initialize(repeating: nil, count: Int(PTO2_MAX_TENSORS))
+    unsafe arguments = .allocate(capacity: 1)
+    unsafe arguments.initialize(to: pto2_kernel_args())
+  }
+
+  deinit {
+    unsafe served.deallocate()
+    unsafe data.deallocate()
+    unsafe arguments.deallocate()
+  }
+
+  /// Resets the COND lanes, then announces READY(incarnation): readiness is
+  /// published last, so no stale FIN is ever seen.
+  package mutating func announce(isSupervised: Bool) {
+    for lane in 0..<UInt32(PTO2_MAX_LANES) { cond(lane).storeRelaxed(PTO2_CORE_IDLE) }
+    let incarnation = unsafe ProcessRecord.announce(
+      isSupervised: isSupervised, at: page + Int(PTO2_CORE_PROCESS))
+    readyWord.storeRelease(incarnation)
+    fullFence()
+    if schedulerParked.loadRelaxed() != 0 { Futex.wake(readyWord.shared) }
+  }
+
+  @inline(__always)
+  private func cond(_ lane: UInt32) -> OwnedWord { unsafe OwnedWord(conds + 4 * Int(lane)) }
+
+  @inline(__always)
+  private func wordFromScheduler(_ lane: UInt32) -> SharedWord {
+    unsafe SharedWord(words + 4 * Int(lane))
+  }
+
+  /// Serves the next lane if there is a new word on it. Never blocks but in
+  /// the kernel.
+  package mutating func step() -> Outcome {
+    // Acquire: pairs with the scheduler's release of the dispatch word; the
+    // descriptor and main slot were published before it.
+    let raw = wordFromScheduler(lane).loadAcquire()
+    if unsafe raw == served[Int(lane)] { return .idle }
+    let word = DispatchWord(rawValue: raw)
+    switch word.content {
+    case .idle: return .idle
+    case .exit:
+      leave()
+      return .exited
+    case .invalid:
+      return .garbage(.init(text: "DATA_MAIN_BASE lane \(lane) is 0x\(String(raw, radix: 16))"))
+    case .dispatch(let offset, let slot):
+      cond(lane).storeRelease(ConditionWord.ack(word).rawValue)
+      if let garbage = run(descriptorOffset: offset, slot: slot) { return garbage }
+      // Release: whoever sees FIN sees everything the kernel stored.
+      cond(lane).storeRelease(ConditionWord.fin(word).rawValue)
+      // No look at `parked` may pass the FIN; pairs with the scheduler's fence
+      // between its `parked` and its last look at COND.
+      fullFence()
+      if schedulerParked.loadRelaxed() != 0 { Futex.wake(cond(lane).shared) }
+      unsafe served[Int(lane)] = raw
+      lane = lane + 1 == laneCount ? 0 : lane + 1
+      return .ran
+    }
+  }
+
+  /// Acknowledges EXIT, or the end of the session, on every lane.
+  package func leave() {
+    publishCounters()
+    for lane in 0..<UInt32(PTO2_MAX_LANES) { cond(lane).storeRelease(PTO2_EXITED) }
+  }
+
+  /// Calls the kernel. Everything read from the segment is checked first, so a
+  /// damaged descriptor ends in an error, not in a wild call.
+  @inline(__always)
+  private mutating func run(descriptorOffset offset: UInt64, slot: UInt32) -> Outcome? {
+    guard offset &+ UInt64(PTO2_DESC_STRIDE) <= dispatchBytes else {
+      return garbage("descriptor offset \(offset) beyond the table of \(dispatchBytes) bytes")
+    }
+    let descriptor = unsafe base + Int(dispatchBase + offset)
+    let call = CallWord(
+      rawValue: unsafe descriptor.load(fromByteOffset: 8 * Int(slot), as: UInt64.self))
+    let function = directory.function(of: call)
+    let tensors = call.tensors
+    guard function != 0, tensors <= Int(PTO2_MAX_TENSORS), call.scalars <= Int(PTO2_MAX_SCALARS)
+    else { return garbage("no image has a kernel at 0x\(String(call.rawValue, radix: 16))") }
+
+    var ring = ringBases.count - 1
+    while ring > 0 && offset < ringBases[ring].descriptors { ring -= 1 }
+    let slotIndex = (offset - ringBases[ring].descriptors) / UInt64(PTO2_DESC_STRIDE)
+    let mainSlot =
+      unsafe base + Int(ringBases[ring].slots + slotIndex * UInt64(PTO2_MAIN_SLOT_STRIDE))
+    let args = unsafe descriptor + MemoryLayout<PTO2DispatchDesc>.offset(of: \.args)!
+    for tensor in 0..<tensors {
+      let position = unsafe args.load(fromByteOffset: 8 * tensor, as: UInt64.self)
+      guard position <= totalBytes else {
+        return garbage("tensor \(tensor) at offset \(position) beyond the segment")
+      }
+      unsafe data[tensor] = UnsafeMutableRawPointer(mutating: base + Int(position))
+    }
+    unsafe arguments.pointee.data = UnsafePointer(data)
+    unsafe arguments.pointee.tensor = unsafe (mainSlot + MemoryLayout<pto2_main_slot>.size)
+      .assumingMemoryBound(to: pto2_tensor.self)
+    unsafe arguments.pointee.scalar = (args + 8 * tensors).assumingMemoryBound(to: UInt64.self)
+    unsafe arguments.pointee.tensor_count = UInt32(truncatingIfNeeded: tensors)
+    unsafe arguments.pointee.scalar_count = UInt32(truncatingIfNeeded: call.scalars)
+    unsafe arguments.pointee.slot = slot
+    unsafe arguments.pointee.core = UInt32(truncatingIfNeeded: index)
+    unsafe arguments.pointee.block_index = 0
+    unsafe arguments.pointee.block_count = 1
+
+    // Two clock readings cost as much as a small kernel: while kernels are
+    // shorter than 2 us on average, one in sixteen is timed.
+    kernels &+= 1
+    if kernels & 15 == 0 || timedNanoseconds >= timed &* 2000 {
+      let begin = MonotonicClock.now()
+      unsafe pto2_call(function, arguments)
+      timedNanoseconds &+= MonotonicClock.now() &- begin
+      timed &+= 1
+    } else {
+      unsafe pto2_call(function, arguments)
+    }
+    return nil
+  }
+
+  private func garbage(_ what: String) -> Outcome { .garbage(.init(text: what)) }
+
+  /// Publishes this core's error; the process then ends.
+  package func publish(_ error: PTO2Error) {
+    unsafe ErrorBlock.write(error, core: index, to: page + Int(PTO2_CORE_ERROR))
+  }
+
+  private func publishCounters() {
+    let record = unsafe (page + Int(PTO2_CORE_COUNTERS))
+      .assumingMemoryBound(to: pto2_core_counters.self)
+    unsafe record.pointee.kernels = kernels
+    unsafe record.pointee.timed_kernels = timed
+    unsafe record.pointee.timed_nanoseconds = timedNanoseconds
+    unsafe record.pointee.parks = parks
+  }
+
+  /// True while the orchestrator has neither ended nor failed.
+  package var isSessionRunning: Bool { control.loadAcquire() == PTO2_CONTROL_RUNNING }
+
+  /// Sleeps until the next lane's word changes, the session ends, or the time
+  /// is over.
+  package mutating func park(timeoutNanoseconds: Int64) {
+    let word = wordFromScheduler(lane)
+    let last = word.loadAcquire()
+    parkedWord.storeRelaxed(1)
+    // Orders `parked` before the last look; pairs with the scheduler's fence
+    // between its dispatch store and its look at `parked`.
+    fullFence()
+    if unsafe (last == served[Int(lane)] || DispatchWord(rawValue: last).content == .idle)
+      && word.loadAcquire() == last && isSessionRunning
+    {
+      parks &+= 1
+      waitSet.removeAll()
+      waitSet.insert(word, while: last)
+      waitSet.insert(control, while: PTO2_CONTROL_RUNNING)
+      waitSet.wait(timeoutNanoseconds: timeoutNanoseconds)
+    }
+    parkedWord.storeRelaxed(0)
+  }
+}

@@ -1,0 +1,123 @@
+internal import CPTO2ABI
+internal import Glibc
+internal import PTO2Protocol
+package import PTO2Segment
+internal import PTO2System
+internal import Synchronization
+
+/// A worker process from attach to exit: one thread per core.
+@safe package final class WorkerLoop: @unchecked Sendable {
+  // Sendable: `segment`, `directory` and `orchestrator` do not change; each
+  // thread has a core of its own; `failed` is atomic.
+  private let segment: Segment
+  private let directory: KernelDirectory
+  private let orchestrator: ProcessHandle?
+  private let cores: [Int]
+  private let isSupervised: Bool
+  private let failure = Atomic<Int32>(0)
+
+  /// What ends a worker before it serves.
+  package enum Failure: Error, CustomStringConvertible {
+    case segment(SegmentError)
+    case image(KernelImageError)
+    case noSuchCore(name: String, clusters: Int)
+
+    package var description: String {
+      switch self {
+      case .segment(let error): error.description
+      case .image(let error): error.description
+      case .noSuchCore(let name, let clusters):
+        "core \(name) does not exist: this session has \(clusters) cluster(s), aic0 to aic\(clusters - 1) and aiv0 to aiv\(2 * clusters - 1)"
+      }
+    }
+  }
+
+  /// Attaches and loads every kernel image.
+  package init(name: String, cores: [Int], isSupervised: Bool, attachTimeoutMilliseconds: UInt64)
+    throws(Failure)
+  {
+    let segment: Segment
+    do {
+      segment = try Segment.attach(
+        name: name, role: .worker, timeoutMilliseconds: attachTimeoutMilliseconds)
+    } catch { throw .segment(error) }
+    for core in cores where core >= segment.configuration.coreCount {
+      throw .noSuchCore(name: coreName(core), clusters: Int(segment.configuration.clusters))
+    }
+    do {
+      directory = KernelDirectory(try segment.loadImages())
+    } catch {
+      // The first core's page tells the others; the exit status tells the rest.
+      if let core = cores.first, let page = unsafe try? segment.openCore(core) {
+        unsafe ErrorBlock.write(
+          PTO2Error(.imageRefused, "worker \(coreName(core)): \(error)"), core: core,
+          to: page + Int(PTO2_CORE_ERROR))
+      }
+      throw .image(error)
+    }
+    orchestrator = ProcessHandle(segment.creator())
+    self.cores = cores
+    self.isSupervised = isSupervised
+    self.segment = segment
+  }
+
+  /// Serves all cores until EXIT or the end of the session.
+  /// - Returns: the exit status.
+  package func run() -> Int32 {
+    var threads: [pthread_t] = []
+    for core in cores.dropFirst() {
+      var thread = pthread_t()
+      let box = unsafe Unmanaged.passRetained(Seat(loop: self, core: core)).toOpaque()
+      let status = unsafe pthread_create(&thread, nil, { context in
+        let seat = unsafe Unmanaged<Seat>.fromOpaque(context!).takeRetainedValue()
+        seat.loop.serve(seat.core)
+        return nil
+      }, box)
+      if status == 0 { threads.append(thread) }
+    }
+    if let first = cores.first { serve(first) }
+    for thread in threads { pthread_join(thread, nil) }
+    return failure.load(ordering: .acquiring)
+  }
+
+  private final class Seat {
+    let loop: WorkerLoop
+    let core: Int
+    init(loop: WorkerLoop, core: Int) {
+      self.loop = loop
+      self.core = core
+    }
+  }
+
+  private func serve(_ index: Int) {
+    do {
+      var core = try Core(segment, core: index, directory: directory)
+      core.announce(isSupervised: isSupervised)
+      serve(&core)
+    } catch {
+      writeError("pto2-worker: \(error)")
+      failure.store(1, ordering: .releasing)
+    }
+  }
+
+  private func serve(_ core: inout Core) {
+    var backoff = Backoff()
+    while true {
+      switch core.step() {
+      case .ran: backoff.reset()
+      case .idle:
+        guard backoff.next() else { continue }
+        if !core.isSessionRunning || orchestrator?.hasEnded() ?? true { return core.leave() }
+        core.park(timeoutNanoseconds: 100_000_000)
+        backoff.resume()
+      case .exited: return
+      case .garbage(let message):
+        let error = PTO2Error(
+          .garbageWord, "core \(coreName(core.index)): \(message.text). The segment was overwritten")
+        core.publish(error)
+        failure.store(error.code.exitStatus, ordering: .releasing)
+        return
+      }
+    }
+  }
+}

@@ -1,0 +1,72 @@
+internal import ArgumentParser
+internal import PTO2Segment
+internal import PTO2System
+internal import PTO2Worker
+
+@main
+struct WorkerCommand: ParsableCommand {
+  static let configuration = CommandConfiguration(
+    commandName: "pto2-worker",
+    abstract: "A worker process of a pto2 session: hosts AICore cores and runs kernels.",
+    discussion: """
+      The orchestrator starts one worker per core by itself. To start workers by hand, run
+      the orchestrator with --no-launch --segment NAME and then, in another terminal, one of:
+
+        pto2-worker --segment NAME --core aic0
+        pto2-worker --segment NAME --cores aic0,aiv0,aiv1
+
+      Cluster c has the cores aic<c>, aiv<2c> and aiv<2c+1>. A worker ends with its session.
+      Exit status: 0 after a clean end, 45 for a kernel image that is missing or different,
+      64 for wrong usage, 73 when it cannot attach; docs/operations.md lists all.
+      """)
+
+  @Option(help: ArgumentHelp("Name of the segment in /dev/shm.", valueName: "name"))
+  var segment: String
+
+  @Option(name: [.customLong("cores"), .customLong("core")],
+    help: ArgumentHelp("Cores to host, separated by commas.", valueName: "cores"))
+  var cores: String
+
+  @Option(help: ArgumentHelp("Seconds to wait for the segment to appear.", valueName: "seconds"))
+  var attachTimeout: Double = 10
+
+  @Option(help: .hidden)
+  var parent: Int32?
+
+  private func coreNumbers() throws -> [Int] {
+    var numbers: [Int] = []
+    for name in cores.split(separator: ",", omittingEmptySubsequences: false) {
+      guard let number = coreIndex(named: name), !numbers.contains(number) else {
+        throw ValidationError(
+          "--cores \(cores): expected different names like aic0 or aiv1, separated by commas")
+      }
+      numbers.append(number)
+    }
+    return numbers
+  }
+
+  func validate() throws {
+    _ = try coreNumbers()
+    guard attachTimeout >= 0, attachTimeout <= 86400 else {
+      throw ValidationError("--attach-timeout \(attachTimeout): expected 0 to 86400 seconds")
+    }
+  }
+
+  func run() throws {
+    if let parent {
+      ignoreTerminalSignals()
+      followParent(parent)
+    }
+    do {
+      let loop = try WorkerLoop(
+        name: segment, cores: try coreNumbers(), isSupervised: parent != nil,
+        attachTimeoutMilliseconds: UInt64(attachTimeout * 1000))
+      let status = loop.run()
+      if status != 0 { throw ExitCode(status) }
+    } catch let failure as WorkerLoop.Failure {
+      let isImage = if case .image = failure { true } else { false }
+      if parent == nil || !isImage { writeError("pto2-worker: error: \(failure)") }
+      throw ExitCode(isImage ? 45 : 73)
+    }
+  }
+}
