@@ -17,7 +17,8 @@ func module(_ name: String, _ dependencies: [Target.Dependency]) -> Target {
   .target(name: name, dependencies: dependencies, swiftSettings: rules)
 }
 
-func executable(_ name: String, _ dependencies: [Target.Dependency], path: String? = nil) -> Target {
+func executable(_ name: String, _ dependencies: [Target.Dependency], path: String? = nil) -> Target
+{
   .executableTarget(name: name, dependencies: dependencies, path: path, swiftSettings: rules)
 }
 
@@ -36,6 +37,12 @@ func example(_ name: String, _ dependencies: [Target.Dependency] = [], path: Str
     swiftSettings: [.swiftLanguageMode(.v6), .treatAllWarnings(as: .error)])
 }
 
+func tests(_ name: String, _ dependencies: [Target.Dependency]) -> Target {
+  .testTarget(
+    name: name, dependencies: dependencies,
+    swiftSettings: [.swiftLanguageMode(.v6), .treatAllWarnings(as: .error)])
+}
+
 let argumentParser: Target.Dependency = .product(
   name: "ArgumentParser", package: "swift-argument-parser")
 
@@ -46,9 +53,12 @@ let package = Package(
     .executable(name: "pto2-orchestrator", targets: ["pto2-orchestrator"]),
     .executable(name: "pto2-scheduler", targets: ["pto2-scheduler"]),
     .executable(name: "pto2-worker", targets: ["pto2-worker"]),
+    .executable(name: "paged-attention", targets: ["PagedAttention"]),
     .executable(name: "vector-example", targets: ["VectorExample"]),
     .executable(name: "bgemm", targets: ["BGEMMExample"]),
     // Shared objects: kernel images, and a program in C.
+    .library(
+      name: "PagedAttentionKernels", type: .dynamic, targets: ["PagedAttentionKernels"]),
     .library(name: "VectorKernels", type: .dynamic, targets: ["VectorKernels"]),
     .library(name: "VectorProgram", type: .dynamic, targets: ["VectorProgram"]),
     .library(name: "BGEMMKernels", type: .dynamic, targets: ["BGEMMKernels"]),
@@ -79,10 +89,19 @@ let package = Package(
     executable("pto2-orchestrator", ["PTO2", argumentParser]),
 
     // Examples.
+    kernels("PagedAttentionKernels", path: "Examples/PagedAttention/Kernels"),
+    .target(
+      name: "PagedAttentionReference", path: "Examples/PagedAttention/Reference",
+      swiftSettings: rules),
+    example(
+      "PagedAttention", ["PagedAttentionReference"], path: "Examples/PagedAttention/Program"),
     kernels("VectorKernels", path: "Examples/Vector/Kernels"),
     kernels("VectorProgram", path: "Examples/Vector/SharedObject"),
     example("VectorExample", path: "Examples/Vector/Program"),
     kernels("BGEMMKernels", path: "Examples/BGEMM/Kernels"),
     example("BGEMMExample", path: "Examples/BGEMM/Program"),
+
+    // Tests.
+    tests("PagedAttentionReferenceTests", ["PagedAttentionReference"]),
   ]
 )

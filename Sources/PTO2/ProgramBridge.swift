@@ -49,7 +49,7 @@ internal import PTO2System
       for (index, byte) in bytes.enumerated() { unsafe copy[index] = CChar(bitPattern: byte) }
       return unsafe copy
     }
-    defer { for unsafe copy in unsafe copies { unsafe copy.deallocate() } }
+    defer { unsafe copies.forEach { unsafe $0.deallocate() } }
     var argv: [UnsafePointer<CChar>?] = unsafe copies.map { unsafe UnsafePointer($0) }
     unsafe argv.append(nil)
     let status = unsafe entry(&api, handle, Int32(arguments.count), argv)
@@ -237,7 +237,8 @@ private func submitFromC(_ graph: Graph, _ submission: pto2_submission) throws -
   }
 }
 
-private func stage(_ submission: pto2_submission, into task: inout TaskArguments) throws(PTO2Error) {
+private func stage(_ submission: pto2_submission, into task: inout TaskArguments) throws(PTO2Error)
+{
   for index in 0..<Int(unsafe submission.argument_count) {
     let argument = unsafe submission.arguments[index]
     switch Int32(bitPattern: unsafe argument.access) {
@@ -247,7 +248,8 @@ private func stage(_ submission: pto2_submission, into task: inout TaskArguments
       let e = unsafe argument.shape
       let rank = unsafe Int(argument.rank)
       guard rank <= Int(PTO2_MAX_RANK) else {
-        throw PTO2Error(.invalidArgs, "argument \(index): rank \(rank), expected 0 to \(PTO2_MAX_RANK)")
+        throw PTO2Error(
+          .invalidArgs, "argument \(index): rank \(rank), expected 0 to \(PTO2_MAX_RANK)")
       }
       let extents = [e.0, e.1, e.2, e.3, e.4].prefix(rank).map { Int($0) }
       let tensor = task.output(Shape(extents), try dataType(unsafe argument.dtype))

@@ -35,6 +35,8 @@ final class Progress {
 
   private func writeRaw(_ text: String) {
     let bytes = [UInt8](text.utf8)
-    _ = unsafe bytes.withUnsafeBytes { unsafe Glibc.write(STDERR_FILENO, $0.baseAddress!, $0.count) }
+    _ = unsafe bytes.withUnsafeBytes {
+      unsafe Glibc.write(STDERR_FILENO, $0.baseAddress!, $0.count)
+    }
   }
 }

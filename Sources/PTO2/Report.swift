@@ -101,11 +101,13 @@ struct Report {
     line("tasks", "\(tasks), \(edges) edges, \(fixed(tasksPerSecond, 0)) tasks/s")
     line(
       "time in kernels",
-      "\(fixed(kernelSeconds, 3)) s\(isKernelTimeSampled ? " (sampled)" : "") of \(fixed(graphSeconds, 3)) s graph time, \(fixed(kernelShare, 2)) cores busy on average")
+      "\(fixed(kernelSeconds, 3)) s\(isKernelTimeSampled ? " (sampled)" : "") of \(fixed(graphSeconds, 3)) s graph time, \(fixed(kernelShare, 2)) cores busy on average"
+    )
     for (index, ring) in rings.enumerated() where ring.submitted > 0 {
       line(
         "ring \(index) peak use",
-        "main \(ring.peakMain)/\(ring.configuration.taskWindow), consumed \(ring.peakConsumed)/\(ring.configuration.consumedWindow), heap \(formatBytes(ring.peakHeap))/\(formatBytes(ring.configuration.heapBytes)), dep pool \(ring.peakPool)/\(ring.configuration.dependencyPool)")
+        "main \(ring.peakMain)/\(ring.configuration.taskWindow), consumed \(ring.peakConsumed)/\(ring.configuration.consumedWindow), heap \(formatBytes(ring.peakHeap))/\(formatBytes(ring.configuration.heapBytes)), dep pool \(ring.peakPool)/\(ring.configuration.dependencyPool)"
+      )
       line(
         "ring \(index) watermarks",
         "submitted \(ring.submitted), released \(ring.released), consumed \(ring.consumed)")

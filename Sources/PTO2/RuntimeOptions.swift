@@ -5,37 +5,63 @@ internal import PTO2System
 
 /// The command line of every orchestrator: what the session is made of.
 public struct RuntimeOptions: ParsableArguments {
-  @Option(help: ArgumentHelp("Name of the segment in /dev/shm.", discussion: "By default a new name for each run.", valueName: "name"))
+  @Option(
+    help: ArgumentHelp(
+      "Name of the segment in /dev/shm.", discussion: "By default a new name for each run.",
+      valueName: "name"))
   public var segment: String?
 
-  @Option(help: ArgumentHelp("Clusters of 1 AIC + 2 AIV cores, 1 to 40; one worker process per core.", valueName: "n"))
+  @Option(
+    help: ArgumentHelp(
+      "Clusters of 1 AIC + 2 AIV cores, 1 to 40; one worker process per core.", valueName: "n"))
   public var clusters: UInt32?
 
   @Option(help: ArgumentHelp("Dispatches a core may hold at once, 1 to 8.", valueName: "n"))
   public var lanes: UInt32 = 2
 
-  @Option(help: ArgumentHelp("Tasks per ring between submit and RELEASED: a power of two; one value or one per ring. Overrides PTO2_RING_TASK_WINDOW.", valueName: "n"))
+  @Option(
+    help: ArgumentHelp(
+      "Tasks per ring between submit and RELEASED: a power of two; one value or one per ring. Overrides PTO2_RING_TASK_WINDOW.",
+      valueName: "n"))
   public var taskWindow: String?
 
-  @Option(help: ArgumentHelp("Tasks per ring between submit and CONSUMED (default: 4 x task window). Overrides PTO2_RING_CONSUMED_WINDOW.", valueName: "n"))
+  @Option(
+    help: ArgumentHelp(
+      "Tasks per ring between submit and CONSUMED (default: 4 x task window). Overrides PTO2_RING_CONSUMED_WINDOW.",
+      valueName: "n"))
   public var consumedWindow: String?
 
-  @Option(help: ArgumentHelp("Bytes per ring for outputs, such as 4M. Overrides PTO2_RING_HEAP.", valueName: "bytes"))
+  @Option(
+    help: ArgumentHelp(
+      "Bytes per ring for outputs, such as 4M. Overrides PTO2_RING_HEAP.", valueName: "bytes"))
   public var heap: String?
 
-  @Option(help: ArgumentHelp("Dependency-pool entries per ring: a power of two. Overrides PTO2_RING_DEP_POOL.", valueName: "n"))
+  @Option(
+    help: ArgumentHelp(
+      "Dependency-pool entries per ring: a power of two. Overrides PTO2_RING_DEP_POOL.",
+      valueName: "n"))
   public var depPool: String?
 
-  @Option(help: ArgumentHelp("Rings, 1 to 8; scopes deeper than that share the last one.", valueName: "n"))
+  @Option(
+    help: ArgumentHelp("Rings, 1 to 8; scopes deeper than that share the last one.", valueName: "n")
+  )
   public var rings: Int = 4
 
-  @Option(help: ArgumentHelp("Bytes for the program's own tensors, such as 8G. Memory is taken as it is used.", valueName: "bytes"))
+  @Option(
+    help: ArgumentHelp(
+      "Bytes for the program's own tensors, such as 8G. Memory is taken as it is used.",
+      valueName: "bytes"))
   public var arena: String = "4G"
 
-  @Flag(inversion: .prefixedNo, help: "Start the scheduler and the workers. With --no-launch, start them by hand in other terminals.")
+  @Flag(
+    inversion: .prefixedNo,
+    help:
+      "Start the scheduler and the workers. With --no-launch, start them by hand in other terminals."
+  )
   public var launch: Bool = true
 
-  @Option(help: ArgumentHelp("How long scheduler and workers may take to appear.", valueName: "seconds"))
+  @Option(
+    help: ArgumentHelp("How long scheduler and workers may take to appear.", valueName: "seconds"))
   public var attachTimeout: Double?
 
   @Option(help: ArgumentHelp("More kernel images, beside the program's own.", valueName: "path"))

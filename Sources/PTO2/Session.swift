@@ -80,7 +80,9 @@ final class Session {
   private let signalDescriptor: Int32
   private let name: String
 
-  init(_ options: RuntimeOptions, program: String, images names: [String], imageDirectories: [String])
+  init(
+    _ options: RuntimeOptions, program: String, images names: [String], imageDirectories: [String]
+  )
     throws
   {
     self.options = options
@@ -218,7 +220,8 @@ final class Session {
     let deadline = Deadline(afterMilliseconds: 4000)
     let killed = supervisor.endChildren(deadline: deadline)
     if succeeded && !killed.isEmpty {
-      writeError("pto2: warning: \(killed.joined(separator: ", ")) did not end in time and was killed")
+      writeError(
+        "pto2: warning: \(killed.joined(separator: ", ")) did not end in time and was killed")
     }
     // Processes started by hand let go of their places when they leave.
     while unsafe graph.core.pointee.segment.hasPeers(), !deadline.hasPassed {

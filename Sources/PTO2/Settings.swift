@@ -18,7 +18,9 @@ struct RingSettings {
       throws(ConfigurationError) -> [UInt64?]
     {
       let name = flag == nil ? variable : flagName
-      guard let text = flag ?? environment(variable) else { return [UInt64?](repeating: `default`, count: count) }
+      guard let text = flag ?? environment(variable) else {
+        return [UInt64?](repeating: `default`, count: count)
+      }
       let parts = text.split(separator: ",", omittingEmptySubsequences: false)
       guard parts.count == 1 || parts.count == count else {
         throw ConfigurationError(
@@ -40,7 +42,8 @@ struct RingSettings {
       default: UInt64(Configuration.defaultTaskWindow))
     let consumed = try values(
       consumedWindow, "--consumed-window", "PTO2_RING_CONSUMED_WINDOW", default: nil)
-    let heaps = try values(heap, "--heap", "PTO2_RING_HEAP", default: Configuration.defaultHeapBytes)
+    let heaps = try values(
+      heap, "--heap", "PTO2_RING_HEAP", default: Configuration.defaultHeapBytes)
     let pools = try values(
       dependencyPool, "--dep-pool", "PTO2_RING_DEP_POOL",
       default: UInt64(Configuration.defaultDependencyPool))
@@ -52,7 +55,8 @@ struct RingSettings {
         Configuration.Ring(
           taskWindow: UInt32(clamping: window),
           consumedWindow: UInt32(
-            clamping: consumed[index] ?? min(window, UInt64(UInt32.max)) * UInt64(Configuration.consumedWindowFactor)),
+            clamping: consumed[index] ?? min(window, UInt64(UInt32.max))
+              * UInt64(Configuration.consumedWindowFactor)),
           heapBytes: heaps[index]!, dependencyPool: UInt32(clamping: pools[index]!)))
     }
     return rings

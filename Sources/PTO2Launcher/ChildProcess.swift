@@ -36,7 +36,7 @@ package struct ChildProcess {
       unsafe strdup($0)
     }
     unsafe argv.append(nil)
-    defer { for unsafe pointer in unsafe argv { unsafe free(pointer) } }
+    defer { unsafe argv.forEach { unsafe free($0) } }
     var pid: Int32 = 0
     let status = unsafe pto2_spawn(executable, argv, environ, &pid)
     guard status == 0 else { throw SystemError("posix_spawn", executable, errno: -status) }

@@ -76,10 +76,12 @@ internal import Synchronization
     self.hooks = hooks
     attachDeadline = Deadline(afterMilliseconds: attachTimeoutMilliseconds)
     let context = unsafe Unmanaged.passRetained(self).toOpaque()
-    let result = unsafe pthread_create(&thread, nil, { context in
-      unsafe Unmanaged<Supervisor>.fromOpaque(context!).takeRetainedValue().watch()
-      return nil
-    }, context)
+    let result = unsafe pthread_create(
+      &thread, nil,
+      { context in
+        unsafe Unmanaged<Supervisor>.fromOpaque(context!).takeRetainedValue().watch()
+        return nil
+      }, context)
     guard result == 0 else { throw SystemError("pthread_create", "supervisor", errno: result) }
   }
 
@@ -174,7 +176,9 @@ internal import Synchronization
       {
         hasMissedScheduler = true
         hooks.onFault(
-          PTO2Error(.schedulerMissing, "no scheduler attached in time. Start one with: pto2-scheduler --segment NAME"))
+          PTO2Error(
+            .schedulerMissing,
+            "no scheduler attached in time. Start one with: pto2-scheduler --segment NAME"))
       }
     }
   }
@@ -186,10 +190,11 @@ internal import Synchronization
     let descriptor: Int32?
     init(_ identity: ProcessIdentity) {
       handle = ProcessHandle(identity)
-      descriptor = switch handle {
-      case .some(let handle): handle.descriptor
-      case .none: nil
-      }
+      descriptor =
+        switch handle {
+        case .some(let handle): handle.descriptor
+        case .none: nil
+        }
     }
     func poll() -> Bool {
       hasEnded = handle?.hasEnded() ?? true

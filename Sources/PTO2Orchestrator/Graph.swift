@@ -64,7 +64,8 @@ public struct Kernel: Sendable {
     throw unsafe core.pointee.fault.raise(
       PTO2Error(
         .invalidArgs,
-        "no kernel \"\(name)\" in the images of this run; there is \(known.isEmpty ? "none" : known)"))
+        "no kernel \"\(name)\" in the images of this run; there is \(known.isEmpty ? "none" : known)"
+      ))
   }
 
   /// A tensor in memory that the program owns: zero-filled, readable and
@@ -131,14 +132,25 @@ public struct Kernel: Sendable {
     -> TaskID
   {
     var set = KernelSet()
-    if let aic { set.calls.0 = aic.call; set.ids.0 = aic.id }
-    if let aiv0 { set.calls.1 = aiv0.call; set.ids.1 = aiv0.id }
-    if let aiv1 { set.calls.2 = aiv1.call; set.ids.2 = aiv1.id }
+    if let aic {
+      set.calls.0 = aic.call
+      set.ids.0 = aic.id
+    }
+    if let aiv0 {
+      set.calls.1 = aiv0.call
+      set.ids.1 = aiv0.id
+    }
+    if let aiv1 {
+      set.calls.2 = aiv1.call
+      set.ids.2 = aiv1.id
+    }
     if (aic?.coreType ?? .aic) != .aic || (aiv0?.coreType ?? .aiv) != .aiv
       || (aiv1?.coreType ?? .aiv) != .aiv
     {
       unsafe core.pointee.stageFailure(
-        PTO2Error(.invalidArgs, "a kernel of the other core type: AIC runs matrix kernels, AIV0 and AIV1 vector kernels"))
+        PTO2Error(
+          .invalidArgs,
+          "a kernel of the other core type: AIC runs matrix kernels, AIV0 and AIV1 vector kernels"))
     }
     return unsafe try core.pointee.submit(set)
   }
@@ -193,7 +205,8 @@ public struct Kernel: Sendable {
       throw fault.raise(
         PTO2Error(
           .invalidArgs,
-          "tensor \(tensor.shape) of \(tensor.dataType) cannot be seen as \(type): expected no gaps and elements of \(tensor.dataType.byteCount) bytes"))
+          "tensor \(tensor.shape) of \(tensor.dataType) cannot be seen as \(type): expected no gaps and elements of \(tensor.dataType.byteCount) bytes"
+        ))
     }
     return unsafe UnsafeMutableBufferPointer(
       start: address.assumingMemoryBound(to: Element.self), count: tensor.elementCount)

@@ -155,7 +155,8 @@ package struct Stall: Sendable {
     guard scope.count > 0 else { return }
     try append(
       pto2_log_record(
-        kind: PTO2_LOG_SCOPE_END, ring: UInt32(scope.ring), id: scope.lastLocal, count: scope.count))
+        kind: PTO2_LOG_SCOPE_END, ring: UInt32(scope.ring), id: scope.lastLocal, count: scope.count)
+    )
   }
 
   /// True while the scope a buffer's owner was submitted in is open.
@@ -215,7 +216,10 @@ package struct Stall: Sendable {
     try fault.check()
     guard shape.isValid, let count = shape.elementCount else {
       throw fault.raise(
-        PTO2Error(.invalidArgs, "external tensor: shape \(shape) is not valid: expected 0 to 5 extents of at least 1 and fewer than 2^32 elements"))
+        PTO2Error(
+          .invalidArgs,
+          "external tensor: shape \(shape) is not valid: expected 0 to 5 extents of at least 1 and fewer than 2^32 elements"
+        ))
     }
     let bytes = HeapRing.rounded(UInt64(count) * UInt64(type.byteCount))
     let arena = segment.layout.section(.arena)
@@ -227,7 +231,8 @@ package struct Stall: Sendable {
           needed: bytes, available: segment.configuration.arenaBytes - arenaUsed))
     }
     do { try arenaReserver.ensure(segment, offset: arenaUsed, bytes: bytes) } catch {
-      throw fault.raise(PTO2Error(.outOfMemory, "external tensor \(shape): \(error)", needed: bytes))
+      throw fault.raise(
+        PTO2Error(.outOfMemory, "external tensor \(shape): \(error)", needed: bytes))
     }
     let index = makeBuffer(bytes: bytes)
     unsafe buffers.elements[Int(index)].offset = arena.offset + arenaUsed

@@ -77,7 +77,8 @@ struct TaskMemory: BitwiseCopyable {
 
   @inline(__always)
   func slot(of ordinal: UInt64) -> UnsafeMutablePointer<pto2_main_slot> {
-    unsafe (main + Int(UInt32(truncatingIfNeeded: ordinal) & (window - 1)) * Int(PTO2_MAIN_SLOT_STRIDE))
+    unsafe (main + Int(UInt32(truncatingIfNeeded: ordinal) & (window - 1))
+      * Int(PTO2_MAIN_SLOT_STRIDE))
       .assumingMemoryBound(to: pto2_main_slot.self)
   }
 

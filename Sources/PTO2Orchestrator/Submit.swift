@@ -146,10 +146,14 @@ extension OrchestratorCore {
     let strides = argument.strides
     let extents = (shape.0, shape.1, shape.2, shape.3, shape.4)
     func extent(_ d: Int) -> UInt64 {
-      UInt64(d == 0 ? extents.0 : d == 1 ? extents.1 : d == 2 ? extents.2 : d == 3 ? extents.3 : extents.4)
+      UInt64(
+        d == 0
+          ? extents.0 : d == 1 ? extents.1 : d == 2 ? extents.2 : d == 3 ? extents.3 : extents.4)
     }
     func stride(_ d: Int) -> UInt64 {
-      UInt64(d == 0 ? strides.0 : d == 1 ? strides.1 : d == 2 ? strides.2 : d == 3 ? strides.3 : strides.4)
+      UInt64(
+        d == 0
+          ? strides.0 : d == 1 ? strides.1 : d == 2 ? strides.2 : d == 3 ? strides.3 : strides.4)
     }
     let size = UInt64(DataType(rawValue: argument.dataType)!.byteCount)
     // Innermost dimensions that lie without gaps form one run.
@@ -194,7 +198,9 @@ extension OrchestratorCore {
         segment, offset: slot * UInt64(PTO2_DESC_STRIDE), bytes: UInt64(PTO2_DESC_STRIDE))
       let size = block.end - block.begin
       if size > 0 {
-        unsafe try reservation.pointee.heap.ensure(segment, offset: block.offset, bytes: min(size, ring.pointee.heap.capacity - block.offset))
+        unsafe try reservation.pointee.heap.ensure(
+          segment, offset: block.offset, bytes: min(size, ring.pointee.heap.capacity - block.offset)
+        )
       }
       if faninCount > 0 {
         let pool = unsafe UInt64(ring.pointee.pool)

@@ -75,7 +75,8 @@ extension OrchestratorCore {
       return stageFailure(
         PTO2Error(
           .invalidArgs,
-          "argument \(stagedCount) is a tensor \(tensor.shape) whose scope has ended: its memory may be in use by others. Submit the task inside that scope, or use an external tensor"))
+          "argument \(stagedCount) is a tensor \(tensor.shape) whose scope has ended: its memory may be in use by others. Submit the task inside that scope, or use an external tensor"
+        ))
     }
     guard buffer.state == Buffer.placed else {
       return stageFailure(
@@ -99,7 +100,8 @@ extension OrchestratorCore {
       stageFailure(
         PTO2Error(
           .invalidArgs,
-          "output \(stagedCount): shape \(shape) is not valid: expected 0 to 5 extents of at least 1 and fewer than 2^32 elements"))
+          "output \(stagedCount): shape \(shape) is not valid: expected 0 to 5 extents of at least 1 and fewer than 2^32 elements"
+        ))
       return tensor
     }
     let bytes = UInt64(count) * UInt64(type.byteCount)

@@ -1,5 +1,5 @@
-public import PTO2Protocol
 internal import CPTO2ABI
+public import PTO2Protocol
 
 /// Element types a tensor can have.
 @frozen
@@ -35,11 +35,26 @@ public struct Shape: Equatable, Sendable, ExpressibleByArrayLiteral, CustomStrin
   package private(set) var isValid = true
 
   public init() { rank = 0 }
-  public init(_ a: Int) { self.init(); append(a) }
-  public init(_ a: Int, _ b: Int) { self.init(a); append(b) }
-  public init(_ a: Int, _ b: Int, _ c: Int) { self.init(a, b); append(c) }
-  public init(_ a: Int, _ b: Int, _ c: Int, _ d: Int) { self.init(a, b, c); append(d) }
-  public init(_ a: Int, _ b: Int, _ c: Int, _ d: Int, _ e: Int) { self.init(a, b, c, d); append(e) }
+  public init(_ a: Int) {
+    self.init()
+    append(a)
+  }
+  public init(_ a: Int, _ b: Int) {
+    self.init(a)
+    append(b)
+  }
+  public init(_ a: Int, _ b: Int, _ c: Int) {
+    self.init(a, b)
+    append(c)
+  }
+  public init(_ a: Int, _ b: Int, _ c: Int, _ d: Int) {
+    self.init(a, b, c)
+    append(d)
+  }
+  public init(_ a: Int, _ b: Int, _ c: Int, _ d: Int, _ e: Int) {
+    self.init(a, b, c, d)
+    append(e)
+  }
 
   public init(arrayLiteral elements: Int...) { self.init(elements) }
 
@@ -171,7 +186,8 @@ public struct Tensor: Sendable {
     guard offsets.count == self.shape.rank, shape.rank == self.shape.rank, shape.isValid else {
       throw PTO2Error(
         .invalidArgs,
-        "slice of \(self.shape) needs \(self.shape.rank) offsets and extents, got \(offsets.count) and \(shape)")
+        "slice of \(self.shape) needs \(self.shape.rank) offsets and extents, got \(offsets.count) and \(shape)"
+      )
     }
     var view = self
     for dimension in 0..<shape.rank {
@@ -179,7 +195,8 @@ public struct Tensor: Sendable {
       guard begin >= 0, begin + Int(shape[dimension]) <= Int(self.shape[dimension]) else {
         throw PTO2Error(
           .invalidArgs,
-          "slice at \(offsets) of extent \(shape) reaches beyond \(self.shape) in dimension \(dimension)")
+          "slice at \(offsets) of extent \(shape) reaches beyond \(self.shape) in dimension \(dimension)"
+        )
       }
       view.offset += UInt64(begin * Int(stride(dimension)) * dataType.byteCount)
     }
@@ -191,7 +208,8 @@ public struct Tensor: Sendable {
   /// - Throws: error 5 when the count differs or the view has gaps.
   public func reshape(_ shape: Shape) throws(PTO2Error) -> Tensor {
     guard shape.isValid, shape.elementCount == self.shape.elementCount else {
-      throw PTO2Error(.invalidArgs, "cannot reshape \(self.shape) to \(shape): the element counts differ")
+      throw PTO2Error(
+        .invalidArgs, "cannot reshape \(self.shape) to \(shape): the element counts differ")
     }
     guard isContiguous else {
       throw PTO2Error(.invalidArgs, "cannot reshape a view of \(self.shape) that has gaps")
@@ -213,4 +231,6 @@ public struct Tensor: Sendable {
 
 /// `n - 1 ... 0`, empty for rank 0.
 @inline(__always)
-private func stride_(from last: Int) -> StrideThrough<Int> { stride(from: last, through: 0, by: -1) }
+private func stride_(from last: Int) -> StrideThrough<Int> {
+  stride(from: last, through: 0, by: -1)
+}

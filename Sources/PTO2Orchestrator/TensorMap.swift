@@ -122,7 +122,8 @@ internal import PTO2Protocol
 
   /// Ranges in a buffer; for tests.
   func rangeCount(_ root: UInt32) -> Int {
-    unsafe root == Self.null ? 0 : 1 + rangeCount(ranges[root].left) + rangeCount(ranges[root].right)
+    unsafe root == Self.null
+      ? 0 : 1 + rangeCount(ranges[root].left) + rangeCount(ranges[root].right)
   }
 
   // MARK: Ranges
@@ -179,8 +180,9 @@ internal import PTO2Protocol
 
   /// The tree cut into what lies before, in and after the access; ranges that
   /// straddle an end are split in two.
-  private mutating func cut(_ root: UInt32, _ begin: UInt64, _ end: UInt64) -> (UInt32, UInt32, UInt32)
-  {
+  private mutating func cut(_ root: UInt32, _ begin: UInt64, _ end: UInt64) -> (
+    UInt32, UInt32, UInt32
+  ) {
     unsafe splitRange(root, at: begin)
     var root = root
     if let added = unsafe pendingHalf { root = unsafe insertHalf(root, added) }

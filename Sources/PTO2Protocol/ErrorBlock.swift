@@ -34,7 +34,8 @@ package import PTO2System
   }
 
   /// Publishes this role's error.
-  package static func write(_ error: PTO2Error, core: Int? = nil, to base: UnsafeMutableRawPointer) {
+  package static func write(_ error: PTO2Error, core: Int? = nil, to base: UnsafeMutableRawPointer)
+  {
     let block = unsafe base.assumingMemoryBound(to: pto2_error_block.self)
     unsafe block.pointee.task_id = error.task?.rawValue ?? UInt64.max
     unsafe block.pointee.ring = error.ring.map { UInt32($0) } ?? UInt32.max

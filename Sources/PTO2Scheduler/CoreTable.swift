@@ -90,7 +90,8 @@ struct LaneState {
   }
 
   @inline(__always)
-  static func set(_ masks: inout (UInt64, UInt64, UInt64), _ slot: Int, _ cluster: Int, _ on: Bool) {
+  static func set(_ masks: inout (UInt64, UInt64, UInt64), _ slot: Int, _ cluster: Int, _ on: Bool)
+  {
     let bit = UInt64(1) << UInt64(cluster)
     switch slot {
     case 0: masks.0 = on ? masks.0 | bit : masks.0 & ~bit
@@ -110,7 +111,8 @@ struct LaneState {
   /// Stores a dispatch to the core's next lane. The core must have room.
   /// False: the descriptor lies beyond what a word can say.
   @inline(__always)
-  mutating func dispatch(core: Int, taskID: UInt64, descriptorOffset: UInt64, slot: UInt32) -> Bool {
+  mutating func dispatch(core: Int, taskID: UInt64, descriptorOffset: UInt64, slot: UInt32) -> Bool
+  {
     let state = unsafe cores + core
     let laneIndex = unsafe state.pointee.nextLane
     let lane = unsafe lane(core, laneIndex)
@@ -132,7 +134,9 @@ struct LaneState {
       unsafe busyCores += 1
       unsafe Self.set(&idle, core % 3, core / 3, false)
     }
-    if unsafe state.pointee.outstanding == laneCount { unsafe Self.set(&room, core % 3, core / 3, false) }
+    if unsafe state.pointee.outstanding == laneCount {
+      unsafe Self.set(&room, core % 3, core / 3, false)
+    }
     unsafe Self.set(&toWake, core % 3, core / 3, true)
     return true
   }

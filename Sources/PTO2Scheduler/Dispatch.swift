@@ -84,7 +84,9 @@ extension Scheduler {
       for slot in 0..<UInt32(PTO2_SLOTS) where mask >> UInt8(slot) & 1 != 0 {
         var core = 3 * cluster + Int(slot)
         // The one vector kernel of AIC_AIV_X1 may run on either AIV.
-        if shape == .aicAivX1, slot > 0, unsafe !hasRoom(core, cores.room) { core = 3 * cluster + 3 - Int(slot) }
+        if shape == .aicAivX1, slot > 0, unsafe !hasRoom(core, cores.room) {
+          core = 3 * cluster + 3 - Int(slot)
+        }
         start(id, core: core, slot: slot)
       }
       work += 1
@@ -134,8 +136,9 @@ extension Scheduler {
     let index = unsafe id.local & ring.pointee.mainMask
     let offset = unsafe ring.pointee.descriptorBase + UInt64(index) * UInt64(PTO2_DESC_STRIDE)
     unsafe ring.pointee.entry(id.local).pointee.state = TaskState.running.rawValue
-    guard unsafe cores.dispatch(
-      core: core, taskID: id.rawValue, descriptorOffset: offset, slot: slot)
+    guard
+      unsafe cores.dispatch(
+        core: core, taskID: id.rawValue, descriptorOffset: offset, slot: slot)
     else {
       return fail(
         PTO2Error(

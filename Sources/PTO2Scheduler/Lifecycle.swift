@@ -104,10 +104,18 @@ extension Scheduler {
     for ring in 0..<ringCount {
       let state = unsafe rings[ring]
       let heap = segment.configuration.rings[ring].heapBytes
-      store(unsafe state.peakMain, at: MemoryLayout<pto2_scheduler_counters>.offset(of: \.peak_main)!, ring)
-      store(unsafe state.peakConsumed, at: MemoryLayout<pto2_scheduler_counters>.offset(of: \.peak_consumed)!, ring)
-      store(unsafe state.peakPool, at: MemoryLayout<pto2_scheduler_counters>.offset(of: \.peak_dep_pool)!, ring)
-      store(unsafe min(state.peakHeap, heap), at: MemoryLayout<pto2_scheduler_counters>.offset(of: \.peak_heap_bytes)!, ring)
+      store(
+        unsafe state.peakMain, at: MemoryLayout<pto2_scheduler_counters>.offset(of: \.peak_main)!,
+        ring)
+      store(
+        unsafe state.peakConsumed,
+        at: MemoryLayout<pto2_scheduler_counters>.offset(of: \.peak_consumed)!, ring)
+      store(
+        unsafe state.peakPool,
+        at: MemoryLayout<pto2_scheduler_counters>.offset(of: \.peak_dep_pool)!, ring)
+      store(
+        unsafe min(state.peakHeap, heap),
+        at: MemoryLayout<pto2_scheduler_counters>.offset(of: \.peak_heap_bytes)!, ring)
     }
   }
 }

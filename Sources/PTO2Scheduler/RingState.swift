@@ -50,7 +50,8 @@ internal import PTO2System
       .assumingMemoryBound(to: pto2_consumed_entry.self)
     unsafe states = unsafe segment.write(.slotStates, ring: ring)
       .assumingMemoryBound(to: pto2_main_slot_state.self)
-    unsafe edges = unsafe segment.write(.fanout, ring: ring).assumingMemoryBound(to: pto2_fanout_edge.self)
+    unsafe edges = unsafe segment.write(.fanout, ring: ring).assumingMemoryBound(
+      to: pto2_fanout_edge.self)
     let words = unsafe segment.write(.schedulerWords) + Int(PTO2_SCHED_RINGS) + 64 * ring
     unsafe releasedWord = unsafe OwnedWord(words + Int(PTO2_SCHED_RELEASED))
     unsafe consumedWord = unsafe OwnedWord(words + Int(PTO2_SCHED_CONSUMED))

@@ -86,7 +86,8 @@ package struct SchedulerLoop: ~Copyable {
       return scheduler.fail(
         PTO2Error(
           .workerMissing,
-          "no worker announced core \(missing.joined(separator: ", ")) in time. Start it with: pto2-worker --segment \(scheduler.segment.name) --cores \(missing.joined(separator: ","))"))
+          "no worker announced core \(missing.joined(separator: ", ")) in time. Start it with: pto2-worker --segment \(scheduler.segment.name) --cores \(missing.joined(separator: ","))"
+        ))
     }
     for core in 0..<scheduler.coreCount {
       guard let process = scheduler.coreProcess(core), !process.isSupervised else { continue }

@@ -78,7 +78,8 @@ package struct KernelImage {
     guard unsafe table.count > 0, unsafe table.count <= PTO2_MAX_KERNELS,
       let entries = unsafe table.entries
     else {
-      throw .badTable(path: path, reason: "\(unsafe table.count) kernels, expected 1 to \(PTO2_MAX_KERNELS)")
+      throw .badTable(
+        path: path, reason: "\(unsafe table.count) kernels, expected 1 to \(PTO2_MAX_KERNELS)")
     }
     var kernels: [Kernel] = []
     var hash = FNV1a()
@@ -90,10 +91,12 @@ package struct KernelImage {
       let name = unsafe String(cString: namePointer)
       let address = unsafe unsafeBitCast(function, to: UInt.self)
       guard (1..<Int(PTO2_KERNEL_NAME_BYTES)).contains(name.utf8.count) else {
-        throw .badTable(path: path, reason: "name \"\(name)\" has \(name.utf8.count) bytes, expected 1 to 47")
+        throw .badTable(
+          path: path, reason: "name \"\(name)\" has \(name.utf8.count) bytes, expected 1 to 47")
       }
       guard unsafe entry.core_type == PTO2_AIC || entry.core_type == PTO2_AIV else {
-        throw .badTable(path: path, reason: "kernel \(name) has core type \(unsafe entry.core_type)")
+        throw .badTable(
+          path: path, reason: "kernel \(name) has core type \(unsafe entry.core_type)")
       }
       guard object.code.contains(address) else {
         throw .badTable(path: path, reason: "kernel \(name) is not in the image's code")
@@ -102,8 +105,9 @@ package struct KernelImage {
       guard offset <= PTO2_CALL_OFFSET_MASK else {
         throw .badTable(path: path, reason: "kernel \(name) lies beyond 1 TiB")
       }
-      kernels.append(unsafe Kernel(
-        name: name, offset: offset, coreType: entry.core_type, address: address))
+      kernels.append(
+        unsafe Kernel(
+          name: name, offset: offset, coreType: entry.core_type, address: address))
       hash.add(name.utf8)
       hash.add(UInt64(unsafe entry.core_type))
       hash.add(offset)

@@ -55,27 +55,72 @@ package struct SegmentLayout: Equatable, Sendable {
     func one(_ bytes: UInt64) -> (Configuration.Ring) -> UInt64 { { _ in bytes } }
     let table: [(perRing: Bool, row: Row)] = [
       (false, (.header, .orchestrator, true, one(stride(pto2_header.self)))),
-      (false, (.images, .orchestrator, true,
-        one(UInt64(configuration.imageCount) * stride(pto2_image_record.self)))),
-      (false, (.kernels, .orchestrator, true,
-        one(UInt64(configuration.kernelCount) * stride(pto2_kernel_record.self)))),
+      (
+        false,
+        (
+          .images, .orchestrator, true,
+          one(UInt64(configuration.imageCount) * stride(pto2_image_record.self))
+        )
+      ),
+      (
+        false,
+        (
+          .kernels, .orchestrator, true,
+          one(UInt64(configuration.kernelCount) * stride(pto2_kernel_record.self))
+        )
+      ),
       (false, (.orchestratorWords, .orchestrator, true, one(UInt64(PTO2_ORCH_BYTES)))),
-      (false, (.submissionLog, .orchestrator, true,
-        one(UInt64(configuration.logCapacity) * stride(pto2_log_record.self)))),
-      (true, (.mainRing, .orchestrator, false,
-        { UInt64($0.taskWindow) * UInt64(PTO2_MAIN_SLOT_STRIDE) })),
-      (true, (.dispatchTable, .orchestrator, false,
-        { UInt64($0.taskWindow) * UInt64(PTO2_DESC_STRIDE) })),
+      (
+        false,
+        (
+          .submissionLog, .orchestrator, true,
+          one(UInt64(configuration.logCapacity) * stride(pto2_log_record.self))
+        )
+      ),
+      (
+        true,
+        (
+          .mainRing, .orchestrator, false,
+          { UInt64($0.taskWindow) * UInt64(PTO2_MAIN_SLOT_STRIDE) }
+        )
+      ),
+      (
+        true,
+        (
+          .dispatchTable, .orchestrator, false,
+          { UInt64($0.taskWindow) * UInt64(PTO2_DESC_STRIDE) }
+        )
+      ),
       (true, (.fanin, .orchestrator, false, { UInt64($0.dependencyPool) * 8 })),
       (false, (.schedulerWords, .scheduler, true, one(UInt64(PTO2_SCHED_BYTES)))),
-      (false, (.dataMainBase, .scheduler, true,
-        one(UInt64(configuration.coreCount) * stride(pto2_dispatch_line.self)))),
-      (true, (.consumedRing, .scheduler, false,
-        { UInt64($0.consumedWindow) * stride(pto2_consumed_entry.self) })),
-      (true, (.slotStates, .scheduler, false,
-        { UInt64($0.taskWindow) * stride(pto2_main_slot_state.self) })),
-      (true, (.fanout, .scheduler, false,
-        { UInt64($0.dependencyPool) * stride(pto2_fanout_edge.self) })),
+      (
+        false,
+        (
+          .dataMainBase, .scheduler, true,
+          one(UInt64(configuration.coreCount) * stride(pto2_dispatch_line.self))
+        )
+      ),
+      (
+        true,
+        (
+          .consumedRing, .scheduler, false,
+          { UInt64($0.consumedWindow) * stride(pto2_consumed_entry.self) }
+        )
+      ),
+      (
+        true,
+        (
+          .slotStates, .scheduler, false,
+          { UInt64($0.taskWindow) * stride(pto2_main_slot_state.self) }
+        )
+      ),
+      (
+        true,
+        (
+          .fanout, .scheduler, false,
+          { UInt64($0.dependencyPool) * stride(pto2_fanout_edge.self) }
+        )
+      ),
       (false, (.cores, .worker, true, one(UInt64(configuration.coreCount) * coreStride))),
       (true, (.heap, [.orchestrator, .worker], false, { $0.heapBytes })),
       (false, (.arena, [.orchestrator, .worker], false, one(configuration.arenaBytes))),

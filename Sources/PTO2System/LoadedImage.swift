@@ -14,7 +14,8 @@ internal import Glibc
   /// - Parameter path: with a slash in it, so that no search path is used.
   package init(path: String) throws(Failure) {
     guard let handle = unsafe dlopen(path, RTLD_NOW | RTLD_LOCAL) else {
-      throw .cannotLoad(unsafe dlerror().map { unsafe String(cString: $0) } ?? "cannot load \(path)")
+      throw .cannotLoad(
+        unsafe dlerror().map { unsafe String(cString: $0) } ?? "cannot load \(path)")
     }
     unsafe self.handle = handle
   }

@@ -26,9 +26,10 @@ internal import Glibc
   /// mprotect(2) of whole pages.
   package func makeWritable(offset: UInt64, bytes: UInt64) throws(SystemError) {
     precondition(offset &+ bytes <= self.bytes, "writable range beyond the mapping")
-    guard unsafe mprotect(
-      UnsafeMutableRawPointer(mutating: base) + Int(offset), Int(bytes), PROT_READ | PROT_WRITE)
-      == 0
+    guard
+      unsafe mprotect(
+        UnsafeMutableRawPointer(mutating: base) + Int(offset), Int(bytes), PROT_READ | PROT_WRITE)
+        == 0
     else { throw .last("mprotect", "offset \(offset), \(bytes) bytes") }
   }
 

@@ -42,7 +42,9 @@ package func readSmallFile(_ path: String) -> String? {
   guard descriptor >= 0 else { return nil }
   defer { close(descriptor) }
   var bytes = [UInt8](repeating: 0, count: 4095)
-  let length = unsafe bytes.withUnsafeMutableBytes { unsafe read(descriptor, $0.baseAddress!, $0.count) }
+  let length = unsafe bytes.withUnsafeMutableBytes {
+    unsafe read(descriptor, $0.baseAddress!, $0.count)
+  }
   return length > 0 ? String(decoding: bytes[..<length], as: UTF8.self) : nil
 }
 

@@ -68,11 +68,13 @@ internal import Synchronization
     for core in cores.dropFirst() {
       var thread = pthread_t()
       let box = unsafe Unmanaged.passRetained(Seat(loop: self, core: core)).toOpaque()
-      let status = unsafe pthread_create(&thread, nil, { context in
-        let seat = unsafe Unmanaged<Seat>.fromOpaque(context!).takeRetainedValue()
-        seat.loop.serve(seat.core)
-        return nil
-      }, box)
+      let status = unsafe pthread_create(
+        &thread, nil,
+        { context in
+          let seat = unsafe Unmanaged<Seat>.fromOpaque(context!).takeRetainedValue()
+          seat.loop.serve(seat.core)
+          return nil
+        }, box)
       if status == 0 { threads.append(thread) }
     }
     if let first = cores.first { serve(first) }
@@ -113,7 +115,8 @@ internal import Synchronization
       case .exited: return
       case .garbage(let message):
         let error = PTO2Error(
-          .garbageWord, "core \(coreName(core.index)): \(message.text). The segment was overwritten")
+          .garbageWord, "core \(coreName(core.index)): \(message.text). The segment was overwritten"
+        )
         core.publish(error)
         failure.store(error.code.exitStatus, ordering: .releasing)
         return

@@ -23,7 +23,8 @@ struct WorkerCommand: ParsableCommand {
   @Option(help: ArgumentHelp("Name of the segment in /dev/shm.", valueName: "name"))
   var segment: String
 
-  @Option(name: [.customLong("cores"), .customLong("core")],
+  @Option(
+    name: [.customLong("cores"), .customLong("core")],
     help: ArgumentHelp("Cores to host, separated by commas.", valueName: "cores"))
   var cores: String
 

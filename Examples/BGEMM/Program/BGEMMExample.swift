@@ -28,7 +28,8 @@ struct BGEMMExample: ParsableCommand {
 
   func validate() throws {
     guard batch > 0, grid > 0, tile > 0, batch * grid * grid * tile * tile < 1 << 31 else {
-      throw ValidationError("--batch, --grid, --tile: expected numbers above 0 and fewer than 2^31 elements")
+      throw ValidationError(
+        "--batch, --grid, --tile: expected numbers above 0 and fewer than 2^31 elements")
     }
   }
 
