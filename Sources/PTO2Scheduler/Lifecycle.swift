@@ -78,7 +78,7 @@ extension Scheduler {
     repeat {
       waiting = (0..<(unsafe cores.coreCount)).filter { core in
         unsafe cores.cores[core].ready.loadAcquire() != 0
-          && cores.cores[core].cond(0).loadAcquire() != PTO2_EXITED
+          && cores.cores[core].cond(0).loadAcquire() != PTO2_EXITED && !hasDied(core)
       }
       if waiting.isEmpty { break }
       sleepNanoseconds(200_000)
@@ -87,6 +87,12 @@ extension Scheduler {
     if failure == nil { controlWord.storeRelease(PTO2_SCHED_STOPPED) }
     Futex.wake(controlWord.shared)
     return waiting.map(coreName)
+  }
+
+  /// True when the process that announced the core is gone.
+  private func hasDied(_ core: Int) -> Bool {
+    guard let process = unsafe ProcessRecord(cores.cores[core].process).read() else { return false }
+    return ProcessHandle(process.identity)?.hasEnded() ?? true
   }
 
   func publishCounters() {
