@@ -62,6 +62,9 @@ let package = Package(
     .library(name: "VectorKernels", type: .dynamic, targets: ["VectorKernels"]),
     .library(name: "VectorProgram", type: .dynamic, targets: ["VectorProgram"]),
     .library(name: "BGEMMKernels", type: .dynamic, targets: ["BGEMMKernels"]),
+    .library(name: "TestKernels", type: .dynamic, targets: ["TestKernels"]),
+    .library(name: "TestProgram", type: .dynamic, targets: ["TestProgram"]),
+    .library(name: "AllocationCounter", type: .dynamic, targets: ["AllocationCounter"]),
   ],
   dependencies: [
     .package(url: "https://github.com/apple/swift-argument-parser", from: "1.8.2")
@@ -102,6 +105,10 @@ let package = Package(
     example("BGEMMExample", path: "Examples/BGEMM/Program"),
 
     // Tests.
+    kernels("TestKernels", path: "Tests/Support/TestKernels"),
+    kernels("TestProgram", path: "Tests/Support/TestProgram"),
+    kernels("AllocationCounter", path: "Tests/Support/AllocationCounter"),
     tests("PagedAttentionReferenceTests", ["PagedAttentionReference"]),
+    tests("ProcessTests", []),
   ]
 )

@@ -37,6 +37,9 @@ package struct ChildProcess {
     }
     unsafe argv.append(nil)
     defer { unsafe argv.forEach { unsafe free($0) } }
+    // A kernel that crashes is the launcher's to report, at once; Swift's own
+    // backtracer would hold the dead worker for a second. The user may ask for it.
+    _ = unsafe setenv("SWIFT_BACKTRACE", "enable=no", 0)
     var pid: Int32 = 0
     let status = unsafe pto2_spawn(executable, argv, environ, &pid)
     guard status == 0 else { throw SystemError("posix_spawn", executable, errno: -status) }

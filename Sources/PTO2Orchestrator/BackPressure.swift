@@ -6,11 +6,24 @@ internal import PTO2System
 /// drain from one that never can.
 extension OrchestratorCore {
   /// Reads both watermarks of every ring and gives back what they free.
+  ///
+  /// Before a scheduler has attached its words are zero, not yet the first
+  /// position: they are not read.
   mutating func refreshAll() {
+    guard hasSeenScheduler() else { return }
     for ring in 0..<ringCount {
       unsafe rings[ring].refreshReleased()
       refreshConsumed(ring)
     }
+  }
+
+  /// Acquire: pairs with the scheduler's release of ATTACHED, after it has set
+  /// its words up.
+  private mutating func hasSeenScheduler() -> Bool {
+    if !isSchedulerAttached {
+      isSchedulerAttached = schedulerControl.loadAcquire() != PTO2_SCHED_ABSENT
+    }
+    return isSchedulerAttached
   }
 
   /// Reads `last_task_consumed`; frees heap and TensorMap entries of the tasks
@@ -82,6 +95,7 @@ extension OrchestratorCore {
 
   mutating func waitForLog() throws(PTO2Error) {
     try wait(.submissionLog, ring: 0, outputBytes: 0) { core in
+      guard core.hasSeenScheduler() else { return false }
       let low = core.wiredWord.loadAcquire()
       core.wiredKnown = core.submitted &- UInt64(UInt32(truncatingIfNeeded: core.submitted) &- low)
       return core.submitted &- core.wiredKnown < UInt64(core.logCapacity)

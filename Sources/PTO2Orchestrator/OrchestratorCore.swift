@@ -59,6 +59,7 @@ package struct Stall: Sendable {
   var stagedError: PTO2Error?
   let collector: UnsafeMutablePointer<FaninCollector>
 
+  var isSchedulerAttached = false
   var waitSet = WaitSet()
   package private(set) var tasks: UInt64 = 0
   package private(set) var edges: UInt64 = 0

@@ -16,6 +16,8 @@ extension Scheduler {
     }
   }
 
+  package var hasAllCores: Bool { unsafe cores.readyCores == cores.coreCount }
+
   /// Cores that have not announced READY, by name.
   package func missingCores() -> [String] {
     (0..<(unsafe cores.coreCount)).filter { unsafe cores.cores[$0].incarnation == 0 }

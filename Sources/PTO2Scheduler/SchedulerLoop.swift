@@ -81,8 +81,8 @@ package struct SchedulerLoop: ~Copyable {
       return scheduler.fail(
         PTO2Error(.orchestratorDied, "the orchestrator has ended without finishing its run"))
     }
-    let missing = scheduler.missingCores()
-    if !missing.isEmpty && attachDeadline.hasPassed {
+    if !scheduler.hasAllCores && attachDeadline.hasPassed {
+      let missing = scheduler.missingCores()
       return scheduler.fail(
         PTO2Error(
           .workerMissing,

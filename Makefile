@@ -1,0 +1,32 @@
+# make run     a verified paged-attention run (5 to 20 s on 2 CPUs)
+# make test    everything CI runs
+# make build   release build of executables, kernel images and examples
+# make format  swift-format over the tree
+# make setup   apt packages a bare machine may lack (see Scripts/setup.sh)
+
+SWIFT ?= swift
+BIN = .build/release
+
+.PHONY: run test build format lint setup clean
+
+run: build
+	$(BIN)/paged-attention
+
+build:
+	$(SWIFT) build -c release
+
+test: build
+	$(SWIFT) build --build-tests
+	PTO2_TEST_BIN=$(CURDIR)/$(BIN) $(SWIFT) test --skip-build
+
+format:
+	$(SWIFT) format --in-place --recursive Package.swift Sources Examples Tests
+
+lint:
+	$(SWIFT) format lint --recursive Package.swift Sources Examples Tests
+
+setup:
+	Scripts/setup.sh
+
+clean:
+	$(SWIFT) package clean

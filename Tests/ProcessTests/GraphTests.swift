@@ -1,0 +1,64 @@
+import Testing
+
+/// Programs that check their own results, in real processes, over cluster and
+/// lane counts, small rings, and ids that wrap.
+@Suite(.serialized) struct GraphTests {
+  static let programs = [
+    ["chain", "3000"], ["rounds", "100"], ["mixed", "1500"], ["outputs", "1500"],
+  ]
+
+  private func run(_ program: [String], _ options: [String]) -> Command.Result {
+    Command.run(
+      "pto2-orchestrator",
+      ["--program", Command.buildDirectory + "libTestProgram.so", "--quiet", "--json"] + options
+        + ["--"] + program)
+  }
+
+  @Test(arguments: programs, [["1", "1"], ["1", "8"], ["2", "2"], ["8", "2"]])
+  func resultDoesNotDependOnCoresOrLanes(program: [String], shape: [String]) {
+    let result = run(program, ["--clusters", shape[0], "--lanes", shape[1]])
+    #expect(result.status == 0, "\(result.errors)")
+  }
+
+  @Test(arguments: programs)
+  func smallRingsAndWrappingIdsChangeNoResult(program: [String]) {
+    let result = run(
+      program,
+      [
+        "--task-window", "4", "--consumed-window", "4096", "--heap", "4096", "--dep-pool", "16",
+        "--first-position", "4294967200",
+      ])
+    #expect(result.status == 0, "\(result.errors)")
+    #expect(result.output.contains("\"result\":\"success\""))
+  }
+
+  @Test(arguments: ["1", "2", "8"])
+  func anyNumberOfRingsGivesTheSameResult(rings: String) {
+    let result = run(
+      ["mixed", "1500"], ["--rings", rings, "--task-window", "8", "--consumed-window", "2048"])
+    #expect(result.status == 0, "\(result.errors)")
+  }
+
+  /// The outermost scope holds every task, so a consumed window smaller than
+  /// the program is a proven deadlock, not a hang. Ids wrap in it.
+  @Test func fullScopeIsAProvenDeadlock() {
+    let result = run(
+      ["chain", "100"],
+      ["--task-window", "4", "--consumed-window", "16", "--first-position", "4294967290"])
+    #expect(result.status == 11)
+    #expect(result.errors.contains("the oldest of them, task 0:4294967290"))
+    #expect(result.errors.contains("PTO2_RING_CONSUMED_WINDOW"))
+  }
+
+  @Test func otherExamplesVerify() {
+    let vector = Command.run("vector-example", ["--elements", "100000", "--tile", "999", "-q"])
+    #expect(vector.status == 0, "\(vector.errors)")
+    let bgemm = Command.run("bgemm", ["--batch", "2", "--grid", "2", "--tile", "32", "-q"])
+    #expect(bgemm.status == 0, "\(bgemm.errors)")
+    let shared = Command.run(
+      "pto2-orchestrator",
+      ["--program", Command.buildDirectory + "libVectorProgram.so", "-q", "--", "5000"])
+    #expect(shared.status == 0, "\(shared.errors)")
+    #expect(shared.output.contains("5000 elements verified"))
+  }
+}

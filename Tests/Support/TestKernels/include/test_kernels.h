@@ -1,0 +1,4 @@
+#ifndef TEST_KERNELS_H
+#define TEST_KERNELS_H
+#include "pto2_kernel.h"
+#endif

@@ -1,0 +1,71 @@
+/* Kernels that tests are made of: they count, wait, record, and crash. */
+#include "test_kernels.h"
+
+#include <signal.h>
+#include <stdlib.h>
+#include <time.h>
+
+static int64_t now_nanoseconds(void) {
+    struct timespec t;
+    clock_gettime(CLOCK_MONOTONIC, &t);
+    return t.tv_sec * 1000000000ll + t.tv_nsec;
+}
+
+static void spin(uint64_t microseconds) {
+    int64_t end = now_nanoseconds() + (int64_t)microseconds * 1000;
+    while (now_nanoseconds() < end) {}
+}
+
+/* Does nothing. */
+static void t_empty(const pto2_kernel_args *args) { (void)args; }
+
+/* 0 int64 [n] inout: adds scalar 0 to each; scalar 1: microseconds to wait
+ * between reading and writing. */
+static void t_add(const pto2_kernel_args *args) {
+    int64_t *x = args->data[0];
+    for (uint32_t i = 0; i < args->tensor[0].element_count; i++) {
+        int64_t old = x[i];
+        spin(args->scalar[1]);
+        x[i] = old + (int64_t)args->scalar[0];
+    }
+}
+
+/* 0 int64 [1] inout: becomes scalar 0, after scalar 1 microseconds. */
+static void t_set(const pto2_kernel_args *args) {
+    spin(args->scalar[1]);
+    *(int64_t *)args->data[0] = (int64_t)args->scalar[0];
+}
+
+/* 0 int64 [1] in, 1 int64 [1] inout: copies after scalar 0 microseconds. */
+static void t_copy(const pto2_kernel_args *args) {
+    spin(args->scalar[0]);
+    *(int64_t *)args->data[1] = *(const int64_t *)args->data[0];
+}
+
+/* 0 int64 [3] inout: adds 1 to the element of its subtask slot. */
+static void t_mark(const pto2_kernel_args *args) { ((int64_t *)args->data[0])[args->slot] += 1; }
+
+/* 0 int64 [n] in, 1 int64 [1] out: the sum. Strides are respected. */
+static void t_sum(const pto2_kernel_args *args) {
+    const pto2_tensor *t = &args->tensor[0];
+    const int64_t *x = args->data[0];
+    int64_t sum = 0;
+    for (uint32_t i = 0; i < t->shape[0]; i++) sum += x[(int64_t)i * t->strides[0]];
+    *(int64_t *)args->data[1] = sum;
+}
+
+/* Raises signal number scalar 0. */
+static void t_crash(const pto2_kernel_args *args) { raise((int)args->scalar[0]); }
+
+/* Stores to the segment's first tensor's page minus scalar 0 bytes: protocol
+ * sections lie before the heap. */
+static void t_wild_store(const pto2_kernel_args *args) {
+    *(volatile char *)((char *)args->data[0] - args->scalar[0]) = 1;
+}
+
+PTO2_KERNELS({"t_empty", t_empty, PTO2_AIV}, {"t_empty_aic", t_empty, PTO2_AIC},
+             {"t_add", t_add, PTO2_AIV}, {"t_add_aic", t_add, PTO2_AIC},
+             {"t_set", t_set, PTO2_AIV}, {"t_copy", t_copy, PTO2_AIV},
+             {"t_mark", t_mark, PTO2_AIV}, {"t_mark_aic", t_mark, PTO2_AIC},
+             {"t_sum", t_sum, PTO2_AIV}, {"t_crash", t_crash, PTO2_AIV},
+             {"t_wild_store", t_wild_store, PTO2_AIV})

@@ -1,0 +1,192 @@
+/* Programs that tests run: the first argument says which. Each checks its own
+ * result and fails the run when it is wrong. */
+#include "test_program.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+const char *const *pto2_program_images(void) {
+    static const char *const images[] = {"TestKernels", NULL};
+    return images;
+}
+
+static const pto2_program_api *api;
+static pto2_graph *graph;
+
+static pto2_argument argument(uint32_t access, pto2_tensor_handle *tensor) {
+    return (pto2_argument){.access = access, .tensor = tensor};
+}
+
+static int32_t submit(const char *aic, const char *aiv0, const char *aiv1,
+                      const pto2_argument *arguments, uint32_t count, uint64_t first,
+                      uint64_t second) {
+    uint64_t scalars[2] = {first, second};
+    pto2_submission submission = {.kernels = {aic, aiv0, aiv1},
+                                  .arguments = arguments,
+                                  .argument_count = count,
+                                  .scalars = scalars,
+                                  .scalar_count = 2};
+    return api->submit(graph, &submission, NULL);
+}
+
+static int64_t *external(pto2_tensor_handle *tensor, uint32_t count) {
+    if (api->external_tensor(graph, PTO2_INT64, 1, &count, tensor)) return NULL;
+    return api->data(graph, tensor);
+}
+
+static int32_t expect(const char *what, int64_t found, int64_t expected) {
+    if (found == expected) return 0;
+    char message[128];
+    snprintf(message, sizeof message, "%s is %lld, expected %lld", what, (long long)found,
+             (long long)expected);
+    return api->fail(graph, message);
+}
+
+/* Read-modify-write of one element, n times: lost order shows as a lost sum. */
+static int32_t chain(uint64_t n) {
+    pto2_tensor_handle x;
+    int64_t *value = external(&x, 1);
+    if (!value) return 1;
+    pto2_argument arguments[] = {argument(PTO2_INOUT, &x)};
+    for (uint64_t i = 0; i < n; i++)
+        if (i % 3 == 0 ? submit("t_add_aic", NULL, NULL, arguments, 1, i, 0)
+                       : submit(NULL, "t_add", NULL, arguments, 1, i, 0))
+            return 1;
+    if (api->wait(graph)) return 1;
+    return expect("the sum", *value, (int64_t)(n * (n - 1) / 2));
+}
+
+/* A writer and eight slow readers per round: a reader that sees another
+ * round's value proves a lost read-after-write or write-after-read edge. */
+static int32_t rounds(uint64_t n) {
+    enum { READERS = 8 };
+    pto2_tensor_handle x, out;
+    if (!external(&x, 1)) return 1;
+    int64_t *seen = external(&out, (uint32_t)n * READERS);
+    if (!seen) return 1;
+    for (uint64_t i = 0; i < n; i++) {
+        pto2_argument write[] = {argument(PTO2_INOUT, &x)};
+        if (submit(NULL, "t_set", NULL, write, 1, i + 1, 0)) return 1;
+        for (uint32_t r = 0; r < READERS; r++) {
+            pto2_tensor_handle cell;
+            uint32_t offset = (uint32_t)i * READERS + r, one = 1;
+            if (api->slice(graph, &out, &offset, &one, &cell)) return 1;
+            pto2_argument copy[] = {argument(PTO2_INPUT, &x), argument(PTO2_INOUT, &cell)};
+            if (submit(NULL, "t_copy", NULL, copy, 2, r * 3, 0)) return 1;
+        }
+    }
+    if (api->wait(graph)) return 1;
+    for (uint64_t i = 0; i < n * READERS; i++)
+        if (expect("what a reader saw", seen[i], (int64_t)(i / READERS) + 1)) return 1;
+    return 0;
+}
+
+/* Tasks of all five shapes and dummies, in nested scopes. */
+static int32_t mixed(uint64_t n) {
+    pto2_tensor_handle x;
+    int64_t *marks = external(&x, 3);
+    if (!marks) return 1;
+    int64_t expected[3] = {0, 0, 0};
+    const char *aic[] = {"t_mark_aic", NULL, NULL, "t_mark_aic", "t_mark_aic", NULL};
+    const char *aiv0[] = {NULL, "t_mark", "t_mark", "t_mark", "t_mark", NULL};
+    const char *aiv1[] = {NULL, NULL, "t_mark", NULL, "t_mark", NULL};
+    for (uint64_t i = 0; i < n; i++) {
+        int shape = (int)(i % 6), depth = (int)(i % 7);
+        for (int d = 0; d < depth; d++)
+            if (api->scope_begin(graph)) return 1;
+        pto2_argument arguments[] = {argument(PTO2_INOUT, &x)};
+        if (submit(aic[shape], aiv0[shape], aiv1[shape], arguments, 1, 0, 0)) return 1;
+        expected[0] += aic[shape] != NULL;
+        expected[1] += aiv0[shape] != NULL;
+        expected[2] += aiv1[shape] != NULL;
+        for (int d = 0; d < depth; d++)
+            if (api->scope_end(graph)) return 1;
+    }
+    if (api->wait(graph)) return 1;
+    return expect("AIC marks", marks[0], expected[0]) || expect("AIV0 marks", marks[1], expected[1]) ||
+           expect("AIV1 marks", marks[2], expected[2]);
+}
+
+/* Outputs in nested scopes, each read after it was written over the whole. */
+static int32_t outputs(uint64_t n) {
+    pto2_tensor_handle total;
+    int64_t *sum = external(&total, 1);
+    if (!sum) return 1;
+    for (uint64_t i = 0; i < n; i++) {
+        if (api->scope_begin(graph)) return 1;
+        pto2_tensor_handle part, one;
+        pto2_argument make[] = {{.access = PTO2_OUTPUT, .dtype = PTO2_INT64, .rank = 1,
+                                 .shape = {1 + (uint32_t)(i % 100)}, .tensor = &part}};
+        if (submit(NULL, "t_empty", NULL, make, 1, 0, 0)) return 1;
+        uint32_t offset = 0, length = 1;
+        if (api->slice(graph, &part, &offset, &length, &one)) return 1;
+        pto2_argument set[] = {argument(PTO2_INOUT, &one)};
+        if (submit(NULL, "t_set", NULL, set, 1, i, 0)) return 1;
+        pto2_tensor_handle result;
+        pto2_argument add[] = {argument(PTO2_INPUT, &one),
+                               {.access = PTO2_OUTPUT, .dtype = PTO2_INT64, .rank = 1,
+                                .shape = {1}, .tensor = &result}};
+        if (submit(NULL, "t_sum", NULL, add, 2, 0, 0)) return 1;
+        if (i + 1 == n) {
+            pto2_argument last[] = {argument(PTO2_INPUT, &result), argument(PTO2_INOUT, &total)};
+            if (submit(NULL, "t_copy", NULL, last, 2, 0, 0)) return 1;
+        }
+        if (api->scope_end(graph)) return 1;
+    }
+    if (api->wait(graph)) return 1;
+    return expect("the last sum", *sum, (int64_t)n - 1);
+}
+
+/* Independent short tasks until the run is ended from outside. */
+static int32_t endless(void) {
+    pto2_tensor_handle x[8];
+    for (int i = 0; i < 8; i++)
+        if (!external(&x[i], 1)) return 1;
+    printf("running\n");
+    fflush(stdout);
+    for (uint64_t i = 0;; i++) {
+        pto2_argument arguments[] = {argument(PTO2_INOUT, &x[i % 8])};
+        if (i % 2 ? submit("t_add_aic", NULL, NULL, arguments, 1, 1, 20)
+                  : submit(NULL, "t_add", NULL, arguments, 1, 1, 20))
+            return 1;
+    }
+}
+
+/* A few tasks, then one that raises a signal. */
+static int32_t crash(uint64_t signal) {
+    pto2_tensor_handle x;
+    if (!external(&x, 1)) return 1;
+    pto2_argument arguments[] = {argument(PTO2_INOUT, &x)};
+    for (int i = 0; i < 5; i++)
+        if (submit(NULL, "t_add", NULL, arguments, 1, 1, 0)) return 1;
+    if (submit(NULL, "t_crash", NULL, arguments, 1, signal, 0)) return 1;
+    return api->wait(graph);
+}
+
+/* A kernel that stores before its tensor, into pages of other writers. */
+static int32_t wild(uint64_t distance) {
+    pto2_tensor_handle x;
+    if (!external(&x, 1)) return 1;
+    pto2_argument arguments[] = {argument(PTO2_INOUT, &x)};
+    if (submit(NULL, "t_wild_store", NULL, arguments, 1, distance, 0)) return 1;
+    return api->wait(graph);
+}
+
+int32_t pto2_program_main(const pto2_program_api *program_api, pto2_graph *program_graph,
+                          int32_t argc, const char *const *argv) {
+    api = program_api;
+    graph = program_graph;
+    if (argc < 2) return api->fail(graph, "which test?");
+    uint64_t n = argc > 2 ? strtoull(argv[2], NULL, 10) : 1000;
+    if (!strcmp(argv[1], "chain")) return chain(n);
+    if (!strcmp(argv[1], "rounds")) return rounds(n);
+    if (!strcmp(argv[1], "mixed")) return mixed(n);
+    if (!strcmp(argv[1], "outputs")) return outputs(n);
+    if (!strcmp(argv[1], "endless")) return endless();
+    if (!strcmp(argv[1], "crash")) return crash(n);
+    if (!strcmp(argv[1], "wild")) return wild(n);
+    if (!strcmp(argv[1], "status")) return (int32_t)n;
+    if (!strcmp(argv[1], "fail")) return api->fail(graph, "as the test asked");
+    return api->fail(graph, "no such test");
+}
