@@ -43,7 +43,13 @@ package import PTO2System
     unsafe block.pointee.available = error.available
     unsafe block.pointee.time_nanoseconds = MonotonicClock.now()
     unsafe block.pointee.core = core.map { UInt32($0) } ?? UInt32.max
-    let text = [UInt8](error.message.utf8.prefix(Int(PTO2_MESSAGE_BYTES)))
+    var text = [UInt8](error.message.utf8)
+    if text.count > Int(PTO2_MESSAGE_BYTES) {
+      // Never in the middle of a character.
+      var end = Int(PTO2_MESSAGE_BYTES)
+      while end > 0 && text[end] & 0xC0 == 0x80 { end -= 1 }
+      text.removeSubrange(end...)
+    }
     unsafe block.pointee.message_length = UInt32(text.count)
     let start = unsafe base + MemoryLayout<pto2_error_block>.offset(of: \.message)!
     unsafe start.copyMemory(from: text, byteCount: text.count)
