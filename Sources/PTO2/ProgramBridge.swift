@@ -127,12 +127,19 @@ enum TensorHandle {
     func high(_ word: UInt64) -> UInt32 { UInt32(truncatingIfNeeded: word >> 32) }
     func signed(_ value: UInt32) -> Int32 { Int32(bitPattern: value) }
     let extents = [low(w.4), high(w.4), low(w.5), high(w.5), low(w.6)].prefix(rank)
+    let shape = Shape(extents.map(Int.init))
+    guard shape.isValid, shape.elementCount != nil else {
+      throw PTO2Error(.invalidArgs, "a tensor handle was overwritten")
+    }
     var tensor = Tensor(
-      buffer: low(w.1), generation: high(w.1), shape: Shape(extents.map(Int.init)), dataType: type)
+      buffer: low(w.1), generation: high(w.1), shape: shape, dataType: type)
     tensor.offset = w.2
     tensor.strides = (
       signed(high(w.6)), signed(low(w.7)), signed(high(w.7)), signed(low(w.8)), signed(high(w.8))
     )
+    guard tensor.isPlausible else {
+      throw PTO2Error(.invalidArgs, "a tensor handle was overwritten")
+    }
     return tensor
   }
 }

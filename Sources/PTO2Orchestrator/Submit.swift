@@ -150,10 +150,13 @@ extension OrchestratorCore {
         d == 0
           ? extents.0 : d == 1 ? extents.1 : d == 2 ? extents.2 : d == 3 ? extents.3 : extents.4)
     }
+    // As 32 unsigned bits: the stride of a dimension of one element can exceed
+    // Int32, and is multiplied by index 0 alone.
     func stride(_ d: Int) -> UInt64 {
       UInt64(
-        d == 0
-          ? strides.0 : d == 1 ? strides.1 : d == 2 ? strides.2 : d == 3 ? strides.3 : strides.4)
+        UInt32(
+          bitPattern: d == 0
+            ? strides.0 : d == 1 ? strides.1 : d == 2 ? strides.2 : d == 3 ? strides.3 : strides.4))
     }
     let size = UInt64(DataType(rawValue: argument.dataType)!.byteCount)
     // Innermost dimensions that lie without gaps form one run.

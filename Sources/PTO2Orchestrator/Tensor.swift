@@ -192,7 +192,7 @@ public struct Tensor: Sendable {
     var view = self
     for dimension in 0..<shape.rank {
       let begin = offsets[dimension]
-      guard begin >= 0, begin + Int(shape[dimension]) <= Int(self.shape[dimension]) else {
+      guard begin >= 0, begin <= Int(self.shape[dimension]) - Int(shape[dimension]) else {
         throw PTO2Error(
           .invalidArgs,
           "slice at \(offsets) of extent \(shape) reaches beyond \(self.shape) in dimension \(dimension)"
@@ -217,6 +217,18 @@ public struct Tensor: Sendable {
     var view = Tensor(buffer: buffer, generation: generation, shape: shape, dataType: dataType)
     view.offset = offset
     return view
+  }
+
+  /// False for an offset or strides that no tensor has, on which the arithmetic
+  /// here could overflow. Says nothing about the buffer.
+  package var isPlausible: Bool {
+    let limit: Int64 = 1 << 48
+    guard offset < UInt64(limit) else { return false }
+    return (0..<shape.rank).allSatisfy { dimension in
+      let steps = Int64(shape[dimension]) - 1
+      let stride = Int64(stride(dimension))
+      return steps == 0 || (stride > 0 && steps * stride < limit)
+    }
   }
 
   /// Bytes from the first element to the end of the last one.
