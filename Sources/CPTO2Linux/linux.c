@@ -114,12 +114,23 @@ int pto2_spawn(const char *path, char *const *argv, char *const *envp, int32_t *
     return -status;
 }
 
-int pto2_signal_descriptor(void) {
+static sigset_t ending_signals(void) {
     sigset_t set;
     sigemptyset(&set);
     sigaddset(&set, SIGINT);
     sigaddset(&set, SIGTERM);
     sigaddset(&set, SIGHUP);
+    return set;
+}
+
+void pto2_release_signals(int fd) {
+    sigset_t set = ending_signals();
+    close(fd);
+    pthread_sigmask(SIG_UNBLOCK, &set, NULL);
+}
+
+int pto2_signal_descriptor(void) {
+    sigset_t set = ending_signals();
     int status = pthread_sigmask(SIG_BLOCK, &set, NULL);
     if (status != 0) return -status;
     return result(signalfd(-1, &set, SFD_CLOEXEC | SFD_NONBLOCK));

@@ -277,8 +277,13 @@ package func runSharedObject(_ path: String, arguments: [String], options: Runti
   let path = path.contains("/") ? path : "./" + path
   let program: SharedObjectProgram
   do { program = try SharedObjectProgram(path: path) } catch {
-    writeError("pto2-orchestrator: error: \(error.message)")
-    throw ExitCode(ExitStatus.usage)
+    let failure = SessionFailure(text: "error: \(error.message)", exitStatus: ExitStatus.usage)
+    if options.json {
+      writeOutput(
+        failureJSON(program: path, error: failure.error, exitStatus: failure.exitStatus))
+    }
+    writeError("pto2-orchestrator: \(failure.text)")
+    throw ExitCode(failure.exitStatus)
   }
   let directory = String(path[...path.lastIndex(of: "/")!])
   let name = String(path[path.index(after: path.lastIndex(of: "/")!)...])

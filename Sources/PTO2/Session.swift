@@ -113,7 +113,7 @@ final class Session {
     let segmentName = name
     do {
       supervisor = try Supervisor(
-        signalDescriptor: signalDescriptor,
+        segment: segmentName, signalDescriptor: signalDescriptor,
         attachTimeoutMilliseconds: UInt64(configuration.attachTimeoutMilliseconds),
         hooks: Self.hooks(graph))
     } catch {
@@ -217,7 +217,8 @@ final class Session {
   private func end(succeeded: Bool) {
     supervisor.beginEnding()
     if succeeded { unsafe graph.core.pointee.fault.finish() }
-    let deadline = Deadline(afterMilliseconds: 4000)
+    // After an error nobody waits for a long kernel.
+    let deadline = Deadline(afterMilliseconds: succeeded ? 4000 : 2000)
     let killed = supervisor.endChildren(deadline: deadline)
     if succeeded && !killed.isEmpty {
       writeError(
@@ -229,7 +230,7 @@ final class Session {
     }
     unsafe graph.core.pointee.segment.unlink()
     supervisor.stop()
-    closeDescriptor(signalDescriptor)
+    Supervisor.unblockSignals(signalDescriptor)
   }
 }
 
@@ -253,7 +254,9 @@ private func searchPath(_ variable: String) -> [String] {
 /// Finds and loads kernel images; kernel names are unique over all of them.
 private func loadImages(_ names: [String], directories: [String]) throws -> [KernelImage] {
   do throws(KernelImageError) {
-    guard names.count <= Int(PTO2_MAX_IMAGES) else { throw .tooMany(images: names.count) }
+    guard names.count <= Int(PTO2_MAX_IMAGES) else {
+      throw .tooMany(what: "kernel images", count: names.count, maximum: Int(PTO2_MAX_IMAGES))
+    }
     var images: [KernelImage] = []
     var owners: [String: String] = [:]
     for name in names {
@@ -265,6 +268,9 @@ private func loadImages(_ names: [String], directories: [String]) throws -> [Ker
         }
       }
       images.append(image)
+    }
+    guard owners.count <= Int(PTO2_MAX_KERNELS) else {
+      throw .tooMany(what: "kernels", count: owners.count, maximum: Int(PTO2_MAX_KERNELS))
     }
     return images
   } catch {

@@ -14,9 +14,9 @@ struct RingSettings {
   func rings(count: Int, environment: (String) -> String?) throws(ConfigurationError)
     -> [Configuration.Ring]
   {
-    func values(_ flag: String?, _ flagName: String, _ variable: String, default: UInt64?)
-      throws(ConfigurationError) -> [UInt64?]
-    {
+    func values(
+      _ flag: String?, _ flagName: String, _ variable: String, default: UInt64?, maximum: UInt64
+    ) throws(ConfigurationError) -> [UInt64?] {
       let name = flag == nil ? variable : flagName
       guard let text = flag ?? environment(variable) else {
         return [UInt64?](repeating: `default`, count: count)
@@ -33,20 +33,27 @@ struct RingSettings {
             variable: name, value: text,
             range: "a whole number above 0, with K, M or G for 2^10, 2^20 or 2^30")
         }
+        guard value <= maximum else {
+          throw ConfigurationError(variable: name, value: text, range: "at most \(maximum)")
+        }
         parsed.append(value)
       }
       return parsed.count == 1 ? [UInt64?](repeating: parsed[0], count: count) : parsed
     }
     let windows = try values(
       taskWindow, "--task-window", "PTO2_RING_TASK_WINDOW",
-      default: UInt64(Configuration.defaultTaskWindow))
+      default: UInt64(Configuration.defaultTaskWindow),
+      maximum: UInt64(Configuration.maximumTaskWindow))
     let consumed = try values(
-      consumedWindow, "--consumed-window", "PTO2_RING_CONSUMED_WINDOW", default: nil)
+      consumedWindow, "--consumed-window", "PTO2_RING_CONSUMED_WINDOW", default: nil,
+      maximum: UInt64(Configuration.maximumConsumedWindow))
     let heaps = try values(
-      heap, "--heap", "PTO2_RING_HEAP", default: Configuration.defaultHeapBytes)
+      heap, "--heap", "PTO2_RING_HEAP", default: Configuration.defaultHeapBytes,
+      maximum: Configuration.maximumHeapBytes)
     let pools = try values(
       dependencyPool, "--dep-pool", "PTO2_RING_DEP_POOL",
-      default: UInt64(Configuration.defaultDependencyPool))
+      default: UInt64(Configuration.defaultDependencyPool),
+      maximum: Configuration.maximumDependencyPool)
 
     var rings: [Configuration.Ring] = []
     for index in 0..<count {

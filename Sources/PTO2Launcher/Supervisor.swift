@@ -16,6 +16,7 @@ internal import Synchronization
   private let wakeWrite: Int32
   private let hooks: Hooks
   private let attachDeadline: Deadline
+  private let segment: String
   nonisolated(unsafe) private var thread = pthread_t()
 
   private struct State {
@@ -54,12 +55,14 @@ internal import Synchronization
     }
   }
 
-  /// After a first signal the program has this long to come to an end.
+  /// After a first signal the program has this long to come to its next call.
   private static let graceNanoseconds: UInt64 = 3_000_000_000
 
   /// Blocks the terminal's signals in this thread and its future ones, and
   /// starts watching. Children are started with `launch`.
-  package init(signalDescriptor: Int32, attachTimeoutMilliseconds: UInt64, hooks: Hooks)
+  package init(
+    segment: String, signalDescriptor: Int32, attachTimeoutMilliseconds: UInt64, hooks: Hooks
+  )
     throws(SystemError)
   {
     var ends: (Int32, Int32) = (-1, -1)
@@ -74,6 +77,7 @@ internal import Synchronization
     (wakeRead, wakeWrite) = ends
     self.signalDescriptor = signalDescriptor
     self.hooks = hooks
+    self.segment = segment
     attachDeadline = Deadline(afterMilliseconds: attachTimeoutMilliseconds)
     let context = unsafe Unmanaged.passRetained(self).toOpaque()
     let result = unsafe pthread_create(
@@ -88,6 +92,9 @@ internal import Synchronization
   /// signalfd(2) for SIGINT, SIGTERM and SIGHUP; call before any other thread
   /// exists.
   package static func blockSignals() -> Int32 { pto2_signal_descriptor() }
+
+  /// Undoes `blockSignals`, so that Ctrl-C ends a program that goes on.
+  package static func unblockSignals(_ descriptor: Int32) { pto2_release_signals(descriptor) }
 
   /// Starts a child from the calling thread, which must live as long as the
   /// child: PR_SET_PDEATHSIG follows the thread.
@@ -178,7 +185,7 @@ internal import Synchronization
         hooks.onFault(
           PTO2Error(
             .schedulerMissing,
-            "no scheduler attached in time. Start one with: pto2-scheduler --segment NAME"))
+            "no scheduler attached in time. Start one with: pto2-scheduler --segment \(segment)"))
       }
     }
   }
@@ -231,7 +238,7 @@ internal import Synchronization
   }
 
   private func checkGrace() {
-    let (signal, time) = lock.withLock { ($0.signal, $0.signalTime) }
+    let (signal, time) = lock.withLock { ($0.isEnding ? nil : $0.signal, $0.signalTime) }
     if let signal, MonotonicClock.now() > time &+ Self.graceNanoseconds { endAtOnce(signal) }
   }
 

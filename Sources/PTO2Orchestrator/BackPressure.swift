@@ -12,8 +12,14 @@ extension OrchestratorCore {
   mutating func refreshAll() {
     guard hasSeenScheduler() else { return }
     for ring in 0..<ringCount {
-      unsafe rings[ring].refreshReleased()
-      refreshConsumed(ring)
+      guard unsafe rings[ring].refreshReleased(), refreshConsumed(ring) else {
+        fault.raise(
+          PTO2Error(
+            .protocolViolation,
+            "a watermark of ring \(ring) moved backwards or beyond the newest task. The segment was overwritten",
+            ring: ring))
+        return
+      }
     }
   }
 
@@ -29,12 +35,15 @@ extension OrchestratorCore {
   /// Reads `last_task_consumed`; frees heap and TensorMap entries of the tasks
   /// it has passed. Acquire: pairs with the scheduler's release after the last
   /// consumer's FIN.
-  mutating func refreshConsumed(_ index: Int) {
+  /// - Returns: false for a value no scheduler stores.
+  mutating func refreshConsumed(_ index: Int) -> Bool {
     let ring = unsafe rings + index
-    let low = unsafe ring.pointee.consumedWord.loadAcquire()
     var position = unsafe ring.pointee.consumed
-    let target = position &+ UInt64(low &- UInt32(truncatingIfNeeded: position))
-    if position == target { return }
+    guard
+      let target = unsafe RingProducer.advance(
+        position, ring.pointee.consumedWord, limit: ring.pointee.current)
+    else { return false }
+    if position == target { return true }
     var heapEnd: UInt64 = 0
     while position != target {
       let memory = unsafe ring.pointee.memory(of: position)
@@ -49,6 +58,7 @@ extension OrchestratorCore {
     }
     unsafe ring.pointee.heap.free(upTo: heapEnd)
     unsafe ring.pointee.consumed = target
+    return true
   }
 
   /// Blocks until the ring has a main slot, a consumed entry, pool entries and
@@ -209,13 +219,13 @@ extension OrchestratorCore {
       let needed = unsafe HeapRing.rounded(outputBytes) + ring.pointee.heap.used
       throw PTO2Error(
         .heapRingDeadlock,
-        "ring \(index): \(outputBytes) bytes of output do not fit beside the \(unsafe ring.pointee.heap.used) of \(capacity) bytes in use, and the oldest of those belongs to task \(id), whose scope is open. End the scope earlier, or set PTO2_RING_HEAP to at least \(needed)",
+        "ring \(index): \(outputBytes) bytes of output do not fit beside the \(unsafe ring.pointee.heap.used) of \(capacity) bytes in use, and task \(id), the oldest that still holds its ring, belongs to a scope that is open. End the scope earlier, or set PTO2_RING_HEAP to at least \(needed)",
         task: id, ring: index, needed: needed, available: capacity)
     }
     let window = unsafe ring.pointee.consumedWindow
     throw PTO2Error(
       .scopeDeadlock,
-      "ring \(index): the consumed window of \(window) tasks is full, and the oldest of them, task \(id), belongs to a scope that is open. End the scope earlier, or set PTO2_RING_CONSUMED_WINDOW to more than \(window)",
+      "ring \(index): the consumed window of \(window) tasks is full, and the oldest of them, task \(id), belongs to a scope that is open. End the scope earlier, or set PTO2_RING_CONSUMED_WINDOW to \(2 * UInt64(window)) or more (a power of two)",
       task: id, ring: index, needed: UInt64(window) + 1, available: UInt64(window))
   }
 }

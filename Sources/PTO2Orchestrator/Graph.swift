@@ -81,7 +81,11 @@ public struct Kernel: Sendable {
   /// 64 deep; each depth up to the last ring has rings of its own.
   public func scope<Result>(_ body: () throws -> Result) throws -> Result {
     unsafe try core.pointee.beginScope()
-    let result = try body()
+    let result: Result
+    do { result = try body() } catch {
+      try? unsafe core.pointee.endScope()
+      throw error
+    }
     unsafe try core.pointee.endScope()
     return result
   }
@@ -108,6 +112,7 @@ public struct Kernel: Sendable {
     aic: Kernel? = nil, aiv0: Kernel? = nil, aiv1: Kernel? = nil,
     _ arguments: (inout TaskArguments) -> Result
   ) throws(PTO2Error) -> Result {
+    try beginStaging()
     let result = stage(arguments)
     _ = try submitStaged(aic, aiv0, aiv1)
     return result
@@ -119,6 +124,14 @@ public struct Kernel: Sendable {
     throws(PTO2Error) -> Result
   {
     try submit(aiv0: kernel, arguments)
+  }
+
+  private func beginStaging() throws(PTO2Error) {
+    guard unsafe !core.pointee.isStaging else {
+      throw unsafe core.pointee.fault.raise(
+        PTO2Error(.invalidArgs, "submit inside the closure of another submit"))
+    }
+    unsafe core.pointee.isStaging = true
   }
 
   @inline(__always)
@@ -161,6 +174,7 @@ public struct Kernel: Sendable {
     _ aic: Kernel?, _ aiv0: Kernel?, _ aiv1: Kernel?,
     _ arguments: (inout TaskArguments) throws(PTO2Error) -> Void
   ) throws(PTO2Error) -> TaskID {
+    try beginStaging()
     var staging = unsafe TaskArguments(core: core)
     do throws(PTO2Error) { try arguments(&staging) } catch {
       unsafe core.pointee.stageFailure(error)
@@ -197,7 +211,9 @@ public struct Kernel: Sendable {
   {
     if unsafe core.pointee.hasUnfinished { try wait() }
     let fault = unsafe core.pointee.fault
-    guard let address = unsafe core.pointee.address(of: tensor) else {
+    guard unsafe core.pointee.isInScope(tensor),
+      let address = unsafe core.pointee.address(of: tensor)
+    else {
       throw fault.raise(
         PTO2Error(.invalidArgs, "tensor \(tensor.shape) has no memory: its scope has ended"))
     }

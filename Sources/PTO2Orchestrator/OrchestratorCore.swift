@@ -49,9 +49,10 @@ package struct Stall: Sendable {
   var freeBuffer = UInt32.max
   let scopes: UnsafeMutablePointer<Scope>
   package private(set) var scopeDepth = 0
-  var scopeSerial: UInt32 = 0
+  var scopeSerial: UInt64 = 0
 
   // The task being put together.
+  package var isStaging = false
   let staged: UnsafeMutablePointer<StagedArgument>
   var stagedCount = 0
   let stagedScalars: UnsafeMutablePointer<UInt64>
@@ -162,7 +163,7 @@ package struct Stall: Sendable {
 
   /// True while the scope a buffer's owner was submitted in is open.
   @inline(__always)
-  func isOpen(scope serial: UInt32) -> Bool {
+  func isOpen(scope serial: UInt64) -> Bool {
     var depth = scopeDepth - 1
     while depth >= 0 {
       let open = unsafe scopes[depth].serial
@@ -269,6 +270,13 @@ package struct Stall: Sendable {
     guard let buffer = liveBuffer(tensor), buffer.state == Buffer.placed else { return nil }
     return unsafe UnsafeMutableRawPointer(
       mutating: segment.mapping.base + Int(buffer.offset + tensor.offset))
+  }
+
+  /// False for an output whose scope has ended, whether or not its memory is
+  /// in use by others already.
+  package func isInScope(_ tensor: Tensor) -> Bool {
+    guard let buffer = liveBuffer(tensor) else { return false }
+    return buffer.owner == 0 || isOpen(scope: buffer.scope)
   }
 
   func liveBuffer(_ tensor: Tensor) -> Buffer? {

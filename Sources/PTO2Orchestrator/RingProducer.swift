@@ -11,7 +11,7 @@ struct TaskMemory: BitwiseCopyable {
   /// List of the buffers the task put out.
   var firstBuffer: UInt32 = UInt32.max
   /// Serial of the scope the task was submitted in.
-  var scope: UInt32 = 0
+  var scope: UInt64 = 0
   /// The submission that has this task in its fanin, and where there.
   var stamp: UInt32 = 0
   var stampIndex: UInt32 = 0
@@ -84,16 +84,31 @@ struct TaskMemory: BitwiseCopyable {
 
   /// Reads `last_task_released`. Acquire: pairs with the scheduler's release
   /// after its last look at the freed slots.
+  /// - Returns: false for a value no scheduler stores: behind the last one, or
+  ///   beyond the newest task.
   @inline(__always)
-  mutating func refreshReleased() {
-    let low = unsafe releasedWord.loadAcquire()
-    unsafe released &+= UInt64(low &- UInt32(truncatingIfNeeded: released))
+  mutating func refreshReleased() -> Bool {
+    guard let position = unsafe Self.advance(released, releasedWord, limit: current) else {
+      return false
+    }
+    unsafe released = position
     unsafe poolTail =
       unsafe released == current
       ? poolHead
       : poolTail
         &+ UInt64(
           slot(of: released).pointee.fanin_first &- UInt32(truncatingIfNeeded: poolTail))
+    return true
+  }
+
+  /// A watermark's new 64-bit value; nil when the word has moved backwards or
+  /// beyond the limit.
+  @inline(__always)
+  static func advance(_ old: UInt64, _ word: SharedWord, limit: UInt64) -> UInt64? {
+    let distance = Position(word.loadAcquire())
+      .distance(from: Position(UInt32(truncatingIfNeeded: old)))
+    guard distance >= 0, old &+ UInt64(distance) <= limit else { return nil }
+    return old &+ UInt64(distance)
   }
 }
 
@@ -128,7 +143,7 @@ struct Buffer: BitwiseCopyable {
   /// The task that put it out; none for an external tensor.
   var owner: UInt64 = 0
   /// Serial of the owner's scope.
-  var scope: UInt32 = 0
+  var scope: UInt64 = 0
   /// Next buffer of the same owner, or next free place.
   var next: UInt32 = UInt32.max
   var state: UInt8 = Buffer.free
@@ -141,7 +156,7 @@ struct Buffer: BitwiseCopyable {
 
 /// A scope that is open.
 struct Scope: BitwiseCopyable {
-  var serial: UInt32
+  var serial: UInt64
   var ring: Int
   /// Tasks submitted directly in it.
   var count: UInt32 = 0

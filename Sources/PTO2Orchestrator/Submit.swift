@@ -235,7 +235,7 @@ extension OrchestratorCore {
       fanin_first: UInt32(truncatingIfNeeded: ring.pointee.poolHead),
       fanin_count: UInt32(truncatingIfNeeded: faninCount), scope_previous: scope.lastLocal,
       active_mask: kernels.activeMask,
-      flags: scope.count > 0 ? UInt8(PTO2_SLOT_SCOPE_HAS_PREVIOUS) : 0,
+      reserved1: 0,
       tensor_count: UInt8(truncatingIfNeeded: stagedCount),
       scalar_count: UInt8(truncatingIfNeeded: stagedScalarCount), kernel_ids: kernels.ids,
       scope_depth: UInt16(truncatingIfNeeded: scopeDepth - 1), block_count: 1, reserved: 0,

@@ -136,6 +136,7 @@ extension OrchestratorCore {
         freeBuffer(unsafe staged[index].buffer)
       }
     }
+    isStaging = false
     stagedCount = 0
     stagedScalarCount = 0
     stagedError = nil

@@ -40,16 +40,6 @@ package struct Position: Equatable {
   package func distance(from other: Position) -> Int32 {
     Int32(bitPattern: rawValue &- other.rawValue)
   }
-
-  @inlinable @inline(__always)
-  package func isBefore(_ other: Position) -> Bool { distance(from: other) < 0 }
-
-  @inlinable @inline(__always)
-  package func advanced(by count: UInt32) -> Position { Position(rawValue &+ count) }
-
-  /// Index in a ring of `mask + 1` places, a power of two.
-  @inlinable @inline(__always)
-  package func index(mask: UInt32) -> Int { Int(rawValue & mask) }
 }
 
 /// The life of a task, in order; values as in the original.

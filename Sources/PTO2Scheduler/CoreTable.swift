@@ -40,7 +40,9 @@ struct LaneState {
   let lanes: UnsafeMutablePointer<LaneState>
   let coreCount: Int
   let laneCount: UInt32
-  /// By slot (AIC, AIV0, AIV1): READY cores with nothing outstanding.
+  /// By slot (AIC, AIV0, AIV1): READY cores.
+  var present: (UInt64, UInt64, UInt64) = (0, 0, 0)
+  /// READY cores with nothing outstanding.
   var idle: (UInt64, UInt64, UInt64) = (0, 0, 0)
   /// READY cores with at least one free lane, the idle ones included.
   var room: (UInt64, UInt64, UInt64) = (0, 0, 0)
@@ -104,6 +106,7 @@ struct LaneState {
   mutating func admit(_ core: Int, incarnation: UInt32) {
     unsafe cores[core].incarnation = incarnation
     unsafe readyCores += 1
+    unsafe Self.set(&present, core % 3, core / 3, true)
     unsafe Self.set(&idle, core % 3, core / 3, true)
     unsafe Self.set(&room, core % 3, core / 3, true)
   }

@@ -7,8 +7,8 @@ internal import PTO2System
 /// Rules: dummies complete at once; mixed tasks are placed first, on a cluster
 /// whose required cores are all free; an idle core is preferred to a free lane
 /// behind a running kernel. A mixed task that finds no place reserves the least
-/// loaded cluster: single tasks keep off it, so it waits at most for what that
-/// cluster runs already.
+/// loaded cluster for the step: less demanding tasks keep off it, so that the
+/// cluster's load only falls while the mixed task waits.
 extension Scheduler {
   mutating func dispatchReady() -> Int {
     var work = 0
@@ -76,8 +76,8 @@ extension Scheduler {
     while let raw = unsafe ready.first(shape) {
       let id = TaskID(rawValue: raw)
       let mask = unsafe rings[id.ring].entry(id.local).pointee.subtasks_left
-      guard let cluster = mixedCluster(shape, mask: mask) else {
-        reserveCluster()
+      guard let cluster = mixedCluster(shape) else {
+        reserveCluster(shape)
         break
       }
       unsafe ready.removeFirst(shape)
@@ -99,26 +99,32 @@ extension Scheduler {
     unsafe CoreTable.bits(room, core % 3) >> UInt64(core / 3) & 1 != 0
   }
 
-  private func mixedCluster(_ shape: TaskShape, mask: UInt8) -> Int? {
-    func candidates(_ masks: (UInt64, UInt64, UInt64)) -> UInt64 {
-      switch shape {
-      case .aicAivX2: masks.0 & masks.1 & masks.2
-      case .aicAivX1: masks.0 & (masks.1 | masks.2)
-      default: masks.1 & masks.2
-      }
-    }
-    let idle = unsafe candidates(cores.idle)
+  private func mixedCluster(_ shape: TaskShape) -> Int? {
+    let open = unsafe ~cores.reservedMask
+    let idle = unsafe clusters(shape, in: cores.idle) & open
     if idle != 0 { return idle.trailingZeroBitCount }
-    let room = unsafe candidates(cores.room)
+    let room = unsafe clusters(shape, in: cores.room) & open
     return room != 0 ? room.trailingZeroBitCount : nil
   }
 
-  /// Keeps single tasks off the cluster with the fewest outstanding dispatches.
-  private mutating func reserveCluster() {
+  /// Clusters whose masked cores suffice for a mixed shape.
+  private func clusters(_ shape: TaskShape, in masks: (UInt64, UInt64, UInt64)) -> UInt64 {
+    switch shape {
+    case .aicAivX2: masks.0 & masks.1 & masks.2
+    case .aicAivX1: masks.0 & (masks.1 | masks.2)
+    default: masks.1 & masks.2
+    }
+  }
+
+  /// Keeps less demanding tasks off the least loaded cluster that has the
+  /// cores for this shape.
+  private mutating func reserveCluster(_ shape: TaskShape) {
     guard unsafe cores.reservedMask == 0 else { return }
+    let able = unsafe clusters(shape, in: cores.present)
+    guard able != 0 else { return }
     var best = 0
     var fewest = UInt32.max
-    for cluster in 0..<(unsafe cores.coreCount / 3) {
+    for cluster in 0..<(unsafe cores.coreCount / 3) where able >> UInt64(cluster) & 1 != 0 {
       var load: UInt32 = 0
       for core in 3 * cluster..<3 * cluster + 3 { unsafe load += cores.cores[core].outstanding }
       if load < fewest {

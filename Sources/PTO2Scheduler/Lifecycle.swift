@@ -1,5 +1,5 @@
 internal import CPTO2ABI
-internal import PTO2Protocol
+package import PTO2Protocol
 internal import PTO2Segment
 package import PTO2System
 
@@ -22,6 +22,20 @@ extension Scheduler {
   package func missingCores() -> [String] {
     (0..<(unsafe cores.coreCount)).filter { unsafe cores.cores[$0].incarnation == 0 }
       .map(coreName)
+  }
+
+  /// The error a worker has left in its core's page.
+  package func coreError(_ core: Int) -> PTO2Error? {
+    unsafe ErrorBlock(segment.readCore(core) + Int(PTO2_CORE_ERROR)).read()?.error
+  }
+
+  /// Why a worker that came did not serve, for the first missing core that has
+  /// a reason.
+  package func errorOfMissingCore() -> PTO2Error? {
+    for core in 0..<coreCount where unsafe cores.cores[core].incarnation == 0 {
+      if let error = coreError(core) { return error }
+    }
+    return nil
   }
 
   /// The process hosting a core, once announced.

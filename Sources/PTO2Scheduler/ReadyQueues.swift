@@ -22,9 +22,6 @@ enum TaskShape: Int, CaseIterable {
     default: .aicAivX2
     }
   }
-
-  /// Needs more than one core of a cluster at once.
-  static let mixed: [TaskShape] = [.aicAivX2, .aicAivX1, .aivX2]
 }
 
 /// One FIFO per shape, linked through one place per main slot: a ready task
@@ -52,9 +49,6 @@ enum TaskShape: Int, CaseIterable {
     unsafe heads.deallocate()
     unsafe tails.deallocate()
   }
-
-  @inline(__always)
-  func isEmpty(_ shape: TaskShape) -> Bool { unsafe heads[shape.rawValue] == Self.none }
 
   @inline(__always)
   func append(_ taskID: UInt64, slot: UInt32, shape: TaskShape) {

@@ -163,7 +163,10 @@ internal import PTO2System
     let cond = unsafe cores.cores[core].cond(lane).loadAcquire()
     let word = unsafe state.pointee.word
     guard cond == word | PTO2_COND_FIN else {
-      if unsafe cond != word && cond != state.pointee.condBefore { garbage(cond, core, lane) }
+      // EXITED: the worker saw the session end first; so will this process.
+      if unsafe cond != word && cond != state.pointee.condBefore && cond != PTO2_EXITED {
+        garbage(cond, core, lane)
+      }
       return false
     }
     let taskID = unsafe state.pointee.taskID

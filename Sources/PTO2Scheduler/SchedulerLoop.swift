@@ -83,6 +83,7 @@ package struct SchedulerLoop: ~Copyable {
     }
     if !scheduler.hasAllCores && attachDeadline.hasPassed {
       let missing = scheduler.missingCores()
+      if let refusal = scheduler.errorOfMissingCore() { return scheduler.fail(refusal) }
       return scheduler.fail(
         PTO2Error(
           .workerMissing,
@@ -94,9 +95,10 @@ package struct SchedulerLoop: ~Copyable {
       if workers[core] == nil { workers[core] = WorkerWatch(process.identity) }
       if workers[core]?.handle?.hasEnded() ?? true {
         return scheduler.fail(
-          PTO2Error(
-            .workerDied,
-            "the worker of core \(coreName(core)) (process \(process.identity.pid)) has died"),
+          scheduler.coreError(core)
+            ?? PTO2Error(
+              .workerDied,
+              "the worker of core \(coreName(core)) (process \(process.identity.pid)) has died"),
           core: core)
       }
     }

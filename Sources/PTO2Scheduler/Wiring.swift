@@ -63,7 +63,6 @@ extension Scheduler {
     unsafe entry.pointee.fanout_count = 1
     unsafe entry.pointee.fanout_refcount = 0
     unsafe entry.pointee.scope_previous = slot.pointee.scope_previous
-    unsafe entry.pointee.flags = slot.pointee.flags
     unsafe entry.pointee.subtasks_left = slot.pointee.active_mask
     unsafe entry.pointee.heap_end = slot.pointee.heap_end
     unsafe entry.pointee.outcome = 0
@@ -120,9 +119,11 @@ extension Scheduler {
     unsafe ring.pointee.peakPool = max(
       ring.pointee.peakPool,
       slot.pointee.fanin_first &+ slot.pointee.fanin_count &- ring.pointee.poolTail)
-    let heapTail = unsafe max(ring.pointee.heapTail, 0)
-    unsafe ring.pointee.peakHeap = max(
-      ring.pointee.peakHeap, slot.pointee.heap_end &- heapTail)
+    // An empty heap starts over beyond a wrap gap: then the task's own begin
+    // is the tail.
+    let isEmpty = unsafe ring.pointee.consumedPosition &+ 1 == ring.pointee.wired
+    let tail = unsafe isEmpty ? slot.pointee.heap_begin : ring.pointee.heapTail
+    unsafe ring.pointee.peakHeap = max(ring.pointee.peakHeap, slot.pointee.heap_end &- tail)
   }
 
   /// First lap only: memory for what the task's wiring touches.

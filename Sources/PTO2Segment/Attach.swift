@@ -7,8 +7,8 @@ extension Segment {
   /// Steps, each with its own error: the name exists; the object has a page;
   /// the magic is published; same ABI; same page size; nothing is missing at
   /// the end; a valid configuration; the same layout; the place is free. Only
-  /// then anything but the first page is mapped. Waits for the first three, at
-  /// most `timeoutMilliseconds`.
+  /// then anything is mapped. Waits for the name at most `timeoutMilliseconds`,
+  /// then for the magic at most two seconds.
   package static func attach(name: String, role: RoleSet, timeoutMilliseconds: UInt64)
     throws(SegmentError) -> Segment
   {

@@ -93,6 +93,7 @@ package struct Configuration: Equatable, Sendable {
     return capacity
   }
 
+  package static let maximumDependencyPool = UInt64(PTO2_DEP_POOL_MAX)
   package static let maximumTaskWindow: UInt32 = 1 << 20
   package static let maximumConsumedWindow: UInt32 = 1 << 24
   package static let maximumHeapBytes: UInt64 = 1 << 40
@@ -113,24 +114,26 @@ package struct Configuration: Equatable, Sendable {
       throw ConfigurationError(variable: variable, value: "\(value)", range: text)
     }
     try check("rings", UInt64(rings.count), 1...UInt64(PTO2_MAX_RINGS))
-    try check("clusters", UInt64(clusters), 1...UInt64(PTO2_MAX_CLUSTERS))
-    try check("lanes", UInt64(lanes), 1...UInt64(PTO2_MAX_LANES))
-    try check("threads", UInt64(schedulerThreads), 1...1)
-    try check("arena", arenaBytes, 4096...Self.maximumArenaBytes)
+    try check("--clusters", UInt64(clusters), 1...UInt64(PTO2_MAX_CLUSTERS))
+    try check("--lanes", UInt64(lanes), 1...UInt64(PTO2_MAX_LANES))
+    try check("scheduler threads", UInt64(schedulerThreads), 1...1)
+    try check("--arena", arenaBytes, 4096...Self.maximumArenaBytes)
     try check("images", UInt64(imageCount), 0...UInt64(PTO2_MAX_IMAGES))
     try check("kernels", UInt64(kernelCount), 0...UInt64(PTO2_MAX_KERNELS))
     for ring in rings {
       try check(
-        "PTO2_RING_TASK_WINDOW", UInt64(ring.taskWindow), 2...UInt64(Self.maximumTaskWindow),
+        "PTO2_RING_TASK_WINDOW (--task-window)", UInt64(ring.taskWindow),
+        2...UInt64(Self.maximumTaskWindow),
         powerOfTwo: true)
       try check(
-        "PTO2_RING_CONSUMED_WINDOW", UInt64(ring.consumedWindow),
+        "PTO2_RING_CONSUMED_WINDOW (--consumed-window)", UInt64(ring.consumedWindow),
         UInt64(ring.taskWindow)...UInt64(Self.maximumConsumedWindow), powerOfTwo: true)
       try check(
-        "PTO2_RING_HEAP", ring.heapBytes, UInt64(PTO2_HEAP_ALIGN)...Self.maximumHeapBytes,
+        "PTO2_RING_HEAP (--heap)", ring.heapBytes, UInt64(PTO2_HEAP_ALIGN)...Self.maximumHeapBytes,
         multiple: UInt64(PTO2_HEAP_ALIGN))
       try check(
-        "PTO2_RING_DEP_POOL", UInt64(ring.dependencyPool), 4...UInt64(PTO2_DEP_POOL_MAX),
+        "PTO2_RING_DEP_POOL (--dep-pool)", UInt64(ring.dependencyPool),
+        4...Self.maximumDependencyPool,
         powerOfTwo: true)
     }
   }

@@ -65,8 +65,6 @@ extension Segment {
         return object
       } catch let error as SystemError where error.errno == SystemError.alreadyExists {
         try removeIfDead(name, deadline: deadline)
-      } catch let error as SystemError where error.errno == SystemError.noSpace {
-        throw .noSpace(neededBytes: 0, availableBytes: 0)
       } catch let error as SystemError {
         throw error.errno == SystemError.accessDenied
           ? .accessDenied(name: String(name.dropFirst())) : .system(error)
@@ -108,14 +106,15 @@ extension Segment {
     if old.isStillNamed() { SharedMemoryObject.unlink(name: name) }
   }
 
-  /// The header of an object, read from a mapping of its first page.
+  /// The header of an object, read without mapping it: a page that is not
+  /// reserved yet reads as zero and cannot raise SIGBUS.
   static func peekHeader(_ object: borrowing SharedMemoryObject) -> pto2_header? {
-    let page = UInt64(systemPageBytes())
-    guard let size = try? object.size(), size >= page,
-      let mapping = try? Mapping(object, bytes: page)
+    var magic: UInt64 = 0
+    var header = pto2_header()
+    // The magic first: when it is there, the rest was stored before it.
+    guard unsafe withUnsafeMutableBytes(of: &magic, { unsafe object.read(into: $0) }),
+      unsafe withUnsafeMutableBytes(of: &header, { unsafe object.read(into: $0) })
     else { return nil }
-    let magic = unsafe MagicWord(reading: mapping.base).loadAcquire()
-    var header = unsafe mapping.base.load(as: pto2_header.self)
     header.magic = magic
     return header
   }

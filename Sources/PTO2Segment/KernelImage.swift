@@ -8,7 +8,8 @@ package enum KernelImageError: Error, CustomStringConvertible {
   case noTable(path: String)
   case badTable(path: String, reason: String)
   case duplicateKernel(name: String, first: String, second: String)
-  case tooMany(images: Int)
+  case tooMany(what: String, count: Int, maximum: Int)
+  case pathTooLong(path: String)
   /// The image differs from the one the orchestrator loaded.
   case different(path: String, expected: String, found: String)
 
@@ -24,8 +25,10 @@ package enum KernelImageError: Error, CustomStringConvertible {
       "the kernel table of \(path) is not valid: \(reason)"
     case .duplicateKernel(let name, let first, let second):
       "kernel \"\(name)\" is in two images: \(first) and \(second)"
-    case .tooMany(let images):
-      "\(images) kernel images given, at most \(PTO2_MAX_IMAGES) can be used"
+    case .tooMany(let what, let count, let maximum):
+      "\(count) \(what) given, at most \(maximum) can be used"
+    case .pathTooLong(let path):
+      "the path of kernel image \(path) has \(path.utf8.count) bytes, at most \(PTO2_PATH_BYTES - 1) can be used"
     case .different(let path, let expected, let found):
       "kernel image \(path) differs from the orchestrator's: expected \(expected), found \(found). Rebuild, or restart every process"
     }
@@ -55,6 +58,7 @@ package struct KernelImage {
 
   /// Loads the image and reads its table; runs the image's constructors.
   package init(path: String) throws(KernelImageError) {
+    guard path.utf8.count < Int(PTO2_PATH_BYTES) else { throw .pathTooLong(path: path) }
     let image: LoadedImage
     do { image = try LoadedImage(path: path) } catch {
       switch error {
@@ -183,8 +187,8 @@ extension Segment {
       let image = try KernelImage(path: path)
       guard image.identity == expected else {
         throw .different(
-          path: path, expected: "build id \(KernelImage.text(expected))",
-          found: "build id \(image.identityText)")
+          path: path, expected: "identity \(KernelImage.text(expected))",
+          found: "identity \(image.identityText)")
       }
       guard image.tableHash == record.table_hash else {
         throw .different(

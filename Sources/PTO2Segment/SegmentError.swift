@@ -17,6 +17,8 @@ package enum SegmentError: Error, CustomStringConvertible {
   case truncated(expectedBytes: UInt64, foundBytes: UInt64)
   case wrongLayout(found: UInt64, expected: UInt64)
   case invalidHeader(ConfigurationError)
+  /// Its orchestrator is gone.
+  case abandoned(name: String)
   /// Another process plays that role or hosts that core.
   case roleTaken(String)
   case noSpace(neededBytes: UInt64, availableBytes: UInt64)
@@ -31,7 +33,7 @@ package enum SegmentError: Error, CustomStringConvertible {
     case .accessDenied(let name):
       "segment \"\(name)\" belongs to another user (it has mode 0600): run as that user"
     case .inUse(let name, let pid):
-      "segment \"\(name)\" is in use by process \(pid): choose another name, or end that run first"
+      "segment \"\(name)\" is in use by \(pid == 0 ? "another process" : "process \(pid)"): choose another name, or end that run first"
     case .creatorDied(let name):
       "segment \"\(name)\" was never finished: its creator died during creation. Start a run under that name to replace it, or remove /dev/shm/\(name)"
     case .notASegment(let name, let magic):
@@ -46,6 +48,8 @@ package enum SegmentError: Error, CustomStringConvertible {
       "the segment has layout 0x\(String(found, radix: 16)), this program 0x\(String(expected, radix: 16)): use executables of one build"
     case .invalidHeader(let error):
       "the segment's header is damaged: \(error)"
+    case .abandoned(let name):
+      "the orchestrator of segment \"\(name)\" has ended; start a new run"
     case .roleTaken(let role):
       "\(role) of this segment is already taken by a live process"
     case .noSpace(let needed, let available):

@@ -84,3 +84,6 @@ package func followParent(_ parent: Int32) {
 
 /// For a supervised child: Ctrl-C in the terminal is the orchestrator's matter.
 package func ignoreTerminalSignals() { pto2_ignore_terminal_signals() }
+
+/// _exit(2): ends the process without running exit handlers.
+package func exitNow(_ status: Int32) -> Never { _exit(status) }

@@ -58,6 +58,11 @@ internal import Glibc
     return UInt64(status.st_size)
   }
 
+  /// pread(2) of the first bytes; false when the object has fewer.
+  package func read(into bytes: UnsafeMutableRawBufferPointer) -> Bool {
+    unsafe pread(descriptor, bytes.baseAddress!, bytes.count, 0) == bytes.count
+  }
+
   /// Sets the size; uses no memory. See `reserve`.
   package func setSize(_ bytes: UInt64) throws(SystemError) {
     guard ftruncate(descriptor, off_t(bytes)) == 0 else { throw .last("ftruncate", name) }

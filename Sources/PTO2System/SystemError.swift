@@ -20,11 +20,6 @@ package struct SystemError: Error, Equatable, CustomStringConvertible {
     SystemError(call, subject, errno: Glibc.errno)
   }
 
-  /// The error of a shim that returned a negated errno.
-  static func shim(_ call: String, _ subject: String, _ result: Int32) -> SystemError {
-    SystemError(call, subject, errno: -result)
-  }
-
   package var description: String {
     var buffer = [CChar](repeating: 0, count: 128)
     let text = unsafe buffer.withUnsafeMutableBufferPointer { bytes in
@@ -40,7 +35,6 @@ extension SystemError {
   package static let alreadyExists = EEXIST
   package static let noSpace = ENOSPC
   package static let accessDenied = EACCES
-  package static let again = EAGAIN
 }
 
 /// One line to standard error.

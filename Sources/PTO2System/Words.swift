@@ -72,18 +72,11 @@ package func fullFence() {
   atomicMemoryFence(ordering: .sequentiallyConsistent)
 }
 
-/// Stores and loads of the 64-bit magic word in the header.
+/// Stores of the 64-bit magic word in the header.
 @safe package struct MagicWord {
   let address: UnsafeMutableRawPointer
 
   package init(_ address: UnsafeMutableRawPointer) { unsafe self.address = address }
-  package init(reading address: UnsafeRawPointer) {
-    unsafe self.address = UnsafeMutableRawPointer(mutating: address)
-  }
-
-  package func loadAcquire() -> UInt64 {
-    unsafe address.assumingMemoryBound(to: Atomic<UInt64>.self).pointee.load(ordering: .acquiring)
-  }
 
   package func storeRelease(_ value: UInt64) {
     unsafe address.assumingMemoryBound(to: Atomic<UInt64>.self)

@@ -3,18 +3,18 @@ internal import Glibc
 internal import PTO2Protocol
 package import PTO2Segment
 internal import PTO2System
-internal import Synchronization
 
 /// A worker process from attach to exit: one thread per core.
 @safe package final class WorkerLoop: @unchecked Sendable {
-  // Sendable: `segment`, `directory` and `orchestrator` do not change; each
-  // thread has a core of its own; `failed` is atomic.
+  // Sendable: nothing here changes; each thread has a core of its own.
   private let segment: Segment
   private let directory: KernelDirectory
   private let orchestrator: ProcessHandle?
   private let cores: [Int]
   private let isSupervised: Bool
-  private let failure = Atomic<Int32>(0)
+
+  /// Exit status when a core is taken, as for any segment error.
+  private static let cannotAttachStatus: Int32 = 73
 
   /// What ends a worker before it serves.
   package enum Failure: Error, CustomStringConvertible {
@@ -47,7 +47,8 @@ internal import Synchronization
     do {
       directory = KernelDirectory(try segment.loadImages())
     } catch {
-      // The first core's page tells the others; the exit status tells the rest.
+      // The first core's page tells the launcher, or the scheduler when its
+      // time to wait for the core is over.
       if let core = cores.first, let page = unsafe try? segment.openCore(core) {
         unsafe ErrorBlock.write(
           PTO2Error(.imageRefused, "worker \(coreName(core)): \(error)"), core: core,
@@ -56,14 +57,15 @@ internal import Synchronization
       throw .image(error)
     }
     orchestrator = ProcessHandle(segment.creator())
+    if orchestrator?.hasEnded() ?? true { throw .segment(.abandoned(name: name)) }
     self.cores = cores
     self.isSupervised = isSupervised
     self.segment = segment
   }
 
-  /// Serves all cores until EXIT or the end of the session.
-  /// - Returns: the exit status.
-  package func run() -> Int32 {
+  /// Serves all cores until EXIT or the end of the session. Ends the process
+  /// when a core cannot be served.
+  package func run() {
     var threads: [pthread_t] = []
     for core in cores.dropFirst() {
       var thread = pthread_t()
@@ -79,7 +81,6 @@ internal import Synchronization
     }
     if let first = cores.first { serve(first) }
     for thread in threads { pthread_join(thread, nil) }
-    return failure.load(ordering: .acquiring)
   }
 
   private final class Seat {
@@ -97,8 +98,9 @@ internal import Synchronization
       core.announce(isSupervised: isSupervised)
       serve(&core)
     } catch {
-      writeError("pto2-worker: \(error)")
-      failure.store(1, ordering: .releasing)
+      // A core that cannot be taken leaves the process without a purpose.
+      writeError("pto2-worker: error: \(error)")
+      exitNow(Self.cannotAttachStatus)
     }
   }
 
@@ -118,8 +120,9 @@ internal import Synchronization
           .garbageWord, "core \(coreName(core.index)): \(message.text). The segment was overwritten"
         )
         core.publish(error)
-        failure.store(error.code.exitStatus, ordering: .releasing)
-        return
+        // The other cores' threads go with the process: what this one read is
+        // not to be trusted by them either.
+        exitNow(error.code.exitStatus)
       }
     }
   }

@@ -62,8 +62,7 @@ struct WorkerCommand: ParsableCommand {
       let loop = try WorkerLoop(
         name: segment, cores: try coreNumbers(), isSupervised: parent != nil,
         attachTimeoutMilliseconds: UInt64(attachTimeout * 1000))
-      let status = loop.run()
-      if status != 0 { throw ExitCode(status) }
+      loop.run()
     } catch let failure as WorkerLoop.Failure {
       let isImage = if case .image = failure { true } else { false }
       if parent == nil || !isImage { writeError("pto2-worker: error: \(failure)") }

@@ -1,8 +1,9 @@
 import Glibc
 import Testing
 
-/// "The dispatch path allocates nothing", counted: the same program with ten
-/// times as many tasks makes scheduler and workers allocate exactly as often.
+/// "The dispatch path allocates nothing", counted: 13,500 more tasks add no
+/// allocation per task to scheduler and workers. What differs by a few is the
+/// end of a run, where liveness is looked up in /proc.
 @Suite(.serialized) struct AllocationTests {
   /// Heap allocations by executable, summed over its processes.
   private func allocations(tasks: Int) throws -> [String: Int] {
@@ -39,7 +40,7 @@ import Testing
       let first = try #require(few[name], "no count from \(name)")
       let second = try #require(many[name], "no count from \(name)")
       #expect(first > 10, "the counter did not count")
-      #expect(second == first, "\(name): \(first) allocations, then \(second)")
+      #expect(abs(second - first) < 100, "\(name): \(first) allocations, then \(second)")
     }
   }
 }

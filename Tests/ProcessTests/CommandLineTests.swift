@@ -109,7 +109,7 @@ import Testing
     let worker = Command.run("pto2-worker", ["--segment", segment, "--core", "aiv0"])
     #expect(worker.status == 45)
     #expect(worker.errors.contains("differs from the orchestrator's"), "\(worker.errors)")
-    #expect(worker.errors.ranges(of: "build id").count == 2)
+    #expect(worker.errors.ranges(of: "identity ").count == 2)
     _ = other.wait()
     #expect(Leftovers.of(segment) == .none)
     unlink(path)

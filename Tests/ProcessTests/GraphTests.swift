@@ -59,6 +59,6 @@ import Testing
       "pto2-orchestrator",
       ["--program", Command.buildDirectory + "libVectorProgram.so", "-q", "--", "5000"])
     #expect(shared.status == 0, "\(shared.errors)")
-    #expect(shared.output.contains("5000 elements verified"))
+    #expect(shared.errors.contains("5000 elements verified"))
   }
 }

@@ -74,7 +74,6 @@ int32_t pto2_program_main(const pto2_program_api *api, pto2_graph *graph, int32_
             return api->fail(graph, message);
         }
     }
-    printf("%ld elements verified\n", elements);
-    fflush(stdout);
+    fprintf(stderr, "%ld elements verified\n", elements);
     return 0;
 }

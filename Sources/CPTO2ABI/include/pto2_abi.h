@@ -19,7 +19,7 @@
 
 /* ---- identity ----------------------------------------------------------- */
 
-#define PTO2_MAGIC 0x314745533254504full /* published last */
+#define PTO2_MAGIC 0x31474553324F5450ull /* "PTO2SEG1", published last */
 #define PTO2_ABI_MAJOR 1
 #define PTO2_ABI_MINOR 0
 
@@ -164,7 +164,7 @@ typedef struct pto2_main_slot {
     uint32_t fanin_count;
     uint32_t scope_previous; /* local id of the scope's task before this one */
     uint8_t active_mask;     /* bit per subtask slot; 0 = dummy */
-    uint8_t flags;           /* PTO2_SLOT_... */
+    uint8_t reserved1;
     uint8_t tensor_count;
     uint8_t scalar_count;
     uint16_t kernel_ids[PTO2_SLOTS]; /* index into the kernel names; for people */
@@ -176,7 +176,6 @@ typedef struct pto2_main_slot {
     uint64_t heap_end;       /* after this task's outputs and any wrap gap */
 } pto2_main_slot;
 
-#define PTO2_SLOT_SCOPE_HAS_PREVIOUS 0x01
 #define PTO2_MAIN_SLOT_STRIDE 2112 /* bytes: the line and its tensors */
 
 /* PTO2MainSlotState. Writer: scheduler. */
@@ -188,12 +187,12 @@ typedef struct pto2_main_slot_state {
 /* One consumed-ring entry. Writer: scheduler; freed at CONSUMED. */
 typedef struct pto2_consumed_entry {
     uint64_t task_id;
-    uint32_t state;           /* (word) PTO2_TASK_... */
-    uint32_t fanout_head;     /* (word) edge reference, NONE or CLOSED */
-    uint32_t fanout_count;    /* (word) retaining consumers + 1 for the scope */
-    uint32_t fanout_refcount; /* (word) of these, how many are done */
+    uint32_t state;           /* PTO2_TASK_... */
+    uint32_t fanout_head;     /* edge reference, NONE or CLOSED */
+    uint32_t fanout_count;    /* retaining consumers + 1 for the scope */
+    uint32_t fanout_refcount; /* of these, how many are done */
     uint32_t scope_previous;
-    uint8_t flags;            /* PTO2_SLOT_... */
+    uint8_t reserved1;
     uint8_t subtasks_left;    /* bit per subtask slot without FIN */
     uint16_t reserved0;
     uint64_t heap_end;        /* packed output end, free-running bytes */
@@ -255,7 +254,7 @@ typedef struct pto2_process_record {
     uint64_t start_time;  /* /proc/PID/stat field 22, clock ticks since boot */
     uint32_t supervised;  /* 1 = child of the orchestrator's launcher */
     uint32_t reserved;
-    uint64_t heartbeat_nanoseconds; /* CLOCK_MONOTONIC */
+    uint64_t heartbeat_nanoseconds; /* CLOCK_MONOTONIC, at announcement */
 } pto2_process_record;
 
 /* Orchestrator words, one section. Byte offsets of words within it; each
@@ -456,7 +455,6 @@ PTO2_AT(pto2_main_slot, fanin_first, 8);
 PTO2_AT(pto2_main_slot, fanin_count, 12);
 PTO2_AT(pto2_main_slot, scope_previous, 16);
 PTO2_AT(pto2_main_slot, active_mask, 20);
-PTO2_AT(pto2_main_slot, flags, 21);
 PTO2_AT(pto2_main_slot, tensor_count, 22);
 PTO2_AT(pto2_main_slot, scalar_count, 23);
 PTO2_AT(pto2_main_slot, kernel_ids, 24);
@@ -477,7 +475,6 @@ PTO2_AT(pto2_consumed_entry, fanout_head, 12);
 PTO2_AT(pto2_consumed_entry, fanout_count, 16);
 PTO2_AT(pto2_consumed_entry, fanout_refcount, 20);
 PTO2_AT(pto2_consumed_entry, scope_previous, 24);
-PTO2_AT(pto2_consumed_entry, flags, 28);
 PTO2_AT(pto2_consumed_entry, subtasks_left, 29);
 PTO2_AT(pto2_consumed_entry, heap_end, 32);
 PTO2_AT(pto2_consumed_entry, outcome, 40);

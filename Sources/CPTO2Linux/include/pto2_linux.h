@@ -47,6 +47,9 @@ int pto2_spawn(const char *path, char *const *argv, char *const *envp, int32_t *
  * and the threads the caller starts later. Close-on-exec, non-blocking. */
 int pto2_signal_descriptor(void);
 
+/* Closes that descriptor and unblocks its signals in the caller. */
+void pto2_release_signals(int fd);
+
 /* Reads one signal number from that descriptor; 0 when there is none. */
 int pto2_read_signal(int fd);
 
