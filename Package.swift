@@ -61,6 +61,7 @@ let package = Package(
       name: "PagedAttentionKernels", type: .dynamic, targets: ["PagedAttentionKernels"]),
     .library(name: "VectorKernels", type: .dynamic, targets: ["VectorKernels"]),
     .library(name: "VectorProgram", type: .dynamic, targets: ["VectorProgram"]),
+    .library(name: "VectorSwiftProgram", type: .dynamic, targets: ["VectorSwiftProgram"]),
     .library(name: "BGEMMKernels", type: .dynamic, targets: ["BGEMMKernels"]),
     .library(name: "TestKernels", type: .dynamic, targets: ["TestKernels"]),
     .library(name: "TestProgram", type: .dynamic, targets: ["TestProgram"]),
@@ -100,6 +101,10 @@ let package = Package(
       "PagedAttention", ["PagedAttentionReference"], path: "Examples/PagedAttention/Program"),
     kernels("VectorKernels", path: "Examples/Vector/Kernels"),
     kernels("VectorProgram", path: "Examples/Vector/SharedObject"),
+    .target(
+      name: "VectorSwiftProgram", dependencies: ["CPTO2ABI"],
+      path: "Examples/Vector/SwiftSharedObject",
+      swiftSettings: [.swiftLanguageMode(.v6), .treatAllWarnings(as: .error)]),
     example("VectorExample", path: "Examples/Vector/Program"),
     kernels("BGEMMKernels", path: "Examples/BGEMM/Kernels"),
     example("BGEMMExample", path: "Examples/BGEMM/Program"),

@@ -14,7 +14,7 @@ package struct Backoff {
   @usableFromInline var round: UInt32 = 0
 
   @inlinable
-  package init(spins: UInt32 = 100, yields: UInt32 = 60) {
+  package init(spins: UInt32 = 150, yields: UInt32 = 4) {
     self.spins = spins
     self.yields = yields
   }

@@ -154,4 +154,25 @@ import Testing
     #expect(first.wait().status == 130)
     expectClean(segment)
   }
+
+  /// A tmpfs of its own, in a mount namespace: full at creation, full while
+  /// running. Needs root.
+  @Test(.enabled(if: geteuid() == 0), arguments: [("1M", "small-33"), ("24M", "ring")])
+  func fullSharedMemoryIsReported(size: String, workload: String) {
+    let segment = freshSegment("full-\(size)")
+    let script = """
+      mount -t tmpfs -o size=\(size) tmpfs /dev/shm || exit 99
+      \(Command.buildDirectory)paged-attention -q --case \(workload) --segment \(segment)
+      status=$?
+      ls -A /dev/shm
+      exit $status
+      """
+    let result = Command.run("/usr/bin/unshare", ["--mount", "sh", "-c", script])
+    #expect(result.status == 48, "\(result.errors)")
+    #expect(result.messages.count == 1, "\(result.errors)")
+    #expect(result.errors.contains("/dev/shm is full"))
+    #expect(result.errors.contains("bytes needed"))
+    #expect(result.output.isEmpty, "left in /dev/shm: \(result.output)")
+    expectClean(segment)
+  }
 }
