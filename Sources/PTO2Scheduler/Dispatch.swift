@@ -83,9 +83,11 @@ extension Scheduler {
       unsafe ready.removeFirst(shape)
       for slot in 0..<UInt32(PTO2_SLOTS) where mask >> UInt8(slot) & 1 != 0 {
         var core = 3 * cluster + Int(slot)
-        // The one vector kernel of AIC_AIV_X1 may run on either AIV.
-        if shape == .aicAivX1, slot > 0, unsafe !hasRoom(core, cores.room) {
-          core = 3 * cluster + 3 - Int(slot)
+        // The one vector kernel of AIC_AIV_X1 may run on either AIV: on an idle
+        // one if there is one, else on one with a free lane.
+        if shape == .aicAivX1, slot > 0, unsafe !isIn(cores.idle, core) {
+          let other = 3 * cluster + 3 - Int(slot)
+          if unsafe isIn(cores.idle, other) || !isIn(cores.room, core) { core = other }
         }
         start(id, core: core, slot: slot)
       }
@@ -95,8 +97,8 @@ extension Scheduler {
   }
 
   @inline(__always)
-  private func hasRoom(_ core: Int, _ room: (UInt64, UInt64, UInt64)) -> Bool {
-    unsafe CoreTable.bits(room, core % 3) >> UInt64(core / 3) & 1 != 0
+  private func isIn(_ masks: (UInt64, UInt64, UInt64), _ core: Int) -> Bool {
+    unsafe CoreTable.bits(masks, core % 3) >> UInt64(core / 3) & 1 != 0
   }
 
   private func mixedCluster(_ shape: TaskShape) -> Int? {
