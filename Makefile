@@ -17,7 +17,7 @@ build:
 
 test: build
 	$(SWIFT) build --build-tests
-	PTO2_TEST_BIN=$(CURDIR)/$(BIN) $(SWIFT) test --skip-build
+	PTO2_TEST_BIN=$(CURDIR)/$(BIN) timeout --kill-after=10 1800 $(SWIFT) test --skip-build
 
 format:
 	$(SWIFT) format --in-place --recursive Package.swift Sources Examples Tests

@@ -115,5 +115,24 @@ let package = Package(
     kernels("AllocationCounter", path: "Tests/Support/AllocationCounter"),
     tests("PagedAttentionReferenceTests", ["PagedAttentionReference"]),
     tests("ProcessTests", []),
+    .target(
+      name: "TestSupport", path: "Tests/Support/TestSupport",
+      swiftSettings: [.swiftLanguageMode(.v6), .treatAllWarnings(as: .error)]),
+    tests("PTO2SegmentTests", ["CPTO2ABI", "PTO2System", "PTO2Segment", "TestSupport"]),
+    tests(
+      "PTO2ProtocolTests",
+      ["CPTO2ABI", "PTO2System", "PTO2Segment", "PTO2Protocol", "TestSupport"]),
+    tests(
+      "PTO2OrchestratorTests",
+      ["CPTO2ABI", "PTO2Segment", "PTO2Protocol", "PTO2Orchestrator", "TestSupport"]),
+    tests(
+      "PTO2SchedulerTests",
+      [
+        "CPTO2ABI", "PTO2System", "PTO2Segment", "PTO2Protocol", "PTO2Orchestrator",
+        "PTO2Scheduler", "TestSupport",
+      ]),
+    tests(
+      "PTO2Tests",
+      ["CPTO2ABI", "PTO2Segment", "PTO2Protocol", "PTO2Orchestrator", "PTO2", "TestSupport"]),
   ]
 )

@@ -1,0 +1,210 @@
+import TestSupport
+import Testing
+
+@testable import PTO2Orchestrator
+
+/// The TensorMap by its definition: who last wrote each byte, and who has read
+/// it since, byte by byte.
+private struct ByteModel {
+  var writer: [Int]
+  var readers: [Set<Int>]
+  /// Where the map is expected to cut the buffer.
+  var isCovered: [Bool]
+  var isStart: [Bool]
+
+  init(bytes: Int) {
+    writer = Array(repeating: 0, count: bytes)
+    readers = Array(repeating: [], count: bytes)
+    isCovered = Array(repeating: false, count: bytes)
+    isStart = Array(repeating: false, count: bytes + 1)
+  }
+
+  mutating func read(_ range: Range<Int>, task: Int) -> (writers: Set<Int>, readers: Set<Int>) {
+    var found: Set<Int> = []
+    for byte in range {
+      if writer[byte] != 0 { found.insert(writer[byte]) }
+      readers[byte].insert(task)
+      // A gap becomes a range of its own.
+      if !isCovered[byte] && (byte == range.lowerBound || isCovered[byte - 1]) {
+        isStart[byte] = true
+      }
+    }
+    cut(range)
+    for byte in range { isCovered[byte] = true }
+    return (found.subtracting([task]), [])
+  }
+
+  mutating func write(_ range: Range<Int>, task: Int) -> (writers: Set<Int>, readers: Set<Int>) {
+    var writers: Set<Int> = []
+    var others: Set<Int> = []
+    for byte in range {
+      if writer[byte] != 0 { writers.insert(writer[byte]) }
+      others.formUnion(readers[byte])
+      writer[byte] = task
+      readers[byte] = []
+    }
+    cut(range)
+    for byte in range {
+      isCovered[byte] = true
+      isStart[byte] = byte == range.lowerBound
+    }
+    return (writers.subtracting([task]), others.subtracting([task]))
+  }
+
+  private mutating func cut(_ range: Range<Int>) {
+    if range.lowerBound < isCovered.count, isCovered[range.lowerBound] {
+      isStart[range.lowerBound] = true
+    }
+    if range.upperBound < isCovered.count, isCovered[range.upperBound] {
+      isStart[range.upperBound] = true
+    }
+  }
+
+  var rangeCount: Int { isCovered.indices.filter { isCovered[$0] && isStart[$0] }.count }
+}
+
+@Suite struct TensorMapTests {
+  private static func ref(_ task: Int) -> TaskRef {
+    TaskRef(ring: task % 3, ordinal: 1 << 32 + UInt64(task))
+  }
+  private static func number(_ ref: TaskRef) -> Int { Int(ref.ordinal - 1 << 32) }
+
+  /// One access to the map: its dependencies, by kind.
+  private func access(
+    _ map: inout TensorMap, _ root: inout UInt32, _ range: Range<Int>, task: Int, isWrite: Bool,
+    isLive: (TaskRef) -> Bool = { _ in true }
+  ) -> (writers: Set<Int>, readers: Set<Int>) {
+    var writers: Set<Int> = []
+    var readers: Set<Int> = []
+    let found: (TaskRef, TensorMap.Dependency) -> Void = { ref, kind in
+      if kind == .writer {
+        writers.insert(Self.number(ref))
+      } else {
+        readers.insert(Self.number(ref))
+      }
+    }
+    let begin = UInt64(range.lowerBound)
+    let end = UInt64(range.upperBound)
+    if isWrite {
+      map.write(&root, begin, end, task: Self.ref(task), found: found)
+    } else {
+      map.read(&root, begin, end, task: Self.ref(task), isLive: isLive, found: found)
+    }
+    return (writers, readers)
+  }
+
+  @Test(arguments: 0..<60)
+  func dependenciesAreThoseOfTheByteModel(seed: Int) {
+    var random = SplitMix64(seed: UInt64(seed))
+    let bytes = [8, 16, 64, 200][seed % 4]
+    var map = TensorMap()
+    defer { map.deallocate() }
+    var root = TensorMap.null
+    var model = ByteModel(bytes: bytes)
+    // A task makes one to three accesses, so it meets itself as well.
+    for task in 1...300 {
+      for _ in 0..<Int.random(in: 1...3, using: &random) {
+        let begin = Int.random(in: 0..<bytes, using: &random)
+        let length =
+          Bool.random(using: &random)
+          ? Int.random(in: 1...bytes - begin, using: &random) : min(4, bytes - begin)
+        let range = begin..<begin + length
+        let isWrite = Int.random(in: 0..<3, using: &random) == 0
+        let expected =
+          isWrite ? model.write(range, task: task) : model.read(range, task: task)
+        let found = access(&map, &root, range, task: task, isWrite: isWrite)
+        #expect(found == expected, "task \(task), \(isWrite ? "write" : "read") of \(range)")
+        #expect(map.rangeCount(root) == model.rangeCount, "after \(range)")
+        if found != expected { return }
+      }
+    }
+  }
+
+  @Test func readersAndWriterOfOneWholeBufferAreFound() {
+    var map = TensorMap()
+    defer { map.deallocate() }
+    var root = TensorMap.null
+    #expect(access(&map, &root, 0..<64, task: 1, isWrite: true) == ([], []))
+    for reader in 2...4 {
+      #expect(access(&map, &root, 0..<64, task: reader, isWrite: false) == ([1], []))
+    }
+    #expect(access(&map, &root, 0..<64, task: 5, isWrite: true) == ([1], [2, 3, 4]))
+    #expect(access(&map, &root, 0..<64, task: 6, isWrite: true) == ([5], []))
+  }
+
+  @Test func disjointHalvesDoNotDependOnEachOther() {
+    var map = TensorMap()
+    defer { map.deallocate() }
+    var root = TensorMap.null
+    #expect(access(&map, &root, 0..<32, task: 1, isWrite: true) == ([], []))
+    #expect(access(&map, &root, 32..<64, task: 2, isWrite: true) == ([], []))
+    #expect(access(&map, &root, 31..<33, task: 3, isWrite: false) == ([1, 2], []))
+    #expect(access(&map, &root, 0..<31, task: 4, isWrite: true) == ([1], []))
+    #expect(access(&map, &root, 0..<64, task: 5, isWrite: true) == ([1, 2, 4], [3]))
+    #expect(map.rangeCount(root) == 1)
+  }
+
+  @Test func readOfUnwrittenMemoryIsRememberedForTheWriter() {
+    var map = TensorMap()
+    defer { map.deallocate() }
+    var root = TensorMap.null
+    #expect(access(&map, &root, 10..<20, task: 1, isWrite: false) == ([], []))
+    #expect(access(&map, &root, 0..<11, task: 2, isWrite: true) == ([], [1]))
+  }
+
+  @Test func releasedReadersArePrunedAndLiveOnesKept() {
+    var map = TensorMap()
+    defer { map.deallocate() }
+    var root = TensorMap.null
+    _ = access(&map, &root, 0..<64, task: 1, isWrite: true)
+    for task in 2...1000 {
+      _ = access(&map, &root, 0..<64, task: task, isWrite: false) {
+        Self.number($0) == 7 || Self.number($0) > task - 5
+      }
+    }
+    let (writers, readers) = access(&map, &root, 0..<64, task: 2000, isWrite: true)
+    #expect(writers == [1])
+    #expect(readers.contains(7) && readers.isSuperset(of: 997...1000))
+    #expect(readers.count <= 32, "\(readers.count) of 999 readers kept")
+  }
+
+  @Test func forgottenBufferIsEmptyAndItsPlacesAreReused() {
+    var map = TensorMap()
+    defer { map.deallocate() }
+    for round in 0..<50 {
+      var root = TensorMap.null
+      for piece in 0..<100 {
+        let range = piece * 2..<piece * 2 + 1
+        #expect(
+          access(&map, &root, range, task: round * 100 + piece + 1, isWrite: true) == ([], []))
+      }
+      #expect(map.rangeCount(root) == 100)
+      map.removeAll(&root)
+      #expect(root == TensorMap.null)
+      #expect(map.rangeCount(root) == 0)
+    }
+  }
+
+  @Test func twoBuffersOfOneMapAreApart() {
+    var map = TensorMap()
+    defer { map.deallocate() }
+    var a = TensorMap.null
+    var b = TensorMap.null
+    _ = access(&map, &a, 0..<10, task: 1, isWrite: true)
+    #expect(access(&map, &b, 0..<10, task: 2, isWrite: true) == ([], []))
+    #expect(access(&map, &a, 0..<10, task: 3, isWrite: false) == ([1], []))
+  }
+}
+
+@Suite struct TaskRefTests {
+  @Test func ringOrdinalAndIdAreKeptApart() {
+    for ring in 0..<8 {
+      let ordinals: [UInt64] = [1 << 32, 0x1_FFFF_FFFF, 1 << 33, 1 << 55]
+      for ordinal in ordinals {
+        let ref = TaskRef(ring: ring, ordinal: ordinal)
+        #expect(ref.ring == ring && ref.ordinal == ordinal && ref != .none)
+        #expect(ref.id.ring == ring && ref.id.local == UInt32(truncatingIfNeeded: ordinal))
+      }
+    }
+  }
+}

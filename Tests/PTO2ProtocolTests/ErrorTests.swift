@@ -1,0 +1,138 @@
+import CPTO2ABI
+import Glibc
+import PTO2Protocol
+import TestSupport
+import Testing
+
+/// 8-byte aligned zeros in the place of a record.
+private func withBlock(_ bytes: Int, _ body: (UnsafeMutableRawPointer) -> Void) {
+  let block = UnsafeMutableRawPointer.allocate(byteCount: bytes, alignment: 64)
+  block.initializeMemory(as: UInt8.self, repeating: 0, count: bytes)
+  body(block)
+  block.deallocate()
+}
+
+@Suite struct ErrorCodeTests {
+  @Test func exitStatusesAreDistinctAndFitAShell() {
+    let statuses = PTO2ErrorCode.allCases.map(\.exitStatus)
+    #expect(Set(statuses).count == statuses.count)
+    // 1 and 2 are the program's own failure and a usage error; 126 and more the shell's.
+    #expect(statuses.allSatisfy { (3...125).contains($0) })
+  }
+
+  @Test func codesAreTheOriginalsAndThoseOfTheABI() {
+    let codes: [(PTO2ErrorCode, Int32)] = [
+      (.scopeDeadlock, 1), (.heapRingDeadlock, 2), (.flowControlDeadlock, 3),
+      (.depPoolOverflow, 4), (.invalidArgs, 5), (.requireSyncStartInvalid, 7),
+      (.tensorWaitTimeout, 8), (.explicitOrchFatal, 9), (.tensorMapOverflow, 11),
+      (.schedulerTimeout, 100), (.encodingOverflow, 101), (.workerDied, 200),
+      (.schedulerDied, 201), (.orchestratorDied, 202), (.workerMissing, 203),
+      (.schedulerMissing, 204), (.imageRefused, 205), (.garbageWord, 206),
+      (.protocolViolation, 207), (.outOfMemory, 208), (.interrupted, 209),
+    ]
+    #expect(codes.count == PTO2ErrorCode.allCases.count)
+    for (code, number) in codes { #expect(code.rawValue == UInt32(number)) }
+    #expect(PTO2_ERROR_ENCODING_OVERFLOW == 101 && PTO2_ERROR_INTERRUPTED == 209)
+  }
+
+  @Test func namesAreDistinctAndStandInTheDescription() {
+    let names = PTO2ErrorCode.allCases.map(\.name)
+    #expect(Set(names).count == names.count)
+    let error = PTO2Error(.encodingOverflow, "too far")
+    #expect("\(error)" == "error 101 ENCODING_OVERFLOW: too far")
+  }
+}
+
+@Suite struct ErrorBlockTests {
+  @Test func emptyBlockIsNoError() {
+    withBlock(1024) { #expect(ErrorBlock($0).read() == nil) }
+  }
+
+  @Test func errorRoundTrips() {
+    for code in PTO2ErrorCode.allCases {
+      withBlock(1024) { block in
+        let error = PTO2Error(
+          code, "what \"happened\" – and the remedy", task: TaskID(ring: 3, local: 0xFFFF_FFFF),
+          ring: 3, needed: 1 << 40, available: 7)
+        ErrorBlock.write(error, core: 5, to: block)
+        let read = ErrorBlock(block).read()
+        #expect(read?.error.code == code)
+        #expect(read?.error.message == error.message)
+        #expect(read?.error.task == error.task)
+        #expect(read?.error.ring == 3)
+        #expect(read?.error.needed == 1 << 40)
+        #expect(read?.error.available == 7)
+        #expect((read?.timeNanoseconds ?? 0) > 0)
+        #expect(block.load(fromByteOffset: 40, as: UInt32.self) == 5)
+      }
+    }
+  }
+
+  @Test func absentTaskAndRingStayAbsent() {
+    withBlock(1024) { block in
+      ErrorBlock.write(PTO2Error(.interrupted, "SIGINT"), to: block)
+      let read = ErrorBlock(block).read()
+      #expect(read?.error.task == nil && read?.error.ring == nil)
+      #expect(block.load(fromByteOffset: 40, as: UInt32.self) == UInt32.max)
+    }
+  }
+
+  @Test func longMessageIsCutWithinTheBlock() {
+    // A guard area behind the block must stay as it is.
+    withBlock(1024 + 64) { block in
+      (block + 1024).initializeMemory(as: UInt8.self, repeating: 0xA5, count: 64)
+      ErrorBlock.write(PTO2Error(.invalidArgs, String(repeating: "x", count: 5000)), to: block)
+      #expect(ErrorBlock(block).read()?.error.message == String(repeating: "x", count: 960))
+      #expect((0..<64).allSatisfy { block.load(fromByteOffset: 1024 + $0, as: UInt8.self) == 0xA5 })
+    }
+  }
+
+  @Test func messageIsCutBetweenCharacters() {
+    withBlock(1024) { block in
+      let text = String(repeating: "a", count: 959) + "€uro"
+      ErrorBlock.write(PTO2Error(.invalidArgs, text), to: block)
+      #expect(ErrorBlock(block).read()?.error.message == String(repeating: "a", count: 959))
+    }
+  }
+
+  @Test func garbageIsReportedAsAProtocolViolation() {
+    withBlock(1024) { block in
+      block.storeBytes(of: 0xDEAD_BEEF, as: UInt32.self)
+      #expect(ErrorBlock(block).read()?.error.code == .protocolViolation)
+    }
+  }
+
+  @Test func garbageOfAnyKindIsReadSafely() {
+    var random = SplitMix64(seed: 9)
+    for code in PTO2ErrorCode.allCases {
+      withBlock(1024) { block in
+        for offset in 0..<1024 {
+          block.storeBytes(
+            of: UInt8.random(in: 0...255, using: &random), toByteOffset: offset, as: UInt8.self)
+        }
+        block.storeBytes(of: code.rawValue, as: UInt32.self)
+        block.storeBytes(of: UInt32.max - 1, toByteOffset: 44, as: UInt32.self)
+        let read = ErrorBlock(block).read()
+        #expect(read?.error.code == code)
+        #expect((read?.error.message.unicodeScalars.count ?? 961) <= 960)
+      }
+    }
+  }
+}
+
+@Suite struct ProcessRecordTests {
+  @Test func processAnnouncesItselfAndCountsIncarnations() {
+    withBlock(32) { block in
+      #expect(ProcessRecord(block).read() == nil)
+      #expect(ProcessRecord.announce(isSupervised: true, at: block) == 1)
+      let first = ProcessRecord(block).read()
+      #expect(first?.identity == .current())
+      #expect(first?.identity.pid == getpid())
+      #expect((first?.identity.startTime ?? 0) > 0)
+      #expect(first?.incarnation == 1 && first?.isSupervised == true)
+      #expect(ProcessRecord.announce(isSupervised: false, at: block) == 2)
+      let second = ProcessRecord(block).read()
+      #expect(second?.incarnation == 2 && second?.isSupervised == false)
+    }
+  }
+}

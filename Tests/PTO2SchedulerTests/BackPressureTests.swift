@@ -1,0 +1,131 @@
+import CPTO2ABI
+import Glibc
+import PTO2Orchestrator
+import PTO2Protocol
+import PTO2System
+import Synchronization
+import TestSupport
+import Testing
+
+/// Runs the scheduler and the cores on a thread of its own, one kernel each
+/// time the orchestrator is parked: every wait is really waited.
+private final class Driver: @unchecked Sendable {
+  // Sendable: only the thread uses scheduler and cores until it is joined.
+  private let rig: Rig
+  private let isOver = Atomic<Bool>(false)
+  private var thread = pthread_t()
+
+  init(_ rig: Rig) {
+    self.rig = rig
+    let box = Unmanaged.passRetained(self).toOpaque()
+    pthread_create(
+      &thread, nil,
+      { context in
+        Unmanaged<Driver>.fromOpaque(context!).takeRetainedValue().run()
+        return nil
+      }, box)
+  }
+
+  private func run() {
+    let parked = SharedWord(rig.worker.read(.orchestratorWords) + Int(PTO2_ORCH_PARKED))
+    var random = SplitMix64(seed: 1)
+    while true {
+      let isLast = isOver.load(ordering: .acquiring)
+      if isLast || parked.loadAcquire() != 0 {
+        rig.settle()
+        if rig.failure == nil { _ = rig.runOne(&random) }
+      } else {
+        yieldProcessor()
+      }
+      if isLast && (rig.running.isEmpty || rig.failure != nil) { return }
+    }
+  }
+
+  /// Waits until everything that was submitted has run.
+  func join() {
+    isOver.store(true, ordering: .releasing)
+    pthread_join(thread, nil)
+  }
+}
+
+@Suite struct BackPressureTests {
+  private func stalls(_ rig: Rig, _ reason: StallReason) -> UInt64 {
+    rig.graph.core.pointee.stalls[reason.rawValue].count
+  }
+
+  @Test func fullMainRingHoldsSubmissionUp() throws {
+    let rig = try Rig(configuration(window: 4, consumed: 64))
+    let driver = Driver(rig)
+    for _ in 0..<20 { try rig.submit(aic: true) }
+    driver.join()
+    #expect(stalls(rig, .mainRing) > 0, "not exercised")
+    #expect(rig.counts() == [20, 0] && rig.failure == nil)
+  }
+
+  @Test func fullConsumedRingHoldsSubmissionUpUntilAScopeHasEnded() throws {
+    let rig = try Rig(configuration(rings: 2, window: 4, consumed: 4))
+    let driver = Driver(rig)
+    for _ in 0..<6 {
+      try rig.graph.scope { for _ in 0..<3 { try rig.submit(aic: true) } }
+    }
+    driver.join()
+    #expect(stalls(rig, .mainRing) + stalls(rig, .consumedRing) > 0, "not exercised")
+    rig.runAll()
+    #expect(rig.counts(ring: 1) == [18, 18] && rig.failure == nil)
+  }
+
+  @Test func fullHeapHoldsSubmissionUpUntilOutputsAreConsumed() throws {
+    let rig = try Rig(configuration(rings: 2, heap: 256))
+    let driver = Driver(rig)
+    for _ in 0..<12 {
+      try rig.graph.scope {
+        var output: Tensor?
+        try rig.submit(aic: true) { output = $0.output([30], .float32) }
+        try rig.submit(aiv0: true) { $0.input(output!) }
+      }
+    }
+    driver.join()
+    #expect(stalls(rig, .heap) > 0, "not exercised")
+    rig.runAll()
+    #expect(rig.counts(ring: 1) == [24, 24] && rig.failure == nil)
+  }
+
+  @Test func fullDependencyPoolHoldsSubmissionUp() throws {
+    let rig = try Rig(configuration(pool: 4))
+    let driver = Driver(rig)
+    let a = try rig.external(4)
+    let b = try rig.external(4)
+    for _ in 0..<10 {
+      try rig.submit(aic: true) { $0.inout(a) }
+      try rig.submit(aiv0: true) { $0.inout(b) }
+      try rig.submit(aiv1: true) {
+        $0.input(a)
+        $0.inout(b)
+      }
+    }
+    driver.join()
+    #expect(stalls(rig, .dependencyPool) > 0, "not exercised")
+    #expect(rig.counts() == [30, 0] && rig.failure == nil)
+  }
+
+  @Test func waitReturnsWhenEveryKernelIsOver() throws {
+    let rig = try Rig(configuration(clusters: 2))
+    let driver = Driver(rig)
+    for _ in 0..<10 { try rig.submit(aiv0: true) }
+    try rig.graph.wait()
+    #expect(rig.counts()[0] == 10)
+    driver.join()
+    #expect(rig.finished.count == 10)
+  }
+
+  @Test func failedSchedulerEndsAWait() throws {
+    let rig = try Rig(configuration(window: 4))
+    for _ in 0..<4 { try rig.submit(aic: true) }
+    rig.settle()
+    rig.store(0x1234_5678, core: 0, lane: 0)
+    let driver = Driver(rig)
+    let error = #expect(throws: PTO2Error.self) { try rig.submit(aic: true) }
+    #expect(error?.code == .garbageWord)
+    driver.join()
+  }
+}

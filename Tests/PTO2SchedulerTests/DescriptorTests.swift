@@ -1,0 +1,88 @@
+import CPTO2ABI
+import PTO2Orchestrator
+import PTO2Protocol
+import PTO2Segment
+import TestSupport
+import Testing
+
+@Suite struct DescriptorTests {
+  /// What a core finds behind the dispatch word, and where.
+  @Test func descriptorHoldsCallsThenTensorsThenScalars() throws {
+    let rig = try Rig(configuration(rings: 2, heap: 4096))
+    let external = try rig.graph.external([4, 8], .float32)
+    let view = try external.slice([1, 2], [2, 3])
+    try rig.graph.beginScope()
+    let task = try rig.submit(aic: true, aiv1: true) {
+      $0.input(view)
+      _ = $0.output([5], .int8)
+      _ = $0.output([2, 40], .bfloat16)
+      $0.scalar(-1)
+      $0.scalar(Float(1.5))
+    }
+    let descriptor = (rig.worker.read(.dispatchTable, ring: 1)).load(as: PTO2DispatchDesc.self)
+    let call: UInt64 = 3 << 48 | 2 << 40
+    #expect(descriptor.function_bin_addrs.0 == Rig.aic.call | call)
+    #expect(descriptor.function_bin_addrs.1 == 0, "no kernel, whatever the arity")
+    #expect(descriptor.function_bin_addrs.2 == Rig.aiv.call | call)
+    let arena = rig.worker.layout.section(.arena).offset
+    let heap = rig.worker.layout.section(.heap, ring: 1).offset
+    #expect(descriptor.args.0 == arena + (8 + 2) * 4)
+    #expect(descriptor.args.1 == heap)
+    #expect(descriptor.args.2 == heap + 64, "every output starts on a cache line")
+    #expect(descriptor.args.3 == UInt64.max)
+    #expect(descriptor.args.4 == 0x3FC0_0000)
+
+    let slot = rig.slot(task)
+    #expect(slot.task_id == task.rawValue && slot.active_mask == 0b101)
+    #expect(slot.tensor_count == 3 && slot.scalar_count == 2)
+    #expect(slot.output_offset == heap && slot.heap_end - slot.heap_begin == 64 + 192)
+    #expect(slot.kernel_ids.0 == 0 && slot.kernel_ids.2 == 1 && slot.scope_depth == 1)
+    let tensor = (rig.worker.read(.mainRing, ring: 1) + 64).load(as: pto2_tensor.self)
+    #expect(tensor.offset == arena + 40 && tensor.rank == 2 && tensor.dtype == 0)
+    #expect(tensor.shape.0 == 2 && tensor.shape.1 == 3 && tensor.shape.2 == 1)
+    #expect(tensor.strides.0 == 8 && tensor.strides.1 == 1)
+    #expect(tensor.access == UInt8(PTO2_INPUT) && tensor.element_count == 6)
+    rig.settle()
+    #expect(rig.running.map(\.task) == [task, task])
+  }
+
+  @Test func argumentsOfAFullTaskAllFit() throws {
+    let rig = try Rig(configuration())
+    let tensor = try rig.external(4)
+    try rig.submit(aic: true) { task in
+      for _ in 0..<32 { task.input(tensor) }
+      for number in 0..<16 { task.scalar(1000 + number) }
+    }
+    let args = rig.worker.read(.dispatchTable) + 24
+    let arena = rig.worker.layout.section(.arena).offset
+    for index in 0..<32 { #expect(args.load(fromByteOffset: 8 * index, as: UInt64.self) == arena) }
+    for index in 0..<16 {
+      #expect(
+        args.load(fromByteOffset: 8 * (32 + index), as: UInt64.self) == UInt64(1000 + index))
+    }
+  }
+
+  /// Five rings of 2^20 descriptors lie before the last one: 2.35 GB.
+  @Test func descriptorBeyondTheWordIsError101() throws {
+    var rings = [Configuration.Ring](
+      repeating: Configuration.Ring(
+        taskWindow: 1 << 20, consumedWindow: 1 << 20, heapBytes: 64, dependencyPool: 4), count: 5)
+    rings.append(
+      Configuration.Ring(taskWindow: 4, consumedWindow: 4, heapBytes: 64, dependencyPool: 4))
+    let rig = try Rig(Configuration(rings: rings, arenaBytes: 4096))
+    let near = try rig.submit(aic: true)
+    rig.settle()
+    rig.finish(near)
+    #expect(rig.failure == nil)
+    for _ in 0..<5 { try rig.graph.beginScope() }
+    let far = try rig.submit(aic: true)
+    #expect(far.ring == 5)
+    rig.settle()
+    #expect(rig.failure?.code == .encodingOverflow)
+    #expect(rig.failure?.task == far)
+    #expect(rig.failure?.needed == 5 * 448 << 20)
+    #expect(rig.running.isEmpty, "nothing was stored to the core")
+    #expect(throws: PTO2Error.self) { try rig.submit(aic: true) }
+    #expect(rig.failure?.code.exitStatus == 31)
+  }
+}
