@@ -184,6 +184,7 @@ final class Session {
     let report = unsafe Report(
       graph, program: program, seconds: Double(MonotonicClock.now() &- begin) / 1e9,
       graphSeconds: Double(graph.core.pointee.busyNanoseconds) / 1e9)
+    flushOutput()  // what the program printed comes first
     writeOutput(options.json ? report.json : report.text)
   }
 

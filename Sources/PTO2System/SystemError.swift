@@ -43,6 +43,9 @@ package func writeError(_ line: String) {
   _ = unsafe bytes.withUnsafeBytes { unsafe write(STDERR_FILENO, $0.baseAddress!, $0.count) }
 }
 
+/// fflush(3) of every stream.
+package func flushOutput() { fflush(nil) }
+
 /// Text to standard output, whole.
 package func writeOutput(_ text: String) {
   let bytes = [UInt8](text.utf8)
