@@ -172,7 +172,9 @@ extension OrchestratorCore {
       try fault.check()
       guard backoff.next() else { continue }
       if let reason { try checkDeadlock(reason, ring: ring, outputBytes: outputBytes) }
-      parkedWord.storeRelaxed(parkedReason(kind, ring))
+      targetWord.storeRelaxed(target(reason, kind, ring))
+      // Release: whoever sees the reason sees the target.
+      parkedWord.storeRelease(parkedReason(kind, ring))
       // Orders `parked` before the last look; pairs with the scheduler's fence
       // between its watermarks and its look at `parked`.
       fullFence()
@@ -183,6 +185,31 @@ extension OrchestratorCore {
       if word.loadAcquire() == seen { waitSet.wait(timeoutNanoseconds: 50_000_000) }
       parkedWord.storeRelaxed(0)
     }
+  }
+
+  /// The position at which to be woken: all that was submitted, or enough for
+  /// an eighth of the window, so that a full ring does not cost a wake a task.
+  /// Every submitted task gets RELEASED without this process; for CONSUMED the
+  /// scheduler also wakes early, since a scope may be in the way.
+  private func target(_ reason: StallReason?, _ kind: Watermark, _ ring: Int) -> UInt32 {
+    if kind == .wired {
+      return UInt32(truncatingIfNeeded: submitted &- UInt64(logCapacity - logCapacity / 8))
+    }
+    let ring = unsafe rings + ring
+    let current = unsafe ring.pointee.current
+    let position: UInt64 =
+      switch reason {
+      case .none, .submissionLog: current
+      case .mainRing:
+        unsafe current &- UInt64(ring.pointee.window - max(1, ring.pointee.window / 8))
+      case .dependencyPool:
+        unsafe ring.pointee.released &+ max(1, (current &- ring.pointee.released) / 8)
+      case .consumedRing:
+        unsafe current
+          &- UInt64(ring.pointee.consumedWindow - max(1, ring.pointee.consumedWindow / 8))
+      case .heap: unsafe ring.pointee.consumed &+ max(1, (current &- ring.pointee.consumed) / 8)
+      }
+    return UInt32(truncatingIfNeeded: min(position, current))
   }
 
   private func word(_ kind: Watermark, _ ring: Int) -> SharedWord {

@@ -33,6 +33,7 @@ package struct Stall: Sendable {
   let logCapacity: UInt32
   let submittedWord: OwnedWord
   let parkedWord: OwnedWord
+  let targetWord: OwnedWord
   let control: SharedWord
   let schedulerControl: SharedWord
   let schedulerParked: SharedWord
@@ -77,6 +78,7 @@ package struct Stall: Sendable {
     logCapacity = segment.configuration.logCapacity
     submittedWord = unsafe OwnedWord(own + Int(PTO2_ORCH_SUBMITTED))
     parkedWord = unsafe OwnedWord(own + Int(PTO2_ORCH_PARKED))
+    targetWord = unsafe OwnedWord(own + Int(PTO2_ORCH_TARGET))
     control = unsafe OwnedWord(own + Int(PTO2_ORCH_CONTROL)).shared
     fault = unsafe SessionFault(words: own, scheduler: scheduler)
     schedulerControl = unsafe SharedWord(scheduler + Int(PTO2_SCHED_CONTROL))

@@ -115,6 +115,7 @@ extension Scheduler {
       // expects entries to be free: every consumer's kernel is over.
       unsafe ring.pointee.consumedWord.storeRelease(position)
       advances += 1
+      hasConsumed = true
     }
   }
 

@@ -72,6 +72,7 @@ extension Scheduler {
         unsafe waitSet.insert(state.pointee.cond(lane), while: cond)
       }
     }
+    wakeOrchestrator(evenBeforeTarget: true)
     if !hasNews && control.loadAcquire() == PTO2_CONTROL_RUNNING {
       counters.parks += 1
       waitSet.wait(timeoutNanoseconds: timeoutNanoseconds)

@@ -14,6 +14,7 @@ internal import PTO2System
   let logMask: UInt32
   let submitted: SharedWord
   let orchestratorParked: SharedWord
+  let orchestratorTarget: SharedWord
   let control: SharedWord
   let wiredWord: OwnedWord
   let parkedWord: OwnedWord
@@ -31,8 +32,12 @@ internal import PTO2System
   var knownSubmitted: UInt32
   /// The rest of a scope end that is being worked off.
   var scopeEnd: (ring: Int, local: UInt32, left: UInt32) = (0, 0, 0)
-  /// Watermark advances since the orchestrator was last woken.
+  /// Watermark advances since it was last looked whether the orchestrator waits
+  /// for one.
   var advances: UInt32 = 0
+  /// True when `last_task_consumed` of some ring has moved since the
+  /// orchestrator was last woken.
+  var hasConsumed = false
   var counters = Counters()
   /// The first error; once set, `step` does nothing.
   package private(set) var failure: PTO2Error?
@@ -58,6 +63,7 @@ internal import PTO2System
     logMask = configuration.logCapacity - 1
     submitted = unsafe SharedWord(orchestrator + Int(PTO2_ORCH_SUBMITTED))
     orchestratorParked = unsafe SharedWord(orchestrator + Int(PTO2_ORCH_PARKED))
+    orchestratorTarget = unsafe SharedWord(orchestrator + Int(PTO2_ORCH_TARGET))
     control = unsafe SharedWord(orchestrator + Int(PTO2_ORCH_CONTROL))
     wiredWord = unsafe OwnedWord(own + Int(PTO2_SCHED_WIRED))
     parkedWord = unsafe OwnedWord(own + Int(PTO2_SCHED_PARKED))
@@ -203,7 +209,7 @@ internal import PTO2System
   mutating func wakePeers(isIdle: Bool) {
     let toWake = unsafe cores.toWake
     let hasDispatched = toWake.0 | toWake.1 | toWake.2 != 0
-    let isOrchestratorDue = advances > 0 && (isIdle || advances >= 32)
+    let isOrchestratorDue = advances > 0 && (isIdle || advances >= 16)
     guard hasDispatched || isOrchestratorDue else { return }
     // No load of a parked word may pass the stores of the words it guards;
     // pairs with the parkers' fence between `parked` and their last look.
@@ -229,20 +235,35 @@ internal import PTO2System
     }
     if isOrchestratorDue {
       advances = 0
-      wakeOrchestrator()
+      wakeOrchestrator(evenBeforeTarget: false)
     }
   }
 
-  /// Wakes the orchestrator on the one word it says it sleeps on.
-  mutating func wakeOrchestrator() {
-    let reason = orchestratorParked.loadRelaxed()
+  /// Wakes the orchestrator on the one word it says it sleeps on, once that has
+  /// reached the position it says it needs.
+  ///
+  /// What it waits for in the consumed ring may come earlier than its target
+  /// (any output may have been the one in the way), so it is also woken before
+  /// this process sleeps.
+  mutating func wakeOrchestrator(evenBeforeTarget: Bool) {
+    let reason = orchestratorParked.loadAcquire()
+    if reason == 0 { return }
+    let target = Position(orchestratorTarget.loadRelaxed())
+    func isReached(_ position: UInt32) -> Bool { Position(position).distance(from: target) >= 0 }
     switch reason {
-    case 0: break
-    case PTO2_PARKED_ON_WIRED: Futex.wake(wiredWord.shared)
+    case PTO2_PARKED_ON_WIRED:
+      if isReached(wired) { Futex.wake(wiredWord.shared) }
     case PTO2_PARKED_ON_RELEASED..<PTO2_PARKED_ON_RELEASED + UInt32(ringCount):
-      unsafe Futex.wake(rings[Int(reason - PTO2_PARKED_ON_RELEASED)].releasedWord.shared)
+      let ring = unsafe rings + Int(reason - PTO2_PARKED_ON_RELEASED)
+      if unsafe isReached(ring.pointee.released) {
+        unsafe Futex.wake(ring.pointee.releasedWord.shared)
+      }
     case PTO2_PARKED_ON_CONSUMED..<PTO2_PARKED_ON_CONSUMED + UInt32(ringCount):
-      unsafe Futex.wake(rings[Int(reason - PTO2_PARKED_ON_CONSUMED)].consumedWord.shared)
+      let ring = unsafe rings + Int(reason - PTO2_PARKED_ON_CONSUMED)
+      if unsafe isReached(ring.pointee.consumedPosition) || (evenBeforeTarget && hasConsumed) {
+        hasConsumed = false
+        unsafe Futex.wake(ring.pointee.consumedWord.shared)
+      }
     default: break
     }
   }

@@ -261,6 +261,7 @@ typedef struct pto2_process_record {
  * line has its own reason to be written. */
 #define PTO2_ORCH_SUBMITTED 0     /* log position; release: log, slots, descs */
 #define PTO2_ORCH_PARKED 64       /* which word is waited on, 0 = awake */
+#define PTO2_ORCH_TARGET 68       /* position it is waited to reach */
 #define PTO2_ORCH_CONTROL 128     /* PTO2_CONTROL_...; waited on by everyone */
 #define PTO2_ORCH_PROCESS 192
 #define PTO2_ORCH_ERROR 256

@@ -57,6 +57,18 @@ static int32_t chain(uint64_t n) {
     return expect("the sum", *value, (int64_t)(n * (n - 1) / 2));
 }
 
+/* The same on one core: scheduler and one worker take turns. */
+static int32_t aivchain(uint64_t n) {
+    pto2_tensor_handle x;
+    int64_t *value = external(&x, 1);
+    if (!value) return 1;
+    pto2_argument arguments[] = {argument(PTO2_INOUT, &x)};
+    for (uint64_t i = 0; i < n; i++)
+        if (submit(NULL, "t_add", NULL, arguments, 1, i, 0)) return 1;
+    if (api->wait(graph)) return 1;
+    return expect("the sum", *value, (int64_t)(n * (n - 1) / 2));
+}
+
 /* A writer and eight slow readers per round: a reader that sees another
  * round's value proves a lost read-after-write or write-after-read edge. */
 static int32_t rounds(uint64_t n) {
@@ -180,6 +192,7 @@ int32_t pto2_program_main(const pto2_program_api *program_api, pto2_graph *progr
     if (argc < 2) return api->fail(graph, "which test?");
     uint64_t n = argc > 2 ? strtoull(argv[2], NULL, 10) : 1000;
     if (!strcmp(argv[1], "chain")) return chain(n);
+    if (!strcmp(argv[1], "aivchain")) return aivchain(n);
     if (!strcmp(argv[1], "rounds")) return rounds(n);
     if (!strcmp(argv[1], "mixed")) return mixed(n);
     if (!strcmp(argv[1], "outputs")) return outputs(n);
