@@ -162,7 +162,7 @@ public struct Tensor: Sendable {
     self.dataType = dataType
     self.strides = (0, 0, 0, 0, 0)
     var stride: Int64 = 1
-    for dimension in stride_(from: shape.rank - 1) {
+    for dimension in dimensions(from: shape.rank - 1) {
       setStride(dimension, Int32(truncatingIfNeeded: stride))
       stride *= Int64(shape[dimension])
     }
@@ -171,7 +171,7 @@ public struct Tensor: Sendable {
   /// True when the elements lie row-major without gaps.
   public var isContiguous: Bool {
     var expected: Int64 = 1
-    for dimension in stride_(from: shape.rank - 1) where shape[dimension] > 1 {
+    for dimension in dimensions(from: shape.rank - 1) where shape[dimension] > 1 {
       if Int64(stride(dimension)) != expected { return false }
       expected *= Int64(shape[dimension])
     }
@@ -243,6 +243,6 @@ public struct Tensor: Sendable {
 
 /// `n - 1 ... 0`, empty for rank 0.
 @inline(__always)
-private func stride_(from last: Int) -> StrideThrough<Int> {
+private func dimensions(from last: Int) -> StrideThrough<Int> {
   stride(from: last, through: 0, by: -1)
 }
