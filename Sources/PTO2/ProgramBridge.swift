@@ -236,11 +236,29 @@ private func submitFromC(_ graph: Graph, _ submission: pto2_submission) throws -
   let aiv1 = unsafe try kernel(submission.kernels.2)
   if unsafe (submission.argument_count > 0 && submission.arguments == nil)
     || (submission.scalar_count > 0 && submission.scalars == nil)
+    || (submission.dependency_count > 0 && submission.dependencies == nil)
   {
-    throw PTO2Error(.invalidArgs, "arguments or scalars are NULL")
+    throw PTO2Error(.invalidArgs, "arguments, scalars or dependencies are NULL")
   }
   return try graph.submitRaw(aic, aiv0, aiv1) { (task: inout TaskArguments) throws(PTO2Error) in
     unsafe try stage(submission, into: &task)
+  }
+}
+
+private func stage(_ predicate: pto2_predicate, into task: inout TaskArguments) throws(PTO2Error) {
+  guard let handle = unsafe predicate.tensor else { return }
+  let tensor = unsafe try TensorHandle.decode(handle)
+  guard let comparison = Comparison(rawValue: UInt8(clamping: unsafe predicate.comparison)) else {
+    throw PTO2Error(.invalidArgs, "comparison \(unsafe predicate.comparison): expected 0 to 5")
+  }
+  guard unsafe tensor.shape.rank == 0 || predicate.index != nil else {
+    throw PTO2Error(.invalidArgs, "predicate: the index is NULL")
+  }
+  let index = (0..<tensor.shape.rank).map { unsafe Int(predicate.index[$0]) }
+  switch tensor.dataType {
+  case .float32, .float16, .bfloat16:
+    task.when(tensor, at: index, comparison, unsafe predicate.real)
+  default: task.when(tensor, at: index, comparison, Int(unsafe predicate.integer))
   }
 }
 
@@ -251,6 +269,9 @@ private func stage(_ submission: pto2_submission, into task: inout TaskArguments
     switch Int32(bitPattern: unsafe argument.access) {
     case PTO2_INPUT: task.input(unsafe try TensorHandle.decode(argument.tensor))
     case PTO2_INOUT: task.inout(unsafe try TensorHandle.decode(argument.tensor))
+    case PTO2_OUTPUT_EXISTING:
+      task.outputExisting(unsafe try TensorHandle.decode(argument.tensor))
+    case PTO2_NO_DEP: task.noDependency(unsafe try TensorHandle.decode(argument.tensor))
     case PTO2_OUTPUT:
       let e = unsafe argument.shape
       let rank = unsafe Int(argument.rank)
@@ -269,6 +290,17 @@ private func stage(_ submission: pto2_submission, into task: inout TaskArguments
   for index in 0..<Int(unsafe submission.scalar_count) {
     task.scalar(unsafe submission.scalars[index])
   }
+  for index in 0..<Int(unsafe submission.dependency_count) {
+    let dependency = unsafe submission.dependencies[index]
+    let id = TaskID(rawValue: dependency.task.id)
+    if dependency.retain != 0 { task.retain(id) } else { task.after(id) }
+  }
+  if unsafe submission.block_count > 1 || submission.require_sync_start != 0 {
+    task.blocks(
+      Int(unsafe max(1, submission.block_count)),
+      startTogether: unsafe submission.require_sync_start != 0)
+  }
+  unsafe try stage(submission.predicate, into: &task)
 }
 
 /// Loads a program and runs it in a session; `ExitCode` as in `RuntimeOptions.run`.

@@ -56,8 +56,12 @@ package struct Stall: Sendable {
   package var isStaging = false
   let staged: UnsafeMutablePointer<StagedArgument>
   var stagedCount = 0
+  var stagedDependencies = unsafe Pool<Dependency>(capacity: 16)
   let stagedScalars: UnsafeMutablePointer<UInt64>
   var stagedScalarCount = 0
+  var stagedBlocks: UInt32 = 1
+  var stagedSyncStart = false
+  var stagedPredicate: StagedPredicate?
   var stagedError: PTO2Error?
   let collector: UnsafeMutablePointer<FaninCollector>
 
@@ -112,6 +116,7 @@ package struct Stall: Sendable {
     unsafe reservations.deallocate()
     unsafe rings.deallocate()
     unsafe map.deallocate()
+    unsafe stagedDependencies.deallocate()
     unsafe buffers.deallocate()
     unsafe scopes.deallocate()
     unsafe staged.deallocate()

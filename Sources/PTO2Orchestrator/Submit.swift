@@ -59,6 +59,7 @@ extension OrchestratorCore {
   }
 
   private mutating func commit(_ kernels: KernelSet) throws(PTO2Error) -> TaskID {
+    try checkBlocks(kernels.activeMask)
     let ringIndex = currentRing
     let ring = unsafe rings + ringIndex
     // Fresh watermarks now and then keep fanin lists and the TensorMap small.
@@ -93,6 +94,20 @@ extension OrchestratorCore {
     return task.id
   }
 
+  /// Blocks that start together need a core, or a cluster, each.
+  private func checkBlocks(_ mask: UInt8) throws(PTO2Error) {
+    guard stagedSyncStart else { return }
+    let clusters = segment.configuration.clusters
+    let isVectorOnly = mask == 0b010 || mask == 0b100
+    let places = isVectorOnly ? 2 * clusters : clusters
+    guard stagedBlocks <= places else {
+      throw PTO2Error(
+        .requireSyncStartInvalid,
+        "\(stagedBlocks) blocks are to start together, but this session has \(places) places for such a task. Use fewer blocks, or --clusters \(isVectorOnly ? (stagedBlocks + 1) / 2 : stagedBlocks)",
+        needed: UInt64(stagedBlocks), available: UInt64(places))
+    }
+  }
+
   /// Looks every argument up in the TensorMap and enters it there; returns the
   /// bytes that the outputs need.
   ///
@@ -110,29 +125,55 @@ extension OrchestratorCore {
       let argument = unsafe staged + index
       if unsafe argument.pointee.access == Access.output.rawValue {
         outputBytes += HeapRing.rounded(unsafe argument.pointee.end)
-        continue
-      }
-      let buffer = unsafe buffers.elements + Int(argument.pointee.buffer)
-      let owner = TaskRef(rawValue: unsafe buffer.pointee.owner)
-      if owner != .none { unsafe collector.pointee.add(owner, PTO2_FANIN_WAIT | PTO2_FANIN_RETAIN) }
-      let isWrite = unsafe argument.pointee.access == Access.inout.rawValue
-      let found: (TaskRef, TensorMap.Dependency) -> Void = { other, kind in
-        guard unsafe collector.pointee.isLive(other) else { return }
-        unsafe collector.pointee.add(
-          other, kind == .writer ? PTO2_FANIN_WAIT | PTO2_FANIN_RETAIN : PTO2_FANIN_WAIT)
-      }
-      let root = unsafe buffer
-      unsafe Self.forEachRun(argument) { begin, end in
-        if isWrite {
-          unsafe map.write(&root.pointee.ranges, begin, end, task: task, found: found)
-        } else {
-          unsafe map.read(
-            &root.pointee.ranges, begin, end, task: task,
-            isLive: { unsafe collector.pointee.isLive($0) }, found: found)
-        }
+      } else {
+        unsafe findProducers(of: task, argument)
       }
     }
+    if var predicate = stagedPredicate {
+      unsafe findProducers(of: task, &predicate.argument)
+    }
+    for index in 0..<UInt32(unsafe stagedDependencies.count) {
+      let dependency = unsafe stagedDependencies[index]
+      let other = TaskRef(rawValue: dependency.task)
+      guard unsafe dependency.flags & PTO2_FANIN_RETAIN != 0 || collector.pointee.isLive(other)
+      else { continue }
+      unsafe collector.pointee.add(other, dependency.flags)
+    }
     return outputBytes
+  }
+
+  /// The part of `findProducers` for one tensor that exists already.
+  @inline(__always)
+  private mutating func findProducers(
+    of task: TaskRef, _ argument: UnsafeMutablePointer<StagedArgument>
+  ) {
+    let collector = unsafe self.collector
+    let buffer = unsafe buffers.elements + Int(argument.pointee.buffer)
+    let access = unsafe argument.pointee.access
+    let owner = TaskRef(rawValue: unsafe buffer.pointee.owner)
+    if access == Access.noDependency.rawValue {
+      // Its memory alone is held.
+      if owner != .none { unsafe collector.pointee.add(owner, PTO2_FANIN_RETAIN) }
+      return
+    }
+    if owner != .none { unsafe collector.pointee.add(owner, PTO2_FANIN_WAIT | PTO2_FANIN_RETAIN) }
+    let isWrite = access != Access.input.rawValue
+    let writerFlags =
+      access == Access.outputExisting.rawValue
+      ? PTO2_FANIN_WAIT : PTO2_FANIN_WAIT | PTO2_FANIN_RETAIN
+    let found: (TaskRef, TensorMap.Dependency) -> Void = { other, kind in
+      guard unsafe collector.pointee.isLive(other) else { return }
+      unsafe collector.pointee.add(other, kind == .writer ? writerFlags : PTO2_FANIN_WAIT)
+    }
+    unsafe Self.forEachRun(argument) { begin, end in
+      if isWrite {
+        unsafe map.write(&buffer.pointee.ranges, begin, end, task: task, found: found)
+      } else {
+        unsafe map.read(
+          &buffer.pointee.ranges, begin, end, task: task,
+          isLive: { unsafe collector.pointee.isLive($0) }, found: found)
+      }
+    }
   }
 
   /// The contiguous byte ranges of a view, in order; the whole span when there
@@ -235,19 +276,32 @@ extension OrchestratorCore {
       fanin_first: UInt32(truncatingIfNeeded: ring.pointee.poolHead),
       fanin_count: UInt32(truncatingIfNeeded: faninCount), scope_previous: scope.lastLocal,
       active_mask: kernels.activeMask,
-      reserved1: 0,
+      flags: (stagedPredicate == nil ? 0 : UInt8(PTO2_SLOT_PREDICATE))
+        | (stagedSyncStart ? UInt8(PTO2_SLOT_SYNC_START) : 0),
       tensor_count: UInt8(truncatingIfNeeded: stagedCount),
       scalar_count: UInt8(truncatingIfNeeded: stagedScalarCount), kernel_ids: kernels.ids,
-      scope_depth: UInt16(truncatingIfNeeded: scopeDepth - 1), block_count: 1, reserved: 0,
+      scope_depth: UInt16(truncatingIfNeeded: scopeDepth - 1), block_count: stagedBlocks,
+      reserved: 0,
       output_offset: block.end == block.begin ? 0 : heap + block.offset, heap_begin: block.begin,
       heap_end: ring.pointee.heap.head)
+
+    if let predicate = stagedPredicate {
+      let base = unsafe buffers[predicate.argument.buffer].offset
+      unsafe (UnsafeMutableRawPointer(slot) + Int(PTO2_SLOT_PREDICATE_AT)).storeBytes(
+        of: pto2_slot_predicate(
+          offset: base + predicate.argument.offset, value: predicate.value,
+          dtype: predicate.argument.dataType, comparison: predicate.comparison,
+          reserved: (0, 0, 0, 0, 0, 0)), as: pto2_slot_predicate.self)
+    }
 
     let index = unsafe Int(UInt32(truncatingIfNeeded: task.ordinal) & (ring.pointee.window - 1))
     let descriptor = unsafe ring.pointee.descriptors + index * Int(PTO2_DESC_STRIDE)
     let calls = unsafe descriptor.assumingMemoryBound(to: UInt64.self)
+    let spmd = stagedBlocks > 1 ? PTO2_CALL_SPMD : 0
     func call(_ kernel: UInt64) -> UInt64 {
       kernel == 0
-        ? 0 : CallWord(kernel: kernel, tensors: stagedCount, scalars: stagedScalarCount).rawValue
+        ? 0
+        : CallWord(kernel: kernel | spmd, tensors: stagedCount, scalars: stagedScalarCount).rawValue
     }
     unsafe calls[0] = call(kernels.calls.0)
     unsafe calls[1] = call(kernels.calls.1)

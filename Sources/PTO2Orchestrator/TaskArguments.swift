@@ -1,11 +1,13 @@
 internal import CPTO2ABI
-internal import PTO2Protocol
+public import PTO2Protocol
 
 /// How a task uses a tensor.
 enum Access: UInt8 {
   case input = 0
   case output
   case `inout`
+  case outputExisting
+  case noDependency
 }
 
 /// One tensor of the task being put together.
@@ -23,6 +25,25 @@ struct StagedArgument: BitwiseCopyable {
   var strides: (Int32, Int32, Int32, Int32, Int32)
 }
 
+/// How a predicate compares an element with its value.
+public enum Comparison: UInt8, Sendable, CaseIterable {
+  case equal = 0
+  case notEqual, greater, less, greaterOrEqual, lessOrEqual
+}
+
+/// The predicate of the task being put together.
+struct StagedPredicate {
+  var argument: StagedArgument
+  var value: UInt64
+  var comparison: UInt8
+}
+
+/// An explicit dependency of the task being put together.
+struct Dependency: BitwiseCopyable {
+  var task: UInt64
+  var flags: UInt64
+}
+
 /// The arguments of one task: tensors in the order in which its kernels see
 /// them, then scalars. Valid only inside the closure of `submit`.
 ///
@@ -38,6 +59,60 @@ struct StagedArgument: BitwiseCopyable {
   /// The task reads and writes the tensor in place: it waits for its writers
   /// and for everybody who still reads any part of it.
   public mutating func `inout`(_ tensor: Tensor) { unsafe core.pointee.stage(tensor, .inout) }
+
+  /// The task writes the whole tensor in place and reads nothing of it: it
+  /// waits for whoever last wrote it and for everybody who still reads it, but
+  /// does not depend on what they computed.
+  public mutating func outputExisting(_ tensor: Tensor) {
+    unsafe core.pointee.stage(tensor, .outputExisting)
+  }
+
+  /// The kernel gets the tensor, and nobody waits for anybody because of it.
+  /// The memory stays alive while the task runs; who writes what, and when, is
+  /// the program's matter.
+  public mutating func noDependency(_ tensor: Tensor) {
+    unsafe core.pointee.stage(tensor, .noDependency)
+  }
+
+  /// The task starts only when another one is done. A task that is done
+  /// already, however long ago, is no dependency any more.
+  public mutating func after(_ task: TaskID) { unsafe core.pointee.stageDependency(task, false) }
+
+  /// Like `after`, and the other task's outputs stay alive until this one is
+  /// done. Its scope must be open.
+  public mutating func retain(_ task: TaskID) { unsafe core.pointee.stageDependency(task, true) }
+
+  /// SPMD: the kernels run once for each of `count` blocks (1 to 2^20), on as
+  /// many cores as are free, and are told their block's index and the count.
+  /// The task is done when every block is.
+  /// - Parameter startTogether: no block starts before there is an idle core
+  ///   (for mixed tasks: cluster) for each of them; more blocks than there are
+  ///   cores is error 7.
+  public mutating func blocks(_ count: Int, startTogether: Bool = false) {
+    unsafe core.pointee.stageBlocks(count, startTogether)
+  }
+
+  /// Runs the task only if an element of an integer tensor compares to `value`
+  /// in this way once the task is ready. Otherwise the task is done without
+  /// running, its outputs are whatever the memory held, and its consumers go on.
+  /// The task waits for the tensor's writers; the kernel does not see it.
+  public mutating func when(
+    _ tensor: Tensor, at index: [Int], _ comparison: Comparison, _ value: Int
+  ) {
+    unsafe core.pointee.stagePredicate(
+      tensor, index, comparison, UInt64(bitPattern: Int64(value)), isReal: false)
+  }
+
+  /// The same for a tensor of a real data type.
+  public mutating func when(
+    _ tensor: Tensor, at index: [Int], _ comparison: Comparison, _ value: Double
+  ) {
+    unsafe core.pointee.stagePredicate(
+      tensor, index, comparison, value.bitPattern, isReal: true)
+  }
+
+  /// The id this task will have.
+  public var id: TaskID { unsafe core.pointee.nextTaskID }
 
   /// The task writes a new tensor, for which the runtime takes memory from the
   /// heap ring of the current scope. The memory is not cleared. The tensor can
@@ -69,27 +144,60 @@ extension OrchestratorCore {
   }
 
   mutating func stage(_ tensor: Tensor, _ access: Access) {
-    guard hasTensorRoom() else { return }
+    guard hasTensorRoom(), let argument = stagedArgument(tensor, access) else { return }
+    unsafe (staged + stagedCount).initialize(to: argument)
+    stagedCount += 1
+  }
+
+  mutating func stageBlocks(_ count: Int, _ startTogether: Bool) {
+    guard (1...1 << 20).contains(count) else {
+      return stageFailure(
+        PTO2Error(.invalidArgs, "\(count) blocks: expected 1 to \(1 << 20)"))
+    }
+    stagedBlocks = UInt32(count)
+    stagedSyncStart = startTogether
+  }
+
+  mutating func stagePredicate(
+    _ tensor: Tensor, _ index: [Int], _ comparison: Comparison, _ value: UInt64, isReal: Bool
+  ) {
+    let type = tensor.dataType
+    guard isReal == (type == .float32 || type == .float16 || type == .bfloat16) else {
+      return stageFailure(
+        PTO2Error(
+          .invalidArgs,
+          "predicate on a tensor of \(type): compare integers with Int, real types with Double"))
+    }
+    do throws(PTO2Error) {
+      let element = try tensor.slice(index, Shape([Int](repeating: 1, count: tensor.shape.rank)))
+      guard let argument = stagedArgument(element, .input) else { return }
+      stagedPredicate = StagedPredicate(
+        argument: argument, value: value, comparison: comparison.rawValue)
+    } catch { stageFailure(error) }
+  }
+
+  /// Checks a tensor; an error is kept.
+  private mutating func stagedArgument(_ tensor: Tensor, _ access: Access) -> StagedArgument? {
     let buffer = liveBuffer(tensor)
     guard let buffer, buffer.owner == 0 || isOpen(scope: buffer.scope) else {
-      return stageFailure(
+      stageFailure(
         PTO2Error(
           .invalidArgs,
           "argument \(stagedCount) is a tensor \(tensor.shape) whose scope has ended: its memory may be in use by others. Submit the task inside that scope, or use an external tensor"
         ))
+      return nil
     }
     guard buffer.state == Buffer.placed else {
-      return stageFailure(
+      stageFailure(
         PTO2Error(
           .invalidArgs, "argument \(stagedCount) is an output of the very task that is submitted"))
+      return nil
     }
-    unsafe (staged + stagedCount).initialize(
-      to: StagedArgument(
-        buffer: tensor.buffer, access: access.rawValue, rank: UInt8(tensor.shape.rank),
-        dataType: tensor.dataType.rawValue, elementCount: UInt32(tensor.elementCount),
-        offset: tensor.offset, end: tensor.offset + tensor.spanBytes,
-        shape: tensor.shape.extents, strides: tensor.strides))
-    stagedCount += 1
+    return StagedArgument(
+      buffer: tensor.buffer, access: access.rawValue, rank: UInt8(tensor.shape.rank),
+      dataType: tensor.dataType.rawValue, elementCount: UInt32(tensor.elementCount),
+      offset: tensor.offset, end: tensor.offset + tensor.spanBytes,
+      shape: tensor.shape.extents, strides: tensor.strides)
   }
 
   mutating func stageOutput(_ shape: Shape, _ type: DataType) -> Tensor {
@@ -118,6 +226,42 @@ extension OrchestratorCore {
     return tensor
   }
 
+  /// The id of the task that is submitted next in the current scope.
+  var nextTaskID: TaskID {
+    TaskRef(ring: currentRing, ordinal: unsafe rings[currentRing].current).id
+  }
+
+  mutating func stageDependency(_ id: TaskID, _ isRetained: Bool) {
+    guard let task = submittedTask(id) else {
+      return stageFailure(
+        PTO2Error(
+          .invalidArgs, "dependency on task \(id), which was not submitted in this run", task: id))
+    }
+    let ring = unsafe rings[task.ring]
+    let isRemembered = unsafe task.ordinal >= ring.consumed
+    if isRetained {
+      guard isRemembered,
+        isOpen(scope: unsafe ring.memory(of: task.ordinal).pointee.scope)
+      else {
+        return stageFailure(
+          PTO2Error(
+            .invalidArgs,
+            "cannot retain task \(id): its scope has ended, so its outputs may be gone", task: id))
+      }
+    }
+    let flags = isRetained ? PTO2_FANIN_WAIT | PTO2_FANIN_RETAIN : PTO2_FANIN_WAIT
+    _ = unsafe stagedDependencies.append(Dependency(task: task.rawValue, flags: flags))
+  }
+
+  /// The task with this id, by its distance from the newest one of its ring.
+  private func submittedTask(_ id: TaskID) -> TaskRef? {
+    guard id.ring < ringCount else { return nil }
+    let current = unsafe rings[id.ring].current
+    let distance = UInt32(truncatingIfNeeded: current) &- id.local
+    guard distance > 0, UInt64(distance) <= counts(ring: id.ring).submitted else { return nil }
+    return TaskRef(ring: id.ring, ordinal: current - UInt64(distance))
+  }
+
   mutating func stageScalar(_ bits: UInt64) {
     guard stagedScalarCount < Int(PTO2_MAX_SCALARS) else {
       return stageFailure(
@@ -137,7 +281,11 @@ extension OrchestratorCore {
       }
     }
     isStaging = false
+    stagedBlocks = 1
+    stagedSyncStart = false
+    stagedPredicate = nil
     stagedCount = 0
+    unsafe stagedDependencies.removeAll()
     stagedScalarCount = 0
     stagedError = nil
   }

@@ -54,6 +54,8 @@ struct TaskRef: Equatable {
     unsafe capacity *= 2
   }
 
+  mutating func removeAll() { unsafe count = 0 }
+
   @inline(__always)
   subscript(_ index: UInt32) -> Element {
     get { unsafe elements[Int(index)] }

@@ -4,13 +4,12 @@ internal import PTO2System
 
 /// A task's way out: COMPLETED, RELEASED, CONSUMED, and the watermarks.
 extension Scheduler {
-  /// One subtask has its FIN; the last one completes the task.
+  /// One subtask of one block has its FIN; the last one completes the task.
   @inline(__always)
-  mutating func finishSubtask(_ id: TaskID, slot: UInt32) {
+  mutating func finishSubtask(_ id: TaskID) {
     let entry = unsafe rings[id.ring].entry(id.local)
-    let left = unsafe entry.pointee.subtasks_left & ~(1 << UInt8(truncatingIfNeeded: slot))
-    unsafe entry.pointee.subtasks_left = left
-    if left == 0 { complete(id) }
+    unsafe entry.pointee.subtasks_left &-= 1
+    if unsafe entry.pointee.subtasks_left == 0 { complete(id) }
   }
 
   /// COMPLETED: closes the fanout list and notifies the consumers on it, then

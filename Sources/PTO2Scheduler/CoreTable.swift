@@ -114,8 +114,9 @@ struct LaneState {
   /// Stores a dispatch to the core's next lane. The core must have room.
   /// False: the descriptor lies beyond what a word can say.
   @inline(__always)
-  mutating func dispatch(core: Int, taskID: UInt64, descriptorOffset: UInt64, slot: UInt32) -> Bool
-  {
+  mutating func dispatch(
+    core: Int, taskID: UInt64, descriptorOffset: UInt64, slot: UInt32, block: UInt32
+  ) -> Bool {
     let state = unsafe cores + core
     let laneIndex = unsafe state.pointee.nextLane
     let lane = unsafe lane(core, laneIndex)
@@ -128,6 +129,8 @@ struct LaneState {
       ? PTO2_CORE_IDLE : lane.pointee.word | PTO2_COND_FIN
     unsafe lane.pointee.word = word.rawValue
     unsafe lane.pointee.taskID = taskID
+    // The block index lies behind the words, one per lane.
+    unsafe state.pointee.words[Int(PTO2_MAX_LANES) + Int(laneIndex)] = block
     // Pairs with the core's acquire of this word: it sees the descriptor and
     // slot that the scheduler acquired through `submitted`.
     unsafe state.pointee.wordToCore(laneIndex).storeRelease(word.rawValue)

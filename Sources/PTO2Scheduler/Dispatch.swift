@@ -8,7 +8,9 @@ internal import PTO2System
 /// whose required cores are all free; an idle core is preferred to a free lane
 /// behind a running kernel. A mixed task that finds no place reserves the least
 /// loaded cluster for the step: less demanding tasks keep off it, so that the
-/// cluster's load only falls while the mixed task waits.
+/// cluster's load only falls while the mixed task waits. A task whose blocks
+/// must start together drains the cores: nothing else is dispatched until
+/// enough of them are idle.
 extension Scheduler {
   mutating func dispatchReady() -> Int {
     var work = 0
@@ -18,24 +20,82 @@ extension Scheduler {
       work += 1
     }
     unsafe cores.reservedMask = 0
-    work += dispatchMixed(.aicAivX2)
-    work += dispatchMixed(.aicAivX1)
-    work += dispatchMixed(.aivX2)
-    while let id = unsafe ready.first(.aicOnly) {
-      guard let cluster = cluster(unsafe cores.idle.0, unsafe cores.room.0) else { break }
-      unsafe ready.removeFirst(.aicOnly)
-      start(TaskID(rawValue: id), core: 3 * cluster, slot: 0)
-      work += 1
+    if let shape = drainingFor {
+      work += dispatch(shape)
+      if drainingFor != nil { return work }
     }
-    while let id = unsafe ready.first(.aivX1) {
-      guard let core = vectorCore() else { break }
-      unsafe ready.removeFirst(.aivX1)
-      let mask = unsafe rings[TaskID(rawValue: id).ring].entry(TaskID(rawValue: id).local)
-        .pointee.subtasks_left
-      start(TaskID(rawValue: id), core: core, slot: mask == 0b010 ? 1 : 2)
+    work += dispatch(.aicAivX2)
+    work += dispatch(.aicAivX1)
+    work += dispatch(.aivX2)
+    work += dispatch(.aicOnly)
+    work += dispatch(.aivX1)
+    return work
+  }
+
+  /// Starts blocks of one shape, in order of readiness, until one finds no
+  /// place.
+  @inline(__always)
+  private mutating func dispatch(_ shape: TaskShape) -> Int {
+    var work = 0
+    while drainingFor == nil || drainingFor == shape, let raw = unsafe ready.first(shape) {
+      let id = TaskID(rawValue: raw)
+      let entry = unsafe rings[id.ring].entry(id.local)
+      if unsafe entry.pointee.flags & UInt8(PTO2_SLOT_SYNC_START) != 0 {
+        guard unsafe mayStartTogether(shape, entry) else {
+          drainingFor = shape
+          break
+        }
+        drainingFor = nil
+      }
+      let mask = unsafe entry.pointee.active_mask
+      switch shape {
+      case .aicOnly:
+        guard let cluster = cluster(unsafe cores.idle.0, unsafe cores.room.0) else { return work }
+        let block = unsafe takeBlock(shape, entry)
+        start(id, core: 3 * cluster, slot: 0, block: block)
+      case .aivX1:
+        guard let core = vectorCore() else { return work }
+        let block = unsafe takeBlock(shape, entry)
+        start(id, core: core, slot: mask == 0b010 ? 1 : 2, block: block)
+      default:
+        guard let cluster = mixedCluster(shape) else {
+          reserveCluster(shape)
+          return work
+        }
+        let block = unsafe takeBlock(shape, entry)
+        startMixed(id, shape, mask, cluster, block)
+      }
       work += 1
     }
     return work
+  }
+
+  /// The index of a task's next block; with its last one the task leaves the
+  /// queue.
+  @inline(__always)
+  private mutating func takeBlock(
+    _ shape: TaskShape, _ entry: UnsafeMutablePointer<pto2_consumed_entry>
+  ) -> UInt32 {
+    let block = unsafe entry.pointee.blocks_started
+    unsafe entry.pointee.blocks_started = block + 1
+    if unsafe block + 1 == entry.pointee.block_count { unsafe ready.removeFirst(shape) }
+    return block
+  }
+
+  /// True when every block of the task finds idle cores now, or its first one
+  /// has started already.
+  private func mayStartTogether(
+    _ shape: TaskShape, _ entry: UnsafeMutablePointer<pto2_consumed_entry>
+  ) -> Bool {
+    if unsafe entry.pointee.blocks_started > 0 { return true }
+    let idle = unsafe cores.idle
+    let places =
+      switch shape {
+      case .aicOnly: idle.0.nonzeroBitCount
+      case .aivX1: idle.1.nonzeroBitCount + idle.2.nonzeroBitCount
+      default: clusters(shape, in: idle).nonzeroBitCount
+      }
+    return unsafe places >= Int(entry.pointee.block_count)
   }
 
   /// The first unreserved cluster with an idle core, else with a free lane.
@@ -70,30 +130,20 @@ extension Scheduler {
       ? first : second
   }
 
-  /// Places mixed tasks of one shape, in order, until one finds no cluster.
-  private mutating func dispatchMixed(_ shape: TaskShape) -> Int {
-    var work = 0
-    while let raw = unsafe ready.first(shape) {
-      let id = TaskID(rawValue: raw)
-      let mask = unsafe rings[id.ring].entry(id.local).pointee.subtasks_left
-      guard let cluster = mixedCluster(shape) else {
-        reserveCluster(shape)
-        break
+  /// One block of a mixed task: its kernels on the cores of one cluster.
+  private mutating func startMixed(
+    _ id: TaskID, _ shape: TaskShape, _ mask: UInt8, _ cluster: Int, _ block: UInt32
+  ) {
+    for slot in 0..<UInt32(PTO2_SLOTS) where mask >> UInt8(slot) & 1 != 0 {
+      var core = 3 * cluster + Int(slot)
+      // The one vector kernel of AIC_AIV_X1 may run on either AIV: on an idle
+      // one if there is one, else on one with a free lane.
+      if shape == .aicAivX1, slot > 0, unsafe !isIn(cores.idle, core) {
+        let other = 3 * cluster + 3 - Int(slot)
+        if unsafe isIn(cores.idle, other) || !isIn(cores.room, core) { core = other }
       }
-      unsafe ready.removeFirst(shape)
-      for slot in 0..<UInt32(PTO2_SLOTS) where mask >> UInt8(slot) & 1 != 0 {
-        var core = 3 * cluster + Int(slot)
-        // The one vector kernel of AIC_AIV_X1 may run on either AIV: on an idle
-        // one if there is one, else on one with a free lane.
-        if shape == .aicAivX1, slot > 0, unsafe !isIn(cores.idle, core) {
-          let other = 3 * cluster + 3 - Int(slot)
-          if unsafe isIn(cores.idle, other) || !isIn(cores.room, core) { core = other }
-        }
-        start(id, core: core, slot: slot)
-      }
-      work += 1
+      start(id, core: core, slot: slot, block: block)
     }
-    return work
   }
 
   @inline(__always)
@@ -139,14 +189,14 @@ extension Scheduler {
 
   /// Dispatch proper: one word to one core.
   @inline(__always)
-  private mutating func start(_ id: TaskID, core: Int, slot: UInt32) {
+  private mutating func start(_ id: TaskID, core: Int, slot: UInt32, block: UInt32) {
     let ring = unsafe rings + id.ring
     let index = unsafe id.local & ring.pointee.mainMask
     let offset = unsafe ring.pointee.descriptorBase + UInt64(index) * UInt64(PTO2_DESC_STRIDE)
     unsafe ring.pointee.entry(id.local).pointee.state = TaskState.running.rawValue
     guard
       unsafe cores.dispatch(
-        core: core, taskID: id.rawValue, descriptorOffset: offset, slot: slot)
+        core: core, taskID: id.rawValue, descriptorOffset: offset, slot: slot, block: block)
     else {
       return fail(
         PTO2Error(

@@ -32,6 +32,9 @@ internal import PTO2System
   var knownSubmitted: UInt32
   /// The rest of a scope end that is being worked off.
   var scopeEnd: (ring: Int, local: UInt32, left: UInt32) = (0, 0, 0)
+  /// The shape whose first task waits for enough idle cores to start all its
+  /// blocks together.
+  var drainingFor: TaskShape?
   /// Watermark advances since it was last looked whether the orchestrator waits
   /// for one.
   var advances: UInt32 = 0
@@ -177,7 +180,7 @@ internal import PTO2System
     }
     let taskID = unsafe state.pointee.taskID
     unsafe cores.retireOldest(core: core)
-    finishSubtask(TaskID(rawValue: taskID), slot: word & PTO2_WORD_SLOT_MASK)
+    finishSubtask(TaskID(rawValue: taskID))
     return true
   }
 

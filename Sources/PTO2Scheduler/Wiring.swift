@@ -63,15 +63,21 @@ extension Scheduler {
     unsafe entry.pointee.fanout_count = 1
     unsafe entry.pointee.fanout_refcount = 0
     unsafe entry.pointee.scope_previous = slot.pointee.scope_previous
-    unsafe entry.pointee.subtasks_left = slot.pointee.active_mask
+    let mask = unsafe slot.pointee.active_mask
+    unsafe entry.pointee.flags = slot.pointee.flags
+    unsafe entry.pointee.active_mask = mask
+    unsafe entry.pointee.block_count = slot.pointee.block_count
+    unsafe entry.pointee.blocks_started = 0
+    unsafe entry.pointee.subtasks_left =
+      UInt32(mask.nonzeroBitCount) * slot.pointee.block_count
     unsafe entry.pointee.heap_end = slot.pointee.heap_end
     unsafe entry.pointee.outcome = 0
     unsafe entry.pointee.fanin_count = count
 
     var satisfied: UInt32 = 0
-    let mask = unsafe ring.pointee.poolMask
+    let poolMask = unsafe ring.pointee.poolMask
     for k in 0..<count {
-      let index = (first &+ k) & mask
+      let index = (first &+ k) & poolMask
       let fanin = unsafe ring.pointee.fanin[Int(index)]
       let edge = unsafe ring.pointee.edges + Int(index)
       unsafe edge.pointee.consumer = id.rawValue
@@ -147,9 +153,24 @@ extension Scheduler {
     let ring = unsafe rings + id.ring
     let entry = unsafe ring.pointee.entry(id.local)
     unsafe entry.pointee.state = TaskState.ready.rawValue
-    let mask = unsafe entry.pointee.subtasks_left
-    let slot = unsafe ring.pointee.firstSlot + (id.local & ring.pointee.mainMask)
-    unsafe ready.append(id.rawValue, slot: slot, shape: TaskShape.of(mask: mask))
+    let index = unsafe ring.pointee.firstSlot + (id.local & ring.pointee.mainMask)
+    var shape = unsafe TaskShape.of(mask: entry.pointee.active_mask)
+    // A task whose predicate is false is done without running.
+    if unsafe entry.pointee.flags & UInt8(PTO2_SLOT_PREDICATE) != 0,
+      unsafe !isTrue(ring.pointee.slot(id.local))
+    {
+      shape = .dummy
+    }
+    unsafe ready.append(id.rawValue, slot: index, shape: shape)
+  }
+
+  /// Evaluates a task's predicate. Its tensor's writers are COMPLETED.
+  private func isTrue(_ slot: UnsafePointer<pto2_main_slot>) -> Bool {
+    let predicate = unsafe (UnsafeRawPointer(slot) + Int(PTO2_SLOT_PREDICATE_AT))
+      .load(as: pto2_slot_predicate.self)
+    // Elements are aligned, so one that begins inside ends inside.
+    guard predicate.offset < segment.layout.totalBytes else { return false }
+    return unsafe Predicate(predicate).isTrue(at: segment.mapping.base + Int(predicate.offset))
   }
 
   mutating func violation(_ what: String) {

@@ -186,8 +186,16 @@ internal import PTO2System
     unsafe arguments.pointee.scalar_count = UInt32(truncatingIfNeeded: call.scalars)
     unsafe arguments.pointee.slot = slot
     unsafe arguments.pointee.core = UInt32(truncatingIfNeeded: index)
-    unsafe arguments.pointee.block_index = 0
-    unsafe arguments.pointee.block_count = 1
+    if call.isSPMD {
+      // Published by the dispatch word of this lane.
+      unsafe arguments.pointee.block_index = words.load(
+        fromByteOffset: 4 * (Int(PTO2_MAX_LANES) + Int(lane)), as: UInt32.self)
+      unsafe arguments.pointee.block_count =
+        mainSlot.assumingMemoryBound(to: pto2_main_slot.self).pointee.block_count
+    } else {
+      unsafe arguments.pointee.block_index = 0
+      unsafe arguments.pointee.block_count = 1
+    }
 
     // Two clock readings cost as much as a small kernel: while kernels are
     // shorter than 2 us on average, one in sixteen is timed.

@@ -33,7 +33,7 @@ import Testing
     #expect(MemoryLayout<pto2_log_record>.stride == 16)
     #expect(MemoryLayout<pto2_dispatch_line>.stride == 64)
     #expect(PTO2_DESC_STRIDE == 448)
-    #expect(PTO2_MAIN_SLOT_STRIDE == 64 + 32 * 64)
+    #expect(PTO2_MAIN_SLOT_STRIDE == 64 + 32 * 64 + 64)
   }
 
   @Test func everyFieldOfTheTaskRecordsLiesWhereTheABISays() {
@@ -51,7 +51,7 @@ import Testing
       MemoryLayout<Slot>.offset(of: \.task_id), MemoryLayout<Slot>.offset(of: \.fanin_first),
       MemoryLayout<Slot>.offset(of: \.fanin_count),
       MemoryLayout<Slot>.offset(of: \.scope_previous),
-      MemoryLayout<Slot>.offset(of: \.active_mask), MemoryLayout<Slot>.offset(of: \.reserved1),
+      MemoryLayout<Slot>.offset(of: \.active_mask), MemoryLayout<Slot>.offset(of: \.flags),
       MemoryLayout<Slot>.offset(of: \.tensor_count), MemoryLayout<Slot>.offset(of: \.scalar_count),
       MemoryLayout<Slot>.offset(of: \.kernel_ids), MemoryLayout<Slot>.offset(of: \.scope_depth),
       MemoryLayout<Slot>.offset(of: \.block_count), MemoryLayout<Slot>.offset(of: \.output_offset),
@@ -73,11 +73,14 @@ import Testing
       MemoryLayout<Entry>.offset(of: \.task_id), MemoryLayout<Entry>.offset(of: \.state),
       MemoryLayout<Entry>.offset(of: \.fanout_head), MemoryLayout<Entry>.offset(of: \.fanout_count),
       MemoryLayout<Entry>.offset(of: \.fanout_refcount),
-      MemoryLayout<Entry>.offset(of: \.scope_previous), MemoryLayout<Entry>.offset(of: \.reserved1),
-      MemoryLayout<Entry>.offset(of: \.subtasks_left), MemoryLayout<Entry>.offset(of: \.heap_end),
+      MemoryLayout<Entry>.offset(of: \.scope_previous), MemoryLayout<Entry>.offset(of: \.flags),
+      MemoryLayout<Entry>.offset(of: \.active_mask), MemoryLayout<Entry>.offset(of: \.heap_end),
       MemoryLayout<Entry>.offset(of: \.outcome), MemoryLayout<Entry>.offset(of: \.fanin_count),
+      MemoryLayout<Entry>.offset(of: \.block_count),
+      MemoryLayout<Entry>.offset(of: \.blocks_started),
+      MemoryLayout<Entry>.offset(of: \.subtasks_left),
     ]
-    #expect(entry == [0, 8, 12, 16, 20, 24, 28, 29, 32, 40, 44])
+    #expect(entry == [0, 8, 12, 16, 20, 24, 28, 29, 32, 40, 44, 48, 52, 56])
     #expect(MemoryLayout<pto2_main_slot_state>.offset(of: \.fanin_refcount) == 0)
     #expect(MemoryLayout<pto2_main_slot_state>.offset(of: \.fanin_count) == 4)
     #expect(MemoryLayout<pto2_fanout_edge>.offset(of: \.consumer) == 0)

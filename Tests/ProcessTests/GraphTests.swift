@@ -4,7 +4,8 @@ import Testing
 /// lane counts, small rings, and ids that wrap.
 @Suite(.serialized) struct GraphTests {
   static let programs = [
-    ["chain", "3000"], ["rounds", "100"], ["mixed", "1500"], ["outputs", "1500"],
+    ["chain", "3000"], ["aivchain", "1000"], ["rounds", "100"], ["mixed", "1500"],
+    ["outputs", "1500"], ["spmd", "96"], ["wavefront", "48"], ["predicates"], ["existing", "300"],
   ]
 
   private func run(_ program: [String], _ options: [String]) -> Command.Result {
@@ -48,6 +49,20 @@ import Testing
     #expect(result.status == 11)
     #expect(result.errors.contains("the oldest of them, task 0:4294967290"))
     #expect(result.errors.contains("PTO2_RING_CONSUMED_WINDOW"))
+  }
+
+  /// The blocks wait for each other: had they not all started, they would say so.
+  @Test(arguments: [("2", "1"), ("4", "2"), ("6", "3"), ("1", "1")])
+  func blocksThatMustStartTogetherDo(blocks: String, clusters: String) {
+    let result = run(["together", blocks], ["--clusters", clusters, "--lanes", "4"])
+    #expect(result.status == 0, "\(result.errors)")
+  }
+
+  @Test func moreBlocksThanPlacesIsError7() {
+    let result = run(["together", "5"], ["--clusters", "2"])
+    #expect(result.status == 17)
+    #expect(result.errors.contains("5 blocks are to start together"))
+    #expect(result.errors.contains("--clusters 3"))
   }
 
   @Test func otherExamplesVerify() {

@@ -114,8 +114,19 @@
 /* ---- tensor access modes ------------------------------------------------ */
 
 #define PTO2_INPUT 0
-#define PTO2_OUTPUT 1 /* allocated by the runtime from the heap ring */
+#define PTO2_OUTPUT 1          /* allocated by the runtime from the heap ring */
 #define PTO2_INOUT 2
+#define PTO2_OUTPUT_EXISTING 3 /* written in place, never read: no read-after-write */
+#define PTO2_NO_DEP 4          /* passed to the kernel, no dependency either way */
+
+/* ---- predicates: element (comparison) value ----------------------------- */
+
+#define PTO2_EQ 0
+#define PTO2_NE 1
+#define PTO2_GT 2
+#define PTO2_LT 3
+#define PTO2_GE 4
+#define PTO2_LE 5
 
 /* ---- core types --------------------------------------------------------- */
 
@@ -164,19 +175,32 @@ typedef struct pto2_main_slot {
     uint32_t fanin_count;
     uint32_t scope_previous; /* local id of the scope's task before this one */
     uint8_t active_mask;     /* bit per subtask slot; 0 = dummy */
-    uint8_t reserved1;
+    uint8_t flags;           /* PTO2_SLOT_... */
     uint8_t tensor_count;
     uint8_t scalar_count;
     uint16_t kernel_ids[PTO2_SLOTS]; /* index into the kernel names; for people */
     uint16_t scope_depth;
-    uint32_t block_count;
+    uint32_t block_count;    /* SPMD blocks, 1 for any other task */
     uint32_t reserved;
     uint64_t output_offset;  /* of the packed outputs, 0 = none */
     uint64_t heap_begin;     /* free-running heap position in bytes, before and */
     uint64_t heap_end;       /* after this task's outputs and any wrap gap */
 } pto2_main_slot;
 
-#define PTO2_MAIN_SLOT_STRIDE 2112 /* bytes: the line and its tensors */
+#define PTO2_SLOT_PREDICATE 0x01  /* the record at PTO2_SLOT_PREDICATE_AT counts */
+#define PTO2_SLOT_SYNC_START 0x02 /* all blocks start together */
+
+/* The predicate of a task, after its tensors. Writer: orchestrator. */
+typedef struct pto2_slot_predicate {
+    uint64_t offset;    /* of the element, from the segment base */
+    uint64_t value;     /* bits of an int64, or of a double for real types */
+    uint8_t dtype;
+    uint8_t comparison; /* PTO2_EQ ... */
+    uint8_t reserved[6];
+} pto2_slot_predicate;
+
+#define PTO2_SLOT_PREDICATE_AT 2112
+#define PTO2_MAIN_SLOT_STRIDE 2176 /* bytes: the line, its tensors, the predicate */
 
 /* PTO2MainSlotState. Writer: scheduler. */
 typedef struct pto2_main_slot_state {
@@ -192,13 +216,16 @@ typedef struct pto2_consumed_entry {
     uint32_t fanout_count;    /* retaining consumers + 1 for the scope */
     uint32_t fanout_refcount; /* of these, how many are done */
     uint32_t scope_previous;
-    uint8_t reserved1;
-    uint8_t subtasks_left;    /* bit per subtask slot without FIN */
+    uint8_t flags;            /* PTO2_SLOT_..., copied from the main slot */
+    uint8_t active_mask;      /* bit per subtask slot */
     uint16_t reserved0;
     uint64_t heap_end;        /* packed output end, free-running bytes */
     uint32_t outcome;         /* 0 = done */
     uint32_t fanin_count;
-    uint64_t reserved[2];
+    uint32_t block_count;
+    uint32_t blocks_started;
+    uint32_t subtasks_left;   /* over all blocks, without FIN */
+    uint32_t reserved2;
 } pto2_consumed_entry;
 
 /* A dependency-pool position holds two halves with two writers: the fanin
@@ -450,7 +477,12 @@ _Static_assert(PTO2_DESC_STRIDE >= sizeof(PTO2DispatchDesc), "a descriptor fits"
 _Static_assert(PTO2_MAX_ARGS == PTO2_MAX_TENSORS + PTO2_MAX_SCALARS, "unified args");
 
 PTO2_SIZE(pto2_main_slot, 64);
-_Static_assert(PTO2_MAIN_SLOT_STRIDE == 64 + 64 * PTO2_MAX_TENSORS, "slot and tensors");
+_Static_assert(PTO2_SLOT_PREDICATE_AT == 64 + 64 * PTO2_MAX_TENSORS, "after the tensors");
+_Static_assert(PTO2_MAIN_SLOT_STRIDE == PTO2_SLOT_PREDICATE_AT + 64, "whole lines");
+PTO2_SIZE(pto2_slot_predicate, 24);
+PTO2_AT(pto2_slot_predicate, dtype, 16);
+PTO2_AT(pto2_slot_predicate, comparison, 17);
+PTO2_AT(pto2_main_slot, flags, 21);
 PTO2_AT(pto2_main_slot, task_id, 0);
 PTO2_AT(pto2_main_slot, fanin_first, 8);
 PTO2_AT(pto2_main_slot, fanin_count, 12);
@@ -476,7 +508,11 @@ PTO2_AT(pto2_consumed_entry, fanout_head, 12);
 PTO2_AT(pto2_consumed_entry, fanout_count, 16);
 PTO2_AT(pto2_consumed_entry, fanout_refcount, 20);
 PTO2_AT(pto2_consumed_entry, scope_previous, 24);
-PTO2_AT(pto2_consumed_entry, subtasks_left, 29);
+PTO2_AT(pto2_consumed_entry, flags, 28);
+PTO2_AT(pto2_consumed_entry, active_mask, 29);
+PTO2_AT(pto2_consumed_entry, block_count, 48);
+PTO2_AT(pto2_consumed_entry, blocks_started, 52);
+PTO2_AT(pto2_consumed_entry, subtasks_left, 56);
 PTO2_AT(pto2_consumed_entry, heap_end, 32);
 PTO2_AT(pto2_consumed_entry, outcome, 40);
 PTO2_AT(pto2_consumed_entry, fanin_count, 44);

@@ -32,15 +32,35 @@ typedef struct pto2_task {
 } pto2_task;
 
 /* One argument of a task. For PTO2_OUTPUT the runtime allocates a tensor of
- * the given dtype and shape and stores its handle to *tensor; for PTO2_INPUT
- * and PTO2_INOUT *tensor is read. */
+ * the given dtype and shape and stores its handle to *tensor; for the other
+ * access modes *tensor is read. */
 typedef struct pto2_argument {
-    uint32_t access; /* PTO2_INPUT, PTO2_OUTPUT, PTO2_INOUT */
+    uint32_t access; /* PTO2_INPUT, PTO2_OUTPUT, PTO2_INOUT, ... */
     uint32_t dtype;  /* PTO2_OUTPUT only */
     uint32_t rank;   /* PTO2_OUTPUT only */
     uint32_t shape[PTO2_MAX_RANK];
     pto2_tensor_handle *tensor;
 } pto2_argument;
+
+/* An explicit dependency: the task starts only when `task` is done. With
+ * `retain`, the outputs of `task`, whose scope must be open, stay alive until
+ * this task is done. */
+typedef struct pto2_dependency {
+    pto2_task task;
+    uint32_t retain;
+    uint32_t reserved;
+} pto2_dependency;
+
+/* Runs a task only if an element of a tensor compares to a value in this way
+ * when the task is ready; otherwise its consumers go on without it. */
+typedef struct pto2_predicate {
+    const pto2_tensor_handle *tensor; /* NULL = no predicate */
+    const uint32_t *index;            /* one per dimension of the tensor */
+    uint32_t comparison;              /* PTO2_EQ ... */
+    uint32_t reserved;
+    int64_t integer; /* compared with, for integer tensors */
+    double real;     /* compared with, for floating-point tensors */
+} pto2_predicate;
 
 /* A task: up to three kernels by name (NULL = inactive). AIC runs a matrix
  * kernel, AIV0 and AIV1 vector kernels; all see the same arguments. */
@@ -50,6 +70,12 @@ typedef struct pto2_submission {
     uint32_t argument_count;        /* at most PTO2_MAX_TENSORS */
     uint32_t scalar_count;          /* at most PTO2_MAX_SCALARS */
     const uint64_t *scalars;        /* raw bits */
+    const pto2_dependency *dependencies;
+    uint32_t dependency_count;
+    uint32_t block_count;           /* SPMD: blocks to run; 0 and 1 = one */
+    uint32_t require_sync_start;    /* SPMD: all blocks start together */
+    uint32_t reserved;
+    pto2_predicate predicate;
 } pto2_submission;
 
 typedef struct pto2_program_api {

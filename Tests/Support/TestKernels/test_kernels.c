@@ -1,7 +1,9 @@
 /* Kernels that tests are made of: they count, wait, record, and crash. */
 #include "test_kernels.h"
 
+#include <sched.h>
 #include <signal.h>
+#include <stdatomic.h>
 #include <stdlib.h>
 #include <time.h>
 
@@ -54,6 +56,35 @@ static void t_sum(const pto2_kernel_args *args) {
     *(int64_t *)args->data[1] = sum;
 }
 
+/* 0 int64 [blocks, 3] inout: adds 1 + block_count to the element of this block
+ * and slot. */
+static void t_block(const pto2_kernel_args *args) {
+    int64_t *x = args->data[0];
+    spin(args->scalar[1]);
+    x[3 * (int64_t)args->block_index + args->slot] += 1 + args->block_count;
+}
+
+/* 0 int64 [1], 1 int64 [blocks], both no dependency: every block arrives at the
+ * counter and waits for the others; its element becomes 1 if all came. Blocks
+ * that do not run at the same time wait for 10 s in vain. */
+static void t_rendezvous(const pto2_kernel_args *args) {
+    _Atomic int64_t *arrived = args->data[0];
+    int64_t deadline = now_nanoseconds() + 10000000000ll;
+    atomic_fetch_add(arrived, 1);
+    while (atomic_load(arrived) < args->block_count && now_nanoseconds() < deadline) sched_yield();
+    ((int64_t *)args->data[1])[args->block_index] = atomic_load(arrived) >= args->block_count;
+}
+
+/* 0 int64 [n, n] no dependency: element (scalar 0) = 1 + the larger of those
+ * above and to the left. */
+static void t_cell(const pto2_kernel_args *args) {
+    int64_t *x = args->data[0];
+    uint32_t n = args->tensor[0].shape[1];
+    uint64_t i = args->scalar[0] / n, j = args->scalar[0] % n;
+    int64_t up = i ? x[(i - 1) * n + j] : 0, left = j ? x[i * n + j - 1] : 0;
+    x[i * n + j] = 1 + (up > left ? up : left);
+}
+
 /* Raises signal number scalar 0. */
 static void t_crash(const pto2_kernel_args *args) { raise((int)args->scalar[0]); }
 
@@ -68,4 +99,6 @@ PTO2_KERNELS({"t_empty", t_empty, PTO2_AIV}, {"t_empty_aic", t_empty, PTO2_AIC},
              {"t_set", t_set, PTO2_AIV}, {"t_copy", t_copy, PTO2_AIV},
              {"t_mark", t_mark, PTO2_AIV}, {"t_mark_aic", t_mark, PTO2_AIC},
              {"t_sum", t_sum, PTO2_AIV}, {"t_crash", t_crash, PTO2_AIV},
+             {"t_block", t_block, PTO2_AIV}, {"t_block_aic", t_block, PTO2_AIC},
+             {"t_cell", t_cell, PTO2_AIV}, {"t_rendezvous", t_rendezvous, PTO2_AIV},
              {"t_wild_store", t_wild_store, PTO2_AIV})

@@ -150,6 +150,157 @@ static int32_t outputs(uint64_t n) {
     return expect("the last sum", *sum, (int64_t)n - 1);
 }
 
+/* SPMD tasks of 1 to n blocks, on AIC, on AIV, and mixed. */
+static int32_t spmd(uint64_t n) {
+    static const char *const kernels[3][3] = {{"t_block_aic", NULL, NULL},
+                                              {NULL, "t_block", NULL},
+                                              {"t_block_aic", "t_block", "t_block"}};
+    pto2_tensor_handle x;
+    uint32_t shape[2] = {(uint32_t)n, 3};
+    if (api->external_tensor(graph, PTO2_INT64, 2, shape, &x)) return 1;
+    const int64_t *cells = api->data(graph, &x);
+    for (uint32_t kind = 0; kind < 3; kind++) {
+        for (uint32_t blocks = 1; blocks <= n; blocks += 1 + blocks / 3) {
+            pto2_argument arguments[] = {argument(PTO2_INOUT, &x)};
+            uint64_t scalars[2] = {0, blocks % 5};
+            pto2_submission submission = {
+                .kernels = {kernels[kind][0], kernels[kind][1], kernels[kind][2]},
+                .arguments = arguments, .argument_count = 1, .scalars = scalars,
+                .scalar_count = 2, .block_count = blocks};
+            if (api->submit(graph, &submission, NULL)) return 1;
+        }
+    }
+    if (api->wait(graph)) return 1;
+    for (uint64_t b = 0; b < n; b++)
+        for (int slot = 0; slot < 3; slot++) {
+            int64_t expected = 0;
+            for (uint32_t kind = 0; kind < 3; kind++)
+                for (uint32_t blocks = 1; blocks <= n; blocks += 1 + blocks / 3)
+                    if (kernels[kind][slot] && b < blocks) expected += 1 + blocks;
+            if (expect("a block's element", cells[3 * b + (uint64_t)slot], expected)) return 1;
+        }
+    return 0;
+}
+
+/* n blocks that must start together and wait for each other, while other tasks
+ * compete for the cores. */
+static int32_t together(uint64_t n) {
+    enum { ROUNDS = 10 };
+    pto2_tensor_handle counters, results, other;
+    if (!external(&counters, ROUNDS)) return 1;
+    const int64_t *met = external(&results, ROUNDS * (uint32_t)n);
+    if (!met || !external(&other, 64)) return 1;
+    for (uint32_t round = 0; round < ROUNDS; round++) {
+        for (uint32_t k = 0; k < 20; k++) {
+            pto2_tensor_handle cell;
+            uint32_t offset = (round * 20 + k) % 64, one = 1;
+            if (api->slice(graph, &other, &offset, &one, &cell)) return 1;
+            pto2_argument add[] = {argument(PTO2_INOUT, &cell)};
+            if (submit(k % 4 ? NULL : "t_add_aic", k % 2 ? "t_add" : NULL,
+                       k % 4 == 2 ? "t_add" : NULL, add, 1, 0, 20))
+                return 1;
+        }
+        pto2_tensor_handle counter, result;
+        uint32_t one = 1, first = round * (uint32_t)n, count = (uint32_t)n;
+        if (api->slice(graph, &counters, &round, &one, &counter) ||
+            api->slice(graph, &results, &first, &count, &result))
+            return 1;
+        pto2_argument arguments[] = {argument(PTO2_NO_DEP, &counter), argument(PTO2_NO_DEP, &result)};
+        pto2_submission submission = {.kernels = {NULL, "t_rendezvous", NULL},
+                                      .arguments = arguments, .argument_count = 2,
+                                      .block_count = (uint32_t)n, .require_sync_start = 1};
+        if (api->submit(graph, &submission, NULL)) return 1;
+    }
+    if (api->wait(graph)) return 1;
+    for (uint64_t b = 0; b < ROUNDS * n; b++)
+        if (expect("a block that met all others", met[b], 1)) return 1;
+    return 0;
+}
+
+/* An n x n wavefront whose order comes from explicit dependencies alone. */
+static int32_t wavefront(uint64_t n) {
+    pto2_tensor_handle x;
+    uint32_t shape[2] = {(uint32_t)n, (uint32_t)n};
+    if (api->external_tensor(graph, PTO2_INT64, 2, shape, &x)) return 1;
+    const int64_t *cells = api->data(graph, &x);
+    pto2_task *tasks = calloc(n * n, sizeof *tasks);
+    int32_t status = tasks ? 0 : 1;
+    for (uint64_t k = 0; k < n * n && !status; k++) {
+        pto2_dependency dependencies[2];
+        uint32_t count = 0;
+        if (k >= n) dependencies[count++] = (pto2_dependency){.task = tasks[k - n]};
+        if (k % n) dependencies[count++] = (pto2_dependency){.task = tasks[k - 1], .retain = 1};
+        pto2_argument arguments[] = {argument(PTO2_NO_DEP, &x)};
+        pto2_submission submission = {.kernels = {NULL, "t_cell", NULL}, .arguments = arguments,
+                                      .argument_count = 1, .scalars = &k, .scalar_count = 1,
+                                      .dependencies = dependencies, .dependency_count = count};
+        status = api->submit(graph, &submission, &tasks[k]);
+    }
+    free(tasks);
+    if (status || api->wait(graph)) return 1;
+    for (uint64_t k = 0; k < n * n; k++)
+        if (expect("a cell", cells[k], (int64_t)(k / n + k % n + 1))) return 1;
+    return 0;
+}
+
+/* Every comparison, true and false, on an element a task has just computed;
+ * a consumer of the skipped task runs all the same. */
+static int32_t predicates(void) {
+    static const int holds[6][3] = {/* element < = > value */
+                                    {0, 1, 0}, {1, 0, 1}, {0, 0, 1}, {1, 0, 0}, {0, 1, 1}, {1, 1, 0}};
+    enum { CASES = 6 * 3 };
+    pto2_tensor_handle element, runs, after;
+    if (!external(&element, 1)) return 1;
+    int64_t *run = external(&runs, CASES), *next = external(&after, CASES);
+    if (!run || !next) return 1;
+    for (uint32_t k = 0; k < CASES; k++) {
+        pto2_argument set[] = {argument(PTO2_INOUT, &element)};
+        if (submit(NULL, "t_set", NULL, set, 1, k % 3 - 1 + 10, 20)) return 1;
+        pto2_tensor_handle cell, copy;
+        uint32_t one = 1, zero = 0;
+        if (api->slice(graph, &runs, &k, &one, &cell) || api->slice(graph, &after, &k, &one, &copy))
+            return 1;
+        pto2_argument arguments[] = {argument(PTO2_INOUT, &cell)};
+        uint64_t scalars[2] = {1, 0};
+        pto2_submission submission = {
+            .kernels = {NULL, "t_add", NULL}, .arguments = arguments, .argument_count = 1,
+            .scalars = scalars, .scalar_count = 2,
+            .predicate = {.tensor = &element, .index = &zero, .comparison = k / 3, .integer = 10}};
+        if (api->submit(graph, &submission, NULL)) return 1;
+        pto2_argument consumer[] = {argument(PTO2_INPUT, &cell), argument(PTO2_OUTPUT_EXISTING, &copy)};
+        if (submit(NULL, "t_copy", NULL, consumer, 2, 0, 0)) return 1;
+    }
+    if (api->wait(graph)) return 1;
+    for (uint32_t k = 0; k < CASES; k++)
+        if (expect("a predicated run", run[k], holds[k / 3][k % 3]) ||
+            expect("its consumer's copy", next[k], run[k]))
+            return 1;
+    return 0;
+}
+
+/* Written in place again and again without being read: the slow readers of
+ * each value come before the next one is written. */
+static int32_t existing(uint64_t n) {
+    pto2_tensor_handle x, out;
+    if (!external(&x, 1)) return 1;
+    int64_t *seen = external(&out, (uint32_t)n);
+    if (!seen) return 1;
+    for (uint64_t i = 0; i < n; i++) {
+        pto2_tensor_handle cell;
+        uint32_t offset = (uint32_t)i, one = 1;
+        if (api->slice(graph, &out, &offset, &one, &cell)) return 1;
+        pto2_argument set[] = {argument(PTO2_OUTPUT_EXISTING, &x)};
+        pto2_argument copy[] = {argument(PTO2_INPUT, &x), argument(PTO2_OUTPUT_EXISTING, &cell)};
+        if (submit(NULL, "t_set", NULL, set, 1, i * i, 0) ||
+            submit(NULL, "t_copy", NULL, copy, 2, i % 7, 0))
+            return 1;
+    }
+    if (api->wait(graph)) return 1;
+    for (uint64_t i = 0; i < n; i++)
+        if (expect("a copy", seen[i], (int64_t)(i * i))) return 1;
+    return 0;
+}
+
 /* Independent short tasks until the run is ended from outside. */
 static int32_t endless(void) {
     pto2_tensor_handle x[8];
@@ -196,6 +347,11 @@ int32_t pto2_program_main(const pto2_program_api *program_api, pto2_graph *progr
     if (!strcmp(argv[1], "rounds")) return rounds(n);
     if (!strcmp(argv[1], "mixed")) return mixed(n);
     if (!strcmp(argv[1], "outputs")) return outputs(n);
+    if (!strcmp(argv[1], "spmd")) return spmd(n);
+    if (!strcmp(argv[1], "together")) return together(n);
+    if (!strcmp(argv[1], "wavefront")) return wavefront(n);
+    if (!strcmp(argv[1], "predicates")) return predicates();
+    if (!strcmp(argv[1], "existing")) return existing(n);
     if (!strcmp(argv[1], "endless")) return endless();
     if (!strcmp(argv[1], "crash")) return crash(n);
     if (!strcmp(argv[1], "wild")) return wild(n);
