@@ -65,6 +65,7 @@ let package = Package(
     .library(name: "BGEMMKernels", type: .dynamic, targets: ["BGEMMKernels"]),
     .library(name: "TestKernels", type: .dynamic, targets: ["TestKernels"]),
     .library(name: "TestProgram", type: .dynamic, targets: ["TestProgram"]),
+    .executable(name: "pto2-api-test", targets: ["APIProgram"]),
     .library(name: "AllocationCounter", type: .dynamic, targets: ["AllocationCounter"]),
   ],
   dependencies: [
@@ -112,6 +113,7 @@ let package = Package(
     // Tests.
     kernels("TestKernels", path: "Tests/Support/TestKernels"),
     kernels("TestProgram", path: "Tests/Support/TestProgram"),
+    example("APIProgram", path: "Tests/Support/APIProgram"),
     kernels("AllocationCounter", path: "Tests/Support/AllocationCounter"),
     tests("PagedAttentionReferenceTests", ["PagedAttentionReference"]),
     tests("ProcessTests", []),

@@ -124,6 +124,50 @@ extension OrchestratorCore {
     noteFinished()
   }
 
+  /// Blocks until the tasks that write the tensor, and those that read it too
+  /// if `includingReaders`, are RELEASED.
+  /// - Throws: error 8 when they are not within the limit.
+  package mutating func waitForUsers(
+    of tensor: Tensor, includingReaders: Bool, limitSeconds: Double
+  ) throws(PTO2Error) {
+    try fault.check()
+    guard isInScope(tensor), let buffer = liveBuffer(tensor), buffer.state == Buffer.placed else {
+      throw PTO2Error(.invalidArgs, "tensor \(tensor.shape) has no memory: its scope has ended")
+    }
+    refreshAll()
+    let collector = unsafe self.collector
+    unsafe collector.pointee.begin()
+    let owner = TaskRef(rawValue: buffer.owner)
+    if owner != .none && isLive(owner) { unsafe collector.pointee.add(owner, PTO2_FANIN_WAIT) }
+    unsafe map.peek(buffer.ranges, tensor.offset, tensor.offset + tensor.spanBytes) { task, kind in
+      if unsafe (kind == .writer || includingReaders) && collector.pointee.isLive(task) {
+        unsafe collector.pointee.add(task, PTO2_FANIN_WAIT)
+      }
+    }
+    let deadline = Deadline(afterMilliseconds: UInt64(max(0, limitSeconds) * 1000))
+    for index in 0..<(unsafe collector.pointee.fanin.count) {
+      let id = TaskID(
+        rawValue: unsafe collector.pointee.fanin.elements[index] & PTO2_FANIN_ID_MASK)
+      guard let task = submittedTask(id) else { continue }
+      var isLate = false
+      try wait(nil, ring: task.ring, word: .released, goal: task.ordinal &+ 1) { core in
+        if !core.isLive(task) { return true }
+        isLate = deadline.hasPassed
+        return isLate
+      }
+      if isLate {
+        throw PTO2Error(
+          .tensorWaitTimeout,
+          "tensor \(tensor.shape) is not ready after \(limitSeconds) s: task \(id) is not done. Give a larger limit, or look what that task waits for",
+          task: id, ring: id.ring)
+      }
+    }
+  }
+
+  private func isLive(_ task: TaskRef) -> Bool {
+    unsafe task.ordinal >= rings[task.ring].released
+  }
+
   /// Ends the outermost scope and blocks until every task is CONSUMED.
   package mutating func drain() throws(PTO2Error) {
     while scopeDepth > 0 { try closeScope() }
@@ -161,6 +205,7 @@ extension OrchestratorCore {
   /// every round, and at the clock at most every 50 ms.
   private mutating func wait(
     _ reason: StallReason?, ring: Int, word kind: Watermark, outputBytes: UInt64 = 0,
+    goal: UInt64? = nil,
     _ isSatisfied: (inout Self) -> Bool
   ) throws(PTO2Error) {
     var backoff = Backoff()
@@ -172,7 +217,8 @@ extension OrchestratorCore {
       try fault.check()
       guard backoff.next() else { continue }
       if let reason { try checkDeadlock(reason, ring: ring, outputBytes: outputBytes) }
-      targetWord.storeRelaxed(target(reason, kind, ring))
+      targetWord.storeRelaxed(
+        goal.map { UInt32(truncatingIfNeeded: $0) } ?? target(reason, kind, ring))
       // Release: whoever sees the reason sees the target.
       parkedWord.storeRelease(parkedReason(kind, ring))
       // Orders `parked` before the last look; pairs with the scheduler's fence

@@ -24,6 +24,14 @@ package struct KernelSet {
 
   init(rings: UnsafeMutablePointer<RingProducer>) { unsafe self.rings = unsafe rings }
 
+  /// Empties the list.
+  mutating func begin() {
+    unsafe fanin.removeAll()
+    unsafe serial &+= 1
+    // Serial 0 is what fresh memory holds.
+    if unsafe serial == 0 { unsafe serial = 1 }
+  }
+
   /// Not yet RELEASED as far as this process knows: still worth waiting for.
   @inline(__always)
   func isLive(_ task: TaskRef) -> Bool { unsafe task.ordinal >= rings[task.ring].released }
@@ -116,10 +124,7 @@ extension OrchestratorCore {
   /// the heap is always kept, done or not: its memory is in use.
   private mutating func findProducers(of task: TaskRef) -> UInt64 {
     let collector = unsafe self.collector
-    unsafe collector.pointee.fanin.removeAll()
-    unsafe collector.pointee.serial &+= 1
-    // Serial 0 is what fresh memory holds.
-    if unsafe collector.pointee.serial == 0 { unsafe collector.pointee.serial = 1 }
+    unsafe collector.pointee.begin()
     var outputBytes: UInt64 = 0
     for index in 0..<stagedCount {
       let argument = unsafe staged + index
@@ -186,11 +191,6 @@ extension OrchestratorCore {
     let shape = argument.shape
     let strides = argument.strides
     let extents = (shape.0, shape.1, shape.2, shape.3, shape.4)
-    func extent(_ d: Int) -> UInt64 {
-      UInt64(
-        d == 0
-          ? extents.0 : d == 1 ? extents.1 : d == 2 ? extents.2 : d == 3 ? extents.3 : extents.4)
-    }
     // As 32 unsigned bits: the stride of a dimension of one element can exceed
     // Int32, and is multiplied by index 0 alone.
     func stride(_ d: Int) -> UInt64 {
@@ -198,6 +198,13 @@ extension OrchestratorCore {
         UInt32(
           bitPattern: d == 0
             ? strides.0 : d == 1 ? strides.1 : d == 2 ? strides.2 : d == 3 ? strides.3 : strides.4))
+    }
+    // A repeated dimension touches what its first index touches.
+    func extent(_ d: Int) -> UInt64 {
+      if stride(d) == 0 { return 1 }
+      return UInt64(
+        d == 0
+          ? extents.0 : d == 1 ? extents.1 : d == 2 ? extents.2 : d == 3 ? extents.3 : extents.4)
     }
     let size = UInt64(DataType(rawValue: argument.dataType)!.byteCount)
     // Innermost dimensions that lie without gaps form one run.

@@ -178,6 +178,12 @@ extension OrchestratorCore {
 
   /// Checks a tensor; an error is kept.
   private mutating func stagedArgument(_ tensor: Tensor, _ access: Access) -> StagedArgument? {
+    if access != .input && access != .noDependency && tensor.isBroadcast {
+      stageFailure(
+        PTO2Error(
+          .invalidArgs, "argument \(stagedCount) is a broadcast view: it can only be read"))
+      return nil
+    }
     let buffer = liveBuffer(tensor)
     guard let buffer, buffer.owner == 0 || isOpen(scope: buffer.scope) else {
       stageFailure(
@@ -254,7 +260,7 @@ extension OrchestratorCore {
   }
 
   /// The task with this id, by its distance from the newest one of its ring.
-  private func submittedTask(_ id: TaskID) -> TaskRef? {
+  func submittedTask(_ id: TaskID) -> TaskRef? {
     guard id.ring < ringCount else { return nil }
     let current = unsafe rings[id.ring].current
     let distance = UInt32(truncatingIfNeeded: current) &- id.local

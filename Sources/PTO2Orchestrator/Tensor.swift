@@ -183,7 +183,14 @@ public struct Tensor: Sendable {
   /// task that uses the other depend on each other.
   /// - Throws: error 5 when it reaches beyond the tensor.
   public func slice(_ offsets: [Int], _ shape: Shape) throws(PTO2Error) -> Tensor {
-    guard offsets.count == self.shape.rank, shape.rank == self.shape.rank, shape.isValid else {
+    try slice(offsets, shape, steps: [Int](repeating: 1, count: shape.rank))
+  }
+
+  /// The same with a step per dimension: every `steps[d]`-th element.
+  public func slice(_ offsets: [Int], _ shape: Shape, steps: [Int]) throws(PTO2Error) -> Tensor {
+    guard offsets.count == self.shape.rank, shape.rank == self.shape.rank, shape.isValid,
+      steps.count == shape.rank
+    else {
       throw PTO2Error(
         .invalidArgs,
         "slice of \(self.shape) needs \(self.shape.rank) offsets and extents, got \(offsets.count) and \(shape)"
@@ -192,13 +199,21 @@ public struct Tensor: Sendable {
     var view = self
     for dimension in 0..<shape.rank {
       let begin = offsets[dimension]
-      guard begin >= 0, begin <= Int(self.shape[dimension]) - Int(shape[dimension]) else {
+      let step = steps[dimension]
+      let (reach, overflow) = step.multipliedReportingOverflow(by: Int(shape[dimension]) - 1)
+      guard begin >= 0, step > 0, !overflow, reach < Int(self.shape[dimension]),
+        begin < Int(self.shape[dimension]) - reach
+      else {
         throw PTO2Error(
           .invalidArgs,
-          "slice at \(offsets) of extent \(shape) reaches beyond \(self.shape) in dimension \(dimension)"
+          "slice at \(offsets) of extent \(shape) with steps \(steps) reaches beyond \(self.shape) in dimension \(dimension)"
         )
       }
       view.offset += UInt64(begin * Int(stride(dimension)) * dataType.byteCount)
+      let (wide, isTooWide) = stride(dimension).multipliedReportingOverflow(
+        by: Int32(clamping: step))
+      // One element has no next one: any stride will do.
+      if shape[dimension] > 1 && !isTooWide { view.setStride(dimension, wide) }
     }
     view.shape = shape
     return view
@@ -219,6 +234,47 @@ public struct Tensor: Sendable {
     return view
   }
 
+  /// The view with two dimensions exchanged.
+  /// - Throws: error 5 for a dimension that the tensor does not have.
+  public func transpose(_ first: Int, _ second: Int) throws(PTO2Error) -> Tensor {
+    guard (0..<shape.rank).contains(first), (0..<shape.rank).contains(second) else {
+      throw PTO2Error(
+        .invalidArgs, "cannot transpose dimensions \(first) and \(second) of \(shape)")
+    }
+    var view = self
+    (view.shape[first], view.shape[second]) = (shape[second], shape[first])
+    view.setStride(first, stride(second))
+    view.setStride(second, stride(first))
+    return view
+  }
+
+  /// A view in which dimensions of extent 1 are repeated to a larger extent
+  /// (stride 0), and new outer dimensions are added. For reading only.
+  /// - Throws: error 5 when some other extent differs.
+  public func broadcast(to shape: Shape) throws(PTO2Error) -> Tensor {
+    let added = shape.rank - self.shape.rank
+    guard shape.isValid, shape.elementCount != nil, added >= 0,
+      (0..<self.shape.rank).allSatisfy({
+        self.shape[$0] == shape[$0 + added] || self.shape[$0] == 1
+      })
+    else {
+      throw PTO2Error(.invalidArgs, "cannot broadcast \(self.shape) to \(shape)")
+    }
+    var view = self
+    view.shape = shape
+    for dimension in 0..<shape.rank {
+      let source = dimension - added
+      let isRepeated = source < 0 || (self.shape[source] == 1 && shape[dimension] > 1)
+      view.setStride(dimension, isRepeated ? 0 : stride(source))
+    }
+    return view
+  }
+
+  /// True when several indexes lead to one element.
+  var isBroadcast: Bool {
+    (0..<shape.rank).contains { shape[$0] > 1 && stride($0) == 0 }
+  }
+
   /// False for an offset or strides that no tensor has, on which the arithmetic
   /// here could overflow. Says nothing about the buffer.
   package var isPlausible: Bool {
@@ -227,7 +283,7 @@ public struct Tensor: Sendable {
     return (0..<shape.rank).allSatisfy { dimension in
       let steps = Int64(shape[dimension]) - 1
       let stride = Int64(stride(dimension))
-      return steps == 0 || (stride > 0 && steps * stride < limit)
+      return steps == 0 || (stride >= 0 && steps * stride < limit)
     }
   }
 

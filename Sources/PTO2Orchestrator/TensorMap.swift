@@ -114,6 +114,17 @@ internal import PTO2Protocol
     root = unsafe merge(merge(before, kept), after)
   }
 
+  /// Reports what `write` would, and changes nothing.
+  func peek(
+    _ root: UInt32, _ begin: UInt64, _ end: UInt64, found: (TaskRef, Dependency) -> Void
+  ) {
+    guard unsafe root != Self.null else { return }
+    let range = unsafe ranges[root]
+    if range.begin > begin { unsafe peek(range.left, begin, end, found: found) }
+    if range.begin < end && range.end > begin { unsafe report(root, .none, found) }
+    if range.end < end { unsafe peek(range.right, begin, end, found: found) }
+  }
+
   /// Forgets a buffer.
   mutating func removeAll(_ root: inout UInt32) {
     if unsafe root != Self.null { unsafe freeTree(root) }

@@ -1,0 +1,151 @@
+import PTO2
+
+/// Scenes of the Swift API in real processes; each checks its own result.
+@main
+struct APIProgram: ParsableCommand {
+  static let configuration = CommandConfiguration(
+    commandName: "pto2-api-test",
+    abstract: "Scenes of the program API, for tests: pto2-api-test views")
+
+  enum Scene: String, CaseIterable, ExpressibleByArgument {
+    case views, elements, lateElement, allocate, nestedSubmit, writtenBroadcast, endedScope
+    case retainEnded
+  }
+
+  @Argument(help: "Which scene.") var scene: Scene
+  @Option(help: "Sessions to run, one after another.") var sessions = 1
+  @OptionGroup var runtime: RuntimeOptions
+
+  func run() throws {
+    for _ in 0..<sessions {
+      try runtime.run("pto2-api-test", images: ["TestKernels"]) { graph in
+        switch scene {
+        case .views: try views(graph)
+        case .elements: try elements(graph)
+        case .lateElement: try lateElement(graph)
+        case .allocate: try allocate(graph)
+        case .nestedSubmit: try nestedSubmit(graph)
+        case .writtenBroadcast: try writtenBroadcast(graph)
+        case .endedScope: try endedScope(graph)
+        case .retainEnded: try retainEnded(graph)
+        }
+      }
+    }
+  }
+
+  private func expect(_ graph: Graph, _ what: String, _ found: Int64, _ expected: Int64) throws {
+    guard found == expected else {
+      throw graph.fail("\(what) is \(found), expected \(expected)")
+    }
+  }
+
+  /// Sums over rows, columns, every third element, and a repeated element.
+  private func views(_ graph: Graph) throws {
+    let sum = try graph.kernel("t_sum")
+    let x = try graph.external(Shape(6, 10), .int64)
+    try graph.write(x, as: Int64.self) { x in for i in x.indices { x[i] = Int64(i) } }
+    func total(_ view: Tensor) throws -> Int64 {
+      try graph.scope {
+        let result = try graph.submit(aiv: sum) { task in
+          task.input(view)
+          return task.output(Shape(1), .int64)
+        }
+        return try graph.value(of: result, at: [0], as: Int64.self)
+      }
+    }
+    let column = try x.transpose(0, 1).slice([3, 0], Shape(1, 6)).transpose(0, 1)
+      .slice([0, 0], Shape(6, 1))
+    try expect(graph, "a column", try total(column), 3 + 13 + 23 + 33 + 43 + 53)
+    let third = try x.reshape(Shape(60)).slice([1], Shape(20), steps: [3])
+    try expect(
+      graph, "every third", try total(third), (0..<20).reduce(0) { $0 + 1 + 3 * Int64($1) })
+    let repeated = try x.slice([2, 5], Shape(1, 1)).reshape(Shape(1)).broadcast(to: Shape(1000))
+    try expect(graph, "a repeated element", try total(repeated), 25 * 1000)
+  }
+
+  /// Values read and set between tasks that are still to run.
+  private func elements(_ graph: Graph) throws {
+    let add = try graph.kernel("t_add")
+    let copy = try graph.kernel("t_copy")
+    let x = try graph.external(Shape(2), .int64)
+    let y = try graph.external(Shape(1), .int64)
+    let first = try x.slice([0], Shape(1))
+    for round in 0..<20 {
+      try graph.submit(aiv: add) { task in
+        task.inout(first)
+        task.scalar(5)
+        task.scalar(200)
+      }
+      let value = try graph.value(of: x, at: [0], as: Int64.self)
+      try expect(graph, "an element", value, Int64(105 * round + 5))
+      // A slow reader must see 5 more, not the 100 more that are set after it.
+      try graph.submit(aiv: copy) { task in
+        task.input(first)
+        task.inout(y)
+        task.scalar(300)
+      }
+      try graph.setValue(of: x, at: [0], to: value + 100)
+      try expect(graph, "what a reader saw", try graph.value(of: y, at: [0], as: Int64.self), value)
+    }
+    try expect(graph, "its neighbour", try graph.value(of: x, at: [1], as: Int64.self), 0)
+  }
+
+  /// Half a second of kernel against a limit of 50 ms.
+  private func lateElement(_ graph: Graph) throws {
+    let x = try graph.external(Shape(1), .int64)
+    let set = try graph.kernel("t_set")
+    try graph.submit(aiv: set) { task in
+      task.inout(x)
+      task.scalar(1)
+      task.scalar(500_000)
+    }
+    _ = try graph.value(of: x, at: [0], as: Int64.self, limitSeconds: 0.05)
+  }
+
+  private func allocate(_ graph: Graph) throws {
+    let set = try graph.kernel("t_set")
+    for round in 0..<200 {
+      try graph.scope {
+        let x = try graph.allocate(Shape(1), .int64)
+        try graph.submit(aiv: set) { task in
+          task.outputExisting(x)
+          task.scalar(round)
+          task.scalar(0)
+        }
+        let value = try graph.value(of: x, at: [0], as: Int64.self)
+        try expect(graph, "an allocated element", value, Int64(round))
+      }
+    }
+  }
+
+  private func nestedSubmit(_ graph: Graph) throws {
+    let empty = try graph.kernel("t_empty")
+    var inner: (any Error)?
+    try graph.submit(aiv: empty) { _ in
+      do { try graph.submit(aiv: empty) { _ in } } catch { inner = error }
+    }
+    if inner == nil { throw graph.fail("the inner submit was taken") }
+  }
+
+  private func writtenBroadcast(_ graph: Graph) throws {
+    let x = try graph.external(Shape(1), .int64)
+    let view = try x.broadcast(to: Shape(4))
+    try graph.submit(aiv: try graph.kernel("t_add")) { $0.inout(view) }
+  }
+
+  private func endedScope(_ graph: Graph) throws {
+    let empty = try graph.kernel("t_empty")
+    let late = try graph.scope {
+      try graph.submit(aiv: empty) { $0.output(Shape(8), .int64) }
+    }
+    try graph.submit(aiv: empty) { $0.input(late) }
+  }
+
+  private func retainEnded(_ graph: Graph) throws {
+    let empty = try graph.kernel("t_empty")
+    let id = try graph.scope { try graph.submit(aiv: empty) { $0.id } }
+    // Waiting for it is fine, however long it has been done.
+    try graph.submit(aiv: empty) { $0.after(id) }
+    try graph.submit(aiv: empty) { $0.retain(id) }
+  }
+}
