@@ -296,9 +296,18 @@ extension OrchestratorCore {
         task: id, ring: index, needed: needed, available: capacity)
     }
     let window = unsafe ring.pointee.consumedWindow
+    let remedy =
+      "End the scope earlier, or set PTO2_RING_CONSUMED_WINDOW to \(2 * UInt64(window)) or more (a power of two)"
+    // The original's distinction: one scope that alone fills the ring, or
+    // several open ones that do so together.
+    let count = unsafe scopes[scopeDepth - 1].count
+    let isAlone = count >= window
+    let message =
+      isAlone
+      ? "ring \(index): the consumed window of \(window) tasks is full of tasks of the scope that is open, from task \(id) on. \(remedy)"
+      : "ring \(index): the consumed window of \(window) tasks is full, \(count) of them in the innermost scope, and the oldest, task \(id), belongs to an outer scope that is open. \(remedy)"
     throw PTO2Error(
-      .scopeDeadlock,
-      "ring \(index): the consumed window of \(window) tasks is full, and the oldest of them, task \(id), belongs to a scope that is open. End the scope earlier, or set PTO2_RING_CONSUMED_WINDOW to \(2 * UInt64(window)) or more (a power of two)",
-      task: id, ring: index, needed: UInt64(window) + 1, available: UInt64(window))
+      isAlone ? .scopeDeadlock : .flowControlDeadlock, message, task: id, ring: index,
+      needed: UInt64(window) + 1, available: UInt64(window))
   }
 }

@@ -47,8 +47,19 @@ import Testing
       ["chain", "100"],
       ["--task-window", "4", "--consumed-window", "16", "--first-position", "4294967290"])
     #expect(result.status == 11)
-    #expect(result.errors.contains("the oldest of them, task 0:4294967290"))
+    #expect(result.errors.contains("from task 0:4294967290 on"))
     #expect(result.errors.contains("PTO2_RING_CONSUMED_WINDOW"))
+  }
+
+  /// Eight open scopes of three tasks share what one of them would fit in.
+  @Test func openScopesThatFillARingTogetherAreError3() {
+    let small = ["--task-window", "4", "--consumed-window", "4"]
+    let result = run(["nested", "8"], small)
+    #expect(result.status == 13)
+    #expect(result.errors.contains("error 3 FLOW_CONTROL_DEADLOCK"))
+    #expect(result.errors.contains("belongs to an outer scope that is open"))
+    let wide = run(["nested", "8"], ["--task-window", "4", "--consumed-window", "32"])
+    #expect(wide.status == 0, "\(wide.errors)")
   }
 
   /// The blocks wait for each other: had they not all started, they would say so.

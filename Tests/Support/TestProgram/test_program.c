@@ -120,6 +120,18 @@ static int32_t mixed(uint64_t n) {
            expect("AIV1 marks", marks[2], expected[2]);
 }
 
+/* Scopes n deep with three tasks each, all open at once. */
+static int32_t nested(uint64_t n) {
+    for (uint64_t i = 0; i < n; i++) {
+        if (api->scope_begin(graph)) return 1;
+        for (int k = 0; k < 3; k++)
+            if (submit(NULL, "t_empty", NULL, NULL, 0, 0, 0)) return 1;
+    }
+    for (uint64_t i = 0; i < n; i++)
+        if (api->scope_end(graph)) return 1;
+    return api->wait(graph);
+}
+
 /* Outputs in nested scopes, each read after it was written over the whole. */
 static int32_t outputs(uint64_t n) {
     pto2_tensor_handle total;
@@ -346,6 +358,7 @@ int32_t pto2_program_main(const pto2_program_api *program_api, pto2_graph *progr
     if (!strcmp(argv[1], "aivchain")) return aivchain(n);
     if (!strcmp(argv[1], "rounds")) return rounds(n);
     if (!strcmp(argv[1], "mixed")) return mixed(n);
+    if (!strcmp(argv[1], "nested")) return nested(n);
     if (!strcmp(argv[1], "outputs")) return outputs(n);
     if (!strcmp(argv[1], "spmd")) return spmd(n);
     if (!strcmp(argv[1], "together")) return together(n);
