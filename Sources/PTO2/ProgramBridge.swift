@@ -1,5 +1,6 @@
 internal import ArgumentParser
 internal import CPTO2ABI
+internal import Glibc
 internal import PTO2Orchestrator
 package import PTO2Protocol
 internal import PTO2System
@@ -71,8 +72,26 @@ struct ProgramStatus: Error, CustomStringConvertible {
   private(set) var error: (any Error)?
   private(set) var message: UnsafeMutablePointer<CChar>?
 
+  /// Kernels looked up so far, by the C names they were asked for.
+  private var kernels: [(name: UnsafeMutablePointer<CChar>, kernel: Kernel)] = unsafe []
+
   init(_ graph: Graph) { self.graph = graph }
-  deinit { unsafe message?.deallocate() }
+  deinit {
+    unsafe message?.deallocate()
+    unsafe kernels.forEach { unsafe free($0.name) }
+  }
+
+  /// The kernel of a C name, nil for NULL; makes a Swift string only the first
+  /// time.
+  func kernel(_ name: UnsafePointer<CChar>?) throws(PTO2Error) -> Kernel? {
+    guard let name = unsafe name else { return nil }
+    if let known = unsafe kernels.first(where: { unsafe strcmp($0.name, name) == 0 }) {
+      return unsafe known.kernel
+    }
+    let kernel = try graph.kernel(unsafe String(cString: name))
+    unsafe kernels.append((strdup(name), kernel))
+    return kernel
+  }
 
   /// 0, or -1 and the error is kept.
   func call(_ body: () throws -> Void) -> Int32 {
@@ -92,55 +111,6 @@ struct ProgramStatus: Error, CustomStringConvertible {
 
   static func of(_ handle: OpaquePointer?) -> ProgramBox {
     unsafe Unmanaged<ProgramBox>.fromOpaque(UnsafeRawPointer(handle!)).takeUnretainedValue()
-  }
-}
-
-/// A tensor as eight-byte words, and back; a handle nobody filled is refused.
-enum TensorHandle {
-  private static let magic: UInt64 = 0x5450_3254_454E_5331
-
-  static func encode(_ tensor: Tensor) -> pto2_tensor_handle {
-    var handle = pto2_tensor_handle()
-    let e = tensor.shape.extents
-    let s = tensor.strides
-    func pair(_ a: UInt32, _ b: UInt32) -> UInt64 { UInt64(a) | UInt64(b) << 32 }
-    func bits(_ value: Int32) -> UInt32 { UInt32(bitPattern: value) }
-    handle.opaque = (
-      magic, pair(tensor.buffer, tensor.generation), tensor.offset,
-      UInt64(tensor.shape.rank) | UInt64(tensor.dataType.rawValue) << 8, pair(e.0, e.1),
-      pair(e.2, e.3), pair(e.4, bits(s.0)), pair(bits(s.1), bits(s.2)), pair(bits(s.3), bits(s.4)),
-      0, 0, 0
-    )
-    return handle
-  }
-
-  static func decode(_ pointer: UnsafePointer<pto2_tensor_handle>?) throws(PTO2Error) -> Tensor {
-    guard let pointer = unsafe pointer else {
-      throw PTO2Error(.invalidArgs, "a tensor handle is NULL")
-    }
-    let w = unsafe pointer.pointee.opaque
-    let rank = Int(w.3 & 0xFF)
-    guard w.0 == magic, rank <= Int(PTO2_MAX_RANK),
-      let type = DataType(rawValue: UInt8(truncatingIfNeeded: w.3 >> 8))
-    else { throw PTO2Error(.invalidArgs, "a tensor handle was not filled by this API") }
-    func low(_ word: UInt64) -> UInt32 { UInt32(truncatingIfNeeded: word) }
-    func high(_ word: UInt64) -> UInt32 { UInt32(truncatingIfNeeded: word >> 32) }
-    func signed(_ value: UInt32) -> Int32 { Int32(bitPattern: value) }
-    let extents = [low(w.4), high(w.4), low(w.5), high(w.5), low(w.6)].prefix(rank)
-    let shape = Shape(extents.map(Int.init))
-    guard shape.isValid, shape.elementCount != nil else {
-      throw PTO2Error(.invalidArgs, "a tensor handle was overwritten")
-    }
-    var tensor = Tensor(
-      buffer: low(w.1), generation: high(w.1), shape: shape, dataType: type)
-    tensor.offset = w.2
-    tensor.strides = (
-      signed(high(w.6)), signed(low(w.7)), signed(high(w.7)), signed(low(w.8)), signed(high(w.8))
-    )
-    guard tensor.isPlausible else {
-      throw PTO2Error(.invalidArgs, "a tensor handle was overwritten")
-    }
-    return tensor
   }
 }
 
@@ -210,7 +180,7 @@ private var programAPI: pto2_program_api {
         guard let submission = unsafe submission else {
           throw PTO2Error(.invalidArgs, "the submission is NULL")
         }
-        let id = unsafe try submitFromC(box.graph, submission.pointee)
+        let id = unsafe try submitFromC(box, submission.pointee)
         unsafe task?.pointee.id = id.rawValue
       }
     },
@@ -226,21 +196,17 @@ private var programAPI: pto2_program_api {
     error_message: { handle in unsafe UnsafePointer(ProgramBox.of(handle).message) })
 }
 
-private func submitFromC(_ graph: Graph, _ submission: pto2_submission) throws -> TaskID {
-  func kernel(_ name: UnsafePointer<CChar>?) throws(PTO2Error) -> Kernel? {
-    guard let name = unsafe name else { return nil }
-    return try graph.kernel(unsafe String(cString: name))
-  }
-  let aic = unsafe try kernel(submission.kernels.0)
-  let aiv0 = unsafe try kernel(submission.kernels.1)
-  let aiv1 = unsafe try kernel(submission.kernels.2)
+private func submitFromC(_ box: ProgramBox, _ submission: pto2_submission) throws -> TaskID {
+  let aic = unsafe try box.kernel(submission.kernels.0)
+  let aiv0 = unsafe try box.kernel(submission.kernels.1)
+  let aiv1 = unsafe try box.kernel(submission.kernels.2)
   if unsafe (submission.argument_count > 0 && submission.arguments == nil)
     || (submission.scalar_count > 0 && submission.scalars == nil)
     || (submission.dependency_count > 0 && submission.dependencies == nil)
   {
     throw PTO2Error(.invalidArgs, "arguments, scalars or dependencies are NULL")
   }
-  return try graph.submitRaw(aic, aiv0, aiv1) { (task: inout TaskArguments) throws(PTO2Error) in
+  return try box.graph.submitRaw(aic, aiv0, aiv1) { (task: inout TaskArguments) throws(PTO2Error) in
     unsafe try stage(submission, into: &task)
   }
 }
@@ -279,8 +245,7 @@ private func stage(_ submission: pto2_submission, into task: inout TaskArguments
         throw PTO2Error(
           .invalidArgs, "argument \(index): rank \(rank), expected 0 to \(PTO2_MAX_RANK)")
       }
-      let extents = [e.0, e.1, e.2, e.3, e.4].prefix(rank).map { Int($0) }
-      let tensor = task.output(Shape(extents), try dataType(unsafe argument.dtype))
+      let tensor = task.output(Shape(rank: rank, extents: e), try dataType(unsafe argument.dtype))
       unsafe argument.tensor?.pointee = TensorHandle.encode(tensor)
     default:
       throw PTO2Error(

@@ -63,6 +63,16 @@ public struct Shape: Equatable, Sendable, ExpressibleByArrayLiteral, CustomStrin
     for extent in extents { append(extent) }
   }
 
+  /// The first `rank` of five extents.
+  package init(rank: Int, extents: (UInt32, UInt32, UInt32, UInt32, UInt32)) {
+    self.init()
+    if rank > 0 { append(Int(extents.0)) }
+    if rank > 1 { append(Int(extents.1)) }
+    if rank > 2 { append(Int(extents.2)) }
+    if rank > 3 { append(Int(extents.3)) }
+    if rank > 4 { append(Int(extents.4)) }
+  }
+
   private mutating func append(_ extent: Int) {
     guard rank < 5, let value = UInt32(exactly: extent), value > 0 else {
       isValid = false
