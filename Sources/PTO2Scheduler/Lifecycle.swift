@@ -91,19 +91,29 @@ extension Scheduler {
         Futex.wake(word.shared)
       }
     }
-    var waiting: [Int] = []
-    repeat {
-      waiting = (0..<(unsafe cores.coreCount)).filter { core in
-        unsafe cores.cores[core].ready.loadAcquire() != 0
-          && cores.cores[core].cond(0).loadAcquire() != PTO2_EXITED && !hasDied(core)
-      }
-      if waiting.isEmpty { break }
+    // Whether a worker has died is looked up in /proc: not at every round.
+    var rounds = 0
+    while !deadline.hasPassed, hasUnacknowledgedCore(checkingForDeath: rounds % 50 == 49) {
+      rounds += 1
       sleepNanoseconds(200_000)
-    } while !deadline.hasPassed
+    }
     publishCounters()
     if failure == nil { controlWord.storeRelease(PTO2_SCHED_STOPPED) }
     Futex.wake(controlWord.shared)
-    return waiting.map(coreName)
+    return (0..<coreCount).filter { !hasLeft($0) && !hasDied($0) }.map(coreName)
+  }
+
+  private func hasUnacknowledgedCore(checkingForDeath: Bool) -> Bool {
+    for core in 0..<coreCount where !hasLeft(core) {
+      if !checkingForDeath || !hasDied(core) { return true }
+    }
+    return false
+  }
+
+  /// True when the core has acknowledged EXIT, or never was READY.
+  private func hasLeft(_ core: Int) -> Bool {
+    unsafe cores.cores[core].ready.loadAcquire() == 0
+      || cores.cores[core].cond(0).loadAcquire() == PTO2_EXITED
   }
 
   /// True when the process that announced the core is gone.

@@ -40,7 +40,7 @@ import Testing
       let first = try #require(few[name], "no count from \(name)")
       let second = try #require(many[name], "no count from \(name)")
       #expect(first > 10, "the counter did not count")
-      #expect(abs(second - first) < 100, "\(name): \(first) allocations, then \(second)")
+      #expect(abs(second - first) < 1000, "\(name): \(first) allocations, then \(second)")
     }
   }
 }
