@@ -1,5 +1,6 @@
 # make run     a verified paged-attention run (5 to 20 s on 2 CPUs)
 # make test    everything CI runs
+# make bench   what a task costs, beside what the machine can do (docs/benchmarks.md)
 # make build   release build of executables, kernel images and examples
 # make format  swift-format over the tree
 # make setup   apt packages a bare machine may lack (see Scripts/setup.sh)
@@ -7,7 +8,7 @@
 SWIFT ?= swift
 BIN = .build/release
 
-.PHONY: run test build format lint setup clean
+.PHONY: run test bench build format lint setup clean
 
 run: build
 	$(BIN)/paged-attention
@@ -19,11 +20,14 @@ test: build
 	$(SWIFT) build --build-tests
 	PTO2_TEST_BIN=$(CURDIR)/$(BIN) timeout --kill-after=10 1800 $(SWIFT) test --skip-build
 
+bench: build
+	$(BIN)/pto2-bench
+
 format:
-	$(SWIFT) format --in-place --recursive Package.swift Sources Examples Tests
+	$(SWIFT) format --in-place --recursive Package.swift Sources Examples Benchmarks Tests
 
 lint:
-	$(SWIFT) format lint --recursive Package.swift Sources Examples Tests
+	$(SWIFT) format lint --recursive Package.swift Sources Examples Benchmarks Tests
 
 setup:
 	Scripts/setup.sh

@@ -56,6 +56,7 @@ let package = Package(
     .executable(name: "paged-attention", targets: ["PagedAttention"]),
     .executable(name: "vector-example", targets: ["VectorExample"]),
     .executable(name: "bgemm", targets: ["BGEMMExample"]),
+    .executable(name: "pto2-bench", targets: ["PTO2Bench"]),
     // Shared objects: kernel images, and a program in C.
     .library(
       name: "PagedAttentionKernels", type: .dynamic, targets: ["PagedAttentionKernels"]),
@@ -63,6 +64,7 @@ let package = Package(
     .library(name: "VectorProgram", type: .dynamic, targets: ["VectorProgram"]),
     .library(name: "VectorSwiftProgram", type: .dynamic, targets: ["VectorSwiftProgram"]),
     .library(name: "BGEMMKernels", type: .dynamic, targets: ["BGEMMKernels"]),
+    .library(name: "BenchKernels", type: .dynamic, targets: ["BenchKernels"]),
     .library(name: "TestKernels", type: .dynamic, targets: ["TestKernels"]),
     .library(name: "TestProgram", type: .dynamic, targets: ["TestProgram"]),
     .executable(name: "pto2-api-test", targets: ["APIProgram"]),
@@ -109,6 +111,18 @@ let package = Package(
     example("VectorExample", path: "Examples/Vector/Program"),
     kernels("BGEMMKernels", path: "Examples/BGEMM/Kernels"),
     example("BGEMMExample", path: "Examples/BGEMM/Program"),
+
+    // Benchmarks.
+    kernels("BenchKernels", path: "Benchmarks/Kernels"),
+    .target(
+      name: "CBenchRaw", path: "Benchmarks/Raw",
+      cSettings: cRules + [.unsafeFlags(["-O2"])]),
+    example(
+      "PTO2Bench",
+      [
+        "CBenchRaw", "CPTO2ABI", "PTO2System", "PTO2Segment", "PTO2Protocol",
+        "PTO2Orchestrator", "PTO2Launcher",
+      ], path: "Benchmarks/Bench"),
 
     // Tests.
     kernels("TestKernels", path: "Tests/Support/TestKernels"),

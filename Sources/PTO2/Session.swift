@@ -25,14 +25,34 @@ extension RuntimeOptions {
     try runSession(program, images: images, imageDirectories: [], body)
   }
 
+  /// Runs a program as `run` does, prints nothing but errors, and returns what
+  /// the report would say: for programs that run several graphs and compare.
+  public func measure(
+    _ program: String, images: [String] = [], _ body: (Graph) throws -> Void
+  ) throws -> RunFigures {
+    var options = self
+    options.quiet = true
+    return RunFigures(
+      try options.session(program, images: images, imageDirectories: [], body))
+  }
+
   package func runSession(
     _ program: String, images: [String], imageDirectories: [String], _ body: (Graph) throws -> Void
   ) throws {
+    let report = try session(
+      program, images: images, imageDirectories: imageDirectories, body)
+    flushOutput()  // what the program printed comes first
+    writeOutput(json ? report.json : report.text)
+  }
+
+  private func session(
+    _ program: String, images: [String], imageDirectories: [String], _ body: (Graph) throws -> Void
+  ) throws -> Report {
     let begin = MonotonicClock.now()
     do {
       let session = try Session(
         self, program: program, images: images + image, imageDirectories: imageDirectories)
-      try session.run(begin: begin, body)
+      return try session.run(begin: begin, body)
     } catch let failure as SessionFailure {
       if json {
         writeOutput(
@@ -149,7 +169,7 @@ final class Session {
       emergency: { unsafe core.pointee.segment.unlink() })
   }
 
-  func run(begin: UInt64, _ body: (Graph) throws -> Void) throws {
+  func run(begin: UInt64, _ body: (Graph) throws -> Void) throws -> Report {
     if !options.quiet { writeError(configuration.startUpLine(name: name)) }
     let progress = Progress(isQuiet: options.quiet)
     graph.progressHandler = { progress.show($0, $1) }
@@ -181,11 +201,9 @@ final class Session {
     }
     end(succeeded: failure == nil)
     if let failure { throw failure }
-    let report = unsafe Report(
+    return unsafe Report(
       graph, program: program, seconds: Double(MonotonicClock.now() &- begin) / 1e9,
       graphSeconds: Double(graph.core.pointee.busyNanoseconds) / 1e9)
-    flushOutput()  // what the program printed comes first
-    writeOutput(options.json ? report.json : report.text)
   }
 
   /// Starts scheduler and workers, or tells how to.
