@@ -9,6 +9,7 @@ struct Benchmark: Sendable {
   var kind: Kind
   var clusters = 1
   var hogs = 0
+  var hasNoKernels = false
   /// Fewer tasks than asked for, where the graph has no more.
   var maximumTasks = Int.max
   var original = OriginalFigures.none
@@ -49,10 +50,10 @@ extension Benchmark {
       kind: .graph(fan, isWarm: true), original: .fan),
     Benchmark(
       name: "no-kernel", what: "independent tasks without kernels",
-      kind: .graph(noKernel, isWarm: true), original: .noKernel),
+      kind: .graph(noKernel, isWarm: true), hasNoKernels: true, original: .noKernel),
     Benchmark(
       name: "no-kernel-chain", what: "tasks without kernels that update one tensor",
-      kind: .graph(noKernelChain, isWarm: true), original: .noKernelChain),
+      kind: .graph(noKernelChain, isWarm: true), hasNoKernels: true, original: .noKernelChain),
     Benchmark(
       name: "views", what: "each task updates a tile of its own, 4096 tiles of one tensor, AIV",
       kind: .graph(views, isWarm: true), maximumTasks: 4096, original: .views),

@@ -100,6 +100,8 @@ private func run(_ benchmark: Benchmark, _ extent: Extent) throws -> Sample {
       }
     }
     sample.waits = figures.waits
+    guard figures.kernels == figures.tasks || (benchmark.hasNoKernels && figures.kernels == 0)
+    else { throw BenchError("\(figures.tasks) tasks ran \(figures.kernels) kernels") }
   }
   return sample
 }

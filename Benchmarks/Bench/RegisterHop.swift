@@ -61,16 +61,14 @@ enum RegisterHop {
       for hop in 0..<100 {
         let next = words[hop & 1]
         word.storeRelease(next)
-        var spins = 0
+        var backoff = Backoff()
         while cond.loadAcquire() != next | PTO2_COND_FIN {
-          cpuRelax()
-          spins += 1
-          // It fell asleep while this process did not run.
-          if spins & 1023 == 0 {
-            fullFence()
-            if parked.loadRelaxed() != 0 { Futex.wake(word.shared) }
-            guard !deadline.hasPassed else { throw BenchError("no FIN within 10 s") }
-          }
+          guard backoff.next() else { continue }
+          // The worker may share this CPU, or have fallen asleep.
+          fullFence()
+          if parked.loadRelaxed() != 0 { Futex.wake(word.shared) }
+          yieldProcessor()
+          guard !deadline.hasPassed else { throw BenchError("no FIN within 10 s") }
         }
       }
       // The first batch has page faults.

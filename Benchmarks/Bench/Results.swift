@@ -10,6 +10,8 @@ struct Row {
   var pingPong: Double
   var submit: Double?
   var endToEnd: Double
+  /// The quickest and the slowest run.
+  var endToEndRange: ClosedRange<Double>
   var waits: UInt64
 
   /// How many raw round trips a task costs.
@@ -24,11 +26,13 @@ struct Row {
     Placement.allCases.compactMap { placement in
       let samples = samples.filter { $0.placement == placement }
       guard let first = samples.first else { return nil }
+      let times = samples.map(\.endToEnd)
       let submits = samples.compactMap(\.submit)
       return Row(
         benchmark: benchmark, placement: placement, runs: samples.count, tasks: first.tasks,
         pingPong: median(samples.map(\.pingPong)), submit: submits.isEmpty ? nil : median(submits),
-        endToEnd: median(samples.map(\.endToEnd)), waits: samples.reduce(0) { $0 + $1.waits })
+        endToEnd: median(times), endToEndRange: times.min()!...times.max()!,
+        waits: samples.reduce(0) { $0 + $1.waits })
     }
   }
 }
@@ -45,8 +49,9 @@ struct Machine {
 enum Table {
   /// Widths of the columns; the first is aligned to the left.
   private static let columns = [
-    ("", 18), ("placement", 10), ("runs", 5), ("ping-pong", 10), ("submit", 9),
-    ("end to end", 11), ("x ping-pong", 12), ("orig. submit", 13), ("end to end", 11),
+    ("", 17), ("placement", 10), ("runs", 5), ("ping-pong", 10), ("submit", 8),
+    ("end to end", 11), ("least", 8), ("most", 8), ("x ping-pong", 12), ("orig. submit", 13),
+    ("end to end", 11),
     ("x submit", 9), ("x end to end", 13),
   ]
 
@@ -66,7 +71,8 @@ enum Table {
     let original = row.benchmark.original
     return line([
       row.benchmark.name, row.placement.rawValue, "\(row.runs)", number(row.pingPong),
-      number(row.submit), number(row.endToEnd), number(row.pingPongRatio, digits: 1),
+      number(row.submit), number(row.endToEnd), number(row.endToEndRange.lowerBound),
+      number(row.endToEndRange.upperBound), number(row.pingPongRatio, digits: 1),
       number(original.submit), number(original.endToEnd), number(row.submitRatio, digits: 2),
       number(row.endToEndRatio, digits: 2),
     ]) + (row.waits > 0 ? "  (held up \(row.waits) times)" : "") + "\n"
@@ -107,7 +113,9 @@ enum JSON {
     "clusters":\(row.benchmark.clusters),"hogs":\(row.benchmark.hogs),\
     "placement":\(text(row.placement.rawValue)),"runs":\(row.runs),"tasks":\(row.tasks),\
     "ping_pong_us":\(number(row.pingPong)),"submit_us":\(number(row.submit)),\
-    "end_to_end_us":\(number(row.endToEnd)),"ping_pong_ratio":\(number(row.pingPongRatio)),\
+    "end_to_end_us":\(number(row.endToEnd)),\
+    "least_us":\(number(row.endToEndRange.lowerBound)),\
+    "most_us":\(number(row.endToEndRange.upperBound)),"ping_pong_ratio":\(number(row.pingPongRatio)),\
     "original_submit_us":\(number(row.benchmark.original.submit)),\
     "original_end_to_end_us":\(number(row.benchmark.original.endToEnd)),\
     "submit_ratio":\(number(row.submitRatio)),"end_to_end_ratio":\(number(row.endToEndRatio)),\
