@@ -63,7 +63,7 @@ struct BenchCommand: ParsableCommand {
     for benchmark in Benchmark.all where only.isEmpty || only.contains(benchmark.name) {
       let samples = try (0..<repeats).map { _ in try sample(benchmark, extent) }
       let new = Row.rows(benchmark, samples)
-      if !json { new.forEach { writeOutput(Table.text($0)) } }
+      if !json { for row in new { writeOutput(Table.text(row)) } }
       rows += new
     }
     if json { writeOutput(JSON.document(machine, extent, repeats: repeats, rows)) }
@@ -87,6 +87,6 @@ func withCStrings<Result>(
   _ strings: [String], _ body: ([UnsafeMutablePointer<CChar>?]) -> Result
 ) -> Result {
   let copies = strings.map { strdup($0) }
-  defer { copies.forEach { free($0) } }
+  defer { for copy in copies { free(copy) } }
   return body(copies + [nil])
 }
