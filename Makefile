@@ -2,13 +2,15 @@
 # make test    everything CI runs
 # make bench   what a task costs, beside what the machine can do (docs/benchmarks.md)
 # make build   release build of executables, kernel images and examples
+# make differential SEEDS=1-5000   random programs against an interpreter
 # make format  swift-format over the tree
 # make setup   apt packages a bare machine may lack (see Scripts/setup.sh)
 
 SWIFT ?= swift
 BIN = .build/release
+SEEDS = 1-5000
 
-.PHONY: run test bench build format lint setup clean
+.PHONY: run test bench differential build format lint setup clean
 
 run: build
 	$(BIN)/paged-attention
@@ -22,6 +24,9 @@ test: build
 
 bench: build
 	$(BIN)/pto2-bench
+
+differential: build
+	$(BIN)/pto2-random --seeds $(SEEDS)
 
 format:
 	$(SWIFT) format --in-place --recursive Package.swift Sources Examples Benchmarks Tests

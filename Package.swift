@@ -65,6 +65,8 @@ let package = Package(
     .library(name: "VectorSwiftProgram", type: .dynamic, targets: ["VectorSwiftProgram"]),
     .library(name: "BGEMMKernels", type: .dynamic, targets: ["BGEMMKernels"]),
     .library(name: "BenchKernels", type: .dynamic, targets: ["BenchKernels"]),
+    .executable(name: "pto2-random", targets: ["RandomProgram"]),
+    .library(name: "RandomKernels", type: .dynamic, targets: ["RandomKernels"]),
     .library(name: "TestKernels", type: .dynamic, targets: ["TestKernels"]),
     .library(name: "TestProgram", type: .dynamic, targets: ["TestProgram"]),
     .executable(name: "pto2-api-test", targets: ["APIProgram"]),
@@ -129,6 +131,8 @@ let package = Package(
     kernels("TestProgram", path: "Tests/Support/TestProgram"),
     example("APIProgram", path: "Tests/Support/APIProgram"),
     kernels("AllocationCounter", path: "Tests/Support/AllocationCounter"),
+    kernels("RandomKernels", path: "Tests/Support/RandomKernels"),
+    example("RandomProgram", ["TestSupport"], path: "Tests/Support/RandomProgram"),
     tests("PagedAttentionReferenceTests", ["PagedAttentionReference"]),
     tests("ProcessTests", []),
     .target(

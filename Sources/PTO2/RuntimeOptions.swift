@@ -73,6 +73,10 @@ public struct RuntimeOptions: ParsableArguments {
   @Flag(name: .shortAndLong, help: "No start-up line, no progress.")
   public var quiet: Bool = false
 
+  /// Whether a run that succeeds prints its report on standard output.
+  @Flag(inversion: .prefixedNo, help: .hidden)
+  public var report: Bool = true
+
   @Option(help: .hidden)
   public var firstPosition: UInt32 = 0
 

@@ -39,10 +39,11 @@ extension RuntimeOptions {
   package func runSession(
     _ program: String, images: [String], imageDirectories: [String], _ body: (Graph) throws -> Void
   ) throws {
-    let report = try session(
+    let outcome = try session(
       program, images: images, imageDirectories: imageDirectories, body)
+    guard report else { return }
     flushOutput()  // what the program printed comes first
-    writeOutput(json ? report.json : report.text)
+    writeOutput(json ? outcome.json : outcome.text)
   }
 
   private func session(

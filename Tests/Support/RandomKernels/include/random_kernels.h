@@ -1,0 +1,4 @@
+#ifndef RANDOM_KERNELS_H
+#define RANDOM_KERNELS_H
+#include "pto2_kernel.h"
+#endif

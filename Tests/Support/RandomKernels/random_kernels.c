@@ -1,0 +1,97 @@
+/* Kernels of the differential test. They take any arguments: every element of
+ * an OUTPUT or INOUT tensor becomes a function of its old value (INOUT), of all
+ * elements of all INPUT tensors and of all scalars, in that order. Integer
+ * arithmetic, so that results are equal bit for bit; each step can be undone,
+ * so that a lost or doubled write stays visible.
+ *
+ * Scalar 0: bits 0-2 the task's active subtask slots, bit 3 INOUT is written
+ * without being read, bits 8-23 microseconds to spin first.
+ *
+ * Subtask number r of n writes the elements whose index in the view is r
+ * modulo n, and reads INPUT tensors and its own elements only: a mixed task has
+ * one result, whichever of its kernels runs first.
+ *
+ * Reference.swift says the same in Swift; neither uses code of the other. */
+#include "random_kernels.h"
+
+#include <string.h>
+#include <time.h>
+
+static const uint8_t sizes[] = {4, 2, 2, 1, 2, 4, 8, 1, 2, 4, 8};
+
+static void spin(uint64_t microseconds) {
+    struct timespec t;
+    clock_gettime(CLOCK_MONOTONIC, &t);
+    const int64_t end = t.tv_sec * 1000000000ll + t.tv_nsec + (int64_t)microseconds * 1000;
+    do clock_gettime(CLOCK_MONOTONIC, &t);
+    while (t.tv_sec * 1000000000ll + t.tv_nsec < end);
+}
+
+static uint64_t mix(uint64_t z) {
+    z = (z ^ z >> 30) * 0xBF58476D1CE4E5B9u;
+    z = (z ^ z >> 27) * 0x94D049BB133111EBu;
+    return z ^ z >> 31;
+}
+
+/* Walks a view in row-major order. */
+typedef struct {
+    const pto2_tensor *tensor;
+    uint32_t index[PTO2_MAX_RANK];
+    int64_t at; /* elements from the first one */
+} walk;
+
+static void next(walk *w) {
+    for (int d = (int)w->tensor->rank - 1; d >= 0; d--) {
+        w->at += w->tensor->strides[d];
+        if (++w->index[d] < w->tensor->shape[d]) return;
+        w->at -= (int64_t)w->tensor->strides[d] * w->tensor->shape[d];
+        w->index[d] = 0;
+    }
+}
+
+static void run(const pto2_kernel_args *args, uint64_t salt) {
+    const uint64_t control = args->scalar[0];
+    if (control >> 8 & 0xFFFF) spin(control >> 8 & 0xFFFF);
+    const uint32_t active = control & 7;
+    const uint32_t count = (uint32_t)__builtin_popcount(active);
+    const uint32_t rank = (uint32_t)__builtin_popcount(active & ((1u << args->slot) - 1));
+
+    uint64_t hash = mix(salt + args->slot);
+    for (uint32_t k = 0; k < args->tensor_count; k++) {
+        const pto2_tensor *t = &args->tensor[k];
+        if (t->access != PTO2_INPUT) continue;
+        const uint32_t size = sizes[t->dtype];
+        walk w = {.tensor = t};
+        for (uint32_t i = 0; i < t->element_count; i++, next(&w)) {
+            uint64_t x = 0;
+            memcpy(&x, (const char *)args->data[k] + w.at * size, size);
+            hash = (hash ^ x) * 0x100000001B3u;
+            hash ^= hash >> 29;
+        }
+    }
+    for (uint32_t k = 1; k < args->scalar_count; k++) hash = mix(hash + args->scalar[k]);
+
+    for (uint32_t k = 0; k < args->tensor_count; k++) {
+        const pto2_tensor *t = &args->tensor[k];
+        if (t->access == PTO2_INPUT) continue;
+        const int reads = t->access == PTO2_INOUT && !(control & 8);
+        const uint32_t size = sizes[t->dtype];
+        walk w = {.tensor = t};
+        for (uint32_t i = 0; i < t->element_count; i++, next(&w)) {
+            if (i % count != rank) continue;
+            char *p = (char *)args->data[k] + w.at * size;
+            uint64_t x = 0;
+            if (reads) memcpy(&x, p, size);
+            x = x * 6364136223846793005u + mix(hash + i * 0x9E3779B97F4A7C15u + k);
+            memcpy(p, &x, size);
+        }
+    }
+}
+
+static void aic_a(const pto2_kernel_args *args) { run(args, 100); }
+static void aic_b(const pto2_kernel_args *args) { run(args, 200); }
+static void aiv_a(const pto2_kernel_args *args) { run(args, 300); }
+static void aiv_b(const pto2_kernel_args *args) { run(args, 400); }
+
+PTO2_KERNELS({"random_aic_a", aic_a, PTO2_AIC}, {"random_aic_b", aic_b, PTO2_AIC},
+             {"random_aiv_a", aiv_a, PTO2_AIV}, {"random_aiv_b", aiv_b, PTO2_AIV})

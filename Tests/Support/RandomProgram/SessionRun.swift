@@ -1,0 +1,126 @@
+import PTO2
+
+/// The first difference between what a session shows and the reference.
+struct Mismatch: CustomStringConvertible {
+  var operation: Int
+  var view: View
+  var place: Int
+  var expected: UInt64
+  var found: UInt64
+
+  var description: String {
+    "operation \(operation), check \(view): element \(place) (\(view.elements[place]) of t\(view.tensor)) is \(found), expected \(expected)"
+  }
+}
+
+/// Runs a description in a session.
+struct SessionRun {
+  let description: Description
+  let expected: [[UInt64]]
+  private(set) var mismatch: Mismatch?
+  private var tensors: [Tensor?]
+
+  init(_ description: Description, expected: [[UInt64]]) {
+    self.description = description
+    self.expected = expected
+    tensors = Array(repeating: nil, count: description.tensors.count)
+  }
+
+  /// Stops at the first difference.
+  mutating func run(_ graph: Graph) throws {
+    let aic = [try graph.kernel("random_aic_a"), try graph.kernel("random_aic_b")]
+    let aiv = [try graph.kernel("random_aiv_a"), try graph.kernel("random_aiv_b")]
+    for (index, tensor) in description.tensors.enumerated() where tensor.isExternal {
+      tensors[index] = try graph.external(Shape(tensor.shape), tensor.type)
+    }
+    var checks = expected.makeIterator()
+    for (index, operation) in description.operations.enumerated() {
+      switch operation {
+      case .openScope: try graph.beginScope()
+      case .closeScope: try graph.endScope()
+      case .wait: try graph.wait()
+      case .submit(let task):
+        try submit(
+          task, graph, task.kernels[0].map { aic[$0] }, task.kernels[1].map { aiv[$0] },
+          task.kernels[2].map { aiv[$0] })
+      case .write(let view, let salt):
+        let target = try tensor(view)
+        switch target.dataType.byteCount {
+        case 1: try write(graph, target, salt, as: UInt8.self)
+        case 2: try write(graph, target, salt, as: UInt16.self)
+        case 4: try write(graph, target, salt, as: UInt32.self)
+        default: try write(graph, target, salt, as: UInt64.self)
+        }
+      case .check(let view):
+        let found = try elements(graph, try tensor(view))
+        let expected = checks.next()!
+        if let place = found.indices.first(where: { found[$0] != expected[$0] }) {
+          mismatch = Mismatch(
+            operation: index, view: view, place: place, expected: expected[place],
+            found: found[place])
+          return
+        }
+      }
+    }
+  }
+
+  private func tensor(_ view: View) throws -> Tensor {
+    var tensor = tensors[view.tensor]!
+    for step in view.steps {
+      switch step {
+      case .slice(let offsets, let shape): tensor = try tensor.slice(offsets, Shape(shape))
+      case .reshape(let shape): tensor = try tensor.reshape(Shape(shape))
+      }
+    }
+    return tensor
+  }
+
+  private mutating func submit(
+    _ task: TaskDescription, _ graph: Graph, _ aic: Kernel?, _ aiv0: Kernel?, _ aiv1: Kernel?
+  ) throws {
+    let arguments = try task.arguments.map { argument in
+      argument.access == .output ? nil : try tensor(argument.view)
+    }
+    let outputs = try graph.submit(aic: aic, aiv0: aiv0, aiv1: aiv1) { staged in
+      var outputs: [(Int, Tensor)] = []
+      for (argument, tensor) in zip(task.arguments, arguments) {
+        switch argument.access {
+        case .input: staged.input(tensor!)
+        case .inout: staged.inout(tensor!)
+        case .output:
+          let tensor = description.tensors[argument.view.tensor]
+          outputs.append(
+            (argument.view.tensor, staged.output(Shape(tensor.shape), tensor.type)))
+        }
+      }
+      staged.scalar(task.control)
+      for scalar in task.scalars { staged.scalar(scalar) }
+      return outputs
+    }
+    for (index, tensor) in outputs { tensors[index] = tensor }
+  }
+
+  private func write<Element: FixedWidthInteger & BitwiseCopyable>(
+    _ graph: Graph, _ tensor: Tensor, _ salt: UInt64, as type: Element.Type
+  ) throws {
+    try graph.write(tensor, as: type) { elements in
+      for i in elements.indices {
+        elements[i] = Element(truncatingIfNeeded: Reference.written(i, salt))
+      }
+    }
+  }
+
+  private func elements(_ graph: Graph, _ tensor: Tensor) throws -> [UInt64] {
+    func read<Element: FixedWidthInteger & BitwiseCopyable>(_ type: Element.Type) throws
+      -> [UInt64]
+    {
+      try graph.read(tensor, as: type) { elements in elements.indices.map { UInt64(elements[$0]) } }
+    }
+    return switch tensor.dataType.byteCount {
+    case 1: try read(UInt8.self)
+    case 2: try read(UInt16.self)
+    case 4: try read(UInt32.self)
+    default: try read(UInt64.self)
+    }
+  }
+}
