@@ -139,15 +139,17 @@ internal import PTO2Protocol
 
   // MARK: Ranges
 
-  /// The most frequent case: the buffer is one range, and the access is it.
+  /// The most frequent case: a range that is just the access, found without
+  /// cutting anything.
   @inline(__always)
   private func exact(_ root: UInt32, _ begin: UInt64, _ end: UInt64) -> UInt32? {
-    guard unsafe root != Self.null else { return nil }
-    let range = unsafe ranges.elements + Int(root)
-    guard unsafe range.pointee.begin == begin, unsafe range.pointee.end == end,
-      unsafe range.pointee.left == Self.null, unsafe range.pointee.right == Self.null
-    else { return nil }
-    return root
+    var node = root
+    while unsafe node != Self.null {
+      let range = unsafe ranges.elements + Int(node)
+      if unsafe range.pointee.begin == begin { return unsafe range.pointee.end == end ? node : nil }
+      node = unsafe begin < range.pointee.begin ? range.pointee.left : range.pointee.right
+    }
+    return nil
   }
 
   private mutating func makeRange(_ begin: UInt64, _ end: UInt64) -> UInt32 {
