@@ -43,6 +43,3 @@ internal import Glibc
 
 /// Bytes in a page of this machine.
 package func systemPageBytes() -> UInt32 { UInt32(sysconf(Int32(_SC_PAGESIZE))) }
-
-/// close(2).
-package func closeDescriptor(_ descriptor: Int32) { close(descriptor) }

@@ -20,12 +20,6 @@ package struct Deadline: Sendable {
   }
 
   package var hasPassed: Bool { MonotonicClock.now() >= nanoseconds }
-
-  /// Nanoseconds left, 0 when passed.
-  package var remaining: UInt64 {
-    let now = MonotonicClock.now()
-    return nanoseconds > now ? nanoseconds - now : 0
-  }
 }
 
 /// nanosleep(2), for waits that have no word to park on.
