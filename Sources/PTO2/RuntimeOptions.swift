@@ -1,4 +1,5 @@
 public import ArgumentParser
+internal import CPTO2ABI
 internal import PTO2Launcher
 internal import PTO2Segment
 internal import PTO2System
@@ -15,6 +16,11 @@ public struct RuntimeOptions: ParsableArguments {
     help: ArgumentHelp(
       "Clusters of 1 AIC + 2 AIV cores, 1 to 40; one worker process per core.", valueName: "n"))
   public var clusters: UInt32?
+
+  @Option(
+    help: ArgumentHelp(
+      "Scheduler threads, 1 to 8; each polls every n-th cluster.", valueName: "n"))
+  public var threads: UInt32 = 1
 
   @Option(help: ArgumentHelp("Dispatches a core may hold at once, 1 to 8.", valueName: "n"))
   public var lanes: UInt32 = 2
@@ -64,6 +70,18 @@ public struct RuntimeOptions: ParsableArguments {
     help: ArgumentHelp("How long scheduler and workers may take to appear.", valueName: "seconds"))
   public var attachTimeout: Double?
 
+  @Option(
+    help: ArgumentHelp(
+      "Ends the run with error 100 when nothing has moved for so long: a kernel that does not return, a program that neither submits nor ends. By default nothing does.",
+      valueName: "seconds"))
+  public var stallLimit: Double?
+
+  @Option(
+    help: ArgumentHelp(
+      "Bytes of dispatch descriptors that a core can address (default and most: 2 GiB); a task beyond is error 101.",
+      valueName: "bytes"))
+  public var addressSpace: String?
+
   @Option(help: ArgumentHelp("More kernel images, beside the program's own.", valueName: "path"))
   public var image: [String] = []
 
@@ -96,12 +114,33 @@ public struct RuntimeOptions: ParsableArguments {
       throw ConfigurationError(
         variable: "--attach-timeout", value: "\(seconds)", range: "above 0, at most 86400 seconds")
     }
+    let stallSeconds = stallLimit ?? 0
+    guard stallSeconds >= 0, stallSeconds <= 1_000_000, stallLimit != 0 else {
+      throw ConfigurationError(
+        variable: "--stall-limit", value: "\(stallSeconds)",
+        range: "above 0, at most 1000000 seconds")
+    }
+    var offsetLimit = PTO2_WORD_OFFSET_MAX
+    if let addressSpace {
+      guard let bytes = parseSize(addressSpace), bytes >= UInt64(PTO2_DESC_STRIDE),
+        bytes <= 1 << 31
+      else {
+        throw ConfigurationError(
+          variable: "--address-space", value: addressSpace,
+          range: "\(PTO2_DESC_STRIDE) bytes (one descriptor) to 2G")
+      }
+      // The last field whose descriptor ends inside.
+      offsetLimit = UInt32(
+        min(UInt64(offsetLimit), (bytes - UInt64(PTO2_DESC_STRIDE)) / 8 + 1))
+    }
     let ringSettings = RingSettings(
       taskWindow: taskWindow, consumedWindow: consumedWindow, heap: heap, dependencyPool: depPool)
     let configuration = Configuration(
       rings: try ringSettings.rings(count: rings, environment: environment(_:)),
-      clusters: clusters ?? 1, lanes: lanes, arenaBytes: arenaBytes, firstPosition: firstPosition,
-      attachTimeoutMilliseconds: UInt32(seconds * 1000))
+      clusters: clusters ?? 1, lanes: lanes, schedulerThreads: threads, arenaBytes: arenaBytes,
+      firstPosition: firstPosition, attachTimeoutMilliseconds: UInt32(seconds * 1000),
+      stallLimitMilliseconds: UInt32(max(stallSeconds > 0 ? 1 : 0, stallSeconds * 1000)),
+      offsetLimit: offsetLimit)
     try configuration.validate()
     return configuration
   }

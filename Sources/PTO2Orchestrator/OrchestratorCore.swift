@@ -184,7 +184,8 @@ package struct Stall: Sendable {
 
   // MARK: The log
 
-  /// Appends one record and publishes it; wakes the scheduler if it sleeps.
+  /// Appends one record and publishes it; wakes the scheduler's first thread if
+  /// that sleeps: it is the one that waits for submissions.
   mutating func append(_ record: pto2_log_record) throws(PTO2Error) {
     if submitted &- wiredKnown >= UInt64(logCapacity) { try waitForLog() }
     unsafe log[Int(UInt32(truncatingIfNeeded: submitted) & (logCapacity - 1))] = record
@@ -195,7 +196,7 @@ package struct Stall: Sendable {
     // No look at `parked` may pass the store above; pairs with the scheduler's
     // fence between its `parked` and its last look at `submitted`.
     fullFence()
-    if schedulerParked.loadRelaxed() != 0 { Futex.wake(submittedWord.shared) }
+    if schedulerParked.loadRelaxed() & 1 != 0 { Futex.wake(submittedWord.shared) }
   }
 
   /// Log records known to be wired; refreshed when the log looks full.

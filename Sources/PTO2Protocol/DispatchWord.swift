@@ -24,10 +24,14 @@ package struct DispatchWord: Equatable {
 
   /// Nil when the descriptor lies beyond what the word can say: the check is
   /// on all 64 bits, before anything is narrowed.
+  /// - Parameter limit: largest offset field, at most PTO2_WORD_OFFSET_MAX;
+  ///   less in a session with a smaller address space.
   @inlinable @inline(__always)
-  package init?(descriptorOffset: UInt64, slot: UInt32, toggle: Bool) {
+  package init?(
+    descriptorOffset: UInt64, slot: UInt32, toggle: Bool, limit: UInt32 = PTO2_WORD_OFFSET_MAX
+  ) {
     let field = (descriptorOffset >> 3) &+ 1
-    guard field <= UInt64(PTO2_WORD_OFFSET_MAX), descriptorOffset & 7 == 0,
+    guard field <= UInt64(limit), descriptorOffset & 7 == 0,
       slot < UInt32(PTO2_SLOTS)
     else { return nil }
     rawValue =

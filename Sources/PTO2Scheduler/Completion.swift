@@ -8,8 +8,7 @@ extension Scheduler {
   @inline(__always)
   mutating func finishSubtask(_ id: TaskID) {
     let entry = unsafe rings[id.ring].entry(id.local)
-    unsafe entry.pointee.subtasks_left &-= 1
-    if unsafe entry.pointee.subtasks_left == 0 { complete(id) }
+    if unsafe S.add(&entry.pointee.subtasks_left, UInt32.max) == 0 { complete(id) }
   }
 
   /// COMPLETED: closes the fanout list and notifies the consumers on it, then
@@ -17,18 +16,18 @@ extension Scheduler {
   @inline(__always)
   mutating func complete(_ id: TaskID) {
     let entry = unsafe rings[id.ring].entry(id.local)
-    unsafe entry.pointee.state = TaskState.completed.rawValue
-    var reference = unsafe entry.pointee.fanout_head
-    unsafe entry.pointee.fanout_head = PTO2_EDGE_CLOSED
+    unsafe S.store(&entry.pointee.state, TaskState.completed.rawValue)
+    var reference = unsafe S.exchange(&entry.pointee.fanout_head, PTO2_EDGE_CLOSED)
     counters.completed += 1
     while reference != PTO2_EDGE_NONE {
       let ring = Int(reference >> UInt32(PTO2_EDGE_RING_SHIFT))
       let edge = unsafe rings[ring].edges + Int(reference & PTO2_EDGE_INDEX_MASK)
       let consumer = unsafe TaskID(rawValue: edge.pointee.consumer)
+      // Before the consumer is told: from then on the edge may be reused.
       reference = unsafe edge.pointee.next
       let state = unsafe rings[consumer.ring].state(consumer.local)
-      unsafe state.pointee.fanin_refcount += 1
-      if unsafe state.pointee.fanin_refcount == state.pointee.fanin_count { makeReady(consumer) }
+      let count = unsafe state.pointee.fanin_count
+      if unsafe S.add(&state.pointee.fanin_refcount, 1) == count { makeReady(consumer) }
     }
     release(id)
   }
@@ -36,7 +35,7 @@ extension Scheduler {
   /// RELEASED: gives back the references on the producers. Descriptor and
   /// payload are free once the watermark has passed the task.
   @inline(__always)
-  mutating func release(_ id: TaskID) {
+  private mutating func release(_ id: TaskID) {
     let ring = unsafe rings + id.ring
     let entry = unsafe ring.pointee.entry(id.local)
     let count = unsafe entry.pointee.fanin_count
@@ -50,92 +49,192 @@ extension Scheduler {
           unsafe TaskID(rawValue: ring.pointee.fanin[index] & PTO2_FANIN_ID_MASK))
       }
     }
-    unsafe entry.pointee.state = TaskState.released.rawValue
-    if unsafe entry.pointee.fanout_refcount == entry.pointee.fanout_count { consume(id) }
-    unsafe advanceReleased(ring)
+    // Release: the main slot, its fanin list and edges are not read any more.
+    unsafe S.store(&entry.pointee.state, TaskState.released.rawValue)
+    advanceReleased(id.ring)
+    dropReference(id)
   }
 
-  /// A consumer, or the scope, is done with this producer.
+  /// A consumer, the scope, or the task itself is done with this producer. Who
+  /// drops the last reference takes it to CONSUMED; nobody else may touch the
+  /// entry after this.
   @inline(__always)
-  mutating func dropReference(_ id: TaskID) {
-    let entry = unsafe rings[id.ring].entry(id.local)
-    unsafe entry.pointee.fanout_refcount += 1
-    if unsafe entry.pointee.fanout_refcount == entry.pointee.fanout_count
-      && entry.pointee.state == TaskState.released.rawValue
-    {
-      consume(id)
-    }
-  }
-
-  /// CONSUMED: nothing refers to the output any more, and nothing will.
-  @inline(__always)
-  mutating func consume(_ id: TaskID) {
+  private mutating func dropReference(_ id: TaskID) {
     let ring = unsafe rings + id.ring
-    unsafe ring.pointee.entry(id.local).pointee.state = TaskState.consumed.rawValue
-    if unsafe id.local == ring.pointee.consumedPosition { unsafe advanceConsumed(ring) }
+    let entry = unsafe ring.pointee.entry(id.local)
+    guard unsafe Fanout.drop(entry, S.self) else { return }
+    // CONSUMED: nothing refers to the output any more, and nothing will.
+    unsafe S.store(&entry.pointee.state, TaskState.consumed.rawValue)
+    // With several threads only the lock's exchange makes sure that its holder
+    // sees the state.
+    if unsafe S.isShared || id.local == ring.pointee.consumedPosition { advanceConsumed(id.ring) }
   }
 
-  /// Moves `last_task_released` over every RELEASED task at the head.
+  // MARK: The watermarks
+
+  /// Moves `last_task_released` over every RELEASED task at the head. With
+  /// several threads one at a time does; whoever finds the lock taken has
+  /// stored its state before, and the holder looks again after unlocking.
   @inline(__always)
-  mutating func advanceReleased(_ ring: UnsafeMutablePointer<RingState>) {
-    var position = unsafe ring.pointee.released
-    while unsafe position != ring.pointee.wired,
-      unsafe ring.pointee.entry(position).pointee.state >= TaskState.released.rawValue
-    {
-      let slot = unsafe ring.pointee.slot(position)
-      unsafe ring.pointee.poolTail = slot.pointee.fanin_first &+ slot.pointee.fanin_count
-      position &+= 1
+  private mutating func advanceReleased(_ index: Int) {
+    let ring = unsafe rings + index
+    guard S.isShared else {
+      if unsafe moveReleased(ring) && ring.pointee.consumedPosition != ring.pointee.released {
+        // A task CONSUMED before its elders were RELEASED waits for them.
+        unsafe moveConsumed(ring)
+      }
+      return
     }
-    if unsafe position != ring.pointee.released {
-      unsafe ring.pointee.released = position
-      // Pairs with the orchestrator's acquire before it rewrites main slots,
-      // descriptors and pool entries: nothing here reads them any more.
-      unsafe ring.pointee.releasedWord.storeRelease(position)
-      advances += 1
-      // A task CONSUMED before its elders were RELEASED waits for them.
-      if unsafe ring.pointee.consumedPosition != position { unsafe advanceConsumed(ring) }
+    while unsafe tryLock(lines.releasedLock(index)) {
+      let hasMoved = unsafe moveReleased(ring)
+      unsafe S.unlock(lines.releasedLock(index))
+      if hasMoved { advanceConsumed(index) }
+      fullFence()
+      let head = unsafe S.load(&ring.pointee.released)
+      guard unsafe head != S.load(&ring.pointee.wired),
+        unsafe S.load(&ring.pointee.entry(head).pointee.state) >= TaskState.released.rawValue
+      else { return }
     }
   }
 
-  /// Moves `last_task_consumed` over every CONSUMED task at the head, never
-  /// past `last_task_released`.
+  /// Moves `last_task_consumed` over every CONSUMED task at the head, in the
+  /// same way.
   @inline(__always)
-  mutating func advanceConsumed(_ ring: UnsafeMutablePointer<RingState>) {
-    var position = unsafe ring.pointee.consumedPosition
-    while unsafe position != ring.pointee.released,
-      unsafe ring.pointee.entry(position).pointee.state == TaskState.consumed.rawValue
+  private mutating func advanceConsumed(_ index: Int) {
+    let ring = unsafe rings + index
+    guard S.isShared else { return unsafe moveConsumed(ring) }
+    while unsafe tryLock(lines.consumedLock(index)) {
+      unsafe moveConsumed(ring)
+      unsafe S.unlock(lines.consumedLock(index))
+      fullFence()
+      let head = unsafe S.load(&ring.pointee.consumedPosition)
+      guard unsafe head != S.load(&ring.pointee.released),
+        unsafe S.load(&ring.pointee.entry(head).pointee.state) == TaskState.consumed.rawValue
+      else { return }
+    }
+  }
+
+  @inline(__always)
+  private mutating func moveReleased(_ ring: UnsafeMutablePointer<RingState>) -> Bool {
+    let before = unsafe ring.pointee.released
+    let wired = unsafe S.load(&ring.pointee.wired)
+    var position = before
+    while position != wired,
+      unsafe S.load(&ring.pointee.entry(position).pointee.state) >= TaskState.released.rawValue
     {
-      unsafe ring.pointee.heapTail = ring.pointee.entry(position).pointee.heap_end
       position &+= 1
     }
-    if unsafe position != ring.pointee.consumedPosition {
-      unsafe ring.pointee.consumedPosition = position
-      // Pairs with the orchestrator's acquire before it reuses outputs and
-      // expects entries to be free: every consumer's kernel is over.
-      unsafe ring.pointee.consumedWord.storeRelease(position)
-      advances += 1
-      hasConsumed = true
+    guard position != before else { return false }
+    let last = unsafe ring.pointee.slot(position &- 1)
+    unsafe S.store(&ring.pointee.poolTail, last.pointee.fanin_first &+ last.pointee.fanin_count)
+    unsafe S.store(&ring.pointee.released, position)
+    // Pairs with the orchestrator's acquire before it rewrites main slots,
+    // descriptors and pool entries: nothing here reads them any more.
+    unsafe ring.pointee.releasedWord.storeRelease(position)
+    advances += 1
+    return true
+  }
+
+  /// Never past `last_task_released`.
+  @inline(__always)
+  private mutating func moveConsumed(_ ring: UnsafeMutablePointer<RingState>) {
+    let before = unsafe ring.pointee.consumedPosition
+    let released = unsafe S.load(&ring.pointee.released)
+    var position = before
+    while position != released,
+      unsafe S.load(&ring.pointee.entry(position).pointee.state) == TaskState.consumed.rawValue
+    {
+      position &+= 1
     }
+    guard position != before else { return }
+    let last = unsafe ring.pointee.entry(position &- 1)
+    unsafe S.store(&ring.pointee.heapTail, last.pointee.heap_end)
+    unsafe S.store(&ring.pointee.consumedPosition, position)
+    // Pairs with the orchestrator's acquire before it reuses outputs and
+    // expects entries to be free: every consumer's kernel is over.
+    unsafe ring.pointee.consumedWord.storeRelease(position)
+    advances += 1
+    hasConsumed = true
   }
 
   /// Gives up the scope's reference on its tasks, newest first: the record
   /// names the last one, each entry the one before it. In pieces, so that a
   /// large scope does not hold up finished cores.
-  mutating func continueScopeEnd() -> Int {
+  mutating func endScope(_ record: pto2_log_record) -> Int {
+    let state = unsafe logState
+    if unsafe state.pointee.scopeEnd.left == 0 {
+      unsafe state.pointee.scopeEnd = (Int(record.ring), record.id, record.count)
+    }
     var work = 0
-    let ring = unsafe rings + scopeEnd.ring
-    while scopeEnd.left > 0, work < 4 * Int(Self.wiringBudget) {
-      let id = TaskID(ring: scopeEnd.ring, local: scopeEnd.local)
-      let entry = unsafe ring.pointee.entry(scopeEnd.local)
+    let ring = unsafe state.pointee.scopeEnd.ring
+    while unsafe state.pointee.scopeEnd.left > 0, work < 4 * Int(Self.wiringBudget) {
+      let local = unsafe state.pointee.scopeEnd.local
+      let id = TaskID(ring: ring, local: local)
+      let entry = unsafe rings[ring].entry(local)
       guard unsafe entry.pointee.task_id == id.rawValue else {
         violation("scope end names task \(id), whose entry belongs to another task")
         return work
       }
-      scopeEnd.local = unsafe entry.pointee.scope_previous
-      scopeEnd.left -= 1
+      unsafe state.pointee.scopeEnd.local = entry.pointee.scope_previous
+      unsafe state.pointee.scopeEnd.left -= 1
       dropReference(id)
       work += 1
     }
     return work
+  }
+}
+
+/// A consumed entry's references and fanout list: what `wire` does to a
+/// producer that other threads complete and consume meanwhile.
+enum Fanout {
+  /// `fanout_count` in the lower half, `fanout_refcount` in the upper one: one
+  /// word, so that no claim and no drop misses the other.
+  @inline(__always)
+  private static func references(_ entry: UnsafeMutablePointer<pto2_consumed_entry>)
+    -> UnsafeMutablePointer<UInt64>
+  {
+    unsafe (UnsafeMutableRawPointer(entry)
+      + MemoryLayout<pto2_consumed_entry>.offset(of: \.fanout_count)!)
+      .assumingMemoryBound(to: UInt64.self)
+  }
+
+  private static func isConsumed(_ references: UInt64) -> Bool {
+    UInt32(truncatingIfNeeded: references) == UInt32(truncatingIfNeeded: references >> 32)
+  }
+
+  /// One more reference; false when the task is CONSUMED.
+  @inline(__always)
+  static func claim<S: Sharing>(
+    _ entry: UnsafeMutablePointer<pto2_consumed_entry>, _ sharing: S.Type
+  ) -> Bool {
+    let word = unsafe references(entry)
+    while true {
+      let old = unsafe S.load(word)
+      if isConsumed(old) { return false }
+      if unsafe S.compareExchange(word, old, old + 1) { return true }
+    }
+  }
+
+  /// Gives a reference back; true for the last one.
+  @inline(__always)
+  static func drop<S: Sharing>(
+    _ entry: UnsafeMutablePointer<pto2_consumed_entry>, _ sharing: S.Type
+  ) -> Bool {
+    unsafe isConsumed(S.add(references(entry), 1 << 32))
+  }
+
+  /// Links an edge into the producer's fanout list; false when that is closed:
+  /// the producer is COMPLETED.
+  @inline(__always)
+  static func push<S: Sharing>(
+    _ reference: UInt32, _ edge: UnsafeMutablePointer<pto2_fanout_edge>,
+    on entry: UnsafeMutablePointer<pto2_consumed_entry>, _ sharing: S.Type
+  ) -> Bool {
+    while true {
+      let head = unsafe S.load(&entry.pointee.fanout_head)
+      if head == PTO2_EDGE_CLOSED { return false }
+      unsafe edge.pointee.next = head
+      if unsafe S.compareExchange(&entry.pointee.fanout_head, head, reference) { return true }
+    }
   }
 }

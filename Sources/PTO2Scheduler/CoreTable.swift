@@ -6,18 +6,23 @@ internal import PTO2System
 /// One core's lanes as the scheduler drives them.
 ///
 /// Dispatches go to the lanes in turn and the core serves them in turn, so one
-/// word is polled per core: the COND of its oldest dispatch.
+/// word is polled per core: the COND of its oldest dispatch. What a dispatch
+/// moves belongs to the dispatcher, what a FIN moves to the thread that polls
+/// the core.
 @unsafe struct CoreState {
   let words: UnsafeMutablePointer<UInt32>
   let conds: UnsafeRawPointer
   let parked: SharedWord
   let ready: SharedWord
   let process: UnsafeRawPointer
-  /// Not 0 once the core is READY.
+  /// Not 0 once the polling thread has seen the core READY.
   var incarnation: UInt32 = 0
-  var outstanding: UInt32 = 0
-  var oldestLane: UInt32 = 0
+  /// Dispatches so far, wrapping. Writer: the dispatcher.
+  var started: UInt32 = 0
   var nextLane: UInt32 = 0
+  /// Of these, how many have their FIN. Writer: the polling thread.
+  var retired: UInt32 = 0
+  var oldestLane: UInt32 = 0
 
   @inline(__always)
   func wordToCore(_ lane: UInt32) -> OwnedWord { unsafe OwnedWord(words + Int(lane)) }
@@ -34,28 +39,30 @@ struct LaneState {
   var taskID: UInt64 = 0
 }
 
-/// All cores: who is idle, who has a free lane. Masks have a bit per cluster.
+/// All cores: who is idle, who has a free lane. Masks have a bit per cluster
+/// and belong to the dispatcher.
 @unsafe struct CoreTable {
   let cores: UnsafeMutablePointer<CoreState>
   let lanes: UnsafeMutablePointer<LaneState>
   let coreCount: Int
   let laneCount: UInt32
+  /// Largest offset field a word may have.
+  let offsetLimit: UInt32
   /// By slot (AIC, AIV0, AIV1): READY cores.
   var present: (UInt64, UInt64, UInt64) = (0, 0, 0)
   /// READY cores with nothing outstanding.
   var idle: (UInt64, UInt64, UInt64) = (0, 0, 0)
   /// READY cores with at least one free lane, the idle ones included.
   var room: (UInt64, UInt64, UInt64) = (0, 0, 0)
-  /// Cores dispatched to since the last wake, by slot.
-  var toWake: (UInt64, UInt64, UInt64) = (0, 0, 0)
   /// A cluster kept for a mixed task that found no place; set anew each step.
   var reservedMask: UInt64 = 0
+  /// Cores with something outstanding; kept by one thread alone.
   var busyCores = 0
-  var readyCores = 0
 
   init(_ segment: borrowing Segment) {
     unsafe coreCount = segment.configuration.coreCount
     unsafe laneCount = segment.configuration.lanes
+    unsafe offsetLimit = segment.configuration.offsetLimit
     unsafe cores = unsafe .allocate(capacity: coreCount)
     unsafe lanes = unsafe .allocate(capacity: coreCount * Int(PTO2_MAX_LANES))
     unsafe lanes.initialize(repeating: LaneState(), count: coreCount * Int(PTO2_MAX_LANES))
@@ -102,27 +109,37 @@ struct LaneState {
     }
   }
 
-  /// A core has announced READY.
-  mutating func admit(_ core: Int, incarnation: UInt32) {
-    unsafe cores[core].incarnation = incarnation
-    unsafe readyCores += 1
+  /// Dispatches without FIN.
+  @inline(__always)
+  func outstanding<S: Sharing>(_ core: Int, _ sharing: S.Type) -> UInt32 {
+    let state = unsafe cores + core
+    return unsafe S.load(&state.pointee.started) &- S.load(&state.pointee.retired)
+  }
+
+  /// A core has announced READY, or had a FIN: enters it in the masks.
+  @inline(__always)
+  mutating func note<S: Sharing>(_ core: Int, _ sharing: S.Type) {
+    let outstanding = unsafe outstanding(core, S.self)
     unsafe Self.set(&present, core % 3, core / 3, true)
-    unsafe Self.set(&idle, core % 3, core / 3, true)
-    unsafe Self.set(&room, core % 3, core / 3, true)
+    // With several threads the note may come late, after the lane was used.
+    if unsafe outstanding < laneCount { unsafe Self.set(&room, core % 3, core / 3, true) }
+    if outstanding == 0 { unsafe Self.set(&idle, core % 3, core / 3, true) }
   }
 
   /// Stores a dispatch to the core's next lane. The core must have room.
   /// False: the descriptor lies beyond what a word can say.
   @inline(__always)
-  mutating func dispatch(
-    core: Int, taskID: UInt64, descriptorOffset: UInt64, slot: UInt32, block: UInt32
+  mutating func dispatch<S: Sharing>(
+    core: Int, taskID: UInt64, descriptorOffset: UInt64, slot: UInt32, block: UInt32,
+    _ sharing: S.Type
   ) -> Bool {
     let state = unsafe cores + core
     let laneIndex = unsafe state.pointee.nextLane
     let lane = unsafe lane(core, laneIndex)
     let toggle = unsafe lane.pointee.word & PTO2_WORD_TOGGLE == 0
     guard
-      let word = DispatchWord(descriptorOffset: descriptorOffset, slot: slot, toggle: toggle)
+      let word = unsafe DispatchWord(
+        descriptorOffset: descriptorOffset, slot: slot, toggle: toggle, limit: offsetLimit)
     else { return false }
     unsafe lane.pointee.condBefore =
       unsafe lane.pointee.word == PTO2_SCHEDULER_IDLE
@@ -131,33 +148,17 @@ struct LaneState {
     unsafe lane.pointee.taskID = taskID
     // The block index lies behind the words, one per lane.
     unsafe state.pointee.words[Int(PTO2_MAX_LANES) + Int(laneIndex)] = block
+    unsafe state.pointee.nextLane = unsafe laneIndex + 1 == laneCount ? 0 : laneIndex + 1
+    let before = unsafe outstanding(core, S.self)
+    if before == 0 { unsafe Self.set(&idle, core % 3, core / 3, false) }
+    // Stale at worst: a FIN that comes meanwhile enters the core once more.
+    if unsafe before + 1 == laneCount { unsafe Self.set(&room, core % 3, core / 3, false) }
+    if !S.isShared && before == 0 { unsafe busyCores += 1 }
     // Pairs with the core's acquire of this word: it sees the descriptor and
     // slot that the scheduler acquired through `submitted`.
     unsafe state.pointee.wordToCore(laneIndex).storeRelease(word.rawValue)
-    unsafe state.pointee.nextLane = unsafe laneIndex + 1 == laneCount ? 0 : laneIndex + 1
-    unsafe state.pointee.outstanding += 1
-    if unsafe state.pointee.outstanding == 1 {
-      unsafe busyCores += 1
-      unsafe Self.set(&idle, core % 3, core / 3, false)
-    }
-    if unsafe state.pointee.outstanding == laneCount {
-      unsafe Self.set(&room, core % 3, core / 3, false)
-    }
-    unsafe Self.set(&toWake, core % 3, core / 3, true)
+    // Release: the polling thread sees the lane's record.
+    unsafe S.store(&state.pointee.started, state.pointee.started &+ 1)
     return true
-  }
-
-  /// The oldest dispatch of a core has its FIN: the lane is free again.
-  @inline(__always)
-  mutating func retireOldest(core: Int) {
-    let state = unsafe cores + core
-    unsafe state.pointee.oldestLane =
-      unsafe state.pointee.oldestLane + 1 == laneCount ? 0 : state.pointee.oldestLane + 1
-    unsafe state.pointee.outstanding -= 1
-    if unsafe state.pointee.outstanding == 0 {
-      unsafe busyCores -= 1
-      unsafe Self.set(&idle, core % 3, core / 3, true)
-    }
-    unsafe Self.set(&room, core % 3, core / 3, true)
   }
 }

@@ -12,17 +12,47 @@ internal import PTO2System
 /// must start together drains the cores: nothing else is dispatched until
 /// enough of them are idle.
 extension Scheduler {
+  /// With several threads one at a time dispatches, to the cores of all; who
+  /// finds the lock taken has put its tasks on the intake and its cores into
+  /// `freed` before, and the holder looks again after unlocking.
   mutating func dispatchReady() -> Int {
+    guard S.isShared else { return dispatchAll() }
     var work = 0
-    while let id = unsafe ready.first(.dummy) {
-      unsafe ready.removeFirst(.dummy)
+    while hasIntake, unsafe tryLock(lines.dispatchLock) {
+      unsafe dispatcher.pointee.ready.take(lines.intake, S.self)
+      for slot in 0..<3 {
+        var mask = unsafe S.exchange(lines.freed(slot), 0)
+        while mask != 0 {
+          unsafe dispatcher.pointee.cores.note(3 * mask.trailingZeroBitCount + slot, S.self)
+          mask &= mask &- 1
+        }
+      }
+      work += 1 + dispatchAll()
+      unsafe S.unlock(lines.dispatchLock)
+      fullFence()
+    }
+    return work
+  }
+
+  /// True when a task has become ready, or a core free, since a dispatcher last
+  /// looked: otherwise nothing has a place that had none before.
+  var hasIntake: Bool {
+    unsafe S.load(lines.intake) != ReadyQueues.none
+      || S.load(lines.freed(0)) | S.load(lines.freed(1)) | S.load(lines.freed(2)) != 0
+  }
+
+  @inline(__always)
+  private mutating func dispatchAll() -> Int {
+    var work = 0
+    while let id = unsafe dispatcher.pointee.ready.first(.dummy) {
+      unsafe dispatcher.pointee.ready.removeFirst(.dummy)
       complete(TaskID(rawValue: id))
       work += 1
     }
-    unsafe cores.reservedMask = 0
-    if let shape = drainingFor {
+    unsafe dispatcher.pointee.cores.reservedMask = 0
+    if let shape = unsafe dispatcher.pointee.drainingFor {
       work += dispatch(shape)
-      if drainingFor != nil { return work }
+      if unsafe dispatcher.pointee.drainingFor != nil { return work }
     }
     work += dispatch(.aicAivX2)
     work += dispatch(.aicAivX1)
@@ -37,20 +67,25 @@ extension Scheduler {
   @inline(__always)
   private mutating func dispatch(_ shape: TaskShape) -> Int {
     var work = 0
-    while drainingFor == nil || drainingFor == shape, let raw = unsafe ready.first(shape) {
+    while unsafe dispatcher.pointee.drainingFor == nil || dispatcher.pointee.drainingFor == shape,
+      let raw = unsafe dispatcher.pointee.ready.first(shape)
+    {
       let id = TaskID(rawValue: raw)
       let entry = unsafe rings[id.ring].entry(id.local)
       if unsafe entry.pointee.flags & UInt8(PTO2_SLOT_SYNC_START) != 0 {
         guard unsafe mayStartTogether(shape, entry) else {
-          drainingFor = shape
+          unsafe dispatcher.pointee.drainingFor = shape
           break
         }
-        drainingFor = nil
+        unsafe dispatcher.pointee.drainingFor = nil
       }
       let mask = unsafe entry.pointee.active_mask
       switch shape {
       case .aicOnly:
-        guard let cluster = cluster(unsafe cores.idle.0, unsafe cores.room.0) else { return work }
+        guard
+          let cluster = cluster(
+            unsafe dispatcher.pointee.cores.idle.0, unsafe dispatcher.pointee.cores.room.0)
+        else { return work }
         let block = unsafe takeBlock(shape, entry)
         start(id, core: 3 * cluster, slot: 0, block: block)
       case .aivX1:
@@ -78,7 +113,9 @@ extension Scheduler {
   ) -> UInt32 {
     let block = unsafe entry.pointee.blocks_started
     unsafe entry.pointee.blocks_started = block + 1
-    if unsafe block + 1 == entry.pointee.block_count { unsafe ready.removeFirst(shape) }
+    if unsafe block + 1 == entry.pointee.block_count {
+      unsafe dispatcher.pointee.ready.removeFirst(shape)
+    }
     return block
   }
 
@@ -88,7 +125,7 @@ extension Scheduler {
     _ shape: TaskShape, _ entry: UnsafeMutablePointer<pto2_consumed_entry>
   ) -> Bool {
     if unsafe entry.pointee.blocks_started > 0 { return true }
-    let idle = unsafe cores.idle
+    let idle = unsafe dispatcher.pointee.cores.idle
     let places =
       switch shape {
       case .aicOnly: idle.0.nonzeroBitCount
@@ -101,9 +138,9 @@ extension Scheduler {
   /// The first unreserved cluster with an idle core, else with a free lane.
   @inline(__always)
   private func cluster(_ idle: UInt64, _ room: UInt64) -> Int? {
-    let free = unsafe idle & ~cores.reservedMask
+    let free = unsafe idle & ~dispatcher.pointee.cores.reservedMask
     if free != 0 { return free.trailingZeroBitCount }
-    let queueable = unsafe room & ~cores.reservedMask
+    let queueable = unsafe room & ~dispatcher.pointee.cores.reservedMask
     return queueable != 0 ? queueable.trailingZeroBitCount : nil
   }
 
@@ -111,22 +148,22 @@ extension Scheduler {
   /// busy ones, that with the fewest dispatches.
   @inline(__always)
   private func vectorCore() -> Int? {
-    let open = unsafe ~cores.reservedMask
-    let idle1 = unsafe cores.idle.1 & open
-    let idle2 = unsafe cores.idle.2 & open
+    let open = unsafe ~dispatcher.pointee.cores.reservedMask
+    let idle1 = unsafe dispatcher.pointee.cores.idle.1 & open
+    let idle2 = unsafe dispatcher.pointee.cores.idle.2 & open
     if idle1 | idle2 != 0 {
       let cluster = (idle1 | idle2).trailingZeroBitCount
       return 3 * cluster + (idle1 >> UInt64(cluster) & 1 != 0 ? 1 : 2)
     }
-    let room1 = unsafe cores.room.1 & open
-    let room2 = unsafe cores.room.2 & open
+    let room1 = unsafe dispatcher.pointee.cores.room.1 & open
+    let room2 = unsafe dispatcher.pointee.cores.room.2 & open
     guard room1 | room2 != 0 else { return nil }
     let cluster = (room1 | room2).trailingZeroBitCount
     let first = 3 * cluster + 1
     let second = 3 * cluster + 2
     guard room1 >> UInt64(cluster) & 1 != 0 else { return second }
     guard room2 >> UInt64(cluster) & 1 != 0 else { return first }
-    return unsafe cores.cores[first].outstanding <= cores.cores[second].outstanding
+    return outstanding(first) <= outstanding(second)
       ? first : second
   }
 
@@ -138,9 +175,13 @@ extension Scheduler {
       var core = 3 * cluster + Int(slot)
       // The one vector kernel of AIC_AIV_X1 may run on either AIV: on an idle
       // one if there is one, else on one with a free lane.
-      if shape == .aicAivX1, slot > 0, unsafe !isIn(cores.idle, core) {
+      if shape == .aicAivX1, slot > 0, unsafe !isIn(dispatcher.pointee.cores.idle, core) {
         let other = 3 * cluster + 3 - Int(slot)
-        if unsafe isIn(cores.idle, other) || !isIn(cores.room, core) { core = other }
+        if unsafe isIn(dispatcher.pointee.cores.idle, other)
+          || !isIn(dispatcher.pointee.cores.room, core)
+        {
+          core = other
+        }
       }
       start(id, core: core, slot: slot, block: block)
     }
@@ -152,10 +193,10 @@ extension Scheduler {
   }
 
   private func mixedCluster(_ shape: TaskShape) -> Int? {
-    let open = unsafe ~cores.reservedMask
-    let idle = unsafe clusters(shape, in: cores.idle) & open
+    let open = unsafe ~dispatcher.pointee.cores.reservedMask
+    let idle = unsafe clusters(shape, in: dispatcher.pointee.cores.idle) & open
     if idle != 0 { return idle.trailingZeroBitCount }
-    let room = unsafe clusters(shape, in: cores.room) & open
+    let room = unsafe clusters(shape, in: dispatcher.pointee.cores.room) & open
     return room != 0 ? room.trailingZeroBitCount : nil
   }
 
@@ -171,20 +212,20 @@ extension Scheduler {
   /// Keeps less demanding tasks off the least loaded cluster that has the
   /// cores for this shape.
   private mutating func reserveCluster(_ shape: TaskShape) {
-    guard unsafe cores.reservedMask == 0 else { return }
-    let able = unsafe clusters(shape, in: cores.present)
+    guard unsafe dispatcher.pointee.cores.reservedMask == 0 else { return }
+    let able = unsafe clusters(shape, in: dispatcher.pointee.cores.present)
     guard able != 0 else { return }
     var best = 0
     var fewest = UInt32.max
-    for cluster in 0..<(unsafe cores.coreCount / 3) where able >> UInt64(cluster) & 1 != 0 {
+    for cluster in 0..<(coreCount / 3) where able >> UInt64(cluster) & 1 != 0 {
       var load: UInt32 = 0
-      for core in 3 * cluster..<3 * cluster + 3 { unsafe load += cores.cores[core].outstanding }
+      for core in 3 * cluster..<3 * cluster + 3 { load += outstanding(core) }
       if load < fewest {
         best = cluster
         fewest = load
       }
     }
-    unsafe cores.reservedMask = 1 << UInt64(best)
+    unsafe dispatcher.pointee.cores.reservedMask = 1 << UInt64(best)
   }
 
   /// Dispatch proper: one word to one core.
@@ -193,17 +234,19 @@ extension Scheduler {
     let ring = unsafe rings + id.ring
     let index = unsafe id.local & ring.pointee.mainMask
     let offset = unsafe ring.pointee.descriptorBase + UInt64(index) * UInt64(PTO2_DESC_STRIDE)
-    unsafe ring.pointee.entry(id.local).pointee.state = TaskState.running.rawValue
+    unsafe S.store(&ring.pointee.entry(id.local).pointee.state, TaskState.running.rawValue)
     guard
-      unsafe cores.dispatch(
-        core: core, taskID: id.rawValue, descriptorOffset: offset, slot: slot, block: block)
+      unsafe dispatcher.pointee.cores.dispatch(
+        core: core, taskID: id.rawValue, descriptorOffset: offset, slot: slot, block: block, S.self)
     else {
+      let last = unsafe UInt64(dispatcher.pointee.cores.offsetLimit) * 8 - 8
       return fail(
         PTO2Error(
           .encodingOverflow,
-          "task \(id): its descriptor lies at byte \(offset), beyond the \(UInt64(PTO2_WORD_OFFSET_MAX) * 8 - 8) that a register word can say. Make the task windows smaller",
-          task: id, ring: id.ring, needed: offset, available: UInt64(PTO2_WORD_OFFSET_MAX) * 8 - 8))
+          "task \(id): its descriptor lies at byte \(offset), beyond the \(last) that a register word can say. Make the task windows smaller, or --address-space larger",
+          task: id, ring: id.ring, needed: offset, available: last))
     }
+    unsafe CoreTable.set(&toWake, core % 3, core / 3, true)
     counters.dispatched += 1
     if counters.firstDispatch == 0 { counters.firstDispatch = MonotonicClock.now() }
   }

@@ -16,23 +16,25 @@ extension Scheduler {
     }
   }
 
-  package var hasAllCores: Bool { unsafe cores.readyCores == cores.coreCount }
+  package var hasAllCores: Bool { missing.isEmpty }
 
-  /// Cores that have not announced READY, by name.
-  package func missingCores() -> [String] {
-    (0..<(unsafe cores.coreCount)).filter { unsafe cores.cores[$0].incarnation == 0 }
-      .map(coreName)
+  /// Cores that have not announced READY.
+  private var missing: [Int] {
+    (0..<coreCount).filter { unsafe cores[$0].ready.loadAcquire() == 0 }
   }
+
+  /// The same by name.
+  package func missingCores() -> [String] { missing.map(coreName) }
 
   /// The error a worker has left in its core's page.
   package func coreError(_ core: Int) -> PTO2Error? {
-    unsafe ErrorBlock(segment.readCore(core) + Int(PTO2_CORE_ERROR)).read()?.error
+    unsafe ErrorBlock(shared.segment.readCore(core) + Int(PTO2_CORE_ERROR)).read()?.error
   }
 
   /// Why a worker that came did not serve, for the first missing core that has
   /// a reason.
   package func errorOfMissingCore() -> PTO2Error? {
-    for core in 0..<coreCount where unsafe cores.cores[core].incarnation == 0 {
+    for core in missing {
       if let error = coreError(core) { return error }
     }
     return nil
@@ -40,53 +42,60 @@ extension Scheduler {
 
   /// The process hosting a core, once announced.
   package func coreProcess(_ core: Int) -> (identity: ProcessIdentity, isSupervised: Bool)? {
-    guard unsafe cores.cores[core].incarnation != 0,
-      let record = unsafe ProcessRecord(cores.cores[core].process).read()
+    guard unsafe cores[core].ready.loadAcquire() != 0,
+      let record = unsafe ProcessRecord(cores[core].process).read()
     else { return nil }
     return (record.identity, record.isSupervised)
   }
 
-  package var coreCount: Int { unsafe cores.coreCount }
-
-  /// Sleeps until a submission, a FIN, a READY or a request, or the time is
-  /// over. The words are looked at once more after `parked` is announced.
+  /// Sleeps until a submission (first thread), a FIN or READY of an own core, a
+  /// bell or a request, or the time is over. The words are looked at once more
+  /// after `parked` is announced.
   package mutating func park(timeoutNanoseconds: Int64) {
-    parkedWord.storeRelaxed(1)
+    let bell = unsafe S.isShared ? S.load(lines.bell(index)) : 0
+    let bit = UInt32(1) << UInt32(index)
+    _ = unsafe S.add(parkedBits, bit)
     // Orders the store of `parked` before the loads below; pairs with the
     // wakers' fence between their word and their look at `parked`.
     fullFence()
     waitSet.removeAll()
-    var hasNews = submitted.loadAcquire() != knownSubmitted || wired != knownSubmitted
-    waitSet.insert(submitted, while: knownSubmitted)
+    var hasNews = S.isShared && hasIntake
+    if index == 0 {
+      let seen = submitted.loadAcquire()
+      if unsafe S.load(&logState.pointee.wired) != seen { hasNews = true }
+      waitSet.insert(submitted, while: seen)
+    }
+    if S.isShared { unsafe waitSet.insert(SharedWord(lines.bell(index)), while: bell) }
     waitSet.insert(control, while: PTO2_CONTROL_RUNNING)
-    for core in 0..<(unsafe cores.coreCount) {
-      let state = unsafe cores.cores + core
+    for core in 0..<coreCount where isOwn(core) {
+      let state = unsafe cores + core
       if unsafe state.pointee.incarnation == 0 {
         unsafe waitSet.insert(state.pointee.ready, while: 0)
         if unsafe state.pointee.ready.loadAcquire() != 0 { hasNews = true }
-      } else if unsafe state.pointee.outstanding > 0 {
+      } else if outstanding(core) > 0 {
         let lane = unsafe state.pointee.oldestLane
-        let word = unsafe cores.lane(core, lane).pointee.word
+        let word = unsafe dispatcher.pointee.cores.lane(core, lane).pointee.word
         let cond = unsafe state.pointee.cond(lane).loadAcquire()
         if cond == word | PTO2_COND_FIN { hasNews = true }
         unsafe waitSet.insert(state.pointee.cond(lane), while: cond)
       }
     }
     wakeOrchestrator(evenBeforeTarget: true)
-    if !hasNews && control.loadAcquire() == PTO2_CONTROL_RUNNING {
+    if !hasNews && !hasFailed && control.loadAcquire() == PTO2_CONTROL_RUNNING {
       counters.parks += 1
       waitSet.wait(timeoutNanoseconds: timeoutNanoseconds)
     }
-    parkedWord.storeRelaxed(0)
+    _ = unsafe S.add(parkedBits, 0 &- bit)
   }
 
-  /// Tells every core to leave, waits for their acknowledgement until the
-  /// deadline, publishes the counters and STOPPED.
+  /// First thread, after the others have ended: tells every core to leave, waits
+  /// for their acknowledgement until the deadline, publishes the counters and
+  /// STOPPED.
   /// - Returns: cores that have not acknowledged.
   package mutating func stop(deadline: Deadline) -> [String] {
-    for core in 0..<(unsafe cores.coreCount) {
+    for core in 0..<coreCount {
       for lane in 0..<UInt32(PTO2_MAX_LANES) {
-        let word = unsafe cores.cores[core].wordToCore(lane)
+        let word = unsafe cores[core].wordToCore(lane)
         word.storeRelease(PTO2_EXIT_SIGNAL)
         Futex.wake(word.shared)
       }
@@ -98,7 +107,7 @@ extension Scheduler {
       sleepNanoseconds(200_000)
     }
     publishCounters()
-    if failure == nil { controlWord.storeRelease(PTO2_SCHED_STOPPED) }
+    if !hasFailed { controlWord.storeRelease(PTO2_SCHED_STOPPED) }
     Futex.wake(controlWord.shared)
     return (0..<coreCount).filter { !hasLeft($0) && !hasDied($0) }.map(coreName)
   }
@@ -112,23 +121,24 @@ extension Scheduler {
 
   /// True when the core has acknowledged EXIT, or never was READY.
   private func hasLeft(_ core: Int) -> Bool {
-    unsafe cores.cores[core].ready.loadAcquire() == 0
-      || cores.cores[core].cond(0).loadAcquire() == PTO2_EXITED
+    unsafe cores[core].ready.loadAcquire() == 0
+      || cores[core].cond(0).loadAcquire() == PTO2_EXITED
   }
 
   /// True when the process that announced the core is gone.
   private func hasDied(_ core: Int) -> Bool {
-    guard let process = unsafe ProcessRecord(cores.cores[core].process).read() else { return false }
+    guard let process = unsafe ProcessRecord(cores[core].process).read() else { return false }
     return ProcessHandle(process.identity)?.hasEnded() ?? true
   }
 
   func publishCounters() {
-    let record = unsafe (segment.write(.schedulerWords) + Int(PTO2_SCHED_COUNTERS))
+    let record = unsafe (shared.segment.write(.schedulerWords) + Int(PTO2_SCHED_COUNTERS))
       .assumingMemoryBound(to: pto2_scheduler_counters.self)
     unsafe record.pointee.tasks_completed = counters.completed
     unsafe record.pointee.edges = counters.edges
     unsafe record.pointee.subtasks_dispatched = counters.dispatched
     unsafe record.pointee.parks = counters.parks
+    unsafe record.pointee.lost_locks = counters.lostLocks
     unsafe record.pointee.first_dispatch_nanoseconds = counters.firstDispatch
     func store<Value>(_ value: Value, at offset: Int, _ ring: Int) {
       unsafe UnsafeMutableRawPointer(record).storeBytes(
@@ -136,7 +146,7 @@ extension Scheduler {
     }
     for ring in 0..<ringCount {
       let state = unsafe rings[ring]
-      let heap = segment.configuration.rings[ring].heapBytes
+      let heap = shared.segment.configuration.rings[ring].heapBytes
       store(
         unsafe state.peakMain, at: MemoryLayout<pto2_scheduler_counters>.offset(of: \.peak_main)!,
         ring)

@@ -26,8 +26,15 @@ enum TaskShape: Int, CaseIterable {
 
 /// One FIFO per shape, linked through one place per main slot: a ready task
 /// holds its main slot, so there is room for everything that can be ready.
+///
+/// The FIFOs belong to the dispatcher. With several threads a task comes to
+/// them through the intake, a stack that any thread pushes to (Treiber 1986)
+/// and the dispatcher takes as a whole, so no place is ever popped and pushed
+/// again while another thread holds its number.
 @unsafe struct ReadyQueues {
   static let none = UInt32.max
+  /// In `tasks`: the shape, above the id.
+  private static let shapeShift: UInt64 = 40
 
   private let next: UnsafeMutablePointer<UInt32>
   private let tasks: UnsafeMutablePointer<UInt64>
@@ -48,6 +55,44 @@ enum TaskShape: Int, CaseIterable {
     unsafe tasks.deallocate()
     unsafe heads.deallocate()
     unsafe tails.deallocate()
+  }
+
+  var hasTasks: Bool {
+    TaskShape.allCases.contains { unsafe heads[$0.rawValue] != Self.none }
+  }
+
+  /// Puts a task on the intake. Any thread.
+  func push<S: Sharing>(
+    _ taskID: UInt64, slot: UInt32, shape: TaskShape, on intake: UnsafeMutablePointer<UInt32>,
+    _ sharing: S.Type
+  ) {
+    unsafe tasks[Int(slot)] = taskID | UInt64(shape.rawValue) << Self.shapeShift
+    while true {
+      let head = unsafe S.load(intake)
+      unsafe next[Int(slot)] = head
+      // Release: the dispatcher sees the place, and all that the task needs.
+      if unsafe S.compareExchange(intake, head, slot) { return }
+    }
+  }
+
+  /// Appends everything on the intake, oldest first.
+  func take<S: Sharing>(_ intake: UnsafeMutablePointer<UInt32>, _ sharing: S.Type) {
+    var slot = unsafe S.exchange(intake, Self.none)
+    var oldest = unsafe Self.none
+    while unsafe slot != Self.none {
+      let older = unsafe next[Int(slot)]
+      unsafe next[Int(slot)] = oldest
+      oldest = slot
+      slot = older
+    }
+    while unsafe oldest != Self.none {
+      let newer = unsafe next[Int(oldest)]
+      let entry = unsafe tasks[Int(oldest)]
+      unsafe append(
+        entry & (1 << Self.shapeShift - 1), slot: oldest,
+        shape: TaskShape(rawValue: Int(entry >> Self.shapeShift))!)
+      oldest = newer
+    }
   }
 
   @inline(__always)

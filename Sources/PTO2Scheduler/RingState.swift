@@ -26,9 +26,9 @@ internal import PTO2System
   /// Unused part of the sections: 0 once every entry has been touched.
   var unreserved: UInt32
 
-  /// Local id of the next task to wire.
+  /// Local id of the next task to wire. Writer: the log's holder.
   var wired: UInt32
-  /// What the two watermark words hold.
+  /// What the two watermark words hold. Writer: each one's holder.
   var released: UInt32
   var consumedPosition: UInt32
   /// Heap position after the last consumed task's outputs.

@@ -1,15 +1,23 @@
 internal import CPTO2ABI
 package import PTO2Protocol
-package import PTO2Segment
+internal import PTO2Segment
 internal import PTO2System
 
-/// The scheduler role: reads the submission log, wires fanin, dispatches ready
-/// tasks, and takes finished ones through COMPLETED, RELEASED and CONSUMED.
+/// The scheduler role, one thread of it: reads the submission log, wires fanin,
+/// dispatches ready tasks, and takes finished ones through COMPLETED, RELEASED
+/// and CONSUMED.
+///
+/// Each thread polls the cores of its own clusters; cluster c belongs to thread
+/// c modulo the number of threads. Reading the log, dispatching, and moving
+/// each watermark are done by whoever gets the try-lock.
 ///
 /// `step` is one round of all that; it never blocks. `park` sleeps until some
 /// word it waits for changes. The hot path allocates nothing.
-@safe package struct Scheduler: ~Copyable {
-  let segment: Segment
+@safe package struct Scheduler<S: Sharing>: ~Copyable {
+  package let shared: SharedState
+  /// Number of this thread, and of all.
+  let index: Int
+  let threads: Int
   let log: UnsafePointer<pto2_log_record>
   let logMask: UInt32
   let submitted: SharedWord
@@ -18,99 +26,91 @@ internal import PTO2System
   let control: SharedWord
   let wiredWord: OwnedWord
   let parkedWord: OwnedWord
+  /// The same word: a bit per thread that sleeps.
+  let parkedBits: UnsafeMutablePointer<UInt32>
   let controlWord: OwnedWord
   let ringCount: Int
 
+  // Parts of `shared`.
   let rings: UnsafeMutablePointer<RingState>
-  let reservations: UnsafeMutablePointer<RingReservation>
-  var ready: ReadyQueues
-  var cores: CoreTable
+  let logState: UnsafeMutablePointer<LogState>
+  let dispatcher: UnsafeMutablePointer<Dispatcher>
+  let cores: UnsafeMutablePointer<CoreState>
+  let coreCount: Int
+  let laneCount: UInt32
+  let lines: Lines
 
-  /// Log position of the next record to wire.
-  var wired: UInt32
-  /// The `submitted` word as last read.
-  var knownSubmitted: UInt32
-  /// The rest of a scope end that is being worked off.
-  var scopeEnd: (ring: Int, local: UInt32, left: UInt32) = (0, 0, 0)
-  /// The shape whose first task waits for enough idle cores to start all its
-  /// blocks together.
-  var drainingFor: TaskShape?
+  /// Own cores not yet seen READY.
+  var absentCores = 0
+  /// Cores dispatched to since the last wake, by slot.
+  var toWake: (UInt64, UInt64, UInt64) = (0, 0, 0)
   /// Watermark advances since it was last looked whether the orchestrator waits
   /// for one.
   var advances: UInt32 = 0
   /// True when `last_task_consumed` of some ring has moved since the
   /// orchestrator was last woken.
   var hasConsumed = false
-  var counters = Counters()
-  /// The first error; once set, `step` does nothing.
-  package private(set) var failure: PTO2Error?
-
+  package var counters = SchedulerCounters()
+  /// One per core.
+  let kernelWatches: UnsafeMutablePointer<StallWatch>
+  var sessionWatch: StallWatch
   var waitSet = WaitSet()
 
-  struct Counters {
-    var completed: UInt64 = 0
-    var edges: UInt64 = 0
-    var dispatched: UInt64 = 0
-    var parks: UInt64 = 0
-    var firstDispatch: UInt64 = 0
-  }
-
   /// Records wired in one step, so that finished cores are not kept waiting.
-  static let wiringBudget: UInt32 = 64
+  static var wiringBudget: UInt32 { 64 }
 
-  package init(_ segment: consuming Segment) {
-    let configuration = segment.configuration
-    let orchestrator = unsafe segment.read(.orchestratorWords)
-    let own = unsafe segment.write(.schedulerWords)
-    unsafe log = segment.read(.submissionLog).assumingMemoryBound(to: pto2_log_record.self)
-    logMask = configuration.logCapacity - 1
+  /// - Parameter index: 0 for the first thread, which also answers for the
+  ///   process: it announces, watches the other processes, and stops the cores.
+  package init(_ shared: SharedState, index: Int = 0) {
+    let segment = shared.segment.configuration
+    let orchestrator = unsafe shared.segment.read(.orchestratorWords)
+    let own = unsafe shared.segment.write(.schedulerWords)
+    unsafe log = shared.segment.read(.submissionLog).assumingMemoryBound(to: pto2_log_record.self)
+    logMask = segment.logCapacity - 1
     submitted = unsafe SharedWord(orchestrator + Int(PTO2_ORCH_SUBMITTED))
     orchestratorParked = unsafe SharedWord(orchestrator + Int(PTO2_ORCH_PARKED))
     orchestratorTarget = unsafe SharedWord(orchestrator + Int(PTO2_ORCH_TARGET))
     control = unsafe SharedWord(orchestrator + Int(PTO2_ORCH_CONTROL))
     wiredWord = unsafe OwnedWord(own + Int(PTO2_SCHED_WIRED))
     parkedWord = unsafe OwnedWord(own + Int(PTO2_SCHED_PARKED))
+    unsafe parkedBits = (own + Int(PTO2_SCHED_PARKED)).assumingMemoryBound(to: UInt32.self)
     controlWord = unsafe OwnedWord(own + Int(PTO2_SCHED_CONTROL))
-    ringCount = configuration.rings.count
-    wired = configuration.firstPosition
-    knownSubmitted = configuration.firstPosition
-
-    unsafe rings = .allocate(capacity: ringCount)
-    unsafe reservations = .allocate(capacity: ringCount)
-    var slots: UInt32 = 0
-    for ring in 0..<ringCount {
-      unsafe (rings + ring).initialize(to: RingState(segment, ring: ring, firstSlot: slots))
-      unsafe (reservations + ring).initialize(to: RingReservation(segment.layout, ring: ring))
-      slots += configuration.rings[ring].taskWindow
-      unsafe rings[ring].releasedWord.storeRelaxed(configuration.firstPosition)
-      unsafe rings[ring].consumedWord.storeRelaxed(configuration.firstPosition)
-    }
-    unsafe ready = ReadyQueues(slotCount: Int(slots))
-    unsafe cores = CoreTable(segment)
-    wiredWord.storeRelaxed(configuration.firstPosition)
-    self.segment = segment
+    ringCount = segment.rings.count
+    unsafe rings = shared.rings
+    unsafe logState = shared.log
+    unsafe dispatcher = shared.dispatcher
+    unsafe cores = shared.dispatcher.pointee.cores.cores
+    coreCount = segment.coreCount
+    laneCount = segment.lanes
+    unsafe lines = shared.lines
+    self.index = index
+    threads = Int(segment.schedulerThreads)
+    sessionWatch = StallWatch(limitMilliseconds: segment.stallLimitMilliseconds)
+    unsafe kernelWatches = .allocate(capacity: coreCount)
+    unsafe kernelWatches.initialize(repeating: sessionWatch, count: coreCount)
+    self.shared = shared
+    for core in 0..<coreCount where isOwn(core) { absentCores += 1 }
+    if index == 0 { unsafe wiredWord.storeRelaxed(logState.pointee.wired) }
   }
 
-  deinit {
-    unsafe reservations.deinitialize(count: ringCount)
-    unsafe reservations.deallocate()
-    unsafe rings.deallocate()
-    unsafe ready.deallocate()
-    unsafe cores.deallocate()
-  }
+  deinit { unsafe kernelWatches.deallocate() }
 
   /// Publishes that the scheduler takes part; every word before it is set up.
   package func announce(isSupervised: Bool) {
-    let own = unsafe segment.write(.schedulerWords)
+    let own = unsafe shared.segment.write(.schedulerWords)
     unsafe ProcessRecord.announce(isSupervised: isSupervised, at: own + Int(PTO2_SCHED_PROCESS))
     controlWord.storeRelease(PTO2_SCHED_ATTACHED)
     Futex.wake(controlWord.shared)
   }
 
+  /// True for the cores this thread polls.
+  @inline(__always)
+  func isOwn(_ core: Int) -> Bool { !S.isShared || core / 3 % threads == index }
+
   /// One round: finished kernels, new submissions, dispatch, wakes.
   /// - Returns: how much was done; 0 means that nothing can be done now.
   package mutating func step() -> Int {
-    if failure != nil { return 0 }
+    if hasFailed { return 0 }
     var work = pollCores()
     work += readLog()
     work += dispatchReady()
@@ -120,20 +120,30 @@ internal import PTO2System
 
   /// True when every published record is wired and every task CONSUMED.
   package mutating func isDrained() -> Bool {
-    guard wired == submitted.loadAcquire(), scopeEnd.left == 0, unsafe cores.busyCores == 0 else {
-      return false
-    }
+    guard unsafe S.load(&logState.pointee.wired) == submitted.loadAcquire() else { return false }
     for ring in 0..<ringCount {
-      guard unsafe rings[ring].wired == rings[ring].consumedPosition else { return false }
+      guard
+        unsafe S.load(&rings[ring].wired) == S.load(&rings[ring].consumedPosition)
+      else { return false }
     }
     return true
   }
 
+  // MARK: The first error
+
+  /// True once some thread has failed; `step` then does nothing.
+  @inline(__always)
+  package var hasFailed: Bool { unsafe S.load(lines.failed) != 0 }
+
+  /// The first error of all threads.
+  package var failure: PTO2Error? {
+    unsafe ErrorBlock(shared.segment.write(.schedulerWords) + Int(PTO2_SCHED_ERROR)).read()?.error
+  }
+
   /// Keeps the first error, publishes it, and wakes who waits for this role.
   package mutating func fail(_ error: PTO2Error, core: Int? = nil) {
-    guard failure == nil else { return }
-    failure = error
-    let own = unsafe segment.write(.schedulerWords)
+    guard unsafe S.exchange(lines.failed, 1) == 0 else { return }
+    let own = unsafe shared.segment.write(.schedulerWords)
     unsafe ErrorBlock.write(error, core: core, to: own + Int(PTO2_SCHED_ERROR))
     controlWord.storeRelease(PTO2_SCHED_FATAL)
     Futex.wake(controlWord.shared)
@@ -142,34 +152,51 @@ internal import PTO2System
       unsafe Futex.wake(rings[ring].consumedWord.shared)
     }
     Futex.wake(wiredWord.shared)
+    ringAllBells()
+  }
+
+  /// Takes a try-lock; counts when somebody else has it.
+  @inline(__always)
+  mutating func tryLock(_ lock: UnsafeMutablePointer<UInt32>) -> Bool {
+    if unsafe S.tryLock(lock) { return true }
+    counters.lostLocks += 1
+    return false
   }
 
   // MARK: Finished kernels
 
-  /// Reads COND of every busy core, and READY of those not yet seen.
+  /// Reads COND of every own core with something outstanding, and READY of
+  /// those not yet seen.
   mutating func pollCores() -> Int {
-    var work = 0
-    if unsafe cores.readyCores < cores.coreCount { work += admitCores() }
-    var left = unsafe cores.busyCores
-    var core = 0
-    while left > 0 {
-      if unsafe cores.cores[core].outstanding > 0 {
+    var work = absentCores > 0 ? admitCores() : 0
+    var left = unsafe S.isShared ? coreCount : dispatcher.pointee.cores.busyCores
+    var core = 3 * index
+    while left > 0 && core < coreCount {
+      if outstanding(core) > 0 {
         left -= 1
-        while unsafe cores.cores[core].outstanding > 0, pollOldest(core) { work += 1 }
+        repeat {
+          guard pollOldest(core) else { break }
+          work += 1
+        } while outstanding(core) > 0
       }
       core += 1
-      if unsafe core == cores.coreCount { break }
+      if S.isShared && core % 3 == 0 { core += 3 * (threads - 1) }
     }
     return work
+  }
+
+  @inline(__always)
+  func outstanding(_ core: Int) -> UInt32 {
+    unsafe dispatcher.pointee.cores.outstanding(core, S.self)
   }
 
   /// True when the core's oldest dispatch has finished and was completed.
   @inline(__always)
   mutating func pollOldest(_ core: Int) -> Bool {
-    let lane = unsafe cores.cores[core].oldestLane
-    let state = unsafe cores.lane(core, lane)
+    let lane = unsafe cores[core].oldestLane
+    let state = unsafe dispatcher.pointee.cores.lane(core, lane)
     // Acquire: pairs with the core's release of FIN, after the kernel's stores.
-    let cond = unsafe cores.cores[core].cond(lane).loadAcquire()
+    let cond = unsafe cores[core].cond(lane).loadAcquire()
     let word = unsafe state.pointee.word
     guard cond == word | PTO2_COND_FIN else {
       // EXITED: the worker saw the session end first; so will this process.
@@ -179,13 +206,36 @@ internal import PTO2System
       return false
     }
     let taskID = unsafe state.pointee.taskID
-    unsafe cores.retireOldest(core: core)
+    retireOldest(core)
     finishSubtask(TaskID(rawValue: taskID))
     return true
   }
 
+  /// The oldest dispatch of a core has its FIN: the lane is free again.
+  @inline(__always)
+  private mutating func retireOldest(_ core: Int) {
+    let state = unsafe cores + core
+    let next = unsafe state.pointee.oldestLane + 1
+    unsafe state.pointee.oldestLane = next == laneCount ? 0 : next
+    unsafe S.store(&state.pointee.retired, state.pointee.retired &+ 1)
+    if !S.isShared && outstanding(core) == 0 {
+      unsafe dispatcher.pointee.cores.busyCores -= 1
+    }
+    noteFree(core)
+  }
+
+  /// Tells the dispatcher of a READY or a FIN.
+  @inline(__always)
+  private mutating func noteFree(_ core: Int) {
+    if S.isShared {
+      unsafe S.or(lines.freed(core % 3), 1 << UInt64(core / 3))
+    } else {
+      unsafe dispatcher.pointee.cores.note(core, S.self)
+    }
+  }
+
   mutating func garbage(_ cond: UInt32, _ core: Int, _ lane: UInt32) {
-    let expected = unsafe cores.lane(core, lane).pointee
+    let expected = unsafe dispatcher.pointee.cores.lane(core, lane).pointee
     fail(
       PTO2Error(
         .garbageWord,
@@ -195,79 +245,40 @@ internal import PTO2System
 
   mutating func admitCores() -> Int {
     var admitted = 0
-    for core in 0..<(unsafe cores.coreCount) {
-      let state = unsafe cores.cores + core
+    for core in 0..<coreCount where isOwn(core) {
+      let state = unsafe cores + core
       guard unsafe state.pointee.incarnation == 0 else { continue }
       let incarnation = unsafe state.pointee.ready.loadAcquire()
       guard incarnation != 0 else { continue }
-      unsafe cores.admit(core, incarnation: incarnation)
+      unsafe state.pointee.incarnation = incarnation
+      noteFree(core)
+      absentCores -= 1
       admitted += 1
     }
     return admitted
   }
+}
 
-  // MARK: Wakes
+/// What one scheduler thread has done.
+package struct SchedulerCounters: Sendable {
+  var completed: UInt64 = 0
+  var edges: UInt64 = 0
+  var dispatched: UInt64 = 0
+  var parks: UInt64 = 0
+  /// Try-locks that were found taken.
+  package var lostLocks: UInt64 = 0
+  /// CLOCK_MONOTONIC; 0 = none yet.
+  var firstDispatch: UInt64 = 0
 
-  /// One fence for all stores of this step, then a look at who is parked.
-  mutating func wakePeers(isIdle: Bool) {
-    let toWake = unsafe cores.toWake
-    let hasDispatched = toWake.0 | toWake.1 | toWake.2 != 0
-    let isOrchestratorDue = advances > 0 && (isIdle || advances >= 16)
-    guard hasDispatched || isOrchestratorDue else { return }
-    // No load of a parked word may pass the stores of the words it guards;
-    // pairs with the parkers' fence between `parked` and their last look.
-    fullFence()
-    if hasDispatched {
-      for slot in 0..<3 {
-        var mask = unsafe CoreTable.bits(toWake, slot)
-        while mask != 0 {
-          let core = 3 * mask.trailingZeroBitCount + slot
-          mask &= mask &- 1
-          let state = unsafe cores.cores + core
-          guard unsafe state.pointee.parked.loadRelaxed() != 0 else { continue }
-          // The core sleeps on the lane after its newest finished one; any of
-          // its outstanding lanes may be that.
-          var lane = unsafe state.pointee.oldestLane
-          for _ in 0..<(unsafe state.pointee.outstanding) {
-            unsafe Futex.wake(state.pointee.wordToCore(lane).shared)
-            lane = unsafe lane + 1 == cores.laneCount ? 0 : lane + 1
-          }
-        }
-      }
-      unsafe cores.toWake = (0, 0, 0)
-    }
-    if isOrchestratorDue {
-      advances = 0
-      wakeOrchestrator(evenBeforeTarget: false)
-    }
-  }
-
-  /// Wakes the orchestrator on the one word it says it sleeps on, once that has
-  /// reached the position it says it needs.
-  ///
-  /// What it waits for in the consumed ring may come earlier than its target
-  /// (any output may have been the one in the way), so it is also woken before
-  /// this process sleeps.
-  mutating func wakeOrchestrator(evenBeforeTarget: Bool) {
-    let reason = orchestratorParked.loadAcquire()
-    if reason == 0 { return }
-    let target = Position(orchestratorTarget.loadRelaxed())
-    func isReached(_ position: UInt32) -> Bool { Position(position).distance(from: target) >= 0 }
-    switch reason {
-    case PTO2_PARKED_ON_WIRED:
-      if isReached(wired) { Futex.wake(wiredWord.shared) }
-    case PTO2_PARKED_ON_RELEASED..<PTO2_PARKED_ON_RELEASED + UInt32(ringCount):
-      let ring = unsafe rings + Int(reason - PTO2_PARKED_ON_RELEASED)
-      if unsafe isReached(ring.pointee.released) {
-        unsafe Futex.wake(ring.pointee.releasedWord.shared)
-      }
-    case PTO2_PARKED_ON_CONSUMED..<PTO2_PARKED_ON_CONSUMED + UInt32(ringCount):
-      let ring = unsafe rings + Int(reason - PTO2_PARKED_ON_CONSUMED)
-      if unsafe isReached(ring.pointee.consumedPosition) || (evenBeforeTarget && hasConsumed) {
-        hasConsumed = false
-        unsafe Futex.wake(ring.pointee.consumedWord.shared)
-      }
-    default: break
+  mutating func add(_ other: SchedulerCounters) {
+    completed += other.completed
+    edges += other.edges
+    dispatched += other.dispatched
+    parks += other.parks
+    lostLocks += other.lostLocks
+    if other.firstDispatch != 0 {
+      firstDispatch =
+        firstDispatch == 0 ? other.firstDispatch : min(firstDispatch, other.firstDispatch)
     }
   }
 }

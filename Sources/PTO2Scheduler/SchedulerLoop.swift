@@ -1,42 +1,66 @@
-internal import CPTO2ABI
 package import PTO2Protocol
 package import PTO2Segment
 internal import PTO2System
 
+enum SchedulerTimes {
+  /// How often the other processes, and the stall limit, are looked at.
+  static let checkNanoseconds: Int64 = 20_000_000
+  /// How long cores may take to acknowledge EXIT.
+  static let stopMilliseconds: UInt64 = 2000
+}
+
 /// A scheduler process from attach to exit.
-package struct SchedulerLoop: ~Copyable {
-  private var scheduler: Scheduler
+/// - Returns: the error that ended it, nil after a clean end.
+/// - Throws: when the segment cannot be attached.
+package func runScheduler(
+  name: String, isSupervised: Bool, attachTimeoutMilliseconds: UInt64
+) throws(SegmentError) -> PTO2Error? {
+  let segment = try Segment.attach(
+    name: name, role: .scheduler, timeoutMilliseconds: attachTimeoutMilliseconds)
+  let threads = Int(segment.configuration.schedulerThreads)
+  let shared = SharedState(segment)
+  if threads == 1 {
+    var loop = SchedulerLoop<OneThread>(shared, isSupervised: isSupervised)
+    return loop.run()
+  }
+  var loop = SchedulerLoop<SeveralThreads>(shared, isSupervised: isSupervised)
+  return loop.run(helpers: (1..<threads).map { HelperThread(shared, index: $0) })
+}
+
+/// The first scheduler thread, which answers for the process.
+private struct SchedulerLoop<S: Sharing>: ~Copyable {
+  private var scheduler: Scheduler<S>
   private let orchestrator: ProcessHandle?
   private let attachDeadline: Deadline
   private var workers: [Int: WorkerWatch] = [:]
   private var nextCheck: UInt64 = 0
 
-  /// A worker started by hand: nobody but the scheduler watches it.
-  private final class WorkerWatch {
-    let handle: ProcessHandle?
-    init(_ identity: ProcessIdentity) { handle = ProcessHandle(identity) }
-  }
-
-  /// How often the other processes are looked at.
-  private static let checkNanoseconds: UInt64 = 20_000_000
-  /// How long cores may take to acknowledge EXIT.
-  private static let stopMilliseconds: UInt64 = 2000
-
-  package init(name: String, isSupervised: Bool, attachTimeoutMilliseconds: UInt64)
-    throws(SegmentError)
-  {
-    let segment = try Segment.attach(
-      name: name, role: .scheduler, timeoutMilliseconds: attachTimeoutMilliseconds)
-    orchestrator = ProcessHandle(segment.creator())
+  init(_ shared: SharedState, isSupervised: Bool) {
+    orchestrator = ProcessHandle(shared.segment.creator())
     attachDeadline = Deadline(
-      afterMilliseconds: UInt64(segment.configuration.attachTimeoutMilliseconds))
-    scheduler = Scheduler(segment)
+      afterMilliseconds: UInt64(shared.segment.configuration.attachTimeoutMilliseconds))
+    scheduler = Scheduler(shared)
     scheduler.announce(isSupervised: isSupervised)
   }
 
   /// Runs until the session is over.
   /// - Returns: the error that ended it, nil after a clean end.
-  package mutating func run() -> PTO2Error? {
+  mutating func run(helpers: [HelperThread] = []) -> PTO2Error? {
+    let started = helpers.prefix { $0.start() }
+    if started.count < helpers.count {
+      scheduler.fail(
+        PTO2Error(
+          .outOfMemory,
+          "the system refused scheduler thread \(started.count + 2) of \(helpers.count + 1)"))
+    }
+    serve()
+    scheduler.stopOthers()
+    for helper in started { scheduler.counters.add(helper.join()) }
+    return finish()
+  }
+
+  /// Works until everything is done, or a fault.
+  private mutating func serve() {
     var backoff = Backoff()
     var rounds: UInt32 = 0
     while true {
@@ -44,29 +68,26 @@ package struct SchedulerLoop: ~Copyable {
         backoff.reset()
         rounds &+= 1
         if rounds & 1023 == 0 { checkPeers() }
-      } else if scheduler.failure == nil {
-        switch scheduler.request {
-        case .run: break
-        case .leave: if scheduler.isDrained() { return finish() }
-        case .abort: return finish()
-        }
+      } else if !scheduler.hasFailed {
+        if scheduler.request == .leave && scheduler.isDrained() { return }
         if backoff.next() {
           checkPeers()
-          scheduler.park(timeoutNanoseconds: Int64(Self.checkNanoseconds))
+          scheduler.park(timeoutNanoseconds: SchedulerTimes.checkNanoseconds)
         }
       }
-      if let failure = scheduler.failure {
-        _ = finish()
-        return failure
-      }
-      if scheduler.request == .abort { return finish() }
+      if scheduler.hasFailed || scheduler.request == .abort { return }
     }
   }
 
+  /// Stops the cores.
   private mutating func finish() -> PTO2Error? {
-    let deadline = Deadline(afterMilliseconds: Self.stopMilliseconds)
+    let deadline = Deadline(afterMilliseconds: SchedulerTimes.stopMilliseconds)
     let late = scheduler.stop(deadline: deadline)
-    if scheduler.failure?.code == .orchestratorDied { scheduler.segment.unlink() }
+    if scheduler.hasFailed {
+      let failure = scheduler.failure
+      if failure?.code == .orchestratorDied { scheduler.shared.segment.unlink() }
+      return failure
+    }
     return late.isEmpty || scheduler.request == .abort
       ? nil
       : PTO2Error(.workerDied, "cores \(late.joined(separator: ", ")) did not acknowledge EXIT")
@@ -76,20 +97,28 @@ package struct SchedulerLoop: ~Copyable {
   private mutating func checkPeers() {
     let now = MonotonicClock.now()
     guard now >= nextCheck else { return }
-    nextCheck = now &+ Self.checkNanoseconds
+    nextCheck = now &+ UInt64(SchedulerTimes.checkNanoseconds)
     if orchestrator?.hasEnded() ?? true {
       return scheduler.fail(
         PTO2Error(.orchestratorDied, "the orchestrator has ended without finishing its run"))
     }
-    if !scheduler.hasAllCores && attachDeadline.hasPassed {
-      let missing = scheduler.missingCores()
-      if let refusal = scheduler.errorOfMissingCore() { return scheduler.fail(refusal) }
-      return scheduler.fail(
-        PTO2Error(
-          .workerMissing,
-          "no worker announced core \(missing.joined(separator: ", ")) in time. Start it with: pto2-worker --segment \(scheduler.segment.name) --cores \(missing.joined(separator: ","))"
-        ))
-    }
+    checkAttached()
+    checkWorkers()
+    scheduler.checkStall()
+  }
+
+  private mutating func checkAttached() {
+    guard attachDeadline.hasPassed, !scheduler.hasAllCores else { return }
+    let missing = scheduler.missingCores()
+    if let refusal = scheduler.errorOfMissingCore() { return scheduler.fail(refusal) }
+    scheduler.fail(
+      PTO2Error(
+        .workerMissing,
+        "no worker announced core \(missing.joined(separator: ", ")) in time. Start it with: pto2-worker --segment \(scheduler.shared.segment.name) --cores \(missing.joined(separator: ","))"
+      ))
+  }
+
+  private mutating func checkWorkers() {
     for core in 0..<scheduler.coreCount {
       guard let process = scheduler.coreProcess(core), !process.isSupervised else { continue }
       if workers[core] == nil { workers[core] = WorkerWatch(process.identity) }
@@ -103,4 +132,10 @@ package struct SchedulerLoop: ~Copyable {
       }
     }
   }
+}
+
+/// A worker started by hand: nobody but the scheduler watches it.
+private final class WorkerWatch {
+  let handle: ProcessHandle?
+  init(_ identity: ProcessIdentity) { handle = ProcessHandle(identity) }
 }

@@ -5,30 +5,44 @@ internal import PTO2System
 
 /// From the submission log to the ready queues.
 extension Scheduler {
-  /// Wires new records, in order, at most `wiringBudget`.
+  /// Wires new records, in order, at most `wiringBudget`. With several threads
+  /// one at a time does; whoever finds the lock taken leaves the records to
+  /// the holder, and does not sleep while there are any.
   mutating func readLog() -> Int {
-    var work = 0
-    if scopeEnd.left > 0 { work += continueScopeEnd() }
-    if wired == knownSubmitted {
+    guard S.isShared else { return readRecords() }
+    guard unsafe S.load(&logState.pointee.wired) != submitted.loadAcquire(),
+      unsafe tryLock(lines.logLock)
+    else { return 0 }
+    let work = readRecords()
+    unsafe S.unlock(lines.logLock)
+    return work
+  }
+
+  @inline(__always)
+  private mutating func readRecords() -> Int {
+    let state = unsafe logState
+    if unsafe state.pointee.wired == state.pointee.knownSubmitted {
       // Acquire: pairs with the orchestrator's release of `submitted`, after
       // the log record, the main slot, the descriptor and the fanin list.
-      knownSubmitted = submitted.loadAcquire()
+      unsafe state.pointee.knownSubmitted = submitted.loadAcquire()
     }
-    let before = wired
-    while wired != knownSubmitted, wired &- before < Self.wiringBudget, scopeEnd.left == 0,
-      failure == nil
-    {
+    var work = 0
+    let before = unsafe state.pointee.wired
+    let last = unsafe state.pointee.knownSubmitted
+    var wired = before
+    while wired != last, wired &- before < Self.wiringBudget, !hasFailed {
       let record = unsafe log[Int(wired & logMask)]
       switch record.kind {
       case PTO2_LOG_TASK where record.ring < UInt32(ringCount): wire(Int(record.ring), record.id)
       case PTO2_LOG_SCOPE_END where record.ring < UInt32(ringCount):
-        scopeEnd = (Int(record.ring), record.id, record.count)
-        work += continueScopeEnd()
+        work += endScope(record)
       default: violation("log record \(wired) has kind \(record.kind), ring \(record.ring)")
       }
+      if unsafe state.pointee.scopeEnd.left > 0 { break }
       wired &+= 1
     }
     if wired != before {
+      unsafe S.store(&state.pointee.wired, wired)
       // Pairs with the orchestrator's acquire before it reuses log records.
       wiredWord.storeRelease(wired)
       advances += 1
@@ -41,9 +55,10 @@ extension Scheduler {
   ///
   /// This is the one place where a reference on a producer is taken: an entry
   /// that carries the producer's id and is not CONSUMED is claimed; any other
-  /// producer is long done and holds nothing any more.
+  /// producer is long done and holds nothing any more. Entries are given to new
+  /// tasks here alone, so an id that is right stays right meanwhile.
   @inline(__always)
-  mutating func wire(_ ringIndex: Int, _ local: UInt32) {
+  private mutating func wire(_ ringIndex: Int, _ local: UInt32) {
     let ring = unsafe rings + ringIndex
     let slot = unsafe ring.pointee.slot(local)
     let id = TaskID(ring: ringIndex, local: local)
@@ -60,7 +75,8 @@ extension Scheduler {
     unsafe entry.pointee.task_id = id.rawValue
     unsafe entry.pointee.state = TaskState.pending.rawValue
     unsafe entry.pointee.fanout_head = PTO2_EDGE_NONE
-    unsafe entry.pointee.fanout_count = 1
+    // One reference of the scope, one of the task itself until it is RELEASED.
+    unsafe entry.pointee.fanout_count = 2
     unsafe entry.pointee.fanout_refcount = 0
     unsafe entry.pointee.scope_previous = slot.pointee.scope_previous
     let mask = unsafe slot.pointee.active_mask
@@ -74,6 +90,11 @@ extension Scheduler {
     unsafe entry.pointee.outcome = 0
     unsafe entry.pointee.fanin_count = count
 
+    // A producer may complete while the others are still being looked at: the
+    // one more that is expected here comes at the end.
+    let state = unsafe ring.pointee.state(local)
+    unsafe state.pointee.fanin_refcount = 0
+    unsafe state.pointee.fanin_count = count + 1
     var satisfied: UInt32 = 0
     let poolMask = unsafe ring.pointee.poolMask
     for k in 0..<count {
@@ -87,30 +108,22 @@ extension Scheduler {
         return violation("fanin \(k) of task \(id) names ring \(producerID.ring)")
       }
       let producer = unsafe rings[producerID.ring].entry(producerID.local)
-      let isAlive =
-        unsafe producer.pointee.task_id == producerID.rawValue
-        && producer.pointee.state != TaskState.consumed.rawValue
-      if isAlive && fanin & PTO2_FANIN_RETAIN != 0 {
-        unsafe producer.pointee.fanout_count += 1
+      let isKnown = unsafe producer.pointee.task_id == producerID.rawValue
+      if unsafe isKnown && fanin & PTO2_FANIN_RETAIN != 0 && Fanout.claim(producer, S.self) {
         unsafe edge.pointee.flags = PTO2_EDGE_RETAINED
       }
-      if unsafe isAlive && fanin & PTO2_FANIN_WAIT != 0
-        && producer.pointee.state < TaskState.completed.rawValue
-      {
-        unsafe edge.pointee.next = producer.pointee.fanout_head
-        unsafe producer.pointee.fanout_head =
-          UInt32(truncatingIfNeeded: ringIndex) << UInt32(PTO2_EDGE_RING_SHIFT) | index
-      } else {
-        satisfied += 1
-      }
+      let reference =
+        UInt32(truncatingIfNeeded: ringIndex) << UInt32(PTO2_EDGE_RING_SHIFT) | index
+      let waits =
+        unsafe isKnown && fanin & PTO2_FANIN_WAIT != 0
+        && Fanout.push(reference, edge, on: producer, S.self)
+      if !waits { satisfied += 1 }
     }
-    let state = unsafe ring.pointee.state(local)
-    unsafe state.pointee.fanin_refcount = satisfied
-    unsafe state.pointee.fanin_count = count
-    unsafe ring.pointee.wired = local &+ 1
     counters.edges += UInt64(count)
+    // Before the last addition below: after it the task may run and be gone.
+    unsafe S.store(&ring.pointee.wired, local &+ 1)
     unsafe notePeaks(ring, slot)
-    if satisfied == count { makeReady(id) }
+    if unsafe S.add(&state.pointee.fanin_refcount, satisfied + 1) == count + 1 { makeReady(id) }
   }
 
   /// Use of each ring with this task in it.
@@ -118,17 +131,18 @@ extension Scheduler {
   private func notePeaks(
     _ ring: UnsafeMutablePointer<RingState>, _ slot: UnsafePointer<pto2_main_slot>
   ) {
+    let wired = unsafe ring.pointee.wired
+    let consumed = unsafe S.load(&ring.pointee.consumedPosition)
     unsafe ring.pointee.peakMain = max(
-      ring.pointee.peakMain, ring.pointee.wired &- ring.pointee.released)
-    unsafe ring.pointee.peakConsumed = max(
-      ring.pointee.peakConsumed, ring.pointee.wired &- ring.pointee.consumedPosition)
+      ring.pointee.peakMain, wired &- S.load(&ring.pointee.released))
+    unsafe ring.pointee.peakConsumed = max(ring.pointee.peakConsumed, wired &- consumed)
     unsafe ring.pointee.peakPool = max(
       ring.pointee.peakPool,
-      slot.pointee.fanin_first &+ slot.pointee.fanin_count &- ring.pointee.poolTail)
+      slot.pointee.fanin_first &+ slot.pointee.fanin_count &- S.load(&ring.pointee.poolTail))
     // An empty heap starts over beyond a wrap gap: then the task's own begin
     // is the tail.
-    let isEmpty = unsafe ring.pointee.consumedPosition &+ 1 == ring.pointee.wired
-    let tail = unsafe isEmpty ? slot.pointee.heap_begin : ring.pointee.heapTail
+    let tail =
+      unsafe consumed &+ 1 == wired ? slot.pointee.heap_begin : S.load(&ring.pointee.heapTail)
     unsafe ring.pointee.peakHeap = max(ring.pointee.peakHeap, slot.pointee.heap_end &- tail)
   }
 
@@ -137,9 +151,9 @@ extension Scheduler {
     _ ring: Int, _ local: UInt32, _ faninFirst: UInt32, _ faninCount: UInt32
   ) -> Bool {
     do {
-      try unsafe reservations[ring].ensure(
-        segment, local: local, faninFirst: faninFirst, faninCount: faninCount)
-      unsafe rings[ring].unreserved = reservations[ring].isComplete ? 0 : 1
+      try unsafe shared.reservations[ring].ensure(
+        shared.segment, local: local, faninFirst: faninFirst, faninCount: faninCount)
+      unsafe rings[ring].unreserved = unsafe shared.reservations[ring].isComplete ? 0 : 1
       return true
     } catch {
       fail(PTO2Error(.outOfMemory, "\(error)", ring: ring))
@@ -152,7 +166,7 @@ extension Scheduler {
   mutating func makeReady(_ id: TaskID) {
     let ring = unsafe rings + id.ring
     let entry = unsafe ring.pointee.entry(id.local)
-    unsafe entry.pointee.state = TaskState.ready.rawValue
+    unsafe S.store(&entry.pointee.state, TaskState.ready.rawValue)
     let index = unsafe ring.pointee.firstSlot + (id.local & ring.pointee.mainMask)
     var shape = unsafe TaskShape.of(mask: entry.pointee.active_mask)
     // A task whose predicate is false is done without running.
@@ -161,7 +175,12 @@ extension Scheduler {
     {
       shape = .dummy
     }
-    unsafe ready.append(id.rawValue, slot: index, shape: shape)
+    if S.isShared {
+      unsafe dispatcher.pointee.ready.push(
+        id.rawValue, slot: index, shape: shape, on: lines.intake, S.self)
+    } else {
+      unsafe dispatcher.pointee.ready.append(id.rawValue, slot: index, shape: shape)
+    }
   }
 
   /// Evaluates a task's predicate. Its tensor's writers are COMPLETED.
@@ -169,8 +188,9 @@ extension Scheduler {
     let predicate = unsafe (UnsafeRawPointer(slot) + Int(PTO2_SLOT_PREDICATE_AT))
       .load(as: pto2_slot_predicate.self)
     // Elements are aligned, so one that begins inside ends inside.
-    guard predicate.offset < segment.layout.totalBytes else { return false }
-    return unsafe Predicate(predicate).isTrue(at: segment.mapping.base + Int(predicate.offset))
+    guard predicate.offset < shared.segment.layout.totalBytes else { return false }
+    return unsafe Predicate(predicate).isTrue(
+      at: shared.segment.mapping.base + Int(predicate.offset))
   }
 
   mutating func violation(_ what: String) {

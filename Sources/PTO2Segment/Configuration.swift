@@ -45,6 +45,11 @@ package struct Configuration: Equatable, Sendable {
   /// Register pairs per core: how many dispatches one core may hold.
   package var lanes: UInt32
   package var schedulerThreads: UInt32
+  /// How long without any progress is error 100; 0 = never.
+  package var stallLimitMilliseconds: UInt32
+  /// Largest offset field of a dispatch word: the descriptors that can be
+  /// named. Less than PTO2_WORD_OFFSET_MAX for a core that addresses less.
+  package var offsetLimit: UInt32
   /// Bytes for tensors the program owns.
   package var arenaBytes: UInt64
   /// Where every free-running counter starts. 0 but in tests of the wrap.
@@ -64,7 +69,8 @@ package struct Configuration: Equatable, Sendable {
   package init(
     rings: [Ring]? = nil, clusters: UInt32 = 1, lanes: UInt32 = 2, schedulerThreads: UInt32 = 1,
     arenaBytes: UInt64 = Self.defaultArenaBytes, firstPosition: UInt32 = 0,
-    attachTimeoutMilliseconds: UInt32 = 10_000
+    attachTimeoutMilliseconds: UInt32 = 10_000, stallLimitMilliseconds: UInt32 = 0,
+    offsetLimit: UInt32 = PTO2_WORD_OFFSET_MAX
   ) {
     self.rings =
       rings
@@ -80,6 +86,8 @@ package struct Configuration: Equatable, Sendable {
     self.arenaBytes = arenaBytes
     self.firstPosition = firstPosition
     self.attachTimeoutMilliseconds = attachTimeoutMilliseconds
+    self.stallLimitMilliseconds = stallLimitMilliseconds
+    self.offsetLimit = offsetLimit
   }
 
   package var coreCount: Int { Int(clusters) * Int(PTO2_CORES_PER_CLUSTER) }
@@ -116,7 +124,8 @@ package struct Configuration: Equatable, Sendable {
     try check("rings", UInt64(rings.count), 1...UInt64(PTO2_MAX_RINGS))
     try check("--clusters", UInt64(clusters), 1...UInt64(PTO2_MAX_CLUSTERS))
     try check("--lanes", UInt64(lanes), 1...UInt64(PTO2_MAX_LANES))
-    try check("scheduler threads", UInt64(schedulerThreads), 1...1)
+    try check("--threads", UInt64(schedulerThreads), 1...UInt64(PTO2_MAX_SCHEDULER_THREADS))
+    try check("offset limit", UInt64(offsetLimit), 1...UInt64(PTO2_WORD_OFFSET_MAX))
     try check("--arena", arenaBytes, 4096...Self.maximumArenaBytes)
     try check("images", UInt64(imageCount), 0...UInt64(PTO2_MAX_IMAGES))
     try check("kernels", UInt64(kernelCount), 0...UInt64(PTO2_MAX_KERNELS))
@@ -152,6 +161,8 @@ extension Configuration {
     record.image_count = imageCount
     record.kernel_count = kernelCount
     record.attach_timeout_milliseconds = attachTimeoutMilliseconds
+    record.stall_limit_milliseconds = stallLimitMilliseconds
+    record.offset_limit = offsetLimit
     record.arena_bytes = arenaBytes
     func fill<Value>(_ array: UnsafeMutableRawBufferPointer, _ value: (Ring) -> Value) {
       for (index, ring) in rings.enumerated() {
@@ -201,7 +212,8 @@ extension Configuration {
       rings: rings, clusters: record.clusters, lanes: record.lanes,
       schedulerThreads: record.scheduler_threads, arenaBytes: record.arena_bytes,
       firstPosition: record.first_position,
-      attachTimeoutMilliseconds: record.attach_timeout_milliseconds)
+      attachTimeoutMilliseconds: record.attach_timeout_milliseconds,
+      stallLimitMilliseconds: record.stall_limit_milliseconds, offsetLimit: record.offset_limit)
     imageCount = record.image_count
     kernelCount = record.kernel_count
     try validate()

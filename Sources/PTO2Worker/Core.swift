@@ -14,6 +14,8 @@ internal import PTO2System
   private let readyWord: OwnedWord
   private let page: UnsafeMutableRawPointer
   private let schedulerParked: SharedWord
+  /// The bit there of the scheduler thread that polls this core.
+  private let threadBit: UInt32
   private let control: SharedWord
   private let laneCount: UInt32
 
@@ -66,6 +68,8 @@ internal import PTO2System
     parkedWord = unsafe OwnedWord(page + Int(PTO2_CORE_PARKED))
     readyWord = unsafe OwnedWord(page + Int(PTO2_CORE_READY))
     schedulerParked = unsafe SharedWord(segment.read(.schedulerWords) + Int(PTO2_SCHED_PARKED))
+    threadBit =
+      1 << (UInt32(truncatingIfNeeded: core / 3) % segment.configuration.schedulerThreads)
     control = unsafe SharedWord(segment.read(.orchestratorWords) + Int(PTO2_ORCH_CONTROL))
     laneCount = segment.configuration.lanes
     unsafe base = segment.mapping.base
@@ -103,7 +107,7 @@ internal import PTO2System
       isSupervised: isSupervised, at: page + Int(PTO2_CORE_PROCESS))
     readyWord.storeRelease(incarnation)
     fullFence()
-    if schedulerParked.loadRelaxed() != 0 { Futex.wake(readyWord.shared) }
+    if schedulerParked.loadRelaxed() & threadBit != 0 { Futex.wake(readyWord.shared) }
   }
 
   @inline(__always)
@@ -137,7 +141,7 @@ internal import PTO2System
       // No look at `parked` may pass the FIN; pairs with the scheduler's fence
       // between its `parked` and its last look at COND.
       fullFence()
-      if schedulerParked.loadRelaxed() != 0 { Futex.wake(cond(lane).shared) }
+      if schedulerParked.loadRelaxed() & threadBit != 0 { Futex.wake(cond(lane).shared) }
       unsafe served[Int(lane)] = raw
       lane = lane + 1 == laneCount ? 0 : lane + 1
       return .ran

@@ -38,10 +38,10 @@ struct SchedulerCommand: ParsableCommand {
     // A supervised scheduler outlives its orchestrator long enough to clean up.
     if parent != nil { ignoreTerminalSignals() }
     do {
-      var loop = try SchedulerLoop(
+      let error = try runScheduler(
         name: segment, isSupervised: parent != nil,
         attachTimeoutMilliseconds: UInt64(attachTimeout * 1000))
-      if let error = loop.run() {
+      if let error {
         if parent == nil || error.code == .orchestratorDied {
           writeError("pto2-scheduler: \(error)")
         }

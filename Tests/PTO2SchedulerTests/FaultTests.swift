@@ -134,7 +134,7 @@ private func graphError(_ body: () throws -> Void) -> PTO2Error? {
     }
     let block = ErrorBlock(rig.worker.read(.orchestratorWords) + Int(PTO2_ORCH_ERROR)).read()
     #expect(block?.error.code == .heapRingDeadlock)
-    #expect(rig.request == .abort)
+    #expect(rig.isAborted)
   }
 }
 

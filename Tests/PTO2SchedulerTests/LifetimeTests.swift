@@ -172,7 +172,7 @@ import Testing
     try rig.graph.endScope()
     rig.settle()
     #expect(rig.counts(ring: 1) == [1000, 1000])
-    let isDrained = rig.scheduler.isDrained()
+    let isDrained = rig.isDrained
     #expect(isDrained)
   }
 

@@ -51,8 +51,8 @@ private struct ProgramModel {
     var depth: Int
   }
 
-  @Test(arguments: 0..<30)
-  func everyTaskStartsAfterItsProducersAndEverythingIsReclaimed(seed: Int) throws {
+  @Test(arguments: 0..<30, [UInt32(1), 3])
+  func everyTaskStartsAfterItsProducersAndEverythingIsReclaimed(seed: Int, threads: UInt32) throws {
     var random = SplitMix64(seed: UInt64(seed))
     let rig = try Rig(
       configuration(
@@ -61,7 +61,7 @@ private struct ProgramModel {
         heap: [2048, 4096].randomElement(using: &random)!, pool: 64,
         clusters: UInt32.random(in: 1...3, using: &random),
         lanes: UInt32.random(in: 1...3, using: &random),
-        first: [0, 0xFFFF_FFF0, 0x7FFF_FFF0].randomElement(using: &random)!))
+        first: [0, 0xFFFF_FFF0, 0x7FFF_FFF0].randomElement(using: &random)!, threads: threads))
     var model = ProgramModel()
     var tensors: [Live] = []
     for _ in 0..<3 {

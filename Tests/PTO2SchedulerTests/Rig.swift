@@ -8,13 +8,40 @@ import Testing
 @testable import PTO2Orchestrator
 @testable import PTO2Scheduler
 
+/// One scheduler thread, whatever it shares with others.
+private protocol SchedulerThread: AnyObject {
+  var failure: PTO2Error? { get }
+  var isAborted: Bool { get }
+  var missingCores: [String] { get }
+  func step() -> Int
+  func isDrained() -> Bool
+  func checkStall()
+  func announce()
+}
+
+private final class Stepped<S: Sharing>: SchedulerThread {
+  private var scheduler: Scheduler<S>
+  init(_ shared: SharedState, _ index: Int) { scheduler = Scheduler(shared, index: index) }
+  var failure: PTO2Error? { scheduler.failure }
+  var isAborted: Bool { scheduler.request == .abort }
+  var missingCores: [String] { scheduler.missingCores() }
+  func step() -> Int { scheduler.step() }
+  func isDrained() -> Bool { scheduler.isDrained() }
+  func checkStall() { scheduler.checkStall() }
+  func announce() { scheduler.announce(isSupervised: false) }
+}
+
 /// The real orchestrator and scheduler on one segment, stepped by hand, and
 /// cores that are played through their raw words: a test decides when each ACK
 /// and FIN is said.
 final class Rig {
   let name = uniqueSegmentName()
   let graph: Graph
-  var scheduler: Scheduler
+  let shared: SharedState
+  /// Threads of the scheduler's process, if they are to run by themselves.
+  private(set) var helpers: [HelperThread] = []
+  private let threads: [any SchedulerThread]
+  private var turn = 0
   let worker: Segment
   let configuration: Configuration
 
@@ -43,9 +70,14 @@ final class Rig {
     let segment = try Segment.create(name: name, configuration: configuration, images: [])
     segment.publish()
     self.configuration = configuration
-    scheduler = Scheduler(
+    let shared = SharedState(
       try Segment.attach(name: name, role: .scheduler, timeoutMilliseconds: 0))
-    scheduler.announce(isSupervised: false)
+    self.shared = shared
+    threads =
+      configuration.schedulerThreads == 1
+      ? [Stepped<OneThread>(shared, 0)]
+      : (0..<Int(configuration.schedulerThreads)).map { Stepped<SeveralThreads>(shared, $0) }
+    threads[0].announce()
     worker = try Segment.attach(name: name, role: .worker, timeoutMilliseconds: 0)
     nextLane = Array(repeating: 0, count: configuration.coreCount)
     served = Array(
@@ -67,9 +99,10 @@ final class Rig {
     #expect(sharedMemoryMode(name) == nil, "the name is left in /dev/shm")
   }
 
-  var failure: PTO2Error? { scheduler.failure }
-  var request: Scheduler.Request { scheduler.request }
-  var missingCores: [String] { scheduler.missingCores() }
+  var failure: PTO2Error? { threads[0].failure }
+  var isAborted: Bool { threads[0].isAborted }
+  var missingCores: [String] { threads[0].missingCores }
+  var isDrained: Bool { threads[0].isDrained() }
 
   func announce(_ core: Int) { OwnedWord(pages[core] + Int(PTO2_CORE_READY)).storeRelease(1) }
 
@@ -98,10 +131,39 @@ final class Rig {
   /// Steps the scheduler until it has nothing to do, then lets every core look
   /// at its lanes.
   func settle() {
-    while scheduler.step() > 0 { checkWatermarks() }
-    checkWatermarks()
+    step()
     for core in queues.indices { look(core) }
   }
+
+  /// From now on the scheduler's threads run, and are not stepped any more.
+  func startThreads() {
+    helpers = (0..<Int(configuration.schedulerThreads)).map { HelperThread(shared, index: $0) }
+    for helper in helpers { #expect(helper.start()) }
+  }
+
+  /// Ends them; returns how often one found a lock taken.
+  func stopThreads() -> UInt64 {
+    shared.lines.isStopping.pointee = 1
+    for thread in helpers.indices {
+      shared.lines.bell(thread).pointee += 1
+      Futex.wake(SharedWord(shared.lines.bell(thread)))
+    }
+    return helpers.reduce(0) { $0 + $1.join().lostLocks }
+  }
+
+  /// Every thread in turn, another one first each time, until none has
+  /// anything to do.
+  func step() {
+    var idle = 0
+    while idle < threads.count {
+      turn += 1
+      idle = threads[turn % threads.count].step() > 0 ? 0 : idle + 1
+      checkWatermarks()
+    }
+  }
+
+  /// The look at the clock that each thread takes when it has nothing to do.
+  func checkStall() { for thread in threads { thread.checkStall() } }
 
   private func look(_ core: Int) {
     let line = worker.read(.dataMainBase) + 64 * core
@@ -136,7 +198,15 @@ final class Rig {
     return TaskID(rawValue: UInt64.max)
   }
 
+  /// Lets every core look at its lanes; the scheduler's threads run by
+  /// themselves.
+  func lookAtLanes() {
+    checkWatermarks()
+    for core in queues.indices { look(core) }
+  }
+
   func store(_ value: UInt32, core: Int, lane: Int) {
+    defer { Futex.wake(SharedWord(pages[core] + 4 * lane)) }
     OwnedWord(pages[core] + 4 * lane).storeRelease(value)
   }
 
@@ -236,14 +306,16 @@ final class Rig {
 
 func configuration(
   rings: Int = 1, window: UInt32 = 16, consumed: UInt32 = 64, heap: UInt64 = 4096,
-  pool: UInt32 = 64, clusters: UInt32 = 1, lanes: UInt32 = 1, first: UInt32 = 0
+  pool: UInt32 = 64, clusters: UInt32 = 1, lanes: UInt32 = 1, first: UInt32 = 0,
+  threads: UInt32 = 1, stallLimitMilliseconds: UInt32 = 0
 ) -> Configuration {
   Configuration(
     rings: [Configuration.Ring](
       repeating: Configuration.Ring(
         taskWindow: window, consumedWindow: consumed, heapBytes: heap, dependencyPool: pool),
       count: rings),
-    clusters: clusters, lanes: lanes, arenaBytes: 65536, firstPosition: first)
+    clusters: clusters, lanes: lanes, schedulerThreads: threads, arenaBytes: 65536,
+    firstPosition: first, stallLimitMilliseconds: stallLimitMilliseconds)
 }
 
 extension OrchestratorCore {

@@ -31,6 +31,7 @@
 #define PTO2_MAX_CLUSTERS 40 /* 3 COND words each; futex_waitv takes 128 */
 #define PTO2_CORES_PER_CLUSTER 3
 #define PTO2_MAX_LANES 8
+#define PTO2_MAX_SCHEDULER_THREADS 8
 #define PTO2_MAX_RANK 5
 #define PTO2_MAX_TENSORS 32 /* per task; one more is error 5 */
 #define PTO2_MAX_SCALARS 16 /* per task; one more is error 5 */
@@ -204,8 +205,8 @@ typedef struct pto2_slot_predicate {
 
 /* PTO2MainSlotState. Writer: scheduler. */
 typedef struct pto2_main_slot_state {
-    uint32_t fanin_refcount; /* producers that need no more waiting */
-    uint32_t fanin_count;    /* READY when equal */
+    uint32_t fanin_refcount; /* producers that need no more waiting, + 1 once wired */
+    uint32_t fanin_count;    /* producers + 1; READY when equal */
 } pto2_main_slot_state;
 
 /* One consumed-ring entry. Writer: scheduler; freed at CONSUMED. */
@@ -213,7 +214,8 @@ typedef struct pto2_consumed_entry {
     uint64_t task_id;
     uint32_t state;           /* PTO2_TASK_... */
     uint32_t fanout_head;     /* edge reference, NONE or CLOSED */
-    uint32_t fanout_count;    /* retaining consumers + 1 for the scope */
+    uint32_t fanout_count;    /* retaining consumers + 1 for the scope + 1 until */
+                              /* RELEASED; one 64-bit atomic word with the next */
     uint32_t fanout_refcount; /* of these, how many are done */
     uint32_t scope_previous;
     uint8_t flags;            /* PTO2_SLOT_..., copied from the main slot */
@@ -306,7 +308,7 @@ typedef struct pto2_process_record {
 
 /* Scheduler words, one section. */
 #define PTO2_SCHED_WIRED 0     /* log position: records before it are wired */
-#define PTO2_SCHED_PARKED 64   /* 1 = asleep */
+#define PTO2_SCHED_PARKED 64   /* bit t: thread t sleeps; 0 waits for `submitted` */
 #define PTO2_SCHED_CONTROL 128 /* PTO2_SCHED_... state; FATAL: see error block */
 #define PTO2_SCHED_PROCESS 192
 #define PTO2_SCHED_ERROR 256
@@ -328,7 +330,8 @@ typedef struct pto2_scheduler_counters {
     uint64_t subtasks_dispatched;
     uint64_t parks;
     uint64_t first_dispatch_nanoseconds;
-    uint64_t reserved[3];
+    uint64_t lost_locks; /* try-locks that another scheduler thread had */
+    uint64_t reserved[2];
     uint32_t peak_main[PTO2_MAX_RINGS];
     uint32_t peak_consumed[PTO2_MAX_RINGS];
     uint32_t peak_dep_pool[PTO2_MAX_RINGS];
@@ -426,12 +429,14 @@ typedef struct pto2_configuration {
     uint32_t image_count;
     uint32_t kernel_count;
     uint32_t attach_timeout_milliseconds;
-    uint32_t reserved;
+    uint32_t stall_limit_milliseconds; /* 0 = none */
     uint64_t arena_bytes;
     uint32_t task_window[PTO2_MAX_RINGS];
     uint32_t consumed_window[PTO2_MAX_RINGS];
     uint32_t dep_pool[PTO2_MAX_RINGS];
     uint64_t heap_bytes[PTO2_MAX_RINGS];
+    uint32_t offset_limit; /* largest offset field, at most PTO2_WORD_OFFSET_MAX */
+    uint32_t reserved;
 } pto2_configuration;
 
 /* Start of the segment. Writer: orchestrator, then nobody. */

@@ -1,0 +1,76 @@
+import CPTO2ABI
+import Glibc
+import PTO2Protocol
+import PTO2Segment
+import PTO2System
+import TestSupport
+import Testing
+
+@testable import PTO2Orchestrator
+@testable import PTO2Scheduler
+
+/// Scheduler threads as real threads on one segment: nothing is lost, whatever
+/// the order in which they get their try-locks.
+@Suite(.serialized) struct ThreadTests {
+  @Test(arguments: [UInt32(2), 3, 8])
+  func everythingIsConsumedWhoeverGetsTheLocks(threads: UInt32) throws {
+    var random = SplitMix64(seed: UInt64(threads))
+    let rig = try Rig(
+      configuration(
+        rings: 3, window: 8, consumed: 64, heap: 1 << 16, pool: 64, clusters: 4, lanes: 2,
+        first: 0xFFFF_FF00, threads: threads))
+    rig.startThreads()
+    let tensors = try (0..<6).map { _ in try rig.external(16) }
+    let deadline = Deadline(afterMilliseconds: 60_000)
+    func play() {
+      rig.lookAtLanes()
+      if let core = rig.queues.indices.filter({ !rig.queues[$0].isEmpty }).randomElement(
+        using: &random)
+      {
+        rig.finish(core: core)
+      } else {
+        sched_yield()
+      }
+    }
+    var depth = 1
+    var submitted = 0
+    while submitted < 6_000, !deadline.hasPassed, rig.failure == nil {
+      if depth < 3, Int.random(in: 0..<6, using: &random) == 0 {
+        try rig.graph.beginScope()
+        depth += 1
+      }
+      // The root scope takes no tasks: it would hold them to the end.
+      if depth > 1, rig.hasRoom(outputBytes: 64) {
+        let mask = Int.random(in: 0..<8, using: &random)
+        try rig.submit(aic: mask & 1 != 0, aiv0: mask & 2 != 0, aiv1: mask & 4 != 0) { task in
+          for tensor in tensors where Int.random(in: 0..<3, using: &random) == 0 {
+            if Bool.random(using: &random) { task.inout(tensor) } else { task.input(tensor) }
+          }
+          _ = task.output(Shape(4), .int32)
+        }
+        submitted += 1
+      } else {
+        play()
+      }
+      if depth > 1, Int.random(in: 0..<4, using: &random) == 0 {
+        try rig.graph.endScope()
+        depth -= 1
+      }
+      if Int.random(in: 0..<3, using: &random) == 0 { play() }
+    }
+    while rig.graph.core.pointee.scopeDepth > 0 { try rig.graph.core.pointee.closeScope() }
+    func isDone() -> Bool {
+      rig.configuration.rings.indices.allSatisfy {
+        rig.counts(ring: $0) == [rig.submitted(ring: $0), rig.submitted(ring: $0)]
+      }
+    }
+    while !isDone(), !deadline.hasPassed, rig.failure == nil { play() }
+    #expect(rig.failure == nil)
+    #expect(submitted == 6_000)
+    #expect(
+      isDone(),
+      "released, consumed: \(rig.configuration.rings.indices.map { rig.counts(ring: $0) })")
+    let lost = rig.stopThreads()
+    #expect(lost > 0, "no thread ever found a lock taken: not exercised")
+  }
+}
