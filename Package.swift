@@ -69,6 +69,8 @@ let package = Package(
     .library(name: "RandomKernels", type: .dynamic, targets: ["RandomKernels"]),
     .library(name: "TestKernels", type: .dynamic, targets: ["TestKernels"]),
     .library(name: "TestProgram", type: .dynamic, targets: ["TestProgram"]),
+    .library(name: "ConformanceKernels", type: .dynamic, targets: ["ConformanceKernels"]),
+    .library(name: "ConformanceProgram", type: .dynamic, targets: ["ConformanceProgram"]),
     .executable(name: "pto2-api-test", targets: ["APIProgram"]),
     .library(name: "AllocationCounter", type: .dynamic, targets: ["AllocationCounter"]),
   ],
@@ -129,6 +131,8 @@ let package = Package(
     // Tests.
     kernels("TestKernels", path: "Tests/Support/TestKernels"),
     kernels("TestProgram", path: "Tests/Support/TestProgram"),
+    kernels("ConformanceKernels", path: "Tests/Support/ConformanceKernels"),
+    kernels("ConformanceProgram", path: "Tests/Support/ConformanceProgram"),
     example("APIProgram", path: "Tests/Support/APIProgram"),
     kernels("AllocationCounter", path: "Tests/Support/AllocationCounter"),
     kernels("RandomKernels", path: "Tests/Support/RandomKernels"),

@@ -55,11 +55,7 @@ extension RuntimeOptions {
         self, program: program, images: images + image, imageDirectories: imageDirectories)
       return try session.run(begin: begin, body)
     } catch let failure as SessionFailure {
-      if json {
-        writeOutput(
-          failureJSON(program: program, error: failure.error, exitStatus: failure.exitStatus))
-      }
-      writeError("\(program): \(failure.text)")
+      failure.print(program: program, json: json)
       throw ExitCode(failure.exitStatus)
     }
   }
@@ -81,6 +77,11 @@ struct SessionFailure: Error {
     error = PTO2Error(code, text)
     self.text = text
     self.exitStatus = exitStatus
+  }
+
+  func print(program: String, json: Bool) {
+    if json { writeOutput(failureJSON(program: program, error: error, exitStatus: exitStatus)) }
+    writeError("\(program): \(text)")
   }
 }
 
@@ -136,7 +137,7 @@ final class Session {
       supervisor = try Supervisor(
         segment: segmentName, signalDescriptor: signalDescriptor,
         attachTimeoutMilliseconds: UInt64(configuration.attachTimeoutMilliseconds),
-        hooks: Self.hooks(graph))
+        hooks: Self.hooks(graph, program: program, json: options.json))
     } catch {
       SharedMemoryObject.unlink(name: "/" + segmentName)
       throw SessionFailure(text: "error: \(error)", exitStatus: ExitStatus.cannotCreate)
@@ -149,7 +150,7 @@ final class Session {
   }
 
   /// The supervisor's view of the segment, which outlives its thread.
-  private static func hooks(_ graph: Graph) -> Supervisor.Hooks {
+  private static func hooks(_ graph: Graph, program: String, json: Bool) -> Supervisor.Hooks {
     nonisolated(unsafe) let core = unsafe graph.core
     let fault = unsafe core.pointee.fault
     return Supervisor.Hooks(
@@ -167,7 +168,14 @@ final class Session {
         unsafe ErrorBlock(core.pointee.segment.read(.schedulerWords) + Int(PTO2_SCHED_ERROR))
           .read() != nil
       },
-      emergency: { unsafe core.pointee.segment.unlink() })
+      hasFailed: { fault.hasFailed },
+      emergency: { signal in
+        unsafe core.pointee.segment.unlink()
+        let error = fault.firstOfBoth ?? PTO2Error(.interrupted, "interrupted")
+        let failure = SessionFailure(error, signal: signal)
+        failure.print(program: program, json: json)
+        return failure.exitStatus
+      })
   }
 
   func run(begin: UInt64, _ body: (Graph) throws -> Void) throws -> Report {

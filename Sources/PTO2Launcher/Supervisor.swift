@@ -23,7 +23,8 @@ internal import Synchronization
     var children: [ChildProcess] = []
     var isEnding = false
     var signal: Int32?
-    var signalTime: UInt64 = 0
+    /// When this thread first saw that the run has failed; 0 = not yet.
+    var failureTime: UInt64 = 0
   }
 
   /// What the supervisor needs to know of the session.
@@ -35,8 +36,11 @@ internal import Synchronization
     /// The scheduler's process, once attached.
     package var schedulerProcess: @Sendable () -> ProcessIdentity?
     package var hasSchedulerError: @Sendable () -> Bool
-    /// Removes what must not stay when the process has to end at once.
-    package var emergency: @Sendable () -> Void
+    /// True once an error of any process ends the run.
+    package var hasFailed: @Sendable () -> Bool
+    /// Reports the error and removes what must not stay, because the process
+    /// ends at once; returns the exit status. Given the signal, if there was one.
+    package var emergency: @Sendable (Int32?) -> Int32
 
     package init(
       onFault: @escaping @Sendable (PTO2Error) -> Void,
@@ -44,18 +48,21 @@ internal import Synchronization
       runningTask: @escaping @Sendable (Int) -> String?,
       schedulerProcess: @escaping @Sendable () -> ProcessIdentity?,
       hasSchedulerError: @escaping @Sendable () -> Bool,
-      emergency: @escaping @Sendable () -> Void
+      hasFailed: @escaping @Sendable () -> Bool,
+      emergency: @escaping @Sendable (Int32?) -> Int32
     ) {
       self.onFault = onFault
       self.workerError = workerError
       self.runningTask = runningTask
       self.schedulerProcess = schedulerProcess
       self.hasSchedulerError = hasSchedulerError
+      self.hasFailed = hasFailed
       self.emergency = emergency
     }
   }
 
-  /// After a first signal the program has this long to come to its next call.
+  /// After an error or a first signal the program has this long to come to its
+  /// next call.
   private static let graceNanoseconds: UInt64 = 3_000_000_000
 
   /// Blocks the terminal's signals in this thread and its future ones, and
@@ -230,24 +237,31 @@ internal import Synchronization
     let isSecond = lock.withLock { state in
       if state.signal != nil { return true }
       state.signal = signal
-      state.signalTime = MonotonicClock.now()
       return false
     }
-    if isSecond { endAtOnce(signal) }
+    if isSecond { endAtOnce() }
     hooks.onFault(PTO2Error(.interrupted, "interrupted by \(signalName(signal))"))
   }
 
   private func checkGrace() {
-    let (signal, time) = lock.withLock { ($0.isEnding ? nil : $0.signal, $0.signalTime) }
-    if let signal, MonotonicClock.now() > time &+ Self.graceNanoseconds { endAtOnce(signal) }
+    guard hooks.hasFailed() else { return }
+    let now = MonotonicClock.now()
+    let isOver = lock.withLock { state in
+      if state.isEnding { return false }
+      if state.failureTime == 0 { state.failureTime = now }
+      return now > state.failureTime &+ Self.graceNanoseconds
+    }
+    if isOver { endAtOnce() }
   }
 
   /// The program does not come to an end by itself: children, the name, and
   /// this process go now.
-  private func endAtOnce(_ signal: Int32) -> Never {
-    lock.withLock { state in for child in state.children { child.signal(SIGKILL) } }
-    hooks.emergency()
-    _exit(128 + signal)
+  private func endAtOnce() -> Never {
+    let signal = lock.withLock { state in
+      for child in state.children { child.signal(SIGKILL) }
+      return state.signal
+    }
+    _exit(hooks.emergency(signal))
   }
 
   private func reapChildren() {

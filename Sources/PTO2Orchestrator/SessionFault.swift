@@ -45,6 +45,12 @@ internal import Synchronization
     unsafe ErrorBlock(words + Int(PTO2_ORCH_ERROR)).read()?.error
   }
 
+  /// True once the orchestrator's or the scheduler's side has raised an error.
+  package var hasFailed: Bool {
+    control.loadOwn() == PTO2_CONTROL_FATAL
+      || schedulerControl.loadRelaxed() == PTO2_SCHED_FATAL
+  }
+
   /// The program is over and everything is CONSUMED: everybody may leave.
   package func finish() {
     guard !claimed.load(ordering: .acquiring) else { return }

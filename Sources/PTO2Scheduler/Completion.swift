@@ -127,10 +127,12 @@ extension Scheduler {
     guard position != before else { return false }
     let last = unsafe ring.pointee.slot(position &- 1)
     unsafe S.store(&ring.pointee.poolTail, last.pointee.fanin_first &+ last.pointee.fanin_count)
-    unsafe S.store(&ring.pointee.released, position)
     // Pairs with the orchestrator's acquire before it rewrites main slots,
     // descriptors and pool entries: nothing here reads them any more.
     unsafe ring.pointee.releasedWord.storeRelease(position)
+    // After the word: what `moveConsumed` goes by, so that no consumed
+    // watermark is ever seen ahead of the released one.
+    unsafe S.store(&ring.pointee.released, position)
     advances += 1
     return true
   }

@@ -52,6 +52,22 @@ import Testing
     expectClean(segment)
   }
 
+  /// The program is in code of its own when the run fails, for longer than the
+  /// grace: the process ends without it.
+  @Test func programThatDoesNotComeBackAfterAnErrorIsEnded() {
+    let segment = freshSegment("absent")
+    let command = Command(
+      "pto2-orchestrator",
+      [
+        "--program", Command.buildDirectory + "libConformanceProgram.so", "--quiet", "--segment",
+        segment, "--stall-limit", "0.1", "--json", "--", "idle", "25000",
+      ])
+    let result = command.wait()
+    expectOneMessage(result, status: 30, containing: "orchestrator-starved")
+    #expect(number("code", in: result.output) == 100)
+    expectClean(segment)
+  }
+
   @Test func missingKernelImageIsReported() {
     let segment = freshSegment("image")
     expectOneMessage(

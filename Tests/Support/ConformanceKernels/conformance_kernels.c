@@ -1,0 +1,72 @@
+/* Kernels of the conformance suite (docs/testing.md). */
+#include "conformance_kernels.h"
+
+#include <stdatomic.h>
+#include <time.h>
+
+/* Does nothing. */
+static void c_empty(const pto2_kernel_args *args) { (void)args; }
+
+/* 0 int64 [n] out: element i becomes scalar 0 + i. */
+static void c_fill(const pto2_kernel_args *args) {
+    int64_t *x = args->data[0];
+    for (uint32_t i = 0; i < args->tensor[0].element_count; i++)
+        x[i] = (int64_t)args->scalar[0] + i;
+}
+
+/* 0 int64 [n] in, 1 int64 [1] out: 1 if element i is scalar 0 + i for all i. */
+static void c_check(const pto2_kernel_args *args) {
+    const int64_t *x = args->data[0];
+    int64_t same = 1;
+    for (uint32_t i = 0; i < args->tensor[0].element_count; i++)
+        same &= x[i] == (int64_t)args->scalar[0] + i;
+    *(int64_t *)args->data[1] = same;
+}
+
+/* 0 int64 [n] inout: element i becomes 3 * element + scalar 0 + i, so that no
+ * order but the right one gives the same. */
+static void c_step(const pto2_kernel_args *args) {
+    int64_t *x = args->data[0];
+    for (uint32_t i = 0; i < args->tensor[0].element_count; i++)
+        x[i] = (int64_t)(3 * (uint64_t)x[i] + args->scalar[0] + i);
+}
+
+/* 0 int64 [1] no dependency: a counter; 1 int64 [1] out: its value before. */
+static void c_ticket(const pto2_kernel_args *args) {
+    if (args->slot > PTO2_AIC && args->scalar[0]) return; /* one subtask of a mixed task takes it */
+    *(int64_t *)args->data[1] = atomic_fetch_add((_Atomic int64_t *)args->data[0], 1);
+}
+
+/* Sleeps scalar 0 milliseconds. */
+static void c_sleep(const pto2_kernel_args *args) {
+    struct timespec t = {.tv_sec = (time_t)(args->scalar[0] / 1000),
+                         .tv_nsec = (long)(args->scalar[0] % 1000) * 1000000};
+    nanosleep(&t, NULL);
+}
+
+/* 0 int64 [blocks, 3] inout: adds block index + block count to the element of
+ * this block and slot. */
+static void c_block(const pto2_kernel_args *args) {
+    int64_t *x = args->data[0];
+    x[3 * (int64_t)args->block_index + args->slot] += args->block_index + args->block_count;
+}
+
+/* 0 int64 [1], 1 int64 [blocks, 3], no dependency: every subtask of every block
+ * arrives and waits for scalar 0 of them; 1 if they came within 20 s. */
+static void c_meet(const pto2_kernel_args *args) {
+    _Atomic int64_t *arrived = args->data[0];
+    struct timespec pause = {.tv_nsec = 20000};
+    atomic_fetch_add(arrived, 1);
+    for (int i = 0; i < 300000 && atomic_load(arrived) < (int64_t)args->scalar[0]; i++)
+        nanosleep(&pause, NULL);
+    ((int64_t *)args->data[1])[3 * (int64_t)args->block_index + args->slot] =
+        atomic_load(arrived) >= (int64_t)args->scalar[0];
+}
+
+PTO2_KERNELS({"c_empty", c_empty, PTO2_AIV}, {"c_empty_aic", c_empty, PTO2_AIC},
+             {"c_fill", c_fill, PTO2_AIV}, {"c_fill_aic", c_fill, PTO2_AIC},
+             {"c_check", c_check, PTO2_AIV}, {"c_step", c_step, PTO2_AIV},
+             {"c_step_aic", c_step, PTO2_AIC}, {"c_ticket", c_ticket, PTO2_AIV},
+             {"c_ticket_aic", c_ticket, PTO2_AIC}, {"c_sleep", c_sleep, PTO2_AIV},
+             {"c_block", c_block, PTO2_AIV}, {"c_block_aic", c_block, PTO2_AIC},
+             {"c_meet", c_meet, PTO2_AIV}, {"c_meet_aic", c_meet, PTO2_AIC})

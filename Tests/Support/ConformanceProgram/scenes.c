@@ -1,0 +1,246 @@
+/* The conformance suite's scenes: each computes its expectation by itself and
+ * fails the run when a result differs. */
+#include "conformance_program.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+/* n phases of 8 writers of one element each, between which stands nothing but a
+ * task without kernels. */
+static int32_t barriers(uint64_t n) {
+    enum { WIDTH = 8 };
+    pto2_tensor_handle x;
+    int64_t *values = external(&x, WIDTH);
+    if (!values) return 1;
+    pto2_task barrier = {0}, writers[WIDTH];
+    for (uint64_t phase = 0; phase < n; phase++) {
+        for (uint32_t k = 0; k < WIDTH; k++) {
+            /* The element that another writer wrote before the barrier. */
+            pto2_tensor_handle cell;
+            if (element(&x, (uint32_t)(k + phase) % WIDTH, &cell)) return 1;
+            pto2_argument step[] = {use(PTO2_NO_DEP, &cell)};
+            if (submit_after("c_step", step, 1, k, &barrier, phase > 0, &writers[k])) return 1;
+        }
+        if (submit_after(NULL, NULL, 0, 0, writers, WIDTH, &barrier)) return 1;
+    }
+    if (api->wait(graph)) return 1;
+    int64_t expected[WIDTH] = {0};
+    for (uint64_t phase = 0; phase < n; phase++)
+        for (uint32_t k = 0; k < WIDTH; k++) {
+            int64_t *e = &expected[(k + phase) % WIDTH];
+            *e = (int64_t)(3 * (uint64_t)*e + k);
+        }
+    for (uint32_t k = 0; k < WIDTH; k++)
+        if (expect("an element", values[k], expected[k])) return 1;
+    return 0;
+}
+
+/* n outputs of 1 MiB, one after the other, in a heap that is not twice that. */
+static int32_t rebase(uint64_t n) {
+    enum { COUNT = 1 << 17 };
+    pto2_tensor_handle marks;
+    int64_t *same = external(&marks, (uint32_t)n);
+    if (!same) return 1;
+    for (uint64_t i = 0; i < n; i++) {
+        pto2_tensor_handle out, mark;
+        if (api->scope_begin(graph) || element(&marks, (uint32_t)i, &mark)) return 1;
+        pto2_argument fill[] = {output(COUNT, &out)};
+        if (submit(i % 2 ? NULL : "c_fill_aic", i % 2 ? "c_fill" : NULL, NULL, fill, 1, i * COUNT,
+                   NULL))
+            return 1;
+        pto2_argument check[] = {use(PTO2_INPUT, &out), use(PTO2_OUTPUT_EXISTING, &mark)};
+        if (submit(NULL, "c_check", NULL, check, 2, i * COUNT, NULL) || api->scope_end(graph))
+            return 1;
+    }
+    if (api->wait(graph)) return 1;
+    for (uint64_t i = 0; i < n; i++)
+        if (expect("an output that is whole", same[i], 1)) return 1;
+    return 0;
+}
+
+/* n chains that change between AIC and AIV at every task. */
+static int32_t alternate(uint64_t n) {
+    enum { CHAINS = 4, LENGTH = 3 };
+    pto2_tensor_handle x[CHAINS];
+    int64_t *values[CHAINS];
+    for (int c = 0; c < CHAINS; c++)
+        if (!(values[c] = external(&x[c], LENGTH))) return 1;
+    for (uint64_t i = 0; i < n; i++)
+        for (int c = 0; c < CHAINS; c++) {
+            pto2_argument step[] = {use(PTO2_INOUT, &x[c])};
+            int matrix = (int)(i + (uint64_t)c) % 2;
+            if (submit(matrix ? "c_step_aic" : NULL, matrix ? NULL : "c_step", NULL, step, 1, i, NULL))
+                return 1;
+        }
+    if (api->wait(graph)) return 1;
+    uint64_t expected[LENGTH] = {0};
+    for (uint64_t i = 0; i < n; i++)
+        for (uint32_t k = 0; k < LENGTH; k++) expected[k] = 3 * expected[k] + i + k;
+    for (int c = 0; c < CHAINS; c++)
+        for (int k = 0; k < LENGTH; k++)
+            if (expect("an element of a chain", values[c][k], (int64_t)expected[k])) return 1;
+    return 0;
+}
+
+/* Every shape in turn, n times; each subtask counts itself once. */
+static int32_t shapes(uint64_t n) {
+    static const char *const kernels[5][3] = {{"c_block_aic", NULL, NULL},
+                                              {NULL, "c_block", NULL},
+                                              {NULL, "c_block", "c_block"},
+                                              {"c_block_aic", "c_block", NULL},
+                                              {"c_block_aic", "c_block", "c_block"}};
+    pto2_tensor_handle x;
+    int64_t *counts = external(&x, 3);
+    if (!counts) return 1;
+    int64_t expected[3] = {0};
+    for (uint64_t i = 0; i < n; i++)
+        for (int shape = 0; shape < 5; shape++) {
+            pto2_argument arguments[] = {use(PTO2_INOUT, &x)};
+            if (submit(kernels[shape][0], kernels[shape][1], kernels[shape][2], arguments, 1, 0, NULL))
+                return 1;
+            for (int slot = 0; slot < 3; slot++) expected[slot] += kernels[shape][slot] != NULL;
+        }
+    if (api->wait(graph)) return 1;
+    for (int slot = 0; slot < 3; slot++)
+        if (expect("subtasks of a slot", counts[slot], expected[slot])) return 1;
+    return 0;
+}
+
+/* SPMD tasks of n blocks, on AIC, on AIV, and mixed; each block is told its own
+ * index and the count. */
+static int32_t blocks(uint64_t n) {
+    static const char *const kernels[3][3] = {{"c_block_aic", NULL, NULL},
+                                              {NULL, "c_block", NULL},
+                                              {"c_block_aic", "c_block", "c_block"}};
+    pto2_tensor_handle x;
+    int64_t *cells = external(&x, (uint32_t)n * 3);
+    if (!cells) return 1;
+    pto2_argument arguments[] = {use(PTO2_INOUT, &x)};
+    for (int kind = 0; kind < 3; kind++) {
+        pto2_submission submission = {
+            .kernels = {kernels[kind][0], kernels[kind][1], kernels[kind][2]},
+            .arguments = arguments, .argument_count = 1, .block_count = (uint32_t)n};
+        if (api->submit(graph, &submission, NULL)) return 1;
+    }
+    if (api->wait(graph)) return 1;
+    for (uint64_t b = 0; b < n; b++)
+        for (int slot = 0; slot < 3; slot++)
+            if (expect("a block's cell", cells[3 * b + (uint64_t)slot],
+                       (int64_t)(b + n) * (slot == 2 ? 1 : 2)))
+                return 1;
+    return 0;
+}
+
+/* Blocks that start together and wait for each other: one, two, and mixed
+ * tasks, among others that compete for the cores. n clusters. */
+static int32_t together(uint64_t n) {
+    static const char *const kernels[4][3] = {{"c_meet_aic", NULL, NULL},
+                                              {NULL, "c_meet", NULL},
+                                              {NULL, "c_meet", "c_meet"},
+                                              {"c_meet_aic", "c_meet", "c_meet"}};
+    static const uint64_t per_block[4] = {1, 1, 2, 3};
+    pto2_tensor_handle counters, marks, other;
+    uint32_t rounds = 12, cells = 3 * 2 * (uint32_t)n;
+    if (!external(&counters, rounds) || !external(&other, 1)) return 1;
+    int64_t *met = external(&marks, rounds * cells);
+    if (!met) return 1;
+    for (uint32_t round = 0; round < rounds; round++) {
+        uint32_t kind = round % 4;
+        uint64_t most = kind == 1 ? 2 * n : n, count = round < 4 ? 1 : round < 8 ? most : (most + 1) / 2;
+        pto2_tensor_handle counter, mark;
+        uint32_t first = round * cells;
+        for (int k = 0; k < 5; k++) {
+            pto2_argument step[] = {use(PTO2_INOUT, &other)};
+            if (submit(k % 2 ? "c_step_aic" : NULL, k % 2 ? NULL : "c_step", NULL, step, 1, 0, NULL) ||
+                submit("c_empty_aic", "c_empty", NULL, NULL, 0, 0, NULL))
+                return 1;
+        }
+        if (element(&counters, round, &counter) || api->slice(graph, &marks, &first, &cells, &mark))
+            return 1;
+        pto2_argument arguments[] = {use(PTO2_NO_DEP, &counter), use(PTO2_NO_DEP, &mark)};
+        uint64_t all = count * per_block[kind];
+        pto2_submission submission = {
+            .kernels = {kernels[kind][0], kernels[kind][1], kernels[kind][2]},
+            .arguments = arguments, .argument_count = 2, .scalars = &all, .scalar_count = 1,
+            .block_count = (uint32_t)count, .require_sync_start = 1};
+        if (api->submit(graph, &submission, NULL)) return 1;
+    }
+    if (api->wait(graph)) return 1;
+    for (uint32_t round = 0; round < rounds; round++) {
+        uint32_t kind = round % 4;
+        uint64_t most = kind == 1 ? 2 * n : n, count = round < 4 ? 1 : round < 8 ? most : (most + 1) / 2;
+        for (uint64_t b = 0; b < count; b++)
+            for (int slot = 0; slot < 3; slot++)
+                if (expect("a block that met the others", met[round * cells + 3 * b + (uint64_t)slot],
+                           kernels[kind][slot] != NULL))
+                    return 1;
+    }
+    return 0;
+}
+
+/* Mixed tasks among n single ones that would keep every core busy: none starts
+ * much later than its turn. Only with one cluster does the rule bound that
+ * number; with more, other clusters go on meanwhile. */
+static int32_t starvation(uint64_t n) {
+    enum { EVERY = 50, SLACK = 200 };
+    pto2_tensor_handle counter, tickets;
+    if (!external(&counter, 1)) return 1;
+    int64_t *order = external(&tickets, (uint32_t)n);
+    if (!order) return 1;
+    /* Until every core is there, those that are run what they can. */
+    if (submit("c_empty_aic", "c_empty", "c_empty", NULL, 0, 0, NULL) || api->wait(graph)) return 1;
+    for (uint64_t i = 0; i < n; i++) {
+        int mixed = i % EVERY == EVERY - 1;
+        pto2_tensor_handle ticket;
+        if (element(&tickets, (uint32_t)i, &ticket)) return 1;
+        pto2_argument arguments[] = {use(PTO2_NO_DEP, &counter), use(PTO2_OUTPUT_EXISTING, &ticket)};
+        if (submit(mixed || i % 3 == 0 ? "c_ticket_aic" : NULL,
+                   mixed || i % 3 != 0 ? "c_ticket" : NULL, mixed ? "c_ticket" : NULL, arguments, 2,
+                   (uint64_t)mixed, NULL))
+            return 1;
+    }
+    if (api->wait(graph)) return 1;
+    for (uint64_t i = EVERY - 1; i < n; i += EVERY)
+        if (order[i] > (int64_t)i + SLACK) return expect("the turn of a mixed task", order[i], (int64_t)i);
+    return 0;
+}
+
+/* Consumers that come long after their producer's scope was closed and its task
+ * CONSUMED, its entry given to others. */
+static int32_t late(uint64_t n) {
+    pto2_tensor_handle x, other;
+    int64_t *value = external(&x, 2);
+    if (!value || !external(&other, 1)) return 1;
+    pto2_task producer = {0};
+    uint64_t expected[2] = {0};
+    for (uint64_t i = 0; i < n; i++) {
+        if (api->scope_begin(graph)) return 1;
+        pto2_argument step[] = {use(PTO2_INOUT, &x)};
+        /* Explicitly after the last producer, too, which is long gone. */
+        if (submit_after("c_step", step, 1, i, &producer, i > 0, &producer) || api->scope_end(graph))
+            return 1;
+        for (uint32_t k = 0; k < 2; k++) expected[k] = 3 * expected[k] + i + k;
+        if (i % 5 == 0 && api->wait(graph)) return 1;
+        for (int k = 0; k < 40; k++) {
+            pto2_argument count[] = {use(PTO2_INOUT, &other)};
+            if (api->scope_begin(graph) || submit(NULL, "c_step", NULL, count, 1, 0, NULL) ||
+                api->scope_end(graph))
+                return 1;
+        }
+    }
+    if (api->wait(graph)) return 1;
+    return expect("the first element", value[0], (int64_t)expected[0]) ||
+           expect("the second element", value[1], (int64_t)expected[1]);
+}
+
+int32_t run_scene(const char *name, uint64_t n) {
+    static const struct {
+        const char *name;
+        int32_t (*run)(uint64_t);
+    } scenes[] = {{"barriers", barriers}, {"rebase", rebase},     {"alternate", alternate},
+                  {"shapes", shapes},     {"blocks", blocks},     {"together", together},
+                  {"starvation", starvation}, {"late", late}};
+    for (size_t k = 0; k < sizeof scenes / sizeof *scenes; k++)
+        if (!strcmp(name, scenes[k].name)) return scenes[k].run(n);
+    return api->fail(graph, "no such case");
+}
