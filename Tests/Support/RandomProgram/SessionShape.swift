@@ -6,6 +6,7 @@ import TestSupport
 struct SessionShape {
   var clusters: UInt32
   var lanes: UInt32
+  var threads: UInt32
   var rings: Int
   var firstPosition: UInt32
   var taskWindows: [Int]
@@ -38,12 +39,14 @@ struct SessionShape {
     // Producers are owners of arguments, or not RELEASED: at most the windows.
     let pool = powerOfTwo(windows.reduce(0, +) + 5)
     dependencyPools = (0..<rings).map { _ in pool << Int.random(in: 0...1, using: &random) }
+    threads = [1, 1, 2, 3].randomElement(using: &random)!
   }
 
   func apply(to options: inout RuntimeOptions, isGiven: (String) -> Bool) {
     func list(_ values: [Int]) -> String { values.map(String.init).joined(separator: ",") }
     if !isGiven("--clusters") { options.clusters = clusters }
     if !isGiven("--lanes") { options.lanes = lanes }
+    if !isGiven("--threads") { options.threads = threads }
     if !isGiven("--rings") { options.rings = rings }
     if !isGiven("--first-position") { options.firstPosition = firstPosition }
     if !isGiven("--heap") { options.heap = list(heaps) }
