@@ -21,7 +21,9 @@ extension Segment {
     do { size = try object.size() } catch { throw .system(error) }
     let (configuration, layout) = try check(header, size: size)
 
-    guard object.tryLock(byte: Place.liveness.byte, .shared) else {
+    // The name last: an object that was swept before the lock is another's no
+    // more, and its session is over.
+    guard object.tryLock(byte: Place.liveness.byte, .shared), object.isStillNamed() else {
       throw .notFound(name: name, waitedMilliseconds: 0)
     }
     if role == .scheduler, !object.tryLock(byte: Place.scheduler.byte, .exclusive) {

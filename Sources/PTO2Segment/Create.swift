@@ -19,7 +19,9 @@ extension Segment {
     do {
       return try fill(object, configuration: configuration, images: images)
     } catch {
-      SharedMemoryObject.unlink(name: "/" + name)
+      // The object and its locks are gone by now: the name may already belong
+      // to another creator, whose locks then keep it.
+      try? removeIfDead("/" + name, deadline: Deadline(afterMilliseconds: 0))
       throw error
     }
   }
