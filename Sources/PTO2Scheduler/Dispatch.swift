@@ -82,10 +82,7 @@ extension Scheduler {
       let mask = unsafe entry.pointee.active_mask
       switch shape {
       case .aicOnly:
-        guard
-          let cluster = cluster(
-            unsafe dispatcher.pointee.cores.idle.0, unsafe dispatcher.pointee.cores.room.0)
-        else { return work }
+        guard let cluster = matrixCluster() else { return work }
         let block = unsafe takeBlock(shape, entry)
         start(id, core: 3 * cluster, slot: 0, block: block)
       case .aivX1:
@@ -135,13 +132,14 @@ extension Scheduler {
     return unsafe places >= Int(entry.pointee.block_count)
   }
 
-  /// The first unreserved cluster with an idle core, else with a free lane.
+  /// An unreserved cluster with an idle AIC, else one with a free lane there.
   @inline(__always)
-  private func cluster(_ idle: UInt64, _ room: UInt64) -> Int? {
-    let free = unsafe idle & ~dispatcher.pointee.cores.reservedMask
-    if free != 0 { return free.trailingZeroBitCount }
-    let queueable = unsafe room & ~dispatcher.pointee.cores.reservedMask
-    return queueable != 0 ? queueable.trailingZeroBitCount : nil
+  private func matrixCluster() -> Int? {
+    let open = unsafe ~dispatcher.pointee.cores.reservedMask
+    let idle = unsafe dispatcher.pointee.cores.idle.0 & open
+    if idle != 0 { return awake(idle, slot: 0) ?? idle.trailingZeroBitCount }
+    let room = unsafe dispatcher.pointee.cores.room.0 & open
+    return room != 0 ? room.trailingZeroBitCount : nil
   }
 
   /// Either AIV of any unreserved cluster, an idle one if there is one; among
@@ -152,6 +150,8 @@ extension Scheduler {
     let idle1 = unsafe dispatcher.pointee.cores.idle.1 & open
     let idle2 = unsafe dispatcher.pointee.cores.idle.2 & open
     if idle1 | idle2 != 0 {
+      if let cluster = awake(idle1, slot: 1) { return 3 * cluster + 1 }
+      if let cluster = awake(idle2, slot: 2) { return 3 * cluster + 2 }
       let cluster = (idle1 | idle2).trailingZeroBitCount
       return 3 * cluster + (idle1 >> UInt64(cluster) & 1 != 0 ? 1 : 2)
     }
@@ -163,8 +163,20 @@ extension Scheduler {
     let second = 3 * cluster + 2
     guard room1 >> UInt64(cluster) & 1 != 0 else { return second }
     guard room2 >> UInt64(cluster) & 1 != 0 else { return first }
-    return outstanding(first) <= outstanding(second)
-      ? first : second
+    return outstanding(first) <= outstanding(second) ? first : second
+  }
+
+  /// The first cluster of a mask whose core of this slot is not parked: a
+  /// dispatch to it wakes nobody.
+  @inline(__always)
+  private func awake(_ clusters: UInt64, slot: Int) -> Int? {
+    var rest = clusters
+    while rest != 0 {
+      let cluster = rest.trailingZeroBitCount
+      if unsafe cores[3 * cluster + slot].parked.loadRelaxed() == 0 { return cluster }
+      rest &= rest &- 1
+    }
+    return nil
   }
 
   /// One block of a mixed task: its kernels on the cores of one cluster.

@@ -1,27 +1,47 @@
 internal import CPTO2Linux
 internal import Glibc
 
-/// Spin, then yield, then tell the caller to park.
+/// Spin, then yield, then tell the caller to park; how much of each follows
+/// from how long the yields take.
 ///
-/// With more processes than CPUs the yields let the awaited process run; the
-/// spins catch a partner that answers from the other CPU within a microsecond.
+/// The spins catch a partner that answers from another CPU within a few
+/// microseconds. With more processes than CPUs the yields let the partner run
+/// on this one. What a yield took says who else is here:
+///
+/// - nothing much: nobody; the partner runs elsewhere, spinning pays;
+/// - a few microseconds: the partner; spinning only keeps it from running;
+/// - a time slice: somebody who computes. A yield would give the CPU away for
+///   milliseconds, while a parked process is run again as soon as it is woken.
 @usableFromInline
 package struct Backoff {
-  /// Rounds of `pause` before the first yield.
-  @usableFromInline package var spins: UInt32
-  /// Yields before `next` says park.
-  @usableFromInline package var yields: UInt32
+  /// Rounds of `pause` before the first yield, now.
+  @usableFromInline var spins = Self.mostSpins
+  /// Yields before `next` says park, now.
+  @usableFromInline var yields = Self.mostYields
   @usableFromInline var round: UInt32 = 0
+  /// Waits left in which a yield is not tried.
+  private var crowdedWaits: UInt32 = 0
+  /// The yield before took so long that the partner may have run meanwhile.
+  private var hasSwitched = false
 
-  @inlinable
-  package init(spins: UInt32 = 150, yields: UInt32 = 4) {
-    self.spins = spins
-    self.yields = yields
-  }
+  @usableFromInline static let mostSpins: UInt32 = 150
+  private static let fewestSpins: UInt32 = 4
+  @usableFromInline static let mostYields: UInt32 = 4
+  /// Nanoseconds of a yield: longer, and somebody else has run; longer still,
+  /// and it was no partner.
+  private static let switchNanoseconds: UInt64 = 1000
+  private static let hogNanoseconds: UInt64 = 100_000
+  /// One lost time slice in so many waits is about a microsecond a wait.
+  private static let crowdedPeriod: UInt32 = 2000
+
+  package init() {}
 
   /// After progress: the next wait starts with spinning again.
   @inlinable @inline(__always)
-  package mutating func reset() { round = 0 }
+  package mutating func reset() {
+    if round >= spins { noteSuccess() }
+    round = 0
+  }
 
   /// After a park that ended without progress: one more round, then park again.
   @inlinable
@@ -37,10 +57,35 @@ package struct Backoff {
     }
     if round < spins &+ yields {
       round &+= 1
-      yieldProcessor()
+      yield()
       return false
     }
     return true
+  }
+
+  /// What was waited for came after a yield, or a park.
+  @usableFromInline
+  mutating func noteSuccess() {
+    if hasSwitched { spins = Self.fewestSpins }
+    hasSwitched = false
+    guard yields == 0 else { return }
+    crowdedWaits &-= 1
+    if crowdedWaits == 0 { yields = Self.mostYields }
+  }
+
+  @usableFromInline
+  mutating func yield() {
+    let begin = MonotonicClock.now()
+    yieldProcessor()
+    let nanoseconds = MonotonicClock.now() &- begin
+    hasSwitched = nanoseconds > Self.switchNanoseconds
+    if !hasSwitched { spins = Self.mostSpins }
+    if nanoseconds > Self.hogNanoseconds {
+      hasSwitched = false
+      spins = Self.mostSpins
+      yields = 0
+      crowdedWaits = Self.crowdedPeriod
+    }
   }
 }
 
