@@ -193,7 +193,11 @@ private var programAPI: pto2_program_api {
       let text = unsafe message.map { unsafe String(cString: $0) } ?? "the program failed"
       return box.call { throw box.graph.fail(text) }
     },
-    error_message: { handle in unsafe UnsafePointer(ProgramBox.of(handle).message) })
+    error_message: { handle in unsafe UnsafePointer(ProgramBox.of(handle).message) },
+    scope_begin_manual: { handle in
+      let box = unsafe ProgramBox.of(handle)
+      return box.call { try box.graph.beginScope(.manual) }
+    })
 }
 
 private func submitFromC(_ box: ProgramBox, _ submission: pto2_submission) throws -> TaskID {

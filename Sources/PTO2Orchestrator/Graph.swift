@@ -22,6 +22,16 @@ public struct Kernel: Sendable {
   }
 }
 
+/// Where the order of a scope's tasks comes from.
+public enum ScopeMode: Sendable {
+  /// From the tensors, and from explicit dependencies.
+  case automatic
+  /// From explicit dependencies alone: tensors are neither looked up nor
+  /// remembered. A tensor from the heap still waits for the task that put it
+  /// out, and holds its memory.
+  case manual
+}
+
 /// The graph of tasks a program builds while it runs.
 ///
 /// Tasks start as soon as their producers are done; submission blocks only
@@ -79,8 +89,12 @@ public struct Kernel: Sendable {
   /// Opens a scope, runs the closure, ends the scope. Outputs of tasks
   /// submitted inside live until the scope's end at least. Scopes nest up to
   /// 64 deep; each depth up to the last ring has rings of its own.
-  public func scope<Result>(_ body: () throws -> Result) throws -> Result {
-    unsafe try core.pointee.beginScope()
+  /// - Parameter mode: for tasks submitted directly in this scope; a scope
+  ///   inside it has its own.
+  public func scope<Result>(_ mode: ScopeMode = .automatic, _ body: () throws -> Result) throws
+    -> Result
+  {
+    try beginScope(mode)
     let result: Result
     do { result = try body() } catch {
       try? unsafe core.pointee.endScope()
@@ -91,7 +105,9 @@ public struct Kernel: Sendable {
   }
 
   /// The two halves of `scope`, for callers that cannot pass a closure.
-  public func beginScope() throws(PTO2Error) { unsafe try core.pointee.beginScope() }
+  public func beginScope(_ mode: ScopeMode = .automatic) throws(PTO2Error) {
+    unsafe try core.pointee.beginScope(isManual: mode == .manual)
+  }
   public func endScope() throws(PTO2Error) { unsafe try core.pointee.endScope() }
 
   /// Submits a task of up to three kernels, which run on one cluster and see

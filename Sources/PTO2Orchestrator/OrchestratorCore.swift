@@ -107,7 +107,7 @@ package struct Stall: Sendable {
     submittedWord.storeRelaxed(first)
     unsafe ProcessRecord.announce(isSupervised: false, at: own + Int(PTO2_ORCH_PROCESS))
     self.segment = segment
-    openScope()
+    openScope(isManual: false)
   }
 
   deinit {
@@ -131,7 +131,7 @@ package struct Stall: Sendable {
   @inline(__always)
   var currentRing: Int { min(scopeDepth - 1, ringCount - 1) }
 
-  package mutating func beginScope() throws(PTO2Error) {
+  package mutating func beginScope(isManual: Bool = false) throws(PTO2Error) {
     try fault.check()
     guard scopeDepth <= Int(PTO2_MAX_SCOPE_DEPTH) else {
       throw fault.raise(
@@ -139,13 +139,14 @@ package struct Stall: Sendable {
           .invalidArgs, "scopes are nested \(PTO2_MAX_SCOPE_DEPTH) deep at most",
           needed: UInt64(scopeDepth), available: UInt64(PTO2_MAX_SCOPE_DEPTH)))
     }
-    openScope()
+    openScope(isManual: isManual)
   }
 
-  private mutating func openScope() {
+  private mutating func openScope(isManual: Bool) {
     scopeSerial &+= 1
     let ring = min(scopeDepth, ringCount - 1)
-    unsafe (scopes + scopeDepth).initialize(to: Scope(serial: scopeSerial, ring: ring))
+    unsafe (scopes + scopeDepth).initialize(
+      to: Scope(serial: scopeSerial, ring: ring, isManual: isManual))
     scopeDepth += 1
   }
 

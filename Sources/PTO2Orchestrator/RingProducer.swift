@@ -158,6 +158,8 @@ struct Buffer: BitwiseCopyable {
 struct Scope: BitwiseCopyable {
   var serial: UInt64
   var ring: Int
+  /// Its tasks are neither looked up nor entered in the TensorMap.
+  var isManual: Bool
   /// Tasks submitted directly in it.
   var count: UInt32 = 0
   var lastLocal: UInt32 = 0

@@ -121,7 +121,8 @@ extension OrchestratorCore {
   ///
   /// Read-after-write and write-after-write edges also keep the producer's
   /// output alive; write-after-read edges only wait. The owner of a tensor in
-  /// the heap is always kept, done or not: its memory is in use.
+  /// the heap is always kept, done or not: its memory is in use. In a manual
+  /// scope the owner is all there is; the TensorMap learns nothing.
   private mutating func findProducers(of task: TaskRef) -> UInt64 {
     let collector = unsafe self.collector
     unsafe collector.pointee.begin()
@@ -162,6 +163,7 @@ extension OrchestratorCore {
       return
     }
     if owner != .none { unsafe collector.pointee.add(owner, PTO2_FANIN_WAIT | PTO2_FANIN_RETAIN) }
+    if unsafe scopes[scopeDepth - 1].isManual { return }
     let isWrite = access != Access.input.rawValue
     let writerFlags =
       access == Access.outputExisting.rawValue

@@ -6,7 +6,7 @@ import Testing
     Command.run("pto2-api-test", [scene, "--quiet"] + options)
   }
 
-  @Test(arguments: ["views", "elements", "allocate"], ["1", "2"])
+  @Test(arguments: ["views", "elements", "allocate", "manual"], ["1", "2"])
   func sceneComputesWhatItShould(scene: String, clusters: String) {
     let result = run(scene, ["--clusters", clusters])
     #expect(result.status == 0, "\(result.errors)")

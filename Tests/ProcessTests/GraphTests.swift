@@ -5,7 +5,8 @@ import Testing
 @Suite(.serialized) struct GraphTests {
   static let programs = [
     ["chain", "3000"], ["aivchain", "1000"], ["rounds", "100"], ["mixed", "1500"],
-    ["outputs", "1500"], ["spmd", "96"], ["wavefront", "48"], ["predicates"], ["existing", "300"],
+    ["outputs", "1500"], ["spmd", "96"], ["wavefront", "48"], ["manual", "48"],
+    ["predicates"], ["existing", "300"],
   ]
 
   private func run(_ program: [String], _ options: [String]) -> Command.Result {
@@ -60,6 +61,13 @@ import Testing
     #expect(result.errors.contains("belongs to an outer scope that is open"))
     let wide = run(["nested", "8"], ["--task-window", "4", "--consumed-window", "32"])
     #expect(wide.status == 0, "\(wide.errors)")
+  }
+
+  /// 2 x 20 x 19 that were given, and none for the INOUT tensor.
+  @Test func manualScopeHasTheExplicitEdgesAlone() throws {
+    let result = run(["manual", "20"], [])
+    #expect(result.status == 0, "\(result.errors)")
+    #expect(number("edges", in: result.output) == 760)
   }
 
   /// The blocks wait for each other: had they not all started, they would say so.

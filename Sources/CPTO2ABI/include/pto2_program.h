@@ -80,7 +80,8 @@ typedef struct pto2_submission {
 
 typedef struct pto2_program_api {
     uint32_t abi_major; /* PTO2_ABI_MAJOR; check it */
-    uint32_t bytes;     /* sizeof(pto2_program_api) of the caller */
+    uint32_t bytes;     /* sizeof(pto2_program_api) of the runtime: what lies
+                           beyond is not there. Members are added at the end. */
 
     /* External memory: zero-filled, in the segment, owned by the program until
      * the run ends. */
@@ -106,6 +107,10 @@ typedef struct pto2_program_api {
     int32_t (*fail)(pto2_graph *, const char *message);
     /* The first error's message, or NULL. */
     const char *(*error_message)(pto2_graph *);
+
+    /* A scope in which only explicit dependencies order tasks; scope_end ends
+     * it. A scope begun inside it has its own mode. */
+    int32_t (*scope_begin_manual)(pto2_graph *);
 } pto2_program_api;
 
 typedef int32_t (*pto2_program_main_function)(const pto2_program_api *, pto2_graph *,

@@ -9,7 +9,7 @@ struct APIProgram: ParsableCommand {
 
   enum Scene: String, CaseIterable, ExpressibleByArgument {
     case views, elements, lateElement, allocate, nestedSubmit, writtenBroadcast, endedScope
-    case retainEnded
+    case retainEnded, manual
   }
 
   @Argument(help: "Which scene.") var scene: Scene
@@ -28,6 +28,7 @@ struct APIProgram: ParsableCommand {
         case .writtenBroadcast: try writtenBroadcast(graph)
         case .endedScope: try endedScope(graph)
         case .retainEnded: try retainEnded(graph)
+        case .manual: try manual(graph)
         }
       }
     }
@@ -115,6 +116,78 @@ struct APIProgram: ParsableCommand {
         let value = try graph.value(of: x, at: [0], as: Int64.self)
         try expect(graph, "an allocated element", value, Int64(round))
       }
+    }
+  }
+
+  /// In and out of manual scopes: what is tracked outside and inside nested
+  /// automatic ones, and the tasks that lead from one to the other.
+  private func manual(_ graph: Graph) throws {
+    let add = try graph.kernel("t_add")
+    let copy = try graph.kernel("t_copy")
+    let total = try graph.external(Shape(2), .int64)
+    let seen = try graph.external(Shape(1), .int64)
+    for round in 0..<50 {
+      func slowly(_ task: inout TaskArguments, add value: Int) {
+        task.scalar(value)
+        task.scalar(100)
+      }
+      try graph.submit(aiv: add) { task in
+        task.inout(total)
+        slowly(&task, add: 1)
+      }
+      // Everybody before the scope, as one id.
+      let entry = try graph.submit { task in
+        task.inout(total)
+        return task.id
+      }
+      let ids = try graph.scope(.manual) {
+        let halves = try (0..<2).map { half in
+          let cell = try total.slice([half], Shape(1))
+          return try graph.submit(aiv: add) { task in
+            task.after(entry)
+            task.inout(cell)
+            slowly(&task, add: 10)
+            return task.id
+          }
+        }
+        // An output's owner is waited for, and its memory held, here too.
+        let copied = try graph.submit(aiv: copy) { task in
+          for id in halves { task.after(id) }
+          task.input(total)
+          let copied = task.output(Shape(1), .int64)
+          task.scalar(200)
+          return copied
+        }
+        let last = try graph.submit(aiv: copy) { task in
+          task.input(copied)
+          task.outputExisting(seen)
+          task.scalar(0)
+          return task.id
+        }
+        try graph.scope {
+          let own = try graph.external(Shape(1), .int64)
+          for _ in 0..<3 {
+            try graph.submit(aiv: add) { task in
+              task.inout(own)
+              slowly(&task, add: 7)
+            }
+          }
+          try expect(graph, "inside", try graph.value(of: own, at: [0], as: Int64.self), 21)
+        }
+        return [last]
+      }
+      // For everybody after the scope: `last` comes after all of them.
+      try graph.submit { task in
+        for id in ids { task.after(id) }
+        task.inout(total)
+        task.inout(seen)
+      }
+      let sum = Int64(11 * (round + 1))
+      for half in 0..<2 {
+        try expect(
+          graph, "a half", try graph.value(of: total, at: [half], as: Int64.self), sum)
+      }
+      try expect(graph, "the copy", try graph.value(of: seen, at: [0], as: Int64.self), sum)
     }
   }
 

@@ -85,6 +85,17 @@ static void t_cell(const pto2_kernel_args *args) {
     x[i * n + j] = 1 + (up > left ? up : left);
 }
 
+/* 0 int64 [n] any: counts itself in element 0 and waits until scalar 0 tasks
+ * have; element (scalar 1) becomes 1 if they came within 10 s. */
+static void t_meet(const pto2_kernel_args *args) {
+    _Atomic int64_t *arrived = args->data[0];
+    int64_t count = (int64_t)args->scalar[0];
+    int64_t deadline = now_nanoseconds() + 10000000000ll;
+    atomic_fetch_add(arrived, 1);
+    while (atomic_load(arrived) < count && now_nanoseconds() < deadline) sched_yield();
+    ((int64_t *)args->data[0])[args->scalar[1]] = atomic_load(arrived) >= count;
+}
+
 /* Raises signal number scalar 0. */
 static void t_crash(const pto2_kernel_args *args) { raise((int)args->scalar[0]); }
 
@@ -101,4 +112,5 @@ PTO2_KERNELS({"t_empty", t_empty, PTO2_AIV}, {"t_empty_aic", t_empty, PTO2_AIC},
              {"t_sum", t_sum, PTO2_AIV}, {"t_crash", t_crash, PTO2_AIV},
              {"t_block", t_block, PTO2_AIV}, {"t_block_aic", t_block, PTO2_AIC},
              {"t_cell", t_cell, PTO2_AIV}, {"t_rendezvous", t_rendezvous, PTO2_AIV},
+             {"t_meet", t_meet, PTO2_AIV},
              {"t_wild_store", t_wild_store, PTO2_AIV})

@@ -1,6 +1,6 @@
 /* Programs that tests run: the first argument says which. Each checks its own
  * result and fails the run when it is wrong. */
-#include "test_program.h"
+#include "scenes.h"
 
 #include <stdio.h>
 #include <stdlib.h>
@@ -11,16 +11,11 @@ const char *const *pto2_program_images(void) {
     return images;
 }
 
-static const pto2_program_api *api;
-static pto2_graph *graph;
+const pto2_program_api *api;
+pto2_graph *graph;
 
-static pto2_argument argument(uint32_t access, pto2_tensor_handle *tensor) {
-    return (pto2_argument){.access = access, .tensor = tensor};
-}
-
-static int32_t submit(const char *aic, const char *aiv0, const char *aiv1,
-                      const pto2_argument *arguments, uint32_t count, uint64_t first,
-                      uint64_t second) {
+int32_t submit(const char *aic, const char *aiv0, const char *aiv1,
+               const pto2_argument *arguments, uint32_t count, uint64_t first, uint64_t second) {
     uint64_t scalars[2] = {first, second};
     pto2_submission submission = {.kernels = {aic, aiv0, aiv1},
                                   .arguments = arguments,
@@ -30,12 +25,12 @@ static int32_t submit(const char *aic, const char *aiv0, const char *aiv1,
     return api->submit(graph, &submission, NULL);
 }
 
-static int64_t *external(pto2_tensor_handle *tensor, uint32_t count) {
+int64_t *external(pto2_tensor_handle *tensor, uint32_t count) {
     if (api->external_tensor(graph, PTO2_INT64, 1, &count, tensor)) return NULL;
     return api->data(graph, tensor);
 }
 
-static int32_t expect(const char *what, int64_t found, int64_t expected) {
+int32_t expect(const char *what, int64_t found, int64_t expected) {
     if (found == expected) return 0;
     char message[128];
     snprintf(message, sizeof message, "%s is %lld, expected %lld", what, (long long)found,
@@ -363,6 +358,7 @@ int32_t pto2_program_main(const pto2_program_api *program_api, pto2_graph *progr
     if (!strcmp(argv[1], "spmd")) return spmd(n);
     if (!strcmp(argv[1], "together")) return together(n);
     if (!strcmp(argv[1], "wavefront")) return wavefront(n);
+    if (!strcmp(argv[1], "manual")) return manual(n);
     if (!strcmp(argv[1], "predicates")) return predicates();
     if (!strcmp(argv[1], "existing")) return existing(n);
     if (!strcmp(argv[1], "endless")) return endless();
