@@ -144,7 +144,9 @@ extension OrchestratorCore {
         unsafe collector.pointee.add(task, PTO2_FANIN_WAIT)
       }
     }
-    let deadline = Deadline(afterMilliseconds: UInt64(max(0, limitSeconds) * 1000))
+    // Any double: not a number is no time, and 30 years are for ever.
+    let limit = limitSeconds > 0 ? min(limitSeconds, 1e9) : 0
+    let deadline = Deadline(afterMilliseconds: UInt64(limit * 1000))
     for index in 0..<(unsafe collector.pointee.fanin.count) {
       let id = TaskID(
         rawValue: unsafe collector.pointee.fanin.elements[index] & PTO2_FANIN_ID_MASK)

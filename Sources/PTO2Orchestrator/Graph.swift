@@ -222,54 +222,6 @@ public enum ScopeMode: Sendable {
     return try body(&span)
   }
 
-  /// Memory from the heap ring without a kernel: an output of a task that is
-  /// done at once. Not cleared; alive until the current scope ends.
-  public func allocate(_ shape: Shape, _ type: DataType) throws(PTO2Error) -> Tensor {
-    try submit { $0.output(shape, type) }
-  }
-
-  /// One element, after waiting for the tasks that write it.
-  /// - Parameter limitSeconds: how long to wait.
-  /// - Throws: error 8 when it is not ready within the limit; error 5 for an
-  ///   index beyond the tensor, an ended scope, or a type of another size.
-  public func value<Element: BitwiseCopyable>(
-    of tensor: Tensor, at index: [Int], as type: Element.Type, limitSeconds: Double = 60
-  ) throws(PTO2Error) -> Element {
-    let address = unsafe try element(tensor, index, type, includingReaders: false, limitSeconds)
-    return unsafe address.load(as: type)
-  }
-
-  /// Sets one element, after waiting for the tasks that write or read it; tasks
-  /// submitted later see it. Errors as in `value`.
-  public func setValue<Element: BitwiseCopyable>(
-    of tensor: Tensor, at index: [Int], to value: Element, limitSeconds: Double = 60
-  ) throws(PTO2Error) {
-    let address = unsafe try element(
-      tensor, index, Element.self, includingReaders: true, limitSeconds)
-    unsafe address.storeBytes(of: value, as: Element.self)
-  }
-
-  private func element<Element>(
-    _ tensor: Tensor, _ index: [Int], _ type: Element.Type, includingReaders: Bool,
-    _ limitSeconds: Double
-  ) throws(PTO2Error) -> UnsafeMutableRawPointer {
-    do throws(PTO2Error) {
-      guard MemoryLayout<Element>.stride == tensor.dataType.byteCount else {
-        throw PTO2Error(
-          .invalidArgs,
-          "an element of \(tensor.dataType) has \(tensor.dataType.byteCount) bytes, \(type) has \(MemoryLayout<Element>.stride)"
-        )
-      }
-      let element = try tensor.slice(index, Shape([Int](repeating: 1, count: tensor.shape.rank)))
-      unsafe try core.pointee.waitForUsers(
-        of: element, includingReaders: includingReaders, limitSeconds: limitSeconds)
-      guard let address = unsafe core.pointee.address(of: element) else {
-        throw PTO2Error(.invalidArgs, "tensor \(tensor.shape) has no memory")
-      }
-      return unsafe address
-    } catch { throw unsafe core.pointee.fault.raise(error) }
-  }
-
   private func elements<Element>(of tensor: Tensor, as type: Element.Type) throws(PTO2Error)
     -> UnsafeMutableBufferPointer<Element>
   {

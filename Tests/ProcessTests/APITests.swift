@@ -6,7 +6,7 @@ import Testing
     Command.run("pto2-api-test", [scene, "--quiet"] + options)
   }
 
-  @Test(arguments: ["views", "elements", "allocate", "manual"], ["1", "2"])
+  @Test(arguments: ["views", "elements", "allocate", "manual", "fill"], ["1", "2"])
   func sceneComputesWhatItShould(scene: String, clusters: String) {
     let result = run(scene, ["--clusters", clusters])
     #expect(result.status == 0, "\(result.errors)")
@@ -31,6 +31,10 @@ import Testing
     arguments: [
       ("nestedSubmit", "submit inside the closure of another submit"),
       ("writtenBroadcast", "is a broadcast view: it can only be read"),
+      ("writtenFill", "is a broadcast view: it can only be read"),
+      ("endedFill", "whose scope has ended"),
+      ("fillBeyond", "300 is not a value of uint8"),
+      ("fillFraction", "0.5 is not a value of int64"),
       ("endedScope", "whose scope has ended"),
       ("retainEnded", "cannot retain task 1:0"),
     ])

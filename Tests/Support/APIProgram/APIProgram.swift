@@ -9,7 +9,7 @@ struct APIProgram: ParsableCommand {
 
   enum Scene: String, CaseIterable, ExpressibleByArgument {
     case views, elements, lateElement, allocate, nestedSubmit, writtenBroadcast, endedScope
-    case retainEnded, manual
+    case retainEnded, manual, fill, writtenFill, endedFill, fillBeyond, fillFraction
   }
 
   @Argument(help: "Which scene.") var scene: Scene
@@ -29,6 +29,15 @@ struct APIProgram: ParsableCommand {
         case .endedScope: try endedScope(graph)
         case .retainEnded: try retainEnded(graph)
         case .manual: try manual(graph)
+        case .fill: try fill(graph)
+        case .writtenFill:
+          let view = try graph.fill(Shape(4), .int64, 1)
+          try graph.submit(aiv: try graph.kernel("t_add")) { $0.inout(view) }
+        case .endedFill:
+          let view = try graph.scope { try graph.fill(Shape(4), .int64, 1) }
+          try graph.submit(aiv: try graph.kernel("t_empty")) { $0.input(view) }
+        case .fillBeyond: _ = try graph.fill(Shape(4), .uint8, 300)
+        case .fillFraction: _ = try graph.fill(Shape(4), .int64, 0.5)
         }
       }
     }
@@ -189,6 +198,49 @@ struct APIProgram: ParsableCommand {
       }
       try expect(graph, "the copy", try graph.value(of: seen, at: [0], as: Int64.self), sum)
     }
+  }
+
+  /// A million equal elements for the price of one, of every type.
+  private func fill(_ graph: Graph) throws {
+    let sum = try graph.kernel("t_sum")
+    let gather = try graph.kernel("t_gather")
+    for round in 0..<100 {
+      try graph.scope {
+        let million = try graph.fill(Shape(1 << 20), .int64, round - 50)
+        let total = try graph.submit(aiv: sum) { task in
+          task.input(million)
+          return task.output(Shape(1), .int64)
+        }
+        try expect(
+          graph, "the sum", try graph.value(of: total, at: [0], as: Int64.self),
+          Int64(round - 50) << 20)
+      }
+    }
+    func check<Element: BitwiseCopyable & Equatable>(
+      _ filled: Tensor, _ type: DataType, _ expected: Element
+    ) throws {
+      let copy = try graph.submit(aiv: gather) { task in
+        task.input(filled)
+        return task.output(Shape(2, 3, 5), type)
+      }
+      try graph.read(copy, as: Element.self) { elements in
+        for i in elements.indices where elements[i] != expected {
+          throw graph.fail("element \(i) of \(type) is \(elements[i]), expected \(expected)")
+        }
+      }
+    }
+    let shape = Shape(2, 3, 5)
+    try check(try graph.fill(shape, .float32, 0.1), .float32, Float(0.1))
+    try check(try graph.fill(shape, .float16, -1.5), .float16, Float16(-1.5))
+    try check(try graph.fill(shape, .bfloat16, 1), .bfloat16, UInt16(0x3F80))
+    try check(try graph.fill(shape, .int8, -128), .int8, Int8.min)
+    try check(try graph.fill(shape, .int16, -2), .int16, Int16(-2))
+    try check(try graph.fill(shape, .int32, -3.0), .int32, Int32(-3))
+    try check(try graph.fill(shape, .int64, Int.min), .int64, Int64.min)
+    try check(try graph.fill(shape, .uint8, 255), .uint8, UInt8.max)
+    try check(try graph.fill(shape, .uint16, 65535), .uint16, UInt16.max)
+    try check(try graph.fill(shape, .uint32, 7), .uint32, UInt32(7))
+    try check(try graph.fill(shape, .uint64, element: UInt64.max), .uint64, UInt64.max)
   }
 
   private func nestedSubmit(_ graph: Graph) throws {

@@ -5,6 +5,7 @@
 #include <signal.h>
 #include <stdatomic.h>
 #include <stdlib.h>
+#include <string.h>
 #include <time.h>
 
 static int64_t now_nanoseconds(void) {
@@ -54,6 +55,22 @@ static void t_sum(const pto2_kernel_args *args) {
     int64_t sum = 0;
     for (uint32_t i = 0; i < t->shape[0]; i++) sum += x[(int64_t)i * t->strides[0]];
     *(int64_t *)args->data[1] = sum;
+}
+
+/* 0 any view in, 1 contiguous, of the same type and count: copies, row-major. */
+static void t_gather(const pto2_kernel_args *args) {
+    static const uint32_t sizes[] = {4, 2, 2, 1, 2, 4, 8, 1, 2, 4, 8};
+    const pto2_tensor *t = &args->tensor[0];
+    const uint32_t size = sizes[t->dtype];
+    for (uint32_t i = 0; i < t->element_count; i++) {
+        uint32_t rest = i;
+        int64_t at = 0;
+        for (int d = t->rank - 1; d >= 0; d--) {
+            at += (int64_t)(rest % t->shape[d]) * t->strides[d];
+            rest /= t->shape[d];
+        }
+        memcpy((char *)args->data[1] + i * size, (const char *)args->data[0] + at * size, size);
+    }
 }
 
 /* 0 int64 [blocks, 3] inout: adds 1 + block_count to the element of this block
@@ -112,5 +129,5 @@ PTO2_KERNELS({"t_empty", t_empty, PTO2_AIV}, {"t_empty_aic", t_empty, PTO2_AIC},
              {"t_sum", t_sum, PTO2_AIV}, {"t_crash", t_crash, PTO2_AIV},
              {"t_block", t_block, PTO2_AIV}, {"t_block_aic", t_block, PTO2_AIC},
              {"t_cell", t_cell, PTO2_AIV}, {"t_rendezvous", t_rendezvous, PTO2_AIV},
-             {"t_meet", t_meet, PTO2_AIV},
+             {"t_meet", t_meet, PTO2_AIV}, {"t_gather", t_gather, PTO2_AIV},
              {"t_wild_store", t_wild_store, PTO2_AIV})
