@@ -6,7 +6,7 @@ import Testing
   static let programs = [
     ["chain", "3000"], ["aivchain", "1000"], ["rounds", "100"], ["mixed", "1500"],
     ["outputs", "1500"], ["spmd", "96"], ["wavefront", "48"], ["manual", "48"],
-    ["predicates"], ["existing", "300"],
+    ["views"], ["fills", "20"], ["elements", "20"], ["predicates"], ["existing", "300"],
   ]
 
   private func run(_ program: [String], _ options: [String]) -> Command.Result {
@@ -75,6 +75,14 @@ import Testing
   func blocksThatMustStartTogetherDo(blocks: String, clusters: String) {
     let result = run(["together", blocks], ["--clusters", clusters, "--lanes", "4"])
     #expect(result.status == 0, "\(result.errors)")
+  }
+
+  @Test(arguments: ["late-get", "late-set"])
+  func elementThatIsLateIsError8(program: String) {
+    let result = run([program], [])
+    #expect(result.status == 18)
+    #expect(result.errors.contains("error 8 TENSOR_WAIT_TIMEOUT"))
+    #expect(result.errors.contains("task 0:0 is not done"))
   }
 
   @Test func moreBlocksThanPlacesIsError7() {

@@ -111,6 +111,31 @@ typedef struct pto2_program_api {
     /* A scope in which only explicit dependencies order tasks; scope_end ends
      * it. A scope begun inside it has its own mode. */
     int32_t (*scope_begin_manual)(pto2_graph *);
+
+    /* More views. slice_steps takes every steps[d]-th element; broadcast
+     * repeats dimensions of extent 1 and adds outer ones, for reading only. */
+    int32_t (*slice_steps)(pto2_graph *, const pto2_tensor_handle *base,
+                           const uint32_t *offset, const uint32_t *shape,
+                           const uint32_t *steps, pto2_tensor_handle *out);
+    int32_t (*transpose)(pto2_graph *, const pto2_tensor_handle *base, uint32_t first,
+                         uint32_t second, pto2_tensor_handle *out);
+    int32_t (*broadcast)(pto2_graph *, const pto2_tensor_handle *base, uint32_t rank,
+                         const uint32_t *shape, pto2_tensor_handle *out);
+    /* Memory from the heap ring without a kernel, until the scope ends; not
+     * cleared. */
+    int32_t (*allocate)(pto2_graph *, uint32_t dtype, uint32_t rank, const uint32_t *shape,
+                        pto2_tensor_handle *out);
+    /* A tensor whose every element is *element, one of dtype; for reading only,
+     * until the scope ends. */
+    int32_t (*fill)(pto2_graph *, uint32_t dtype, uint32_t rank, const uint32_t *shape,
+                    const void *element, pto2_tensor_handle *out);
+    /* One element, after waiting for the tasks that write it (get), or write or
+     * read it (set), at most so many seconds; then error 8. index: one per
+     * dimension, NULL for a tensor of rank 0. */
+    int32_t (*get)(pto2_graph *, const pto2_tensor_handle *, const uint32_t *index,
+                   double limit_seconds, void *element);
+    int32_t (*set)(pto2_graph *, const pto2_tensor_handle *, const uint32_t *index,
+                   double limit_seconds, const void *element);
 } pto2_program_api;
 
 typedef int32_t (*pto2_program_main_function)(const pto2_program_api *, pto2_graph *,

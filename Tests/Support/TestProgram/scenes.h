@@ -23,5 +23,9 @@ HIDDEN int64_t *external(pto2_tensor_handle *tensor, uint32_t count);
 HIDDEN int32_t expect(const char *what, int64_t found, int64_t expected);
 
 HIDDEN int32_t manual(uint64_t n);
+HIDDEN int32_t views(void);
+HIDDEN int32_t fills(uint64_t n);
+HIDDEN int32_t elements(uint64_t n);
+HIDDEN int32_t late(int isSet);
 
 #endif
