@@ -49,6 +49,12 @@ public struct RuntimeOptions: ParsableArguments {
   public var depPool: String?
 
   @Option(
+    help: ArgumentHelp(
+      "Byte ranges the TensorMap may hold, such as 4M. Overrides PTO2_TENSOR_MAP_ENTRIES.",
+      valueName: "n"))
+  public var tensorMap: String?
+
+  @Option(
     help: ArgumentHelp("Rings, 1 to 8; scopes deeper than that share the last one.", valueName: "n")
   )
   public var rings: Int = 4
@@ -148,7 +154,7 @@ public struct RuntimeOptions: ParsableArguments {
 
 extension Configuration {
   /// The values that will be used, derived ones included.
-  func startUpLine(name: String) -> String {
+  func startUpLine(name: String, tensorMap: Int) -> String {
     func perRing(_ value: (Ring) -> String) -> String {
       let values = rings.map(value)
       return Set(values).count == 1 ? values[0] : values.joined(separator: ",")
@@ -157,6 +163,6 @@ extension Configuration {
       + "\(schedulerThreads) scheduler thread(s), \(rings.count) ring(s): task window "
       + perRing { "\($0.taskWindow)" } + ", consumed window "
       + perRing { "\($0.consumedWindow)" } + ", heap " + perRing { formatBytes($0.heapBytes) }
-      + ", dep pool " + perRing { "\($0.dependencyPool)" } + "; arena \(formatBytes(arenaBytes))"
+      + ", dep pool " + perRing { "\($0.dependencyPool)" } + "; TensorMap \(tensorMap), arena \(formatBytes(arenaBytes))"
   }
 }

@@ -98,6 +98,7 @@ final class Session {
   private let program: String
   private let graph: Graph
   private let configuration: Configuration
+  private let tensorMap: Int
   private let supervisor: Supervisor
   private let signalDescriptor: Int32
   private let name: String
@@ -109,7 +110,10 @@ final class Session {
   {
     self.options = options
     self.program = program
-    do { configuration = try options.configuration() } catch {
+    do {
+      configuration = try options.configuration()
+      tensorMap = try tensorMapLimit(options.tensorMap, environment: environment(_:))
+    } catch {
       throw SessionFailure(text: "error: \(error)", exitStatus: ExitStatus.usage)
     }
     let images = try loadImages(names, directories: imageDirectories)
@@ -120,7 +124,7 @@ final class Session {
     let core: OrchestratorCore
     do {
       let segment = try Segment.create(name: name, configuration: configuration, images: images)
-      core = OrchestratorCore(segment)
+      core = OrchestratorCore(segment, mapLimit: tensorMap)
     } catch {
       if case .noSpace(let needed, let available) = error {
         throw SessionFailure(
@@ -179,7 +183,7 @@ final class Session {
   }
 
   func run(begin: UInt64, _ body: (Graph) throws -> Void) throws -> Report {
-    if !options.quiet { writeError(configuration.startUpLine(name: name)) }
+    if !options.quiet { writeError(configuration.startUpLine(name: name, tensorMap: tensorMap)) }
     let progress = Progress(isQuiet: options.quiet)
     graph.progressHandler = { progress.show($0, $1) }
     let fault = unsafe graph.core.pointee.fault

@@ -1,3 +1,4 @@
+internal import PTO2Orchestrator
 internal import PTO2Segment
 
 /// Ring sizes from flags, environment and defaults, in this order.
@@ -68,6 +69,20 @@ struct RingSettings {
     }
     return rings
   }
+}
+
+/// Ranges of the TensorMap, from flag, environment and default.
+func tensorMapLimit(_ flag: String?, environment: (String) -> String?) throws(ConfigurationError)
+  -> Int
+{
+  let variable = "PTO2_TENSOR_MAP_ENTRIES"
+  guard let text = flag ?? environment(variable) else { return OrchestratorCore.defaultMapLimit }
+  guard let value = parseSize(text), value <= 1 << 30 else {
+    throw ConfigurationError(
+      variable: flag == nil ? variable : "--tensor-map", value: text,
+      range: "1 to \(1 << 30), with K, M or G for 2^10, 2^20 or 2^30")
+  }
+  return Int(value)
 }
 
 /// `4096`, `64K`, `256M`, `1G`; nil for anything else and for 0.

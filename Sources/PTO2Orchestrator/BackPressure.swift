@@ -192,7 +192,7 @@ extension OrchestratorCore {
     let word: Watermark =
       switch reason {
       case .submissionLog: .wired
-      case .mainRing, .dependencyPool: .released
+      case .mainRing, .dependencyPool, .tensorMap: .released
       case .consumedRing, .heap: .consumed
       }
     refreshAll()
@@ -247,7 +247,7 @@ extension OrchestratorCore {
     let current = unsafe ring.pointee.current
     let position: UInt64 =
       switch reason {
-      case .none, .submissionLog: current
+      case .none, .submissionLog, .tensorMap: current
       case .mainRing:
         unsafe current &- UInt64(ring.pointee.window - max(1, ring.pointee.window / 8))
       case .dependencyPool:

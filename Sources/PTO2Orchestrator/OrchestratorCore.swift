@@ -5,7 +5,7 @@ internal import PTO2System
 
 /// Where the orchestrator can be held up.
 package enum StallReason: Int, CaseIterable, Sendable {
-  case submissionLog, mainRing, consumedRing, heap, dependencyPool
+  case submissionLog, mainRing, consumedRing, heap, dependencyPool, tensorMap
 
   package var name: String {
     switch self {
@@ -14,6 +14,7 @@ package enum StallReason: Int, CaseIterable, Sendable {
     case .consumedRing: "consumed ring"
     case .heap: "heap ring"
     case .dependencyPool: "dependency pool"
+    case .tensorMap: "TensorMap"
     }
   }
 }
@@ -46,6 +47,9 @@ package struct Stall: Sendable {
 
   var submitted: UInt64
   var map = unsafe TensorMap()
+  /// Ranges the TensorMap may hold between two submissions.
+  let mapLimit: Int
+  package static let defaultMapLimit = 1 << 22
   var buffers = unsafe Pool<Buffer>(capacity: 1024)
   var freeBuffer = UInt32.max
   let scopes: UnsafeMutablePointer<Scope>
@@ -74,7 +78,8 @@ package struct Stall: Sendable {
   package private(set) var hasUnfinished = false
 
   /// Takes over a segment that is filled and not yet published.
-  package init(_ segment: consuming Segment) {
+  package init(_ segment: consuming Segment, mapLimit: Int = defaultMapLimit) {
+    self.mapLimit = mapLimit
     let first = segment.configuration.firstPosition
     let own = unsafe segment.write(.orchestratorWords)
     let scheduler = unsafe segment.read(.schedulerWords)

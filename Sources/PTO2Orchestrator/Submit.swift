@@ -76,6 +76,7 @@ extension OrchestratorCore {
     let task = TaskRef(ring: ringIndex, ordinal: ordinal)
 
     let outputBytes = findProducers(of: task)
+    if unsafe map.count > mapLimit { try makeMapRoom(for: task) }
     let faninCount = unsafe collector.pointee.fanin.count
     try waitForRoom(ringIndex, outputBytes: outputBytes, faninCount: faninCount)
     guard let block = unsafe ring.pointee.heap.place(bytes: outputBytes) else {
@@ -123,7 +124,8 @@ extension OrchestratorCore {
   /// output alive; write-after-read edges only wait. The owner of a tensor in
   /// the heap is always kept, done or not: its memory is in use. In a manual
   /// scope the owner is all there is; the TensorMap learns nothing.
-  private mutating func findProducers(of task: TaskRef) -> UInt64 {
+  @discardableResult
+  mutating func findProducers(of task: TaskRef) -> UInt64 {
     let collector = unsafe self.collector
     unsafe collector.pointee.begin()
     var outputBytes: UInt64 = 0

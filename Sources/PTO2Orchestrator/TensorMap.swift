@@ -36,9 +36,11 @@ internal import PTO2Protocol
 
   private var ranges = unsafe Pool<Range>(capacity: 1024)
   private var readers = unsafe Pool<Reader>(capacity: 1024)
-  private var freeRange = unsafe TensorMap.null
+  private var firstFreeRange = unsafe TensorMap.null
   private var freeReader = unsafe TensorMap.null
   private var random: UInt32 = 0x9E37_79B9
+  /// Ranges of all buffers together.
+  private(set) var count = 0
 
   func deallocate() {
     unsafe ranges.deallocate()
@@ -131,6 +133,29 @@ internal import PTO2Protocol
     root = unsafe Self.null
   }
 
+  /// Forgets the tasks of a buffer that nobody needs to wait for any more, and
+  /// the ranges that have no others.
+  mutating func sweep(_ root: inout UInt32, isLive: (TaskRef) -> Bool) {
+    if unsafe root != Self.null { root = unsafe swept(root, isLive) }
+  }
+
+  private mutating func swept(_ node: UInt32, _ isLive: (TaskRef) -> Bool) -> UInt32 {
+    let range = unsafe ranges[node]
+    let left = unsafe range.left == Self.null ? Self.null : swept(range.left, isLive)
+    let right = unsafe range.right == Self.null ? Self.null : swept(range.right, isLive)
+    unsafe pruneReaders(node, isLive)
+    let isWriterLive =
+      range.writer != TaskRef.none.rawValue && isLive(TaskRef(rawValue: range.writer))
+    if unsafe !isWriterLive && ranges[node].readers == Self.null {
+      unsafe freeRange(node)
+      return unsafe merge(left, right)
+    }
+    if !isWriterLive { unsafe ranges.elements[Int(node)].writer = TaskRef.none.rawValue }
+    unsafe ranges.elements[Int(node)].left = left
+    unsafe ranges.elements[Int(node)].right = right
+    return node
+  }
+
   /// Ranges in a buffer; for tests.
   func rangeCount(_ root: UInt32) -> Int {
     unsafe root == Self.null
@@ -157,9 +182,10 @@ internal import PTO2Protocol
     unsafe random ^= random >> 17
     unsafe random ^= random << 5
     let range = unsafe Range(begin: begin, end: end, priority: random)
-    guard unsafe freeRange != Self.null else { return unsafe ranges.append(range) }
-    let index = unsafe freeRange
-    unsafe freeRange = unsafe ranges[index].left
+    unsafe count += 1
+    guard unsafe firstFreeRange != Self.null else { return unsafe ranges.append(range) }
+    let index = unsafe firstFreeRange
+    unsafe firstFreeRange = unsafe ranges[index].left
     unsafe ranges[index] = range
     return index
   }
@@ -169,8 +195,13 @@ internal import PTO2Protocol
     if unsafe range.left != Self.null { unsafe freeTree(range.left) }
     if unsafe range.right != Self.null { unsafe freeTree(range.right) }
     unsafe dropReaders(root)
-    unsafe ranges.elements[Int(root)].left = unsafe freeRange
-    unsafe freeRange = root
+    unsafe freeRange(root)
+  }
+
+  private mutating func freeRange(_ index: UInt32) {
+    unsafe ranges.elements[Int(index)].left = unsafe firstFreeRange
+    unsafe firstFreeRange = index
+    unsafe count -= 1
   }
 
   private func report(_ index: UInt32, _ task: TaskRef, _ found: (TaskRef, Dependency) -> Void) {
@@ -294,19 +325,23 @@ internal import PTO2Protocol
     let head = unsafe ranges[range].readers
     if unsafe head != Self.null && readers[head].task == task.rawValue { return }
     if unsafe ranges[range].readerCount >= ranges[range].pruneAt {
-      var reader = head
-      unsafe ranges.elements[Int(range)].readers = unsafe Self.null
-      unsafe ranges.elements[Int(range)].readerCount = 0
-      while unsafe reader != Self.null {
-        let entry = unsafe readers[reader]
-        unsafe readers[reader] = unsafe Reader(task: 0, next: freeReader)
-        unsafe freeReader = reader
-        if isLive(TaskRef(rawValue: entry.task)) { unsafe pushReader(range, entry.task) }
-        reader = entry.next
-      }
+      unsafe pruneReaders(range, isLive)
       unsafe ranges.elements[Int(range)].pruneAt = unsafe max(16, 2 * ranges[range].readerCount)
     }
     unsafe pushReader(range, task.rawValue)
+  }
+
+  private mutating func pruneReaders(_ range: UInt32, _ isLive: (TaskRef) -> Bool) {
+    var reader = unsafe ranges[range].readers
+    unsafe ranges.elements[Int(range)].readers = unsafe Self.null
+    unsafe ranges.elements[Int(range)].readerCount = 0
+    while unsafe reader != Self.null {
+      let entry = unsafe readers[reader]
+      unsafe readers[reader] = unsafe Reader(task: 0, next: freeReader)
+      unsafe freeReader = reader
+      if isLive(TaskRef(rawValue: entry.task)) { unsafe pushReader(range, entry.task) }
+      reader = entry.next
+    }
   }
 
   private mutating func dropReaders(_ range: UInt32) {

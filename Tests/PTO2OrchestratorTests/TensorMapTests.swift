@@ -120,6 +120,64 @@ private struct ByteModel {
     }
   }
 
+  /// A sweep forgets exactly what is not live: what is found afterwards is what
+  /// the byte model says, less that, and nothing is kept without a reason.
+  @Test(arguments: 0..<40)
+  func sweepForgetsWhatIsNotLiveAndNothingElse(seed: Int) {
+    var random = SplitMix64(seed: UInt64(seed))
+    let bytes = [8, 16, 64, 200][seed % 4]
+    var map = TensorMap()
+    defer { map.deallocate() }
+    var root = TensorMap.null
+    var other = TensorMap.null
+    _ = access(&map, &other, 0..<10, task: 1000, isWrite: true)
+    var model = ByteModel(bytes: bytes)
+    var oldest = 0
+    for task in 1...300 {
+      let begin = Int.random(in: 0..<bytes, using: &random)
+      let range = begin..<Int.random(in: begin + 1...bytes, using: &random)
+      let isWrite = Int.random(in: 0..<3, using: &random) == 0
+      let expected = isWrite ? model.write(range, task: task) : model.read(range, task: task)
+      let found = access(&map, &root, range, task: task, isWrite: isWrite)
+      let live = (
+        expected.writers.filter { $0 > oldest }, expected.readers.filter { $0 > oldest }
+      )
+      #expect((found.writers.filter { $0 > oldest }, found.readers.filter { $0 > oldest }) == live)
+      #expect(map.count == map.rangeCount(root) + 1)
+      if Int.random(in: 0..<10, using: &random) == 0 {
+        oldest = Int.random(in: max(oldest, task - 40)...task, using: &random)
+        map.sweep(&root) { Self.number($0) > oldest }
+        let liveBytes = (0..<bytes).filter { byte in
+          model.writer[byte] > oldest || model.readers[byte].contains { $0 > oldest }
+        }
+        #expect(map.rangeCount(root) <= liveBytes.count)
+        #expect(map.rangeCount(root) == 0 || oldest < task)
+        #expect(map.count == map.rangeCount(root) + 1)
+        let (writers, readers) = peek(map, root, 0..<bytes)
+        #expect(writers == Set(model.writer.filter { $0 > oldest }))
+        #expect(readers == Set(model.readers.joined().filter { $0 > oldest }))
+      }
+    }
+    map.removeAll(&root)
+    map.removeAll(&other)
+    #expect(map.count == 0)
+  }
+
+  private func peek(_ map: TensorMap, _ root: UInt32, _ range: Range<Int>) -> (
+    writers: Set<Int>, readers: Set<Int>
+  ) {
+    var writers: Set<Int> = []
+    var readers: Set<Int> = []
+    map.peek(root, UInt64(range.lowerBound), UInt64(range.upperBound)) { ref, kind in
+      if kind == .writer {
+        writers.insert(Self.number(ref))
+      } else {
+        readers.insert(Self.number(ref))
+      }
+    }
+    return (writers, readers)
+  }
+
   @Test func readersAndWriterOfOneWholeBufferAreFound() {
     var map = TensorMap()
     defer { map.deallocate() }

@@ -1,11 +1,12 @@
 import CPTO2ABI
 import Glibc
-import PTO2Orchestrator
 import PTO2Protocol
 import PTO2System
 import Synchronization
 import TestSupport
 import Testing
+
+@testable import PTO2Orchestrator
 
 /// Runs the scheduler and the cores on a thread of its own, one kernel each
 /// time the orchestrator is parked: every wait is really waited.
@@ -106,6 +107,69 @@ private final class Driver: @unchecked Sendable {
     driver.join()
     #expect(stalls(rig, .dependencyPool) > 0, "not exercised")
     #expect(rig.counts() == [30, 0] && rig.failure == nil)
+  }
+
+  /// Single elements, each of another task: the map takes eight of them at once.
+  @Test func fullTensorMapHoldsSubmissionUp() throws {
+    let rig = try Rig(configuration(window: 64, consumed: 128), mapLimit: 8)
+    let driver = Driver(rig)
+    let x = try rig.external(100)
+    for k in 0..<100 {
+      let cell = try x.slice([k], [1])
+      try rig.submit(aiv0: true) { $0.inout(cell) }
+    }
+    driver.join()
+    #expect(stalls(rig, .tensorMap) > 0, "not exercised")
+    #expect(rig.counts() == [100, 0] && rig.failure == nil)
+  }
+
+  /// What is RELEASED makes room without a wait.
+  @Test func retiredRangesAreForgottenWhenTheMapIsFull() throws {
+    let rig = try Rig(configuration(window: 16, consumed: 128), mapLimit: 32)
+    let x = try rig.external(100)
+    for k in 0..<100 {
+      let cell = try x.slice([k], [1])
+      try rig.submit(aiv0: true) { $0.inout(cell) }
+      rig.runAll()
+    }
+    #expect(stalls(rig, .tensorMap) == 0)
+    #expect(rig.counts() == [100, 0] && rig.failure == nil)
+  }
+
+  /// Order survives a sweep: the writers that are forgotten are those that are
+  /// done.
+  @Test func liveWritersSurviveAFullMap() throws {
+    let rig = try Rig(configuration(clusters: 2), mapLimit: 8)
+    func submitOther() throws {
+      let other = try rig.external(1)
+      try rig.submit(aiv0: true) { $0.inout(other) }
+    }
+    for _ in 0..<6 { try submitOther() }
+    rig.runAll()
+    let x = try rig.external(100)
+    let writer = try rig.submit(aic: true) { $0.inout(x) }
+    for _ in 0..<3 { try submitOther() }
+    let reader = try rig.submit(aic: true) { $0.input(x) }
+    rig.settle()
+    #expect(stalls(rig, .tensorMap) == 0 && rig.graph.core.pointee.map.count == 4)
+    #expect(rig.started.contains(writer) && !rig.started.contains(reader))
+    rig.runAll()
+    #expect(rig.started.contains(reader) && rig.counts() == [11, 0])
+  }
+
+  @Test func taskThatAloneOverflowsTheTensorMapIsError11() throws {
+    let rig = try Rig(configuration(), mapLimit: 8)
+    let x = try rig.external(64)
+    let rows = try x.reshape([8, 8]).slice([0, 0], [8, 4])
+    let more = try x.reshape([16, 4]).slice([0, 0], [9, 2])
+    try rig.submit(aiv0: true) { $0.inout(rows) }
+    rig.runAll()
+    let error = #expect(throws: PTO2Error.self) {
+      try rig.submit(aiv0: true) { $0.input(more) }
+    }
+    #expect(error?.code == .tensorMapOverflow)
+    #expect(error?.needed == 9 && error?.available == 8)
+    #expect(error?.task?.local == 1)
   }
 
   @Test func waitReturnsWhenEveryKernelIsOver() throws {

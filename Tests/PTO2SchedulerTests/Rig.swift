@@ -66,7 +66,10 @@ final class Rig {
   private var released: [UInt32]
   private var consumed: [UInt32]
 
-  init(_ configuration: Configuration, announcing cores: [Int]? = nil) throws {
+  init(
+    _ configuration: Configuration, announcing cores: [Int]? = nil,
+    mapLimit: Int = OrchestratorCore.defaultMapLimit
+  ) throws {
     let segment = try Segment.create(name: name, configuration: configuration, images: [])
     segment.publish()
     self.configuration = configuration
@@ -85,7 +88,7 @@ final class Rig {
     queues = Array(repeating: [], count: configuration.coreCount)
     released = Array(repeating: configuration.firstPosition, count: configuration.rings.count)
     consumed = released
-    graph = try Graph(OrchestratorCore(segment), images: [])
+    graph = try Graph(OrchestratorCore(segment, mapLimit: mapLimit), images: [])
     for core in 0..<configuration.coreCount {
       let page = try worker.openCore(core)
       for lane in 0..<8 { OwnedWord(page + 4 * lane).storeRelaxed(PTO2_CORE_IDLE) }

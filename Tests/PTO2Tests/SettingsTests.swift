@@ -126,9 +126,10 @@ import Testing
 
   @Test func startUpLineShowsTheValuesThatAreUsed() throws {
     let configuration = Configuration(rings: try rings(["PTO2_RING_TASK_WINDOW": "64,64,64,128"]))
-    let line = configuration.startUpLine(name: "s")
+    let line = configuration.startUpLine(name: "s", tensorMap: 4096)
     #expect(line.contains("task window 64,64,64,128"))
     #expect(line.contains("consumed window 256,256,256,512"))
     #expect(line.contains("heap 256 MiB") && line.contains("dep pool 65536"))
+    #expect(line.contains("TensorMap 4096"))
   }
 }

@@ -13,6 +13,8 @@ import Testing
       ("PTO2_RING_HEAP", "100", "a multiple of 64"),
       ("PTO2_RING_DEP_POOL", "1,2", "one value, or 4"),
       ("PTO2_RING_DEP_POOL", "-4", "a whole number above 0"),
+      ("PTO2_TENSOR_MAP_ENTRIES", "0", "1 to 1073741824"),
+      ("PTO2_TENSOR_MAP_ENTRIES", "2G", "1 to 1073741824"),
     ])
   func invalidVariableIsNamed(variable: String, value: String, range: String) {
     let result = Command.run("vector-example", ["-q"], environment: [variable: value])
@@ -25,13 +27,17 @@ import Testing
   @Test func startUpLineShowsTheValuesThatAreUsed() {
     let result = Command.run(
       "vector-example", ["--elements", "100", "--task-window", "32", "--lanes", "3"],
-      environment: ["PTO2_RING_TASK_WINDOW": "64", "PTO2_RING_HEAP": "1M,2M,3M,4M"])
+      environment: [
+        "PTO2_RING_TASK_WINDOW": "64", "PTO2_RING_HEAP": "1M,2M,3M,4M",
+        "PTO2_TENSOR_MAP_ENTRIES": "64K",
+      ])
     #expect(result.status == 0)
     let line = result.messages.first ?? ""
     #expect(line.contains("task window 32,"), "flags come before the environment")
     #expect(line.contains("consumed window 128,"), "4 x the window that is used")
     #expect(line.contains("heap 1 MiB,2 MiB,3 MiB,4 MiB"))
     #expect(line.contains("3 lane(s)"))
+    #expect(line.contains("TensorMap 65536"))
   }
 
   @Test(arguments: ["pto2-orchestrator", "pto2-scheduler", "pto2-worker", "paged-attention"])

@@ -28,7 +28,7 @@ import Testing
       program,
       [
         "--task-window", "4", "--consumed-window", "4096", "--heap", "4096", "--dep-pool", "16",
-        "--first-position", "4294967200",
+        "--tensor-map", "128", "--first-position", "4294967200",
       ])
     #expect(result.status == 0, "\(result.errors)")
     #expect(result.output.contains("\"result\":\"success\""))
@@ -39,6 +39,30 @@ import Testing
     let result = run(
       ["mixed", "1500"], ["--rings", rings, "--task-window", "8", "--consumed-window", "2048"])
     #expect(result.status == 0, "\(result.errors)")
+  }
+
+  /// Slow writers of more elements than the TensorMap has room for hold the
+  /// program up; 10,000 elements fit, because old ones are forgotten.
+  @Test func fullTensorMapIsBackPressure() throws {
+    for clusters in ["1", "2"] {
+      let result = run(["tiles", "10000"], ["--tensor-map", "64", "--clusters", clusters])
+      #expect(result.status == 0, "\(result.errors)")
+      let waits = try #require(result.output.firstRange(of: "\"for\":\"TensorMap\""))
+      let count = try #require(number("count", in: String(result.output[waits.upperBound...])))
+      #expect(count > 0, "not exercised")
+      #expect(count < 10_000 / 8, "a wait for each task")
+    }
+  }
+
+  @Test func taskWithMoreRangesThanTheTensorMapIsError11() {
+    let fits = run(["comb", "64"], ["--tensor-map", "64"])
+    #expect(fits.status == 0, "\(fits.errors)")
+    let result = run(["comb", "100"], ["--tensor-map", "64"])
+    #expect(result.status == 21)
+    #expect(result.errors.contains("error 11 TENSORMAP_OVERFLOW"))
+    #expect(result.errors.contains("task 0:0 are 100 byte ranges"))
+    #expect(result.errors.contains("room for 64. Set PTO2_TENSOR_MAP_ENTRIES"))
+    #expect(result.output.contains("\"needed\":100,\"available\":64"), "\(result.output)")
   }
 
   /// The outermost scope holds every task, so a consumed window smaller than

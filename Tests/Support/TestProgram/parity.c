@@ -122,6 +122,34 @@ int32_t elements(uint64_t n) {
     return 0;
 }
 
+/* n tasks that write an element each, the slow ones piling up; the read of all
+ * waits for all. */
+int32_t tiles(uint64_t n) {
+    pto2_tensor_handle x, sum;
+    int64_t *cells = external(&x, (uint32_t)n), *total = external(&sum, 1);
+    if (!cells || !total) return 1;
+    for (uint32_t k = 0; k < n; k++) {
+        pto2_tensor_handle cell;
+        uint32_t one = 1;
+        if (api->slice(graph, &x, &k, &one, &cell)) return 1;
+        pto2_argument set[] = {argument(PTO2_INOUT, &cell)};
+        if (submit(NULL, "t_set", NULL, set, 1, k, k < 300 ? 100 : 0)) return 1;
+    }
+    pto2_argument add[] = {argument(PTO2_INPUT, &x), argument(PTO2_INOUT, &sum)};
+    if (submit(NULL, "t_sum", NULL, add, 2, 0, 0) || api->wait(graph)) return 1;
+    return expect("the sum", *total, (int64_t)(n * (n - 1) / 2));
+}
+
+/* One task on every second of 2 n elements: n ranges. */
+int32_t comb(uint64_t n) {
+    pto2_tensor_handle x, teeth;
+    uint32_t zero = 0, count = (uint32_t)n, two = 2;
+    if (!external(&x, 2 * count) || api->slice_steps(graph, &x, &zero, &count, &two, &teeth))
+        return 1;
+    pto2_argument arguments[] = {argument(PTO2_INOUT, &teeth)};
+    return submit(NULL, "t_empty", NULL, arguments, 1, 0, 0) || api->wait(graph);
+}
+
 /* A writer that takes longer than the limit. */
 int32_t late(int isSet) {
     pto2_tensor_handle x;

@@ -360,6 +360,8 @@ int32_t pto2_program_main(const pto2_program_api *program_api, pto2_graph *progr
     if (!strcmp(argv[1], "wavefront")) return wavefront(n);
     if (!strcmp(argv[1], "manual")) return manual(n);
     if (!strcmp(argv[1], "views")) return views();
+    if (!strcmp(argv[1], "tiles")) return tiles(n);
+    if (!strcmp(argv[1], "comb")) return comb(n);
     if (!strcmp(argv[1], "fills")) return fills(n);
     if (!strcmp(argv[1], "elements")) return elements(n);
     if (!strcmp(argv[1], "late-get")) return late(0);
