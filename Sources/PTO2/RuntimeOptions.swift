@@ -163,6 +163,7 @@ extension Configuration {
       + "\(schedulerThreads) scheduler thread(s), \(rings.count) ring(s): task window "
       + perRing { "\($0.taskWindow)" } + ", consumed window "
       + perRing { "\($0.consumedWindow)" } + ", heap " + perRing { formatBytes($0.heapBytes) }
-      + ", dep pool " + perRing { "\($0.dependencyPool)" } + "; TensorMap \(tensorMap), arena \(formatBytes(arenaBytes))"
+      + ", dep pool " + perRing { "\($0.dependencyPool)" } + "; TensorMap \(tensorMap)"
+      + ", arena \(formatBytes(arenaBytes))"
   }
 }

@@ -367,6 +367,7 @@ int32_t pto2_program_main(const pto2_program_api *program_api, pto2_graph *progr
     if (!strcmp(argv[1], "late-get")) return late(0);
     if (!strcmp(argv[1], "late-set")) return late(1);
     if (!strcmp(argv[1], "predicates")) return predicates();
+    if (!strcmp(argv[1], "predicate-types")) return predicate_types();
     if (!strcmp(argv[1], "existing")) return existing(n);
     if (!strcmp(argv[1], "endless")) return endless();
     if (!strcmp(argv[1], "crash")) return crash(n);
