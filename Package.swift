@@ -68,6 +68,7 @@ let package = Package(
     .executable(name: "pto2-random", targets: ["RandomProgram"]),
     .library(name: "RandomKernels", type: .dynamic, targets: ["RandomKernels"]),
     .library(name: "TestKernels", type: .dynamic, targets: ["TestKernels"]),
+    .library(name: "OddKernels", type: .dynamic, targets: ["OddKernels"]),
     .library(name: "TestProgram", type: .dynamic, targets: ["TestProgram"]),
     .library(name: "ConformanceKernels", type: .dynamic, targets: ["ConformanceKernels"]),
     .library(name: "ConformanceProgram", type: .dynamic, targets: ["ConformanceProgram"]),
@@ -130,6 +131,7 @@ let package = Package(
 
     // Tests.
     kernels("TestKernels", path: "Tests/Support/TestKernels"),
+    kernels("OddKernels", path: "Tests/Support/OddKernels"),
     kernels("TestProgram", path: "Tests/Support/TestProgram"),
     kernels("ConformanceKernels", path: "Tests/Support/ConformanceKernels"),
     kernels("ConformanceProgram", path: "Tests/Support/ConformanceProgram"),

@@ -10,15 +10,20 @@ struct APIProgram: ParsableCommand {
   enum Scene: String, CaseIterable, ExpressibleByArgument {
     case views, elements, lateElement, allocate, nestedSubmit, writtenBroadcast, endedScope
     case retainEnded, manual, fill, writtenFill, endedFill, fillBeyond, fillFraction
+    case atTheLimits, beyond, manyKernels
   }
 
   @Argument(help: "Which scene.") var scene: Scene
+  @Option(help: "For the scene \"beyond\": which limit.") var limit: Limit?
   @Option(help: "Sessions to run, one after another.") var sessions = 1
   @OptionGroup var runtime: RuntimeOptions
 
+  /// The scene with kernels of its own names them on the command line.
+  private var images: [String] { scene == .manyKernels ? [] : ["TestKernels"] }
+
   func run() throws {
     for _ in 0..<sessions {
-      try runtime.run("pto2-api-test", images: ["TestKernels"]) { graph in
+      try runtime.run("pto2-api-test", images: images) { graph in
         switch scene {
         case .views: try views(graph)
         case .elements: try elements(graph)
@@ -36,6 +41,9 @@ struct APIProgram: ParsableCommand {
         case .endedFill:
           let view = try graph.scope { try graph.fill(Shape(4), .int64, 1) }
           try graph.submit(aiv: try graph.kernel("t_empty")) { $0.input(view) }
+        case .atTheLimits: try atTheLimits(graph)
+        case .beyond: try beyond(limit!, graph)
+        case .manyKernels: try manyKernels(graph)
         case .fillBeyond: _ = try graph.fill(Shape(4), .uint8, 300)
         case .fillFraction: _ = try graph.fill(Shape(4), .int64, 0.5)
         }
@@ -241,6 +249,17 @@ struct APIProgram: ParsableCommand {
     try check(try graph.fill(shape, .uint16, 65535), .uint16, UInt16.max)
     try check(try graph.fill(shape, .uint32, 7), .uint32, UInt32(7))
     try check(try graph.fill(shape, .uint64, element: UInt64.max), .uint64, UInt64.max)
+  }
+
+  /// As many kernels as there may be: the last one can be called.
+  private func manyKernels(_ graph: Graph) throws {
+    let last = try graph.kernel("k4095")
+    let x = try graph.external(Shape(1), .int64)
+    try graph.submit(aiv: last) { task in
+      task.outputExisting(x)
+      task.scalar(4095)
+    }
+    try expect(graph, "its mark", try graph.value(of: x, at: [0], as: Int64.self), 4095)
   }
 
   private func nestedSubmit(_ graph: Graph) throws {

@@ -161,3 +161,43 @@ int32_t late(int isSet) {
     return isSet ? api->set(graph, &x, &zero, 0.05, &element)
                  : api->get(graph, &x, &zero, 0.05, &element);
 }
+
+/* One more than there may be, or nothing where something must be. */
+int32_t beyond(const char *limit) {
+    pto2_tensor_handle x, out;
+    uint32_t shape[6] = {1, 1, 1, 1, 1, 1}, zero = 0;
+    int64_t element = 0;
+    if (!external(&x, 8)) return 1;
+    pto2_argument arguments[33];
+    for (int k = 0; k < 33; k++) arguments[k] = argument(PTO2_INPUT, &x);
+    uint64_t scalars[17] = {0};
+    pto2_submission task = {.kernels = {NULL, "t_empty", NULL}, .arguments = arguments,
+                            .scalars = scalars};
+    if (!strcmp(limit, "tensors")) task.argument_count = 33;
+    if (!strcmp(limit, "scalars")) task.scalar_count = 17;
+    if (!strcmp(limit, "blocks")) task.block_count = (1u << 20) + 1;
+    if (!strcmp(limit, "null-arguments")) task.argument_count = 1, task.arguments = NULL;
+    if (!strcmp(limit, "access")) task.argument_count = 1, arguments[0].access = 5;
+    if (!strcmp(limit, "comparison"))
+        task.predicate = (pto2_predicate){.tensor = &x, .index = &zero, .comparison = 6};
+    if (!strcmp(limit, "output-rank")) {
+        arguments[0] = (pto2_argument){.access = PTO2_OUTPUT, .rank = 6, .tensor = &out};
+        task.argument_count = 1;
+    }
+    if (!strcmp(limit, "rank")) return api->external_tensor(graph, PTO2_INT8, 6, shape, &out);
+    if (!strcmp(limit, "broadcast-rank")) return api->broadcast(graph, &x, 6, shape, &out);
+    if (!strcmp(limit, "dtype")) return api->allocate(graph, PTO2_DTYPE_COUNT, 1, shape, &out);
+    if (!strcmp(limit, "steps"))
+        return api->slice_steps(graph, &x, &zero, shape, &zero, &out);
+    if (!strcmp(limit, "null-steps")) return api->slice_steps(graph, &x, &zero, shape, NULL, &out);
+    if (!strcmp(limit, "dimension")) return api->transpose(graph, &x, 0, 1, &out);
+    if (!strcmp(limit, "null-element")) return api->fill(graph, PTO2_INT8, 1, shape, NULL, &out);
+    if (!strcmp(limit, "null-index")) return api->get(graph, &x, NULL, 1, &element);
+    uint32_t eight = 8;
+    if (!strcmp(limit, "index")) return api->set(graph, &x, &eight, 1, &element);
+    if (!strcmp(limit, "handle")) {
+        memset(&out, 0, sizeof out);
+        return api->get(graph, &out, &zero, 1, &element);
+    }
+    return api->submit(graph, &task, NULL);
+}

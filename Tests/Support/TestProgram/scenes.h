@@ -28,6 +28,7 @@ HIDDEN int32_t fills(uint64_t n);
 HIDDEN int32_t elements(uint64_t n);
 HIDDEN int32_t late(int isSet);
 HIDDEN int32_t predicate_types(void);
+HIDDEN int32_t beyond(const char *limit);
 HIDDEN int32_t tiles(uint64_t n);
 HIDDEN int32_t comb(uint64_t n);
 

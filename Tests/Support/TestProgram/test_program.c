@@ -361,6 +361,7 @@ int32_t pto2_program_main(const pto2_program_api *program_api, pto2_graph *progr
     if (!strcmp(argv[1], "manual")) return manual(n);
     if (!strcmp(argv[1], "views")) return views();
     if (!strcmp(argv[1], "tiles")) return tiles(n);
+    if (!strcmp(argv[1], "beyond")) return beyond(argc > 2 ? argv[2] : "");
     if (!strcmp(argv[1], "comb")) return comb(n);
     if (!strcmp(argv[1], "fills")) return fills(n);
     if (!strcmp(argv[1], "elements")) return elements(n);
