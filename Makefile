@@ -24,6 +24,7 @@ test: build
 
 bench: build
 	$(BIN)/pto2-bench
+	$(BIN)/pto2-bench --dual-ring
 
 differential: build
 	$(BIN)/pto2-random --seeds $(SEEDS)

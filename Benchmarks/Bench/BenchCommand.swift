@@ -1,5 +1,6 @@
 import Glibc
 import PTO2
+import PTO2Segment
 import PTO2System
 
 @main
@@ -17,6 +18,7 @@ struct BenchCommand: ParsableCommand {
         pto2-bench --only chain --only chain-hogs --repeat 11
         pto2-bench --tasks 50000 --json > figures.json
         pto2-bench --quick        (tiny inputs: only shows that everything runs)
+        pto2-bench --dual-ring    (what splitting the task ring in two gives)
 
       Benchmarks:
       \(Benchmark.all.map { "  " + $0.name + ": " + $0.what }.joined(separator: "\n"))
@@ -36,6 +38,12 @@ struct BenchCommand: ParsableCommand {
   @Flag(help: "64 tasks, one run.")
   var quick = false
 
+  @Flag(
+    help:
+      "Instead: bytes of a single and of a dual task ring, and how far a program comes with each while an early output stays alive."
+  )
+  var dualRing = false
+
   @Flag(help: "Print one JSON object instead of a table.")
   var json = false
 
@@ -46,6 +54,9 @@ struct BenchCommand: ParsableCommand {
     if let repeats, !(1...1000).contains(repeats) {
       throw ValidationError("--repeat \(repeats): expected 1 to 1000")
     }
+    if dualRing, !only.isEmpty || tasks != nil || repeats != nil {
+      throw ValidationError("--dual-ring goes with --quick and --json alone")
+    }
     for name in only where !Benchmark.all.contains(where: { $0.name == name }) {
       let known = Benchmark.all.map(\.name).joined(separator: ", ")
       throw ValidationError("--only \(name): expected one of \(known)")
@@ -53,6 +64,10 @@ struct BenchCommand: ParsableCommand {
   }
 
   func run() throws {
+    if dualRing {
+      let figures = try DualRing.measure(window: quick ? 64 : Configuration.defaultTaskWindow)
+      return writeOutput(json ? figures.json : figures.text)
+    }
     let extent = Extent(
       tasks: tasks ?? (quick ? 64 : 10_000), roundTrips: quick ? 1000 : 20_000,
       hops: quick ? 1000 : 20_000)

@@ -34,10 +34,23 @@ import Testing
     #expect(!lines.contains { $0.hasPrefix("fan ") })
   }
 
+  /// While an early output stays alive, a ring takes as many tasks as it has
+  /// consumed entries, however few main slots there are.
+  @Test func dualRing() {
+    let result = Command.run("pto2-bench", ["--dual-ring", "--quick", "--json"])
+    #expect(result.status == 0, "\(result.errors)")
+    #expect(numbers("tasks_until_held_up", in: result.output) == [64, 256])
+    // A main slot, a descriptor and a slot state for each task that needs none.
+    #expect(number("saved_bytes", in: result.output) == Double((65536 - 16384) * (2176 + 448 + 8)))
+    let table = Command.run("pto2-bench", ["--dual-ring", "--quick"])
+    #expect(table.output.contains("dual ring           64             256           256"))
+  }
+
   @Test func wrongUsage() {
     let result = Command.run("pto2-bench", ["--only", "nothing"])
     #expect(result.status == 64)
     #expect(result.errors.contains("expected one of register-hop"))
     #expect(Command.run("pto2-bench", ["--tasks", "7"]).status == 64)
+    #expect(Command.run("pto2-bench", ["--dual-ring", "--tasks", "64"]).status == 64)
   }
 }
