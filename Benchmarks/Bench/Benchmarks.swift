@@ -40,11 +40,17 @@ extension Benchmark {
       name: "independent", what: "tasks without arguments, AIV",
       kind: .graph(independent, isWarm: true), original: .independent),
     Benchmark(
+      name: "chain-explicit", what: "each task names the one before, no tensors, all on the AIC",
+      kind: .graph(chainExplicit, isWarm: true), original: .chainExplicit),
+    Benchmark(
       name: "chain", what: "each task updates one external tensor (INOUT), all on the AIC",
-      kind: .graph(chain, isWarm: true), original: .chain),
+      kind: .graph(chain, isWarm: true), original: .chainTensor),
     Benchmark(
       name: "chain-tensor", what: "each task reads the output of the one before, AIV",
       kind: .graph(chainTensor, isWarm: true), original: .chainTensor),
+    Benchmark(
+      name: "fan-explicit", what: "1-16-1, each task names its producers, no tensors, AIV",
+      kind: .graph(fanExplicit, isWarm: true), original: .fanExplicit),
     Benchmark(
       name: "fan", what: "1-16-1 through tensors, one fan after the other, AIV",
       kind: .graph(fan, isWarm: true), original: .fan),
@@ -52,8 +58,13 @@ extension Benchmark {
       name: "no-kernel", what: "independent tasks without kernels",
       kind: .graph(noKernel, isWarm: true), hasNoKernels: true, original: .noKernel),
     Benchmark(
+      name: "no-kernel-chain-explicit",
+      what: "tasks without kernels or tensors, each names the one before",
+      kind: .graph(noKernelChainExplicit, isWarm: true), hasNoKernels: true,
+      original: .noKernelChain),
+    Benchmark(
       name: "no-kernel-chain", what: "tasks without kernels that update one tensor",
-      kind: .graph(noKernelChain, isWarm: true), hasNoKernels: true, original: .noKernelChain),
+      kind: .graph(noKernelChain, isWarm: true), hasNoKernels: true),
     Benchmark(
       name: "views", what: "each task updates a tile of its own, 4096 tiles of one tensor, AIV",
       kind: .graph(views, isWarm: true), maximumTasks: 4096, original: .views),
@@ -64,14 +75,14 @@ extension Benchmark {
       name: "independent-hogs", what: "as independent, two other processes spin",
       kind: .graph(independent, isWarm: true), hogs: 2),
     Benchmark(
-      name: "chain-hogs", what: "as chain, two other processes spin",
-      kind: .graph(chain, isWarm: true), hogs: 2, original: .chainWithHogs),
+      name: "chain-hogs", what: "as chain-explicit, two other processes spin",
+      kind: .graph(chainExplicit, isWarm: true), hogs: 2, original: .chainWithHogs),
     Benchmark(
       name: "independent-8", what: "as independent, 8 clusters: 24 workers",
       kind: .graph(independent, isWarm: true), clusters: 8, original: .independentStock),
     Benchmark(
-      name: "chain-8", what: "as chain, 8 clusters: 24 workers, any AIC",
-      kind: .graph(chain, isWarm: true), clusters: 8, original: .chainStock),
+      name: "chain-8", what: "as chain-explicit, 8 clusters: 24 workers, any AIC",
+      kind: .graph(chainExplicit, isWarm: true), clusters: 8, original: .chainStock),
     Benchmark(
       name: "fan-8", what: "as fan, 8 clusters: 24 workers",
       kind: .graph(fan, isWarm: true), clusters: 8, original: .fanStock),
@@ -88,11 +99,27 @@ extension Benchmark {
 
 /// Outputs are one cache line each.
 private let line = Shape(16)
+/// Tasks between the two ends of a fan.
+private let fanWidth = 16
 
 @Sendable private func independent(_ graph: Graph) throws -> (Int) throws -> Int {
   let kernel = try graph.kernel("empty_aiv")
   return { tasks in
     for _ in 0..<tasks { try graph.submit(aiv: kernel) { _ in } }
+    return tasks
+  }
+}
+
+@Sendable private func chainExplicit(_ graph: Graph) throws -> (Int) throws -> Int {
+  let kernel = try graph.kernel("empty_aic")
+  return { tasks in
+    var last = try graph.submit(aic: kernel) { $0.id }
+    for _ in 1..<tasks {
+      last = try graph.submit(aic: kernel) { task in
+        task.after(last)
+        return task.id
+      }
+    }
     return tasks
   }
 }
@@ -120,13 +147,41 @@ private let line = Shape(16)
   }
 }
 
+@Sendable private func fanExplicit(_ graph: Graph) throws -> (Int) throws -> Int {
+  let kernel = try graph.kernel("empty_aiv")
+  return { tasks in
+    let fans = max(1, tasks / (fanWidth + 2))
+    var middle: [TaskID] = []
+    middle.reserveCapacity(fanWidth)
+    var join: TaskID?
+    for _ in 0..<fans {
+      let root = try graph.submit(aiv: kernel) { task in
+        if let join { task.after(join) }
+        return task.id
+      }
+      middle.removeAll(keepingCapacity: true)
+      for _ in 0..<fanWidth {
+        let id = try graph.submit(aiv: kernel) { task in
+          task.after(root)
+          return task.id
+        }
+        middle.append(id)
+      }
+      join = try graph.submit(aiv: kernel) { task in
+        for id in middle { task.after(id) }
+        return task.id
+      }
+    }
+    return fans * (fanWidth + 2)
+  }
+}
+
 @Sendable private func fan(_ graph: Graph) throws -> (Int) throws -> Int {
   let kernel = try graph.kernel("empty_aiv")
-  let width = 16
   return { tasks in
-    let fans = max(1, tasks / (width + 2))
+    let fans = max(1, tasks / (fanWidth + 2))
     var middle: [Tensor] = []
-    middle.reserveCapacity(width)
+    middle.reserveCapacity(fanWidth)
     var join: Tensor?
     for _ in 0..<fans {
       let root = try graph.submit(aiv: kernel) { task in
@@ -134,7 +189,7 @@ private let line = Shape(16)
         return task.output(line, .float32)
       }
       middle.removeAll(keepingCapacity: true)
-      for _ in 0..<width {
+      for _ in 0..<fanWidth {
         let tensor = try graph.submit(aiv: kernel) { task in
           task.input(root)
           return task.output(line, .float32)
@@ -146,13 +201,26 @@ private let line = Shape(16)
         return task.output(line, .float32)
       }
     }
-    return fans * (width + 2)
+    return fans * (fanWidth + 2)
   }
 }
 
 @Sendable private func noKernel(_ graph: Graph) throws -> (Int) throws -> Int {
   return { tasks in
     for _ in 0..<tasks { try graph.submit { _ in } }
+    return tasks
+  }
+}
+
+@Sendable private func noKernelChainExplicit(_ graph: Graph) throws -> (Int) throws -> Int {
+  return { tasks in
+    var last = try graph.submit { $0.id }
+    for _ in 1..<tasks {
+      last = try graph.submit { task in
+        task.after(last)
+        return task.id
+      }
+    }
     return tasks
   }
 }

@@ -13,8 +13,9 @@ struct OriginalFigures {
 
   /// 1 cluster, 1 orchestrator and 1 scheduler thread.
   static let independent = OriginalFigures(submit: 0.086, endToEnd: 1.66)
-  static let chain = OriginalFigures(submit: 0.105, endToEnd: 3.40)
+  static let chainExplicit = OriginalFigures(submit: 0.105, endToEnd: 3.40)
   static let chainTensor = OriginalFigures(submit: 0.209, endToEnd: 3.49)
+  static let fanExplicit = OriginalFigures(submit: 0.39, endToEnd: 2.06)
   static let fan = OriginalFigures(submit: 1.29, endToEnd: 2.38)
   static let noKernel = OriginalFigures(submit: 0.097, endToEnd: 0.16)
   static let noKernelChain = OriginalFigures(submit: 0.105, endToEnd: 0.44)

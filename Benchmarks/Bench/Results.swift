@@ -49,7 +49,7 @@ struct Machine {
 enum Table {
   /// Widths of the columns; the first is aligned to the left.
   private static let columns = [
-    ("", 17), ("placement", 10), ("runs", 5), ("ping-pong", 10), ("submit", 8),
+    ("", 25), ("placement", 10), ("runs", 5), ("ping-pong", 10), ("submit", 8),
     ("end to end", 11), ("least", 8), ("most", 8), ("x ping-pong", 12), ("orig. submit", 13),
     ("end to end", 11),
     ("x submit", 9), ("x end to end", 13),

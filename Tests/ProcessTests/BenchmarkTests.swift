@@ -4,9 +4,10 @@ import Testing
 /// tested: that depends on what else the machine does.
 @Suite(.serialized) struct BenchmarkTests {
   static let names = [
-    "register-hop", "submit-first-lap", "independent", "chain", "chain-tensor", "fan", "no-kernel",
-    "no-kernel-chain", "views", "arguments", "independent-hogs", "chain-hogs", "independent-8",
-    "chain-8", "fan-8", "whole-run", "whole-run-8",
+    "register-hop", "submit-first-lap", "independent", "chain-explicit", "chain", "chain-tensor",
+    "fan-explicit", "fan", "no-kernel", "no-kernel-chain-explicit", "no-kernel-chain", "views",
+    "arguments", "independent-hogs", "chain-hogs", "independent-8", "chain-8", "fan-8", "whole-run",
+    "whole-run-8",
   ]
 
   @Test func quickRunHasEveryBenchmark() throws {
