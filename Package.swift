@@ -17,9 +17,30 @@ func module(_ name: String, _ dependencies: [Target.Dependency]) -> Target {
   .target(name: name, dependencies: dependencies, swiftSettings: rules)
 }
 
-func executable(_ name: String, _ dependencies: [Target.Dependency], path: String? = nil) -> Target
+/// What every run starts once per core must start quickly. Scheduler, workers
+/// and the kernel images of this package therefore hold what they need of the
+/// libraries of Swift and C++ themselves (an image: nothing), and the executables
+/// lie at fixed addresses: the loader has next to nothing to do. The C library
+/// stays a shared one, for `dlopen` and LD_PRELOAD. PTO2_DYNAMIC_STDLIB=1 links
+/// all of them in the usual way, for toolchains without static libraries.
+let isStatic = Context.environment["PTO2_DYNAMIC_STDLIB"] == nil
+/// Comes before the system's directories: makes libstdc++ an archive.
+let archiveSearch = ["-L", Context.packageDirectory + "/Scripts/link"]
+let processLinking =
+  isStatic
+  ? ["-static-stdlib", "-use-ld=lld", "-Xclang-linker", "-no-pie"]
+    + ["-Xclang-linker", "-static-libgcc", "-l_FoundationCollections", "-l_FoundationCShims"]
+    + archiveSearch : []
+let imageLinking =
+  ["-Xlinker", "--build-id"]
+  + (isStatic ? ["-static-stdlib", "-nostartfiles"] + archiveSearch : [])
+
+func executable(_ name: String, _ dependencies: [Target.Dependency], linking: [String] = [])
+  -> Target
 {
-  .executableTarget(name: name, dependencies: dependencies, path: path, swiftSettings: rules)
+  .executableTarget(
+    name: name, dependencies: dependencies, swiftSettings: rules,
+    linkerSettings: linking.isEmpty ? [] : [.unsafeFlags(linking)])
 }
 
 /// C code of a shared object: a kernel image or a program.
@@ -27,7 +48,7 @@ func kernels(_ name: String, path: String) -> Target {
   .target(
     name: name, dependencies: ["CPTO2ABI"], path: path,
     cSettings: cRules + [.unsafeFlags(["-O3"])],
-    linkerSettings: [.unsafeFlags(["-Xlinker", "--build-id"])])
+    linkerSettings: [.unsafeFlags(imageLinking)])
 }
 
 /// A program that a user could have written: it imports PTO2 and nothing else.
@@ -96,8 +117,11 @@ let package = Package(
       ]),
     executable(
       "pto2-scheduler",
-      ["PTO2System", "PTO2Segment", "PTO2Protocol", "PTO2Scheduler", argumentParser]),
-    executable("pto2-worker", ["PTO2System", "PTO2Segment", "PTO2Worker", argumentParser]),
+      ["PTO2System", "PTO2Segment", "PTO2Protocol", "PTO2Scheduler", argumentParser],
+      linking: processLinking),
+    executable(
+      "pto2-worker", ["PTO2System", "PTO2Segment", "PTO2Worker", argumentParser],
+      linking: processLinking),
     executable("pto2-orchestrator", ["PTO2", argumentParser]),
 
     // Examples.

@@ -1,13 +1,14 @@
 #!/usr/bin/env bash
 # Installs what a bare Debian or Ubuntu machine may lack beside the Swift
-# toolchain: make, the C library's headers, and the linker. Does nothing when
-# they are there.
+# toolchain: make, the C library's headers, the linker, and the C++ library to
+# link statically. Does nothing when they are there.
 set -euo pipefail
 
 missing=()
 command -v make >/dev/null || missing+=(make)
 [ -e /usr/include/stdio.h ] || missing+=(libc6-dev)
 command -v ld >/dev/null || missing+=(binutils)
+compgen -G '/usr/lib/gcc/*/*/libstdc++.a' >/dev/null || missing+=(g++)
 [ -e /usr/include/linux/futex.h ] || missing+=(linux-libc-dev)
 
 if [ ${#missing[@]} -eq 0 ]; then

@@ -227,16 +227,16 @@ final class Session {
       writeError("  pto2-scheduler --segment \(name)")
       return writeError("  pto2-worker --segment \(name) --cores \(cores)")
     }
-    let parent = ["--segment", name, "--parent", "\(ProcessIdentity.current().pid)"]
+    let pid = ProcessIdentity.current().pid
     do throws(SystemError) {
       try supervisor.launch(
         name: "scheduler", core: nil, executable: try findExecutable("pto2-scheduler"),
-        arguments: parent)
+        arguments: SupervisedLaunch(segment: name, parent: pid).arguments)
       let worker = try findExecutable("pto2-worker")
       for core in 0..<configuration.coreCount {
         try supervisor.launch(
           name: "worker \(coreName(core))", core: core, executable: worker,
-          arguments: parent + ["--core", coreName(core)])
+          arguments: SupervisedLaunch(segment: name, parent: pid, core: coreName(core)).arguments)
       }
     } catch {
       throw SessionFailure(

@@ -124,12 +124,12 @@ internal import Synchronization
   /// - Returns: names of those that had to be killed.
   package func endChildren(deadline: Deadline) -> [String] {
     while true {
-      let left = lock.withLock { state in
-        state.children.indices.filter { !state.children[$0].reap() }.count
+      var left = lock.withLock { state in
+        state.children.indices.filter { !state.children[$0].reap() }
+          .map { pollfd(fd: state.children[$0].descriptor, events: Int16(POLLIN), revents: 0) }
       }
-      if left == 0 { break }
-      if deadline.hasPassed { break }
-      sleepNanoseconds(300_000)
+      if left.isEmpty || deadline.hasPassed { break }
+      _ = unsafe poll(&left, nfds_t(left.count), 50)
     }
     return lock.withLock { state in
       var killed: [String] = []

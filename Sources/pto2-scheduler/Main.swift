@@ -1,10 +1,38 @@
 internal import ArgumentParser
+internal import Glibc
 internal import PTO2Protocol
 internal import PTO2Scheduler
 internal import PTO2Segment
 internal import PTO2System
 
 @main
+enum Main {
+  static func main() {
+    guard let launch = SupervisedLaunch(Array(CommandLine.arguments.dropFirst())),
+      launch.core == nil
+    else { return SchedulerCommand.main() }
+    ignoreTerminalSignals()
+    exit(serve(segment: launch.segment, isSupervised: true))
+  }
+}
+
+/// Schedules until the end of the session.
+/// - Returns: the exit status.
+private func serve(segment: String, isSupervised: Bool, attachTimeoutSeconds: Double = 10) -> Int32
+{
+  do {
+    let end = try runScheduler(
+      name: segment, isSupervised: isSupervised,
+      attachTimeoutMilliseconds: UInt64(attachTimeoutSeconds * 1000))
+    guard let error = end else { return 0 }
+    if !isSupervised || error.code == .orchestratorDied { writeError("pto2-scheduler: \(error)") }
+    return error.code.exitStatus
+  } catch {
+    writeError("pto2-scheduler: error: \(error)")
+    return 73
+  }
+}
+
 struct SchedulerCommand: ParsableCommand {
   static let configuration = CommandConfiguration(
     commandName: "pto2-scheduler",
@@ -37,19 +65,8 @@ struct SchedulerCommand: ParsableCommand {
   func run() throws {
     // A supervised scheduler outlives its orchestrator long enough to clean up.
     if parent != nil { ignoreTerminalSignals() }
-    do {
-      let error = try runScheduler(
-        name: segment, isSupervised: parent != nil,
-        attachTimeoutMilliseconds: UInt64(attachTimeout * 1000))
-      if let error {
-        if parent == nil || error.code == .orchestratorDied {
-          writeError("pto2-scheduler: \(error)")
-        }
-        throw ExitCode(error.code.exitStatus)
-      }
-    } catch let error as SegmentError {
-      writeError("pto2-scheduler: error: \(error)")
-      throw ExitCode(73)
-    }
+    let status = serve(
+      segment: segment, isSupervised: parent != nil, attachTimeoutSeconds: attachTimeout)
+    if status != 0 { throw ExitCode(status) }
   }
 }

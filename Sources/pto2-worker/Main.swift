@@ -1,9 +1,39 @@
 internal import ArgumentParser
+internal import Glibc
 internal import PTO2Segment
 internal import PTO2System
 internal import PTO2Worker
 
 @main
+enum Main {
+  static func main() {
+    guard let launch = SupervisedLaunch(Array(CommandLine.arguments.dropFirst())),
+      let core = launch.core.flatMap(coreIndex(named:))
+    else { return WorkerCommand.main() }
+    ignoreTerminalSignals()
+    followParent(launch.parent)
+    exit(serve(segment: launch.segment, cores: [core], isSupervised: true))
+  }
+}
+
+/// Hosts cores until the end of the session.
+/// - Returns: the exit status.
+private func serve(
+  segment: String, cores: [Int], isSupervised: Bool, attachTimeoutSeconds: Double = 10
+) -> Int32 {
+  do {
+    let loop = try WorkerLoop(
+      name: segment, cores: cores, isSupervised: isSupervised,
+      attachTimeoutMilliseconds: UInt64(attachTimeoutSeconds * 1000))
+    loop.run()
+    return 0
+  } catch {
+    let isImage = if case .image = error { true } else { false }
+    if !isSupervised || !isImage { writeError("pto2-worker: error: \(error)") }
+    return isImage ? 45 : 73
+  }
+}
+
 struct WorkerCommand: ParsableCommand {
   static let configuration = CommandConfiguration(
     commandName: "pto2-worker",
@@ -58,15 +88,9 @@ struct WorkerCommand: ParsableCommand {
       ignoreTerminalSignals()
       followParent(parent)
     }
-    do {
-      let loop = try WorkerLoop(
-        name: segment, cores: try coreNumbers(), isSupervised: parent != nil,
-        attachTimeoutMilliseconds: UInt64(attachTimeout * 1000))
-      loop.run()
-    } catch let failure as WorkerLoop.Failure {
-      let isImage = if case .image = failure { true } else { false }
-      if parent == nil || !isImage { writeError("pto2-worker: error: \(failure)") }
-      throw ExitCode(isImage ? 45 : 73)
-    }
+    let status = serve(
+      segment: segment, cores: try coreNumbers(), isSupervised: parent != nil,
+      attachTimeoutSeconds: attachTimeout)
+    if status != 0 { throw ExitCode(status) }
   }
 }
