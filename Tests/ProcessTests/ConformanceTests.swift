@@ -54,6 +54,9 @@ struct ConformanceCase: Sendable, CustomTestStringConvertible {
       id: "error-9", program: ["fail"], status: 19,
       message: "error 9 EXPLICIT_ORCH_FATAL: as the case asked"),
     ConformanceCase(
+      id: "error-11", program: ["comb", "100"], options: ["--tensor-map", "64"], status: 21,
+      message: "error 11 TENSORMAP_OVERFLOW", executable: "libTestProgram.so"),
+    ConformanceCase(
       id: "error-100-running", program: ["slow", "600"], options: ["--stall-limit", "0.1"],
       status: 30, message: "running-stalled: core aiv"),
     ConformanceCase(
@@ -81,6 +84,11 @@ struct ConformanceCase: Sendable, CustomTestStringConvertible {
     ConformanceCase(id: "barriers", program: ["barriers", "40"]),
     ConformanceCase(
       id: "predicates", program: ["predicates"], executable: "libTestProgram.so"),
+    ConformanceCase(
+      id: "manual-scope", program: ["manual", "48"], executable: "libTestProgram.so"),
+    ConformanceCase(
+      id: "tensor-map", program: ["tiles", "5000"], options: ["--tensor-map", "64"],
+      executable: "libTestProgram.so"),
     ConformanceCase(
       id: "dag-64", program: ["wavefront", "64"], executable: "libTestProgram.so"),
     ConformanceCase(
