@@ -109,6 +109,18 @@ PTO2_AT(pto2_scheduler_counters, peak_heap_bytes, 192);
 PTO2_SIZE(pto2_dispatch_line, 64);
 PTO2_AT(pto2_dispatch_line, words, 0);
 PTO2_AT(pto2_dispatch_line, blocks, 32);
+PTO2_SIZE(pto2_failure, 24);
+PTO2_SIZE(pto2_failures, 16 + 24 * PTO2_MAX_FAILURES);
+PTO2_AT(pto2_failures, first, 16);
+_Static_assert(PTO2_SCHED_COUNTERS + sizeof(pto2_scheduler_counters) <= PTO2_SCHED_FENCED, "fits");
+_Static_assert(PTO2_SCHED_FENCED + 4 * PTO2_MAX_CLUSTERS * PTO2_CORES_PER_CLUSTER <=
+                   PTO2_SCHED_FAILURES,
+               "fits");
+_Static_assert(PTO2_SCHED_FAILURES + sizeof(pto2_failures) <= PTO2_SCHED_BYTES, "fits");
+PTO2_SIZE(pto2_crash_record, 16);
+_Static_assert(PTO2_CORE_COUNTERS + sizeof(pto2_core_counters) <= PTO2_CORE_CRASH &&
+                   PTO2_CORE_CRASH + sizeof(pto2_crash_record) <= PTO2_CORE_BYTES,
+               "fits");
 PTO2_SIZE(pto2_core_counters, 32);
 
 PTO2_SIZE(pto2_image_record, 1072);

@@ -210,3 +210,32 @@ int pto2_find_object(const void *address, pto2_loaded_object *out) {
     struct search search = {(uintptr_t)address, out};
     return dl_iterate_phdr(visit, &search) == 1 ? 0 : -ENOENT;
 }
+
+static _Thread_local pto2_crash *crash_record;
+
+static void on_crash(int signal, siginfo_t *info, void *context) {
+    (void)context;
+    pto2_crash *record = crash_record;
+    if (record) {
+        record->code = (uint32_t)info->si_code;
+        record->address = (uint64_t)(uintptr_t)info->si_addr;
+        __atomic_store_n(&record->signal, (uint32_t)signal, __ATOMIC_RELEASE);
+    }
+    /* SA_RESETHAND and SA_NODEFER: this ends the process. */
+    raise(signal);
+}
+
+void pto2_record_crashes(pto2_crash *record) {
+    static const int signals[] = {SIGSEGV, SIGBUS, SIGILL, SIGFPE, SIGABRT};
+    /* A kernel may have used up its own stack. Never freed: the thread lives as
+     * long as its core. */
+    stack_t stack = {.ss_size = 64 * 1024};
+    stack.ss_sp = malloc(stack.ss_size);
+    if (stack.ss_sp) sigaltstack(&stack, NULL);
+    crash_record = record;
+    struct sigaction action = {.sa_sigaction = on_crash,
+                               .sa_flags = SA_SIGINFO | SA_ONSTACK | SA_RESETHAND | SA_NODEFER};
+    sigemptyset(&action.sa_mask);
+    for (size_t k = 0; k < sizeof signals / sizeof *signals; k++)
+        sigaction(signals[k], &action, NULL);
+}

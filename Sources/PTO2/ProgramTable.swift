@@ -18,7 +18,9 @@ private func numbers(_ rank: Int, _ list: UnsafePointer<UInt32>?, _ what: String
   -> [Int]
 {
   guard rank > 0 else { return [] }
-  guard let list = unsafe list else { throw PTO2Error(.invalidArgs, "\(what) of rank \(rank): the list is NULL") }
+  guard let list = unsafe list else {
+    throw PTO2Error(.invalidArgs, "\(what) of rank \(rank): the list is NULL")
+  }
   return (0..<rank).map { unsafe Int(list[$0]) }
 }
 

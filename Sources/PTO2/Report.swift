@@ -30,9 +30,17 @@ struct Report {
   var stalls: [(StallReason, Stall)]
   var lines: [(label: String, value: String)]
   var reservedBytes: UInt64
+  var schedulerThreads: UInt32
+  /// Try-locks that another scheduler thread had.
+  var lostLocks: UInt64
+  /// Subtasks whose worker died, and workers started in the place of dead ones.
+  var lostSubtasks: UInt32
+  var workerRestarts: Int
 
   /// Reads the counters of a session whose processes have stopped.
-  init(_ graph: Graph, program: String, seconds: Double, graphSeconds: Double) {
+  init(
+    _ graph: Graph, program: String, seconds: Double, graphSeconds: Double, workerRestarts: Int
+  ) {
     let core = unsafe graph.core
     self.program = program
     session = unsafe core.pointee.segment.name
@@ -46,6 +54,9 @@ struct Report {
     }
     let configuration = unsafe core.pointee.segment.configuration
     coreCount = configuration.coreCount
+    schedulerThreads = configuration.schedulerThreads
+    lostSubtasks = unsafe core.pointee.failureCounts.lost
+    self.workerRestarts = workerRestarts
     reservedBytes = unsafe core.pointee.segment.object.allocatedBytes()
 
     var kernels: UInt64 = 0
@@ -72,6 +83,7 @@ struct Report {
         fromByteOffset: offset + ring * MemoryLayout<Value>.stride, as: Value.self)
     }
     typealias Counters = pto2_scheduler_counters
+    lostLocks = counter(MemoryLayout<Counters>.offset(of: \.lost_locks)!, 0, UInt64.self)
     rings = []
     for ring in 0..<configuration.rings.count {
       let counts = unsafe core.pointee.counts(ring: ring)
@@ -117,6 +129,9 @@ struct Report {
         "waited for \(reason.name)",
         "\(stall.count) times, \(fixed(Double(stall.nanoseconds) / 1e9, 3)) s")
     }
+    if workerRestarts > 0 {
+      line("workers restarted", "\(workerRestarts); \(lostSubtasks) kernel runs lost and made good")
+    }
     line("shared memory", formatBytes(reservedBytes))
     for (label, value) in lines { line(label, value) }
     return text
@@ -137,6 +152,10 @@ struct Report {
     json.add("kernel_seconds_sampled", isKernelTimeSampled)
     json.add("cores", UInt64(coreCount))
     json.add("shared_memory_bytes", reservedBytes)
+    json.add("scheduler_threads", UInt64(schedulerThreads))
+    json.add("lost_locks", lostLocks)
+    json.add("worker_restarts", UInt64(workerRestarts))
+    json.add("lost_subtasks", UInt64(lostSubtasks))
     json.add(
       "rings",
       rings.map { ring in

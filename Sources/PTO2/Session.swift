@@ -163,6 +163,10 @@ final class Session {
         unsafe ErrorBlock(core.pointee.segment.readCore(index) + Int(PTO2_CORE_ERROR)).read()?.error
       },
       runningTask: { unsafe core.pointee.segment.runningTask(core: $0) },
+      readyWord: { index in
+        unsafe SharedWord(core.pointee.segment.readCore(index) + Int(PTO2_CORE_READY)).loadAcquire()
+      },
+      onWorkerDeath: { fault.noteDeath(core: $0, ending: $1) },
       schedulerProcess: {
         unsafe ProcessRecord(
           core.pointee.segment.read(.schedulerWords) + Int(PTO2_SCHED_PROCESS)
@@ -216,7 +220,8 @@ final class Session {
     if let failure { throw failure }
     return unsafe Report(
       graph, program: program, seconds: Double(MonotonicClock.now() &- begin) / 1e9,
-      graphSeconds: Double(graph.core.pointee.busyNanoseconds) / 1e9)
+      graphSeconds: Double(graph.core.pointee.busyNanoseconds) / 1e9,
+      workerRestarts: supervisor.restarts)
   }
 
   /// Starts scheduler and workers, or tells how to.

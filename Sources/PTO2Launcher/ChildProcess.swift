@@ -11,6 +11,9 @@ package struct ChildProcess {
   package let pid: Int32
   /// pidfd; stays open for the life of the launcher.
   let descriptor: Int32
+  /// How it was started, to start it again.
+  let executable: String
+  let arguments: [String]
   /// wait(2) status once it has ended.
   package internal(set) var status: Int32?
 
@@ -48,7 +51,9 @@ package struct ChildProcess {
       kill(pid, SIGKILL)
       throw SystemError("pidfd_open", "\(pid)", errno: -descriptor)
     }
-    return ChildProcess(name: name, core: core, pid: pid, descriptor: descriptor, status: nil)
+    return ChildProcess(
+      name: name, core: core, pid: pid, descriptor: descriptor, executable: executable,
+      arguments: arguments, status: nil)
   }
 
   /// Collects the status if the process has ended.

@@ -25,6 +25,11 @@ internal import Synchronization
     var signal: Int32?
     /// When this thread first saw that the run has failed; 0 = not yet.
     var failureTime: UInt64 = 0
+    /// By core, the READY word at its worker's last death, and how many workers
+    /// have died since it last changed.
+    var lastReady: [Int: UInt32] = [:]
+    var deathsBeforeReady: [Int: Int] = [:]
+    var restarts = 0
   }
 
   /// What the supervisor needs to know of the session.
@@ -33,6 +38,11 @@ internal import Synchronization
     /// The error a worker published for its core, and what it was running.
     package var workerError: @Sendable (Int) -> PTO2Error?
     package var runningTask: @Sendable (Int) -> String?
+    /// The core's READY word.
+    package var readyWord: @Sendable (Int) -> UInt32
+    /// Told of a worker that died and is started again: its core, and in words
+    /// how it ended.
+    package var onWorkerDeath: @Sendable (Int, String) -> Void
     /// The scheduler's process, once attached.
     package var schedulerProcess: @Sendable () -> ProcessIdentity?
     package var hasSchedulerError: @Sendable () -> Bool
@@ -46,6 +56,8 @@ internal import Synchronization
       onFault: @escaping @Sendable (PTO2Error) -> Void,
       workerError: @escaping @Sendable (Int) -> PTO2Error?,
       runningTask: @escaping @Sendable (Int) -> String?,
+      readyWord: @escaping @Sendable (Int) -> UInt32,
+      onWorkerDeath: @escaping @Sendable (Int, String) -> Void,
       schedulerProcess: @escaping @Sendable () -> ProcessIdentity?,
       hasSchedulerError: @escaping @Sendable () -> Bool,
       hasFailed: @escaping @Sendable () -> Bool,
@@ -54,6 +66,8 @@ internal import Synchronization
       self.onFault = onFault
       self.workerError = workerError
       self.runningTask = runningTask
+      self.readyWord = readyWord
+      self.onWorkerDeath = onWorkerDeath
       self.schedulerProcess = schedulerProcess
       self.hasSchedulerError = hasSchedulerError
       self.hasFailed = hasFailed
@@ -264,6 +278,42 @@ internal import Synchronization
     _exit(hooks.emergency(signal))
   }
 
+  /// Workers of one core that may die one after the other before one is READY.
+  private static let maximumDeathsBeforeReady = 3
+
+  /// False when workers of this core keep dying before they serve.
+  private func mayStartAgain(_ core: Int) -> Bool {
+    let ready = hooks.readyWord(core)
+    return lock.withLock { state in
+      let isFirst = state.lastReady.updateValue(ready, forKey: core) != ready && ready != 0
+      state.deathsBeforeReady[core] = isFirst ? 0 : state.deathsBeforeReady[core, default: 0] + 1
+      return state.deathsBeforeReady[core]! < Self.maximumDeathsBeforeReady
+    }
+  }
+
+  /// Starts a worker in the place of one that has died. This thread lives as
+  /// long as the session, as PR_SET_PDEATHSIG needs.
+  private func startAgain(_ child: ChildProcess) -> Bool {
+    do throws(SystemError) {
+      let next = try ChildProcess.spawn(
+        name: child.name, core: child.core, executable: child.executable,
+        arguments: child.arguments)
+      let isLate = lock.withLock { state in
+        guard let index = state.children.firstIndex(where: { $0.pid == child.pid }) else {
+          return true
+        }
+        close(state.children[index].descriptor)
+        state.children[index] = next
+        state.restarts += 1
+        return false
+      }
+      return !isLate
+    } catch { return false }
+  }
+
+  /// Workers that were started in the place of one that had died.
+  package var restarts: Int { lock.withLock { $0.restarts } }
+
   private func reapChildren() {
     let ended = lock.withLock { state -> [ChildProcess] in
       var ended: [ChildProcess] = []
@@ -275,10 +325,12 @@ internal import Synchronization
     for child in ended {
       if let core = child.core {
         let running = hooks.runningTask(core).map { " while running \($0)" } ?? ""
-        hooks.onFault(
-          hooks.workerError(core)
-            ?? PTO2Error(
-              .workerDied, "\(child.name) (process \(child.pid)) \(child.ending)\(running)"))
+        let ending = "\(child.name) (process \(child.pid)) \(child.ending)\(running)"
+        // Before the next worker clears it.
+        let error = hooks.workerError(core)
+        hooks.onWorkerDeath(core, ending)
+        if error == nil, !hooks.hasFailed(), mayStartAgain(core), startAgain(child) { continue }
+        hooks.onFault(error ?? PTO2Error(.workerDied, ending))
       } else if !hooks.hasSchedulerError() {
         hooks.onFault(
           PTO2Error(.schedulerDied, "the scheduler (process \(child.pid)) \(child.ending)"))

@@ -12,7 +12,13 @@ extension OrchestratorCore {
   mutating func refreshAll() {
     guard hasSeenScheduler() else { return }
     for ring in 0..<ringCount {
-      guard unsafe rings[ring].refreshReleased(), refreshConsumed(ring) else {
+      let before = unsafe rings[ring].released
+      let isLegal = unsafe rings[ring].refreshReleased()
+      // Counted before the failed task was RELEASED.
+      if isLegal, failedWord.loadRelaxed() != 0 {
+        noteOutcomes(ring: ring, from: before, to: unsafe rings[ring].released)
+      }
+      guard isLegal, refreshConsumed(ring) else {
         fault.raise(
           PTO2Error(
             .protocolViolation,
@@ -114,6 +120,7 @@ extension OrchestratorCore {
 
   /// Blocks until every task submitted so far is RELEASED, so every kernel is
   /// over and its stores can be read.
+  /// - Throws: error 200 when one of them has FAILED.
   package mutating func waitForAll() throws(PTO2Error) {
     try fault.check()
     for index in 0..<ringCount {
@@ -122,6 +129,7 @@ extension OrchestratorCore {
       }
     }
     noteFinished()
+    try checkFailures()
   }
 
   /// Blocks until the tasks that write the tensor, and those that read it too
@@ -164,6 +172,7 @@ extension OrchestratorCore {
           task: id, ring: id.ring)
       }
     }
+    try checkFailures()
   }
 
   private func isLive(_ task: TaskRef) -> Bool {
@@ -179,6 +188,7 @@ extension OrchestratorCore {
       }
     }
     noteFinished()
+    try checkFailures()
   }
 
   // MARK: Waiting

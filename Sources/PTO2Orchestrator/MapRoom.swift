@@ -36,7 +36,9 @@ extension OrchestratorCore {
   private mutating func sweepMap() {
     let collector = unsafe self.collector
     for index in 0..<(unsafe buffers.count) {
-      unsafe map.sweep(&buffers.elements[index].ranges) { unsafe collector.pointee.isLive($0) }
+      unsafe map.sweep(&buffers.elements[index].ranges) {
+        unsafe collector.pointee.isRemembered($0)
+      }
     }
   }
 }

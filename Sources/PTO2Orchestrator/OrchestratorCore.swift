@@ -39,6 +39,8 @@ package struct Stall: Sendable {
   let schedulerControl: SharedWord
   let schedulerParked: SharedWord
   let wiredWord: SharedWord
+  /// Tasks that FAILED.
+  let failedWord: SharedWord
   package let ringCount: Int
   let rings: UnsafeMutablePointer<RingProducer>
   let reservations: UnsafeMutablePointer<ProducerReservation>
@@ -65,6 +67,9 @@ package struct Stall: Sendable {
   var stagedScalarCount = 0
   var stagedBlocks: UInt32 = 1
   var stagedSyncStart = false
+  /// No tensor so far that the task reads and writes.
+  var stagedIsPure = true
+  var stagedRecovery = Recovery.automatic
   var stagedPredicate: StagedPredicate?
   var stagedError: PTO2Error?
   let collector: UnsafeMutablePointer<FaninCollector>
@@ -93,6 +98,7 @@ package struct Stall: Sendable {
     schedulerControl = unsafe SharedWord(scheduler + Int(PTO2_SCHED_CONTROL))
     schedulerParked = unsafe SharedWord(scheduler + Int(PTO2_SCHED_PARKED))
     wiredWord = unsafe SharedWord(scheduler + Int(PTO2_SCHED_WIRED))
+    failedWord = unsafe SharedWord(scheduler + Int(PTO2_SCHED_FAILURES))
     ringCount = segment.configuration.rings.count
     unsafe rings = .allocate(capacity: ringCount)
     unsafe reservations = .allocate(capacity: ringCount)
@@ -127,6 +133,7 @@ package struct Stall: Sendable {
     unsafe staged.deallocate()
     unsafe stagedScalars.deallocate()
     unsafe collector.pointee.fanin.deallocate()
+    unsafe collector.deinitialize(count: 1)
     unsafe collector.deallocate()
   }
 

@@ -13,6 +13,8 @@ internal import Synchronization
   private let claimed = Atomic<Bool>(false)
 
   nonisolated(unsafe) private let scheduler: UnsafeRawPointer
+  /// By core, how its workers ended, newest last.
+  private let deaths = Mutex<[Int: [String]]>([:])
 
   package init(words: UnsafeMutableRawPointer, scheduler: UnsafeRawPointer) {
     unsafe self.words = words
@@ -24,6 +26,19 @@ internal import Synchronization
   }
 
   private var control: OwnedWord { unsafe OwnedWord(words + Int(PTO2_ORCH_CONTROL)) }
+
+  /// The supervisor's: a worker has died, in words.
+  package func noteDeath(core: Int, ending: String) {
+    deaths.withLock { $0[core, default: []].append(ending) }
+  }
+
+  /// How a worker of this core ended while it ran a task, if that is known; else
+  /// how its last one ended.
+  func ending(core: Int, task: String) -> String? {
+    deaths.withLock { deaths in
+      deaths[core]?.last { $0.contains(task + ",") } ?? deaths[core]?.last
+    }
+  }
 
   /// Publishes an error unless there is one already, and returns the first.
   @discardableResult

@@ -21,12 +21,18 @@ package struct KernelSet {
   var fanin = unsafe FaninList()
   let rings: UnsafeMutablePointer<RingProducer>
   var serial: UInt32 = 0
+  /// Tasks that did not end well and are RELEASED; empty in nearly every run.
+  var failed: Set<UInt64> = []
+  var hasFailed = false
+  /// The task needs the result of one of them.
+  var isCancelled = false
 
   init(rings: UnsafeMutablePointer<RingProducer>) { unsafe self.rings = unsafe rings }
 
   /// Empties the list.
   mutating func begin() {
     unsafe fanin.removeAll()
+    unsafe isCancelled = false
     unsafe serial &+= 1
     // Serial 0 is what fresh memory holds.
     if unsafe serial == 0 { unsafe serial = 1 }
@@ -35,6 +41,19 @@ package struct KernelSet {
   /// Not yet RELEASED as far as this process knows: still worth waiting for.
   @inline(__always)
   func isLive(_ task: TaskRef) -> Bool { unsafe task.ordinal >= rings[task.ring].released }
+
+  /// A task that is RELEASED: nothing to wait for, but is there a result?
+  @inline(__always)
+  mutating func passOver(_ task: TaskRef, _ flags: UInt64) {
+    if unsafe hasFailed && flags & PTO2_FANIN_DATA != 0 && failed.contains(task.rawValue) {
+      unsafe isCancelled = true
+    }
+  }
+
+  /// What the TensorMap must remember.
+  func isRemembered(_ task: TaskRef) -> Bool {
+    unsafe isLive(task) || (hasFailed && failed.contains(task.rawValue))
+  }
 
   @inline(__always)
   mutating func add(_ task: TaskRef, _ flags: UInt64) {
@@ -144,7 +163,10 @@ extension OrchestratorCore {
       let dependency = unsafe stagedDependencies[index]
       let other = TaskRef(rawValue: dependency.task)
       guard unsafe dependency.flags & PTO2_FANIN_RETAIN != 0 || collector.pointee.isLive(other)
-      else { continue }
+      else {
+        unsafe collector.pointee.passOver(other, dependency.flags)
+        continue
+      }
       unsafe collector.pointee.add(other, dependency.flags)
     }
     return outputBytes
@@ -164,15 +186,22 @@ extension OrchestratorCore {
       if owner != .none { unsafe collector.pointee.add(owner, PTO2_FANIN_RETAIN) }
       return
     }
-    if owner != .none { unsafe collector.pointee.add(owner, PTO2_FANIN_WAIT | PTO2_FANIN_RETAIN) }
+    // What overwrites the whole needs nothing of what was there.
+    let data = access == Access.outputExisting.rawValue ? 0 : PTO2_FANIN_DATA
+    if owner != .none {
+      unsafe collector.pointee.add(owner, PTO2_FANIN_WAIT | PTO2_FANIN_RETAIN | data)
+    }
     if unsafe scopes[scopeDepth - 1].isManual { return }
     let isWrite = access != Access.input.rawValue
     let writerFlags =
-      access == Access.outputExisting.rawValue
-      ? PTO2_FANIN_WAIT : PTO2_FANIN_WAIT | PTO2_FANIN_RETAIN
+      data == 0 ? PTO2_FANIN_WAIT : PTO2_FANIN_WAIT | PTO2_FANIN_RETAIN | PTO2_FANIN_DATA
     let found: (TaskRef, TensorMap.Dependency) -> Void = { other, kind in
-      guard unsafe collector.pointee.isLive(other) else { return }
-      unsafe collector.pointee.add(other, kind == .writer ? writerFlags : PTO2_FANIN_WAIT)
+      let flags = kind == .writer ? writerFlags : PTO2_FANIN_WAIT
+      if unsafe collector.pointee.isLive(other) {
+        unsafe collector.pointee.add(other, flags)
+      } else {
+        unsafe collector.pointee.passOver(other, flags)
+      }
     }
     unsafe Self.forEachRun(argument) { begin, end in
       if isWrite {
@@ -271,6 +300,16 @@ extension OrchestratorCore {
     unsafe ring.pointee.hasUnreserved = !reservation.pointee.isComplete
   }
 
+  /// True when an attempt that was broken off leaves nothing that a second one
+  /// would see: it only reads, and writes what it does not read.
+  private var mayRunAgain: Bool {
+    switch stagedRecovery {
+    case .automatic: stagedIsPure
+    case .again: true
+    case .once: false
+    }
+  }
+
   /// Main slot, tensors, descriptor and fanin list: everything that is
   /// published by the log record.
   private mutating func writeSlot(
@@ -288,7 +327,9 @@ extension OrchestratorCore {
       fanin_count: UInt32(truncatingIfNeeded: faninCount), scope_previous: scope.lastLocal,
       active_mask: kernels.activeMask,
       flags: (stagedPredicate == nil ? 0 : UInt8(PTO2_SLOT_PREDICATE))
-        | (stagedSyncStart ? UInt8(PTO2_SLOT_SYNC_START) : 0),
+        | (stagedSyncStart ? UInt8(PTO2_SLOT_SYNC_START) : 0)
+        | (mayRunAgain ? UInt8(PTO2_SLOT_RERUN) : 0)
+        | (unsafe collector.pointee.isCancelled ? UInt8(PTO2_SLOT_CANCELLED) : 0),
       tensor_count: UInt8(truncatingIfNeeded: stagedCount),
       scalar_count: UInt8(truncatingIfNeeded: stagedScalarCount), kernel_ids: kernels.ids,
       scope_depth: UInt16(truncatingIfNeeded: scopeDepth - 1), block_count: stagedBlocks,

@@ -31,6 +31,16 @@ public enum Comparison: UInt8, Sendable, CaseIterable {
   case notEqual, greater, less, greaterOrEqual, lessOrEqual
 }
 
+/// Whether a task that lost its worker is run again; see `TaskArguments.recovery`.
+public enum Recovery: Sendable {
+  /// If it has no `inout` and no `noDependency` tensor.
+  case automatic
+  /// Always: running it twice, even after half of it, gives the same.
+  case again
+  /// Never: it must not begin a second time.
+  case once
+}
+
 /// The predicate of the task being put together.
 struct StagedPredicate {
   var argument: StagedArgument
@@ -111,6 +121,16 @@ struct Dependency: BitwiseCopyable {
       tensor, index, comparison, value.bitPattern, isReal: true)
   }
 
+  /// What happens when the worker dies while it runs this task.
+  ///
+  /// A task that was not begun is always run again; so is, by default, one that
+  /// only reads tensors and writes others (`input`, `output`, `outputExisting`).
+  /// Any other FAILED: the tasks that need it are CANCELLED, all others go on, and
+  /// the next `wait` throws.
+  public mutating func recovery(_ recovery: Recovery) {
+    unsafe core.pointee.stagedRecovery = recovery
+  }
+
   /// The id this task will have.
   public var id: TaskID { unsafe core.pointee.nextTaskID }
 
@@ -147,6 +167,7 @@ extension OrchestratorCore {
     guard hasTensorRoom(), let argument = stagedArgument(tensor, access) else { return }
     unsafe (staged + stagedCount).initialize(to: argument)
     stagedCount += 1
+    if access == .inout || access == .noDependency { stagedIsPure = false }
   }
 
   mutating func stageBlocks(_ count: Int, _ startTogether: Bool) {
@@ -255,7 +276,7 @@ extension OrchestratorCore {
             "cannot retain task \(id): its scope has ended, so its outputs may be gone", task: id))
       }
     }
-    let flags = isRetained ? PTO2_FANIN_WAIT | PTO2_FANIN_RETAIN : PTO2_FANIN_WAIT
+    let flags = PTO2_FANIN_WAIT | PTO2_FANIN_DATA | (isRetained ? PTO2_FANIN_RETAIN : 0)
     _ = unsafe stagedDependencies.append(Dependency(task: task.rawValue, flags: flags))
   }
 
@@ -289,6 +310,8 @@ extension OrchestratorCore {
     isStaging = false
     stagedBlocks = 1
     stagedSyncStart = false
+    stagedIsPure = true
+    stagedRecovery = .automatic
     stagedPredicate = nil
     stagedCount = 0
     unsafe stagedDependencies.removeAll()

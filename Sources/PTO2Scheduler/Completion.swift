@@ -16,6 +16,8 @@ extension Scheduler {
   @inline(__always)
   mutating func complete(_ id: TaskID) {
     let entry = unsafe rings[id.ring].entry(id.local)
+    let hasFailed = unsafe S.load(&entry.pointee.outcome) != 0
+    if hasFailed { unsafe countCancelled(entry) }
     unsafe S.store(&entry.pointee.state, TaskState.completed.rawValue)
     var reference = unsafe S.exchange(&entry.pointee.fanout_head, PTO2_EDGE_CLOSED)
     counters.completed += 1
@@ -25,6 +27,9 @@ extension Scheduler {
       let consumer = unsafe TaskID(rawValue: edge.pointee.consumer)
       // Before the consumer is told: from then on the edge may be reused.
       reference = unsafe edge.pointee.next
+      if unsafe hasFailed && edge.pointee.flags & PTO2_EDGE_DATA != 0 {
+        unsafe cancel(rings[consumer.ring].entry(consumer.local))
+      }
       let state = unsafe rings[consumer.ring].state(consumer.local)
       let count = unsafe state.pointee.fanin_count
       if unsafe S.add(&state.pointee.fanin_refcount, 1) == count { makeReady(consumer) }

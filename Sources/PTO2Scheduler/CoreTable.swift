@@ -15,7 +15,8 @@ internal import PTO2System
   let parked: SharedWord
   let ready: SharedWord
   let process: UnsafeRawPointer
-  /// Not 0 once the polling thread has seen the core READY.
+  /// Not 0 once the polling thread has seen the core READY; 0 again when its
+  /// worker has died.
   var incarnation: UInt32 = 0
   /// Dispatches so far, wrapping. Writer: the dispatcher.
   var started: UInt32 = 0
@@ -119,11 +120,28 @@ struct LaneState {
   /// A core has announced READY, or had a FIN: enters it in the masks.
   @inline(__always)
   mutating func note<S: Sharing>(_ core: Int, _ sharing: S.Type) {
+    // A late note of a core that has died since.
+    guard unsafe S.load(&cores[core].incarnation) != 0 else { return }
     let outstanding = unsafe outstanding(core, S.self)
     unsafe Self.set(&present, core % 3, core / 3, true)
     // With several threads the note may come late, after the lane was used.
     if unsafe outstanding < laneCount { unsafe Self.set(&room, core % 3, core / 3, true) }
     if outstanding == 0 { unsafe Self.set(&idle, core % 3, core / 3, true) }
+  }
+
+  /// The core's worker has died, and nothing is outstanding there any more:
+  /// the lanes are as at the start, for the next worker.
+  mutating func reset(_ core: Int) {
+    let state = unsafe cores + core
+    unsafe Self.set(&present, core % 3, core / 3, false)
+    unsafe Self.set(&idle, core % 3, core / 3, false)
+    unsafe Self.set(&room, core % 3, core / 3, false)
+    unsafe state.pointee.nextLane = 0
+    unsafe state.pointee.oldestLane = 0
+    for laneIndex in 0..<UInt32(PTO2_MAX_LANES) {
+      unsafe lane(core, laneIndex).pointee = LaneState()
+      unsafe state.pointee.wordToCore(laneIndex).storeRelease(PTO2_SCHEDULER_IDLE)
+    }
   }
 
   /// Stores a dispatch to the core's next lane. The core must have room.

@@ -50,6 +50,7 @@ extension Scheduler {
       work += 1
     }
     unsafe dispatcher.pointee.cores.reservedMask = 0
+    if unsafe !dispatcher.pointee.redo.isEmpty { work += dispatchRedo() }
     if let shape = unsafe dispatcher.pointee.drainingFor {
       work += dispatch(shape)
       if unsafe dispatcher.pointee.drainingFor != nil { return work }
@@ -134,7 +135,7 @@ extension Scheduler {
 
   /// An unreserved cluster with an idle AIC, else one with a free lane there.
   @inline(__always)
-  private func matrixCluster() -> Int? {
+  func matrixCluster() -> Int? {
     let open = unsafe ~dispatcher.pointee.cores.reservedMask
     let idle = unsafe dispatcher.pointee.cores.idle.0 & open
     if idle != 0 { return awake(idle, slot: 0) ?? idle.trailingZeroBitCount }
@@ -145,7 +146,7 @@ extension Scheduler {
   /// Either AIV of any unreserved cluster, an idle one if there is one; among
   /// busy ones, that with the fewest dispatches.
   @inline(__always)
-  private func vectorCore() -> Int? {
+  func vectorCore() -> Int? {
     let open = unsafe ~dispatcher.pointee.cores.reservedMask
     let idle1 = unsafe dispatcher.pointee.cores.idle.1 & open
     let idle2 = unsafe dispatcher.pointee.cores.idle.2 & open
@@ -242,7 +243,7 @@ extension Scheduler {
 
   /// Dispatch proper: one word to one core.
   @inline(__always)
-  private mutating func start(_ id: TaskID, core: Int, slot: UInt32, block: UInt32) {
+  mutating func start(_ id: TaskID, core: Int, slot: UInt32, block: UInt32) {
     let ring = unsafe rings + id.ring
     let index = unsafe id.local & ring.pointee.mainMask
     let offset = unsafe ring.pointee.descriptorBase + UInt64(index) * UInt64(PTO2_DESC_STRIDE)

@@ -18,9 +18,11 @@ extension Scheduler {
 
   package var hasAllCores: Bool { missing.isEmpty }
 
-  /// Cores that have not announced READY.
+  /// Cores that have not announced READY, or not again since their worker died.
   private var missing: [Int] {
-    (0..<coreCount).filter { unsafe cores[$0].ready.loadAcquire() == 0 }
+    (0..<coreCount).filter { core in
+      unsafe cores[core].ready.loadAcquire() == fencedWord(core).loadOwn()
+    }
   }
 
   /// The same by name.
@@ -40,9 +42,9 @@ extension Scheduler {
     return nil
   }
 
-  /// The process hosting a core, once announced.
+  /// The process hosting a core, once announced and while not known to be gone.
   package func coreProcess(_ core: Int) -> (identity: ProcessIdentity, isSupervised: Bool)? {
-    guard unsafe cores[core].ready.loadAcquire() != 0,
+    guard unsafe cores[core].ready.loadAcquire() != fencedWord(core).loadOwn(),
       let record = unsafe ProcessRecord(cores[core].process).read()
     else { return nil }
     return (record.identity, record.isSupervised)
@@ -59,7 +61,7 @@ extension Scheduler {
     // wakers' fence between their word and their look at `parked`.
     fullFence()
     waitSet.removeAll()
-    var hasNews = S.isShared && hasIntake
+    var hasNews = unsafe S.isShared && hasIntake || S.load(lines.deaths) != deathsSeen
     if index == 0 {
       let seen = submitted.loadAcquire()
       if unsafe S.load(&logState.pointee.wired) != seen { hasNews = true }
@@ -70,8 +72,9 @@ extension Scheduler {
     for core in 0..<coreCount where isOwn(core) {
       let state = unsafe cores + core
       if unsafe state.pointee.incarnation == 0 {
-        unsafe waitSet.insert(state.pointee.ready, while: 0)
-        if unsafe state.pointee.ready.loadAcquire() != 0 { hasNews = true }
+        let fenced = fencedWord(core).loadOwn()
+        unsafe waitSet.insert(state.pointee.ready, while: fenced)
+        if unsafe state.pointee.ready.loadAcquire() != fenced { hasNews = true }
       } else if outstanding(core) > 0 {
         let lane = unsafe state.pointee.oldestLane
         let word = unsafe dispatcher.pointee.cores.lane(core, lane).pointee.word
@@ -121,7 +124,7 @@ extension Scheduler {
 
   /// True when the core has acknowledged EXIT, or never was READY.
   private func hasLeft(_ core: Int) -> Bool {
-    unsafe cores[core].ready.loadAcquire() == 0
+    unsafe cores[core].ready.loadAcquire() == fencedWord(core).loadOwn()
       || cores[core].cond(0).loadAcquire() == PTO2_EXITED
   }
 

@@ -39,9 +39,14 @@ internal import PTO2System
   let coreCount: Int
   let laneCount: UInt32
   let lines: Lines
+  /// In the segment: PTO2_SCHED_FENCED and PTO2_SCHED_FAILURES.
+  let fenced: UnsafeMutableRawPointer
+  let failures: UnsafeMutablePointer<pto2_failures>
 
-  /// Own cores not yet seen READY.
+  /// Own cores not yet seen READY, or whose worker has died.
   var absentCores = 0
+  /// Of `lines.deaths`, how many this thread has dealt with.
+  var deathsSeen: UInt32 = 0
   /// Cores dispatched to since the last wake, by slot.
   var toWake: (UInt64, UInt64, UInt64) = (0, 0, 0)
   /// Watermark advances since it was last looked whether the orchestrator waits
@@ -75,6 +80,9 @@ internal import PTO2System
     parkedWord = unsafe OwnedWord(own + Int(PTO2_SCHED_PARKED))
     unsafe parkedBits = (own + Int(PTO2_SCHED_PARKED)).assumingMemoryBound(to: UInt32.self)
     controlWord = unsafe OwnedWord(own + Int(PTO2_SCHED_CONTROL))
+    unsafe fenced = own + Int(PTO2_SCHED_FENCED)
+    unsafe failures = (own + Int(PTO2_SCHED_FAILURES)).assumingMemoryBound(
+      to: pto2_failures.self)
     ringCount = segment.rings.count
     unsafe rings = shared.rings
     unsafe logState = shared.log
@@ -111,6 +119,7 @@ internal import PTO2System
   /// - Returns: how much was done; 0 means that nothing can be done now.
   package mutating func step() -> Int {
     if hasFailed { return 0 }
+    if unsafe S.load(lines.deaths) != deathsSeen { fenceDeadCores() }
     var work = pollCores()
     work += readLog()
     work += dispatchReady()
@@ -213,7 +222,7 @@ internal import PTO2System
 
   /// The oldest dispatch of a core has its FIN: the lane is free again.
   @inline(__always)
-  private mutating func retireOldest(_ core: Int) {
+  mutating func retireOldest(_ core: Int) {
     let state = unsafe cores + core
     let next = unsafe state.pointee.oldestLane + 1
     unsafe state.pointee.oldestLane = next == laneCount ? 0 : next
@@ -249,8 +258,8 @@ internal import PTO2System
       let state = unsafe cores + core
       guard unsafe state.pointee.incarnation == 0 else { continue }
       let incarnation = unsafe state.pointee.ready.loadAcquire()
-      guard incarnation != 0 else { continue }
-      unsafe state.pointee.incarnation = incarnation
+      guard incarnation != fencedWord(core).loadOwn() else { continue }
+      unsafe S.store(&state.pointee.incarnation, incarnation)
       noteFree(core)
       absentCores -= 1
       admitted += 1

@@ -31,14 +31,16 @@ package func runScheduler(
 private struct SchedulerLoop<S: Sharing>: ~Copyable {
   private var scheduler: Scheduler<S>
   private let orchestrator: ProcessHandle?
-  private let attachDeadline: Deadline
-  private var workers: [Int: WorkerWatch] = [:]
+  private var attachDeadline: Deadline
+  private let attachMilliseconds: UInt64
+  private var workers: WorkerWatches
   private var nextCheck: UInt64 = 0
 
   init(_ shared: SharedState, isSupervised: Bool) {
     orchestrator = ProcessHandle(shared.segment.creator())
-    attachDeadline = Deadline(
-      afterMilliseconds: UInt64(shared.segment.configuration.attachTimeoutMilliseconds))
+    attachMilliseconds = UInt64(shared.segment.configuration.attachTimeoutMilliseconds)
+    attachDeadline = Deadline(afterMilliseconds: attachMilliseconds)
+    workers = WorkerWatches(coreCount: shared.segment.configuration.coreCount)
     scheduler = Scheduler(shared)
     scheduler.announce(isSupervised: isSupervised)
   }
@@ -102,8 +104,8 @@ private struct SchedulerLoop<S: Sharing>: ~Copyable {
       return scheduler.fail(
         PTO2Error(.orchestratorDied, "the orchestrator has ended without finishing its run"))
     }
+    checkWorkers(now)
     checkAttached()
-    checkWorkers()
     scheduler.checkStall()
   }
 
@@ -118,24 +120,22 @@ private struct SchedulerLoop<S: Sharing>: ~Copyable {
       ))
   }
 
-  private mutating func checkWorkers() {
-    for core in 0..<scheduler.coreCount {
-      guard let process = scheduler.coreProcess(core), !process.isSupervised else { continue }
-      if workers[core] == nil { workers[core] = WorkerWatch(process.identity) }
-      if workers[core]?.handle?.hasEnded() ?? true {
-        return scheduler.fail(
-          scheduler.coreError(core)
-            ?? PTO2Error(
-              .workerDied,
-              "the worker of core \(coreName(core)) (process \(process.identity.pid)) has died"),
-          core: core)
+  /// Tells the scheduler of every core whose worker has ended since; another
+  /// worker then has the time to come that the first one had.
+  private mutating func checkWorkers(_ now: UInt64) {
+    for core in 0..<scheduler.coreCount where !workers.isWatched(core) {
+      if let process = scheduler.coreProcess(core) { workers.watch(core, process.identity) }
+    }
+    workers.takeEnded { core in
+      if let process = scheduler.coreProcess(core), !process.isSupervised {
+        if let error = scheduler.coreError(core) { return scheduler.fail(error, core: core) }
+        let name = coreName(core)
+        writeError(
+          "pto2-scheduler: the worker of core \(name) (process \(process.identity.pid)) has died; start another within \(attachMilliseconds / 1000) s with: pto2-worker --segment \(scheduler.shared.segment.name) --cores \(name)"
+        )
       }
+      scheduler.noteDeath(core)
+      attachDeadline = Deadline(afterMilliseconds: attachMilliseconds)
     }
   }
-}
-
-/// A worker started by hand: nobody but the scheduler watches it.
-private final class WorkerWatch {
-  let handle: ProcessHandle?
-  init(_ identity: ProcessIdentity) { handle = ProcessHandle(identity) }
 }

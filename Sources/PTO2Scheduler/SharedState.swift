@@ -20,6 +20,8 @@ struct LogState {
   /// The shape whose first task waits for enough idle cores to start all its
   /// blocks together.
   var drainingFor: TaskShape?
+  /// Subtasks to run again because their worker has died.
+  var redo: RedoQueue
 }
 
 /// Words of this process alone that scheduler threads share; a cache line
@@ -35,7 +37,7 @@ struct LogState {
 
   func deallocate() { unsafe base.deallocate() }
 
-  private static let count = 8 + 2 * Int(PTO2_MAX_RINGS) + Int(PTO2_MAX_SCHEDULER_THREADS)
+  private static let count = 16 + 2 * Int(PTO2_MAX_RINGS) + Int(PTO2_MAX_SCHEDULER_THREADS)
 
   @inline(__always)
   private func word(_ line: Int) -> UnsafeMutablePointer<UInt32> {
@@ -54,6 +56,12 @@ struct LogState {
   @inline(__always)
   func freed(_ slot: Int) -> UnsafeMutablePointer<UInt64> {
     unsafe (base + 64 * 5 + 8 * slot).assumingMemoryBound(to: UInt64.self)
+  }
+  /// Counts up with every core whose worker has died.
+  var deaths: UnsafeMutablePointer<UInt32> { unsafe word(6) }
+  /// 1 for such a core, until its thread has dealt with it.
+  func isDead(_ core: Int) -> UnsafeMutablePointer<UInt32> {
+    unsafe word(Self.count - 8) + core
   }
   @inline(__always)
   func releasedLock(_ ring: Int) -> UnsafeMutablePointer<UInt32> { unsafe word(8 + 2 * ring) }
@@ -94,7 +102,9 @@ struct LogState {
         wired: configuration.firstPosition, knownSubmitted: configuration.firstPosition))
     unsafe dispatcher = .allocate(capacity: 1)
     unsafe dispatcher.initialize(
-      to: Dispatcher(ready: ReadyQueues(slotCount: Int(slots)), cores: CoreTable(segment)))
+      to: Dispatcher(
+        ready: ReadyQueues(slotCount: Int(slots)), cores: CoreTable(segment),
+        redo: RedoQueue(capacity: configuration.coreCount * Int(configuration.lanes))))
     unsafe lines = Lines()
     self.segment = segment
   }
@@ -106,6 +116,7 @@ struct LogState {
     unsafe log.deallocate()
     unsafe dispatcher.pointee.ready.deallocate()
     unsafe dispatcher.pointee.cores.deallocate()
+    unsafe dispatcher.pointee.redo.deallocate()
     unsafe dispatcher.deallocate()
     unsafe lines.deallocate()
   }

@@ -87,7 +87,10 @@ extension Scheduler {
     unsafe entry.pointee.subtasks_left =
       UInt32(mask.nonzeroBitCount) * slot.pointee.block_count
     unsafe entry.pointee.heap_end = slot.pointee.heap_end
-    unsafe entry.pointee.outcome = 0
+    unsafe entry.pointee.outcome =
+      slot.pointee.flags & UInt8(PTO2_SLOT_CANCELLED) == 0 ? 0 : PTO2_OUTCOME_CANCELLED
+    unsafe entry.pointee.kills = 0
+    unsafe entry.pointee.crashes = 0
     unsafe entry.pointee.fanin_count = count
 
     // A producer may complete while the others are still being looked at: the
@@ -102,7 +105,7 @@ extension Scheduler {
       let fanin = unsafe ring.pointee.fanin[Int(index)]
       let edge = unsafe ring.pointee.edges + Int(index)
       unsafe edge.pointee.consumer = id.rawValue
-      unsafe edge.pointee.flags = 0
+      unsafe edge.pointee.flags = fanin & PTO2_FANIN_DATA == 0 ? 0 : PTO2_EDGE_DATA
       let producerID = TaskID(rawValue: fanin & PTO2_FANIN_ID_MASK)
       guard producerID.ring < ringCount else {
         return violation("fanin \(k) of task \(id) names ring \(producerID.ring)")
@@ -110,14 +113,20 @@ extension Scheduler {
       let producer = unsafe rings[producerID.ring].entry(producerID.local)
       let isKnown = unsafe producer.pointee.task_id == producerID.rawValue
       if unsafe isKnown && fanin & PTO2_FANIN_RETAIN != 0 && Fanout.claim(producer, S.self) {
-        unsafe edge.pointee.flags = PTO2_EDGE_RETAINED
+        unsafe edge.pointee.flags |= PTO2_EDGE_RETAINED
       }
       let reference =
         UInt32(truncatingIfNeeded: ringIndex) << UInt32(PTO2_EDGE_RING_SHIFT) | index
       let waits =
         unsafe isKnown && fanin & PTO2_FANIN_WAIT != 0
         && Fanout.push(reference, edge, on: producer, S.self)
-      if !waits { satisfied += 1 }
+      if !waits {
+        satisfied += 1
+        if unsafe isKnown && fanin & PTO2_FANIN_DATA != 0 && S.load(&producer.pointee.outcome) != 0
+        {
+          unsafe cancel(entry)
+        }
+      }
     }
     counters.edges += UInt64(count)
     // Before the last addition below: after it the task may run and be gone.
@@ -175,6 +184,7 @@ extension Scheduler {
     {
       shape = .dummy
     }
+    if unsafe S.load(&entry.pointee.outcome) != 0 { shape = .dummy }
     if S.isShared {
       unsafe dispatcher.pointee.ready.push(
         id.rawValue, slot: index, shape: shape, on: lines.intake, S.self)

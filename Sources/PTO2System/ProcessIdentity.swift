@@ -65,6 +65,13 @@ package struct ProcessHandle: ~Copyable {
 
   deinit { close(descriptor) }
 
+  /// A descriptor of its own for the caller, who closes it; nil when there are
+  /// no more.
+  package func duplicate() -> Int32? {
+    let copy = fcntl(descriptor, F_DUPFD_CLOEXEC, 0)
+    return copy >= 0 ? copy : nil
+  }
+
   /// True when the process has ended (a zombie counts as ended).
   package func hasEnded() -> Bool {
     var entry = pollfd(fd: descriptor, events: Int16(POLLIN), revents: 0)

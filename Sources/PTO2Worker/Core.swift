@@ -12,6 +12,8 @@ internal import PTO2System
   private let conds: UnsafeMutableRawPointer
   private let parkedWord: OwnedWord
   private let readyWord: OwnedWord
+  /// The READY value that the scheduler knows to be gone.
+  private let fencedWord: SharedWord
   private let page: UnsafeMutableRawPointer
   private let schedulerParked: SharedWord
   /// The bit there of the scheduler thread that polls this core.
@@ -67,6 +69,8 @@ internal import PTO2System
     unsafe conds = page + Int(PTO2_CORE_COND)
     parkedWord = unsafe OwnedWord(page + Int(PTO2_CORE_PARKED))
     readyWord = unsafe OwnedWord(page + Int(PTO2_CORE_READY))
+    fencedWord = unsafe SharedWord(
+      segment.read(.schedulerWords) + Int(PTO2_SCHED_FENCED) + 4 * core)
     schedulerParked = unsafe SharedWord(segment.read(.schedulerWords) + Int(PTO2_SCHED_PARKED))
     threadBit =
       1 << (UInt32(truncatingIfNeeded: core / 3) % segment.configuration.schedulerThreads)
@@ -99,10 +103,32 @@ internal import PTO2System
     unsafe arguments.deallocate()
   }
 
+  /// Waits until the scheduler has read the words of the worker that hosted this
+  /// core before, if there was one: from then on they are this process's.
+  /// - Returns: false when the session is over first.
+  package mutating func awaitFence() -> Bool {
+    let before = readyWord.loadOwn()
+    while true {
+      // Acquire: pairs with the scheduler's release after it made the lanes idle.
+      let fenced = fencedWord.loadAcquire()
+      if fenced == before { return true }
+      if !isSessionRunning { return false }
+      waitSet.removeAll()
+      waitSet.insert(fencedWord, while: fenced)
+      waitSet.insert(control, while: PTO2_CONTROL_RUNNING)
+      waitSet.wait(timeoutNanoseconds: 100_000_000)
+    }
+  }
+
   /// Resets the COND lanes, then announces READY(incarnation): readiness is
   /// published last, so no stale FIN is ever seen.
   package mutating func announce(isSupervised: Bool) {
     for lane in 0..<UInt32(PTO2_MAX_LANES) { cond(lane).storeRelaxed(PTO2_CORE_IDLE) }
+    parkedWord.storeRelaxed(0)
+    unsafe OwnedWord(page + Int(PTO2_CORE_ERROR)).storeRelaxed(0)
+    unsafe OwnedWord(page + Int(PTO2_CORE_CRASH)).storeRelaxed(0)
+    unsafe pto2_record_crashes(
+      (page + Int(PTO2_CORE_CRASH)).assumingMemoryBound(to: pto2_crash.self))
     let incarnation = unsafe ProcessRecord.announce(
       isSupervised: isSupervised, at: page + Int(PTO2_CORE_PROCESS))
     readyWord.storeRelease(incarnation)

@@ -95,6 +95,7 @@ internal import PTO2System
   private func serve(_ index: Int) {
     do {
       var core = try Core(segment, core: index, directory: directory)
+      guard core.awaitFence() else { return }
       core.announce(isSupervised: isSupervised)
       serve(&core)
     } catch {

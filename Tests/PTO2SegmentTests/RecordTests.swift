@@ -175,6 +175,6 @@ import Testing
     #expect(orchestrator == [0, 64, 128, 192, 256, 1536])
     #expect(scheduler == [0, 64, 128, 192, 256, 1536, 2048])
     #expect(core == [0, 64, 128, 192, 256, 1536])
-    #expect([PTO2_ORCH_BYTES, PTO2_SCHED_BYTES, PTO2_CORE_BYTES] == [2048, 4096, 2048])
+    #expect([PTO2_ORCH_BYTES, PTO2_SCHED_BYTES, PTO2_CORE_BYTES] == [2048, 8192, 2048])
   }
 }

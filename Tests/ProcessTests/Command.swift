@@ -75,6 +75,13 @@ final class Command {
 
   func signal(_ number: Int32) { kill(pid, number) }
 
+  /// False once it has ended; it is collected by `wait`.
+  var isRunning: Bool {
+    if status != nil { return false }
+    var info = siginfo_t()
+    return waitid(P_PID, id_t(pid), &info, WEXITED | WNOHANG | WNOWAIT) == 0 && info.si_signo == 0
+  }
+
   /// Waits for the end. A process that outlives the watchdog is killed, and its
   /// status then says 137.
   func wait() -> Result {

@@ -75,24 +75,36 @@ import Testing
     #expect(Leftovers.of(segment) == .none)
   }
 
-  @Test func workerStartedByHandThatDiesIsReported() throws {
-    let segment = freshSegment("by-hand-kill")
+  /// Nobody starts it again but the user, whom the scheduler asks to.
+  @Test(arguments: [true, false])
+  func workerStartedByHandThatDiesCanBeStartedAgain(isStarted: Bool) throws {
+    let segment = freshSegment("by-hand-kill-\(isStarted)")
+    let cores = ["--segment", segment, "--cores", "aic0,aiv0,aiv1"]
     let orchestrator = Command(
       "pto2-orchestrator",
       [
-        "--program", Command.buildDirectory + "libTestProgram.so", "-q", "--no-launch", "--segment",
-        segment, "--", "endless",
+        "--program", Command.buildDirectory + "libConformanceProgram.so", "-q", "--no-launch",
+        "--segment", segment, "--attach-timeout", "3", "--", "pure", "5000",
       ])
     let scheduler = Command("pto2-scheduler", ["--segment", segment])
-    let worker = Command("pto2-worker", ["--segment", segment, "--cores", "aic0,aiv0,aiv1"])
-    try #require(orchestrator.waitUntil { orchestrator.output.contains("running") })
-    usleep(50_000)
+    let worker = Command("pto2-worker", cores)
+    usleep(500_000)
     worker.signal(SIGKILL)
-    _ = worker.wait()
-    let result = orchestrator.wait()
-    #expect(result.status == 40)
-    #expect(result.errors.contains("(process \(worker.pid)) has died"))
-    #expect(scheduler.wait().status == 40)
+    #expect(worker.wait().status == 137, "not exercised: the run was over")
+    try #require(
+      scheduler.waitUntil { scheduler.errors.contains("(process \(worker.pid)) has died") })
+    if isStarted {
+      let second = Command("pto2-worker", cores)
+      let result = orchestrator.wait()
+      #expect(result.status == 0, "\(result.errors)")
+      #expect(second.wait().status == 0)
+      #expect(scheduler.wait().status == 0)
+    } else {
+      let result = orchestrator.wait()
+      #expect(result.status == 43, "\(result.errors)")
+      #expect(result.errors.contains("no worker announced core aic0, aiv0, aiv1 in time"))
+      #expect(scheduler.wait().status == 43)
+    }
     #expect(Leftovers.of(segment) == .none)
   }
 

@@ -72,6 +72,8 @@
 #define PTO2_TASK_RELEASED 4
 #define PTO2_TASK_CONSUMED 5
 
+#define PTO2_OUTCOME_CANCELLED 0x80000000u /* a producer FAILED or was CANCELLED */
+
 /* ---- error codes: 1..100 are the original's, 101 proposal 326's, 200+ ours */
 
 #define PTO2_ERROR_NONE 0
@@ -190,6 +192,8 @@ typedef struct pto2_main_slot {
 
 #define PTO2_SLOT_PREDICATE 0x01  /* the record at PTO2_SLOT_PREDICATE_AT counts */
 #define PTO2_SLOT_SYNC_START 0x02 /* all blocks start together */
+#define PTO2_SLOT_RERUN 0x04      /* running it twice gives the same: see recovery */
+#define PTO2_SLOT_CANCELLED 0x08  /* depends on a task that failed before: not to run */
 
 /* The predicate of a task, after its tensors. Writer: orchestrator. */
 typedef struct pto2_slot_predicate {
@@ -220,9 +224,10 @@ typedef struct pto2_consumed_entry {
     uint32_t scope_previous;
     uint8_t flags;            /* PTO2_SLOT_..., copied from the main slot */
     uint8_t active_mask;      /* bit per subtask slot */
-    uint16_t reserved0;
+    uint8_t kills;            /* workers that died while running it */
+    uint8_t crashes;          /* of these, of a signal it raised itself */
     uint64_t heap_end;        /* packed output end, free-running bytes */
-    uint32_t outcome;         /* 0 = done */
+    uint32_t outcome;         /* 0 = done, CANCELLED, or the code it FAILED with */
     uint32_t fanin_count;
     uint32_t block_count;
     uint32_t blocks_started;
@@ -235,6 +240,7 @@ typedef struct pto2_consumed_entry {
  * Fanin entry: a task id with PTO2_FANIN_... flags in its top bits. */
 #define PTO2_FANIN_WAIT 0x8000000000000000ull
 #define PTO2_FANIN_RETAIN 0x4000000000000000ull
+#define PTO2_FANIN_DATA 0x2000000000000000ull /* without its result there is no task */
 #define PTO2_FANIN_ID_MASK 0x00000007FFFFFFFFull
 
 typedef struct pto2_fanout_edge {
@@ -244,6 +250,7 @@ typedef struct pto2_fanout_edge {
 } pto2_fanout_edge;
 
 #define PTO2_EDGE_RETAINED 0x1u
+#define PTO2_EDGE_DATA 0x2u
 #define PTO2_EDGE_RING_SHIFT 29 /* edge reference: ring 31:29, index 28:0 */
 #define PTO2_EDGE_INDEX_MASK 0x1FFFFFFFu
 #define PTO2_EDGE_NONE 0xFFFFFFFFu
@@ -316,7 +323,9 @@ typedef struct pto2_process_record {
 #define PTO2_SCHED_RELEASED 0  /* one past the last of the RELEASED prefix */
 #define PTO2_SCHED_CONSUMED 4  /* one past the last of the CONSUMED prefix */
 #define PTO2_SCHED_COUNTERS 2048
-#define PTO2_SCHED_BYTES 4096
+#define PTO2_SCHED_FENCED 4096   /* + 4 * core: READY value that is known to be gone */
+#define PTO2_SCHED_FAILURES 4608 /* pto2_failures */
+#define PTO2_SCHED_BYTES 8192
 
 #define PTO2_SCHED_ABSENT 0u
 #define PTO2_SCHED_ATTACHED 1u
@@ -339,6 +348,26 @@ typedef struct pto2_scheduler_counters {
     uint64_t peak_heap_bytes[PTO2_MAX_RINGS];
 } pto2_scheduler_counters;
 
+/* A task that FAILED: a root cause, not an echo. */
+typedef struct pto2_failure {
+    uint64_t task_id;
+    uint32_t core; /* on which its last attempt ended */
+    uint32_t code; /* PTO2_ERROR_... */
+    uint32_t kills;
+    uint32_t flags; /* PTO2_SLOT_..., of the task */
+} pto2_failure;
+
+/* What did not end normally. Writer: scheduler; `failed` is released after the
+ * record it counts, and before the task is RELEASED. */
+#define PTO2_MAX_FAILURES 32 /* records; more are only counted */
+typedef struct pto2_failures {
+    uint32_t failed;    /* (word) */
+    uint32_t cancelled; /* (word) */
+    uint32_t lost;      /* (word) subtasks whose worker died, run again or not */
+    uint32_t reserved;
+    pto2_failure first[PTO2_MAX_FAILURES];
+} pto2_failures;
+
 /* DATA_MAIN_BASE: one line a core. Writer: scheduler. */
 typedef struct pto2_dispatch_line {
     uint32_t words[PTO2_MAX_LANES];  /* (word) one per lane */
@@ -352,7 +381,19 @@ typedef struct pto2_dispatch_line {
 #define PTO2_CORE_PROCESS 192
 #define PTO2_CORE_ERROR 256
 #define PTO2_CORE_COUNTERS 1536
+#define PTO2_CORE_CRASH 1792 /* pto2_crash_record of the worker before, or of this one */
 #define PTO2_CORE_BYTES 2048
+
+/* Written by a worker's signal handler when it crashes. */
+typedef struct pto2_crash_record {
+    uint32_t signal;  /* (word) released last; 0 = none */
+    uint32_t code;    /* siginfo si_code */
+    uint64_t address; /* siginfo si_addr */
+} pto2_crash_record;
+
+/* Attempts of a task that may be run again. */
+#define PTO2_MAX_KILLS 3   /* workers that died while running it, of anything */
+#define PTO2_MAX_CRASHES 2 /* of these, by a signal it raised itself: poisoned */
 
 typedef struct pto2_core_counters {
     uint64_t kernels;              /* runs of a kernel */

@@ -81,6 +81,17 @@ static inline void pto2_cpu_relax(void) {
 #endif
 }
 
+/* What a crashing thread leaves: 16 bytes. */
+typedef struct pto2_crash {
+    uint32_t signal; /* stored last, with release; 0 = none */
+    uint32_t code;   /* siginfo si_code */
+    uint64_t address; /* siginfo si_addr */
+} pto2_crash;
+
+/* For the calling thread: on SIGSEGV, SIGBUS, SIGILL, SIGFPE or SIGABRT writes
+ * the record, on a stack of its own, and then dies of the signal as ever. */
+void pto2_record_crashes(pto2_crash *record);
+
 /* Calls `function` with `argument`: a kernel found in an image's table. */
 static inline void pto2_call(uintptr_t function, const void *argument) {
     ((void (*)(const void *))function)(argument);

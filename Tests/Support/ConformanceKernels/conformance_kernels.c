@@ -2,6 +2,7 @@
 #include "conformance_kernels.h"
 
 #include <stdatomic.h>
+#include <stdlib.h>
 #include <time.h>
 
 /* Does nothing. */
@@ -37,6 +38,26 @@ static void c_ticket(const pto2_kernel_args *args) {
     *(int64_t *)args->data[1] = atomic_fetch_add((_Atomic int64_t *)args->data[0], 1);
 }
 
+/* 0 and 1 int64 [1] in, 2 int64 [1] out: 3 * (0) + (1) + the lower half of scalar
+ * 0, after as many microseconds as the upper half says. Its store is spoilt first,
+ * so an attempt that is broken off leaves garbage. */
+static void c_mix(const pto2_kernel_args *args) {
+    const int64_t *a = args->data[0], *b = args->data[1];
+    volatile int64_t *out = args->data[2];
+    struct timespec begin, now;
+    clock_gettime(CLOCK_MONOTONIC, &begin);
+    *out = -1;
+    do clock_gettime(CLOCK_MONOTONIC, &now);
+    while ((now.tv_sec - begin.tv_sec) * 1000000 + (now.tv_nsec - begin.tv_nsec) / 1000 <
+           (int64_t)(args->scalar[0] >> 32));
+    *out = (int64_t)(3 * (uint64_t)*a + (uint64_t)*b + (uint32_t)args->scalar[0]);
+}
+
+/* Crashes the worker that runs it. */
+static void c_crash(const pto2_kernel_args *args) {
+    *(volatile int *)(uintptr_t)(args->scalar[0] & 0) = 1;
+}
+
 /* Sleeps scalar 0 milliseconds. */
 static void c_sleep(const pto2_kernel_args *args) {
     struct timespec t = {.tv_sec = (time_t)(args->scalar[0] / 1000),
@@ -67,6 +88,7 @@ PTO2_KERNELS({"c_empty", c_empty, PTO2_AIV}, {"c_empty_aic", c_empty, PTO2_AIC},
              {"c_fill", c_fill, PTO2_AIV}, {"c_fill_aic", c_fill, PTO2_AIC},
              {"c_check", c_check, PTO2_AIV}, {"c_step", c_step, PTO2_AIV},
              {"c_step_aic", c_step, PTO2_AIC}, {"c_ticket", c_ticket, PTO2_AIV},
-             {"c_ticket_aic", c_ticket, PTO2_AIC}, {"c_sleep", c_sleep, PTO2_AIV},
+             {"c_ticket_aic", c_ticket, PTO2_AIC}, {"c_sleep", c_sleep, PTO2_AIV}, {"c_crash", c_crash, PTO2_AIV},
+             {"c_mix", c_mix, PTO2_AIV}, {"c_mix_aic", c_mix, PTO2_AIC},
              {"c_block", c_block, PTO2_AIV}, {"c_block_aic", c_block, PTO2_AIC},
              {"c_meet", c_meet, PTO2_AIV}, {"c_meet_aic", c_meet, PTO2_AIC})

@@ -4,6 +4,7 @@
 
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 /* n phases of 8 writers of one element each, between which stands nothing but a
  * task without kernels. */
@@ -233,13 +234,78 @@ static int32_t late(uint64_t n) {
            expect("the second element", value[1], (int64_t)expected[1]);
 }
 
+/* n tasks that each read two earlier results and write one: every one of them
+ * may be run again. In four strands, so that all cores are busy. */
+static int32_t pure(uint64_t n) {
+    enum { STRANDS = 4, MICROSECONDS = 200 };
+    pto2_tensor_handle x;
+    int64_t *cells = external(&x, (uint32_t)n + STRANDS + 3);
+    if (!cells) return 1;
+    for (uint64_t i = 0; i < n; i++) {
+        pto2_tensor_handle a, b, out;
+        if (element(&x, (uint32_t)i, &a) || element(&x, (uint32_t)(i + i % 3), &b) ||
+            element(&x, (uint32_t)i + STRANDS, &out))
+            return 1;
+        pto2_argument arguments[] = {use(PTO2_INPUT, &a), use(PTO2_INPUT, &b),
+                                     use(PTO2_OUTPUT_EXISTING, &out)};
+        if (api->scope_begin(graph) ||
+            submit(i % 3 ? NULL : "c_mix_aic", i % 3 ? "c_mix" : NULL, NULL, arguments, 3,
+                   (uint64_t)MICROSECONDS << 32 | i, NULL) ||
+            api->scope_end(graph))
+            return 1;
+    }
+    if (api->wait(graph)) return 1;
+    uint64_t *expected = calloc(n + STRANDS, sizeof *expected);
+    int32_t status = expected ? 0 : 1;
+    for (uint64_t i = 0; i < n && !status; i++) {
+        expected[i + STRANDS] = 3 * expected[i] + expected[i + i % 3] + i;
+        status = expect("a result", cells[i + STRANDS], (int64_t)expected[i + STRANDS]);
+    }
+    free(expected);
+    return status;
+}
+
+/* Three tasks, one that crashes while it changes x in place, n that need x one
+ * after the other, one more that is submitted when the failure is long known, and
+ * n that do not need it. */
+static int32_t failing(uint64_t n) {
+    pto2_tensor_handle x, y;
+    int64_t *changed = external(&x, 1), *other = external(&y, 1);
+    if (!changed || !other) return 1;
+    pto2_argument on_x[] = {use(PTO2_INOUT, &x)}, on_y[] = {use(PTO2_INOUT, &y)};
+    for (int i = 0; i < 3; i++)
+        if (submit(NULL, "c_step", NULL, on_x, 1, 1, NULL)) return 1;
+    if (submit(NULL, "c_crash", NULL, on_x, 1, 0, NULL)) return 1;
+    for (uint64_t i = 0; i < n; i++)
+        if (submit(NULL, "c_step", NULL, on_x, 1, 1, NULL) ||
+            submit("c_step_aic", NULL, NULL, on_y, 1, 1, NULL))
+            return 1;
+    usleep(500000);
+    for (int i = 0; i < 20; i++) /* looks at the watermarks now and then */
+        if (submit(NULL, "c_empty", NULL, NULL, 0, 0, NULL)) return 1;
+    if (submit(NULL, "c_step", NULL, on_x, 1, 1, NULL)) return 1;
+    int32_t status = api->wait(graph);
+    /* The run has failed by now; what can still be seen is checked here. */
+    uint64_t expected = 0;
+    for (uint64_t i = 0; i < n; i++) expected = 3 * expected + 1;
+    if (*changed != 13 || *other != (int64_t)expected) abort();
+    return status;
+}
+
+/* A task that may be run again and crashes every time. */
+static int32_t poison(uint64_t n) {
+    (void)n;
+    return submit(NULL, "c_crash", NULL, NULL, 0, 0, NULL) || api->wait(graph);
+}
+
 int32_t run_scene(const char *name, uint64_t n) {
     static const struct {
         const char *name;
         int32_t (*run)(uint64_t);
     } scenes[] = {{"barriers", barriers}, {"rebase", rebase},     {"alternate", alternate},
                   {"shapes", shapes},     {"blocks", blocks},     {"together", together},
-                  {"starvation", starvation}, {"late", late}};
+                  {"starvation", starvation}, {"late", late},
+                  {"pure", pure},         {"failing", failing},     {"poison", poison}};
     for (size_t k = 0; k < sizeof scenes / sizeof *scenes; k++)
         if (!strcmp(name, scenes[k].name)) return scenes[k].run(n);
     return api->fail(graph, "no such case");

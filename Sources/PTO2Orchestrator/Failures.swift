@@ -1,0 +1,77 @@
+internal import CPTO2ABI
+package import PTO2Protocol
+internal import PTO2Segment
+internal import PTO2System
+
+/// Tasks that FAILED, as the orchestrator learns of them.
+extension OrchestratorCore {
+  private var failures: UnsafePointer<pto2_failures> {
+    unsafe (segment.read(.schedulerWords) + Int(PTO2_SCHED_FAILURES))
+      .assumingMemoryBound(to: pto2_failures.self)
+  }
+
+  /// Tasks that FAILED, that were CANCELLED, and subtasks that lost their worker.
+  package var failureCounts: (failed: UInt32, cancelled: UInt32, lost: UInt32) {
+    let failed = failedWord.loadAcquire()
+    return unsafe (failed, failures.pointee.cancelled, failures.pointee.lost)
+  }
+
+  /// The root causes that were recorded, oldest first.
+  package func rootCauses() -> [PTO2Error] {
+    let count = min(Int(failedWord.loadAcquire()), Int(PTO2_MAX_FAILURES))
+    let first =
+      unsafe UnsafeRawPointer(failures) + MemoryLayout<pto2_failures>.offset(of: \.first)!
+    return (0..<count).map { index in
+      unsafe cause(
+        (first + index * MemoryLayout<pto2_failure>.stride).load(as: pto2_failure.self))
+    }
+  }
+
+  private func cause(_ record: pto2_failure) -> PTO2Error {
+    let id = TaskID(rawValue: record.task_id)
+    let code = PTO2ErrorCode(rawValue: record.code) ?? .protocolViolation
+    let core = Int(record.core)
+    // The supervisor may see the end of the process a little later.
+    let deadline = Deadline(afterMilliseconds: 200)
+    while fault.ending(core: core, task: "task \(id)") == nil, !deadline.hasPassed {
+      sleepNanoseconds(1_000_000)
+    }
+    let ending =
+      fault.ending(core: core, task: "task \(id)")
+      ?? "the worker of \(coreName(core)) died while running task \(id)"
+    let reason =
+      record.flags & UInt32(PTO2_SLOT_RERUN) == 0
+      ? "it may have changed its tensors and is not run again"
+      : "\(record.kills) workers died of it"
+    return PTO2Error(code, "task \(id) failed: \(ending); \(reason)", task: id, ring: id.ring)
+  }
+
+  /// Throws when a task has FAILED: the first root cause, and how many more.
+  mutating func checkFailures() throws(PTO2Error) {
+    let counts = failureCounts
+    guard counts.failed > 0, var error = rootCauses().first else { return }
+    if counts.failed > 1 { error.message += ". \(counts.failed) tasks failed" }
+    if counts.cancelled > 0 {
+      error.message += ". \(counts.cancelled) tasks that depend on failed ones were cancelled"
+    }
+    throw fault.raise(error)
+  }
+
+  /// Remembers which of the tasks that were RELEASED since did not end well:
+  /// whoever depends on them later is to be CANCELLED. Only in a session in which
+  /// a task has FAILED.
+  mutating func noteOutcomes(ring index: Int, from: UInt64, to: UInt64) {
+    let window = segment.configuration.rings[index].consumedWindow
+    let entries = unsafe segment.read(.consumedRing, ring: index)
+      .assumingMemoryBound(to: pto2_consumed_entry.self)
+    var ordinal = from
+    while ordinal != to {
+      let entry = unsafe entries + Int(UInt32(truncatingIfNeeded: ordinal) & (window - 1))
+      if unsafe entry.pointee.outcome != 0 {
+        unsafe collector.pointee.failed.insert(TaskRef(ring: index, ordinal: ordinal).rawValue)
+        unsafe collector.pointee.hasFailed = true
+      }
+      ordinal &+= 1
+    }
+  }
+}

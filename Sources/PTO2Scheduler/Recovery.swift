@@ -1,0 +1,173 @@
+internal import CPTO2ABI
+internal import PTO2Protocol
+internal import PTO2Segment
+internal import PTO2System
+
+/// A subtask whose worker has died: one block of one task.
+struct LostSubtask: BitwiseCopyable {
+  var task: UInt64
+  var slot: UInt32
+  var block: UInt32
+}
+
+/// Lost subtasks that are to run again, in the order in which they were lost.
+/// There is room for everything that can be outstanding.
+@unsafe struct RedoQueue {
+  private let elements: UnsafeMutablePointer<LostSubtask>
+  private(set) var count = 0
+
+  init(capacity: Int) { unsafe elements = .allocate(capacity: capacity) }
+  func deallocate() { unsafe elements.deallocate() }
+
+  var isEmpty: Bool { unsafe count == 0 }
+  var first: LostSubtask { unsafe elements[0] }
+
+  mutating func append(_ subtask: LostSubtask) {
+    unsafe (elements + count).initialize(to: subtask)
+    unsafe count += 1
+  }
+
+  mutating func removeFirst() {
+    unsafe count -= 1
+    for index in 0..<(unsafe count) { unsafe elements[index] = unsafe elements[index + 1] }
+  }
+}
+
+/// What becomes of the tasks of a worker that has died.
+extension Scheduler {
+  /// The `READY` value of a core's last worker that is known to be gone. The
+  /// next worker touches the core's words only after this says so.
+  @inline(__always)
+  func fencedWord(_ core: Int) -> OwnedWord { unsafe OwnedWord(fenced + 4 * core) }
+
+  /// Any thread: the process of a core has ended, every thread of it. The core's
+  /// own thread deals with it in its next step.
+  package mutating func noteDeath(_ core: Int) {
+    unsafe S.store(lines.isDead(core), 1)
+    _ = unsafe S.add(lines.deaths, 1)
+    ringAllBells()
+  }
+
+  /// Fences own cores whose worker has died. When another thread dispatches at
+  /// the moment, the next step tries again.
+  mutating func fenceDeadCores() {
+    let deaths = unsafe S.load(lines.deaths)
+    if S.isShared {
+      guard unsafe tryLock(lines.dispatchLock) else { return }
+    }
+    for core in 0..<coreCount where isOwn(core) {
+      guard unsafe S.load(lines.isDead(core)) != 0 else { continue }
+      unsafe S.store(lines.isDead(core), 0)
+      fence(core)
+    }
+    if S.isShared {
+      unsafe S.unlock(lines.dispatchLock)
+      fullFence()
+    }
+    deathsSeen = deaths
+  }
+
+  /// Reads the dead worker's COND words for the last time and decides for each
+  /// dispatch; then lets the next worker in.
+  private mutating func fence(_ core: Int) {
+    let state = unsafe cores + core
+    let gone = unsafe state.pointee.ready.loadAcquire()
+    guard gone != fencedWord(core).loadOwn() else { return }
+    while outstanding(core) > 0 {
+      let laneIndex = unsafe state.pointee.oldestLane
+      let lane = unsafe dispatcher.pointee.cores.lane(core, laneIndex).pointee
+      let block = unsafe state.pointee.words[Int(PTO2_MAX_LANES) + Int(laneIndex)]
+      // The kernel's stores and this word are there: its process has ended.
+      let cond = unsafe state.pointee.cond(laneIndex).loadAcquire()
+      retireOldest(core)
+      if cond == lane.word | PTO2_COND_FIN {
+        finishSubtask(TaskID(rawValue: lane.taskID))
+      } else {
+        lose(
+          LostSubtask(task: lane.taskID, slot: lane.word & PTO2_WORD_SLOT_MASK, block: block),
+          core: core, hasStarted: cond == lane.word)
+      }
+    }
+    unsafe dispatcher.pointee.cores.reset(core)
+    if unsafe state.pointee.incarnation != 0 { absentCores += 1 }
+    unsafe S.store(&state.pointee.incarnation, 0)
+    // Pairs with the next worker's acquire: the lanes are idle again.
+    fencedWord(core).storeRelease(gone)
+    Futex.wake(fencedWord(core).shared)
+  }
+
+  /// The re-run rule. What was not acknowledged has not begun. What has begun is
+  /// run once more if that gives the same, at most three times in all, and not if
+  /// it has crashed two workers by itself.
+  private mutating func lose(_ lost: LostSubtask, core: Int, hasStarted: Bool) {
+    let id = TaskID(rawValue: lost.task)
+    let entry = unsafe rings[id.ring].entry(id.local)
+    _ = unsafe S.add(&failures.pointee.lost, 1)
+    if hasStarted {
+      let crash = unsafe SharedWord(shared.segment.readCore(core) + Int(PTO2_CORE_CRASH))
+      unsafe entry.pointee.kills += 1
+      if crash.loadAcquire() != 0 { unsafe entry.pointee.crashes += 1 }
+    }
+    let mayRunAgain =
+      unsafe !hasStarted
+      || (entry.pointee.flags & UInt8(PTO2_SLOT_RERUN) != 0
+        && entry.pointee.kills < UInt8(PTO2_MAX_KILLS)
+        && entry.pointee.crashes < UInt8(PTO2_MAX_CRASHES))
+    if mayRunAgain {
+      return unsafe dispatcher.pointee.redo.append(lost)
+    }
+    unsafe fail(id, entry, core: core)
+    finishSubtask(id)
+  }
+
+  /// FAILED: a root cause for the report.
+  private mutating func fail(
+    _ id: TaskID, _ entry: UnsafeMutablePointer<pto2_consumed_entry>, core: Int
+  ) {
+    guard unsafe S.load(&entry.pointee.outcome) == 0 else { return }
+    unsafe S.store(&entry.pointee.outcome, UInt32(PTO2_ERROR_WORKER_DIED))
+    let index = unsafe S.load(&failures.pointee.failed)
+    if index < UInt32(PTO2_MAX_FAILURES) {
+      let record = pto2_failure(
+        task_id: id.rawValue, core: UInt32(core), code: UInt32(PTO2_ERROR_WORKER_DIED),
+        kills: UInt32(unsafe entry.pointee.kills), flags: UInt32(unsafe entry.pointee.flags))
+      unsafe (UnsafeMutableRawPointer(failures)
+        + MemoryLayout<pto2_failures>.offset(of: \.first)!
+        + Int(index) * MemoryLayout<pto2_failure>.stride)
+        .storeBytes(of: record, as: pto2_failure.self)
+    }
+    // Release: who sees the count sees the record. Only the dispatch lock's
+    // holder gets here.
+    unsafe OwnedWord(&failures.pointee.failed).storeRelease(index + 1)
+  }
+
+  /// CANCELLED: a producer it needs did not end well. It passes through every
+  /// state without running.
+  @inline(never)
+  mutating func cancel(_ entry: UnsafeMutablePointer<pto2_consumed_entry>) {
+    unsafe S.store(&entry.pointee.outcome, PTO2_OUTCOME_CANCELLED)
+  }
+
+  /// Counts a CANCELLED task, before it is RELEASED.
+  @inline(never)
+  mutating func countCancelled(_ entry: UnsafeMutablePointer<pto2_consumed_entry>) {
+    if unsafe entry.pointee.outcome == PTO2_OUTCOME_CANCELLED {
+      _ = unsafe S.add(&failures.pointee.cancelled, 1)
+    }
+  }
+
+  /// Starts lost subtasks again, each on any core of its kind. The dispatcher's.
+  @inline(never)
+  mutating func dispatchRedo() -> Int {
+    var work = 0
+    while unsafe !dispatcher.pointee.redo.isEmpty {
+      let lost = unsafe dispatcher.pointee.redo.first
+      let found = lost.slot == 0 ? matrixCluster().map { 3 * $0 } : vectorCore()
+      guard let core = found else { break }
+      unsafe dispatcher.pointee.redo.removeFirst()
+      start(TaskID(rawValue: lost.task), core: core, slot: lost.slot, block: lost.block)
+      work += 1
+    }
+    return work
+  }
+}

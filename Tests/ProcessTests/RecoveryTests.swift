@@ -1,0 +1,106 @@
+import Glibc
+import Testing
+
+/// Workers that die cost an attempt of what they were running, not the run. A
+/// test fails as "not exercised" when nothing was killed, or nothing was lost.
+@Suite(.serialized) struct RecoveryTests {
+  private func program(_ arguments: [String], segment: String, options: [String] = []) -> Command {
+    Command(
+      "pto2-orchestrator",
+      [
+        "--program", Command.buildDirectory + "libConformanceProgram.so", "--quiet", "--json",
+        "--segment", segment,
+      ] + options + ["--"] + arguments)
+  }
+
+  private func expectClean(_ segment: String, location: SourceLocation = #_sourceLocation) {
+    let deadline = time(nil) + 20
+    while Leftovers.of(segment) != .none && time(nil) < deadline { usleep(2000) }
+    #expect(Leftovers.of(segment) == .none, sourceLocation: location)
+  }
+
+  /// Kills a worker of the session every so many microseconds until it ends.
+  private func killWorkers(
+    of command: Command, _ segment: String, every microseconds: UInt32, signal: Int32 = SIGKILL
+  ) -> Int {
+    var kills = 0
+    while command.isRunning {
+      usleep(microseconds)
+      guard let victim = processes(segment, named: "pto2-worker").randomElement() else { continue }
+      if kill(victim, signal) == 0 { kills += 1 }
+    }
+    return kills
+  }
+
+  /// Every task may be run again; the results are those of a run without kills.
+  @Test(arguments: [("1", "1"), ("1", "3"), ("3", "2")])
+  func killedWorkersCostNoResult(threads: String, clusters: String) {
+    let segment = freshSegment("kills-\(threads)-\(clusters)")
+    let command = program(
+      ["pure", "3000"], segment: segment,
+      options: [
+        "--threads", threads, "--clusters", clusters, "--first-position", "4294967000",
+        "--task-window", "64",
+      ])
+    let kills = killWorkers(of: command, segment, every: 25_000)
+    let result = command.wait()
+    #expect(result.status == 0, "\(kills) kills: \(result.errors)")
+    #expect(result.errors.isEmpty)
+    #expect(kills >= 3, "not exercised")
+    #expect((number("lost_subtasks", in: result.output) ?? 0) > 0, "not exercised")
+    #expect((number("worker_restarts", in: result.output) ?? 0) > 0)
+    expectClean(segment)
+  }
+
+  /// A task that changes a tensor in place is not run again; what needs it is
+  /// cancelled; everything else is done, and the run says which task it was.
+  @Test(arguments: ["1", "2"])
+  func taskThatCannotBeRunAgainFailsAlone(threads: String) {
+    let segment = freshSegment("failed-\(threads)")
+    let command = program(
+      ["failing", "20"], segment: segment, options: ["--threads", threads, "--clusters", "2"])
+    let result = command.wait()
+    #expect(result.status == 40, "\(result.errors)")
+    #expect(result.messages.count == 1, "\(result.errors)")
+    #expect(result.errors.contains("task 0:3 failed"))
+    #expect(result.errors.contains("SIGSEGV"))
+    #expect(result.errors.contains("kernel c_crash"))
+    #expect(result.errors.contains("21 tasks that depend on failed ones were cancelled"))
+    #expect(result.output.contains("\"code\":200"))
+    expectClean(segment)
+  }
+
+  /// A task that crashes every worker is poisoned after the second.
+  @Test func taskThatCrashesTwoWorkersIsPoisoned() {
+    let segment = freshSegment("poisoned")
+    let result = program(["poison", "0"], segment: segment).wait()
+    #expect(result.status == 40)
+    #expect(result.errors.contains("2 workers died of it"), "\(result.errors)")
+    expectClean(segment)
+  }
+
+  /// A worker that dies before it serves is not started for ever.
+  @Test func workerThatNeverServesEndsTheRun() {
+    let segment = freshSegment("never")
+    let result = Command.run(
+      "pto2-orchestrator",
+      [
+        "--program", Command.buildDirectory + "libConformanceProgram.so", "--quiet", "--segment",
+        segment, "--", "tasks", "1",
+      ], environment: ["PTO2_BIN_DIR": brokenWorkerDirectory()])
+    #expect(result.status == 40, "\(result.errors)")
+    #expect(result.errors.contains("exited with status 3"), "\(result.errors)")
+    expectClean(segment)
+  }
+
+  /// A directory with the real scheduler and a worker that ends at once.
+  private func brokenWorkerDirectory() -> String {
+    let directory = Command.temporaryDirectory()
+    symlink(Command.buildDirectory + "pto2-scheduler", directory + "/pto2-scheduler")
+    let script = fopen(directory + "/pto2-worker", "w")!
+    fputs("#!/bin/sh\nexit 3\n", script)
+    fclose(script)
+    chmod(directory + "/pto2-worker", 0o755)
+    return directory
+  }
+}
