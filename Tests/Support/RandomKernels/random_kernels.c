@@ -5,11 +5,13 @@
  * so that a lost or doubled write stays visible.
  *
  * Scalar 0: bits 0-2 the task's active subtask slots, bit 3 INOUT is written
- * without being read, bits 8-23 microseconds to spin first.
+ * without being read, bit 4 NO_DEP is written like INOUT, not read like INPUT,
+ * bits 8-23 microseconds to spin first. OUTPUT_EXISTING is written without being
+ * read.
  *
- * Subtask number r of n writes the elements whose index in the view is r
- * modulo n, and reads INPUT tensors and its own elements only: a mixed task has
- * one result, whichever of its kernels runs first.
+ * A task's parts are the blocks of its subtasks. Part r of n writes the elements
+ * whose index in the view is r modulo n, and reads INPUT tensors and its own
+ * elements only: a task has one result, whichever part runs first.
  *
  * Reference.swift says the same in Swift; neither uses code of the other. */
 #include "random_kernels.h"
@@ -49,17 +51,22 @@ static void next(walk *w) {
     }
 }
 
+static int is_read(const pto2_tensor *t, uint64_t control) {
+    return t->access == PTO2_INPUT || (t->access == PTO2_NO_DEP && !(control & 16));
+}
+
 static void run(const pto2_kernel_args *args, uint64_t salt) {
     const uint64_t control = args->scalar[0];
     if (control >> 8 & 0xFFFF) spin(control >> 8 & 0xFFFF);
     const uint32_t active = control & 7;
-    const uint32_t count = (uint32_t)__builtin_popcount(active);
+    const uint32_t count = (uint32_t)__builtin_popcount(active) * args->block_count;
     const uint32_t rank = (uint32_t)__builtin_popcount(active & ((1u << args->slot) - 1));
+    const uint32_t part = rank * args->block_count + args->block_index;
 
-    uint64_t hash = mix(salt + args->slot);
+    uint64_t hash = mix(salt + args->slot + 1000 * (uint64_t)args->block_index);
     for (uint32_t k = 0; k < args->tensor_count; k++) {
         const pto2_tensor *t = &args->tensor[k];
-        if (t->access != PTO2_INPUT) continue;
+        if (!is_read(t, control)) continue;
         const uint32_t size = sizes[t->dtype];
         walk w = {.tensor = t};
         for (uint32_t i = 0; i < t->element_count; i++, next(&w)) {
@@ -73,12 +80,13 @@ static void run(const pto2_kernel_args *args, uint64_t salt) {
 
     for (uint32_t k = 0; k < args->tensor_count; k++) {
         const pto2_tensor *t = &args->tensor[k];
-        if (t->access == PTO2_INPUT) continue;
-        const int reads = t->access == PTO2_INOUT && !(control & 8);
+        if (is_read(t, control)) continue;
+        const int reads =
+            (t->access == PTO2_INOUT && !(control & 8)) || t->access == PTO2_NO_DEP;
         const uint32_t size = sizes[t->dtype];
         walk w = {.tensor = t};
         for (uint32_t i = 0; i < t->element_count; i++, next(&w)) {
-            if (i % count != rank) continue;
+            if (i % count != part) continue;
             char *p = (char *)args->data[k] + w.at * size;
             uint64_t x = 0;
             if (reads) memcpy(&x, p, size);

@@ -22,7 +22,7 @@ struct TensorDescription {
 }
 
 enum Operation {
-  case openScope
+  case openScope(isManual: Bool)
   case closeScope
   case submit(TaskDescription)
   case wait
@@ -41,19 +41,52 @@ struct TaskDescription {
   /// INOUT tensors are written without being read.
   var overwrites = false
   var spinMicroseconds: UInt64 = 0
+  /// SPMD blocks, each of which writes its own part.
+  var blocks = 1
+  var startTogether = false
+  var predicate: PredicateDescription?
+  var dependencies: [Dependency] = []
+
+  /// Parts that are written at the same time.
+  var parts: Int { kernels.count { $0 != nil } * blocks }
 
   /// Scalar 0, as random_kernels.c explains it.
   var control: UInt64 {
-    var bits = spinMicroseconds << 8 | (overwrites ? 8 : 0)
+    let writes = arguments.contains { $0.access == .updatedUntracked }
+    var bits = spinMicroseconds << 8 | (overwrites ? 8 : 0) | (writes ? 16 : 0)
     for (slot, kernel) in kernels.enumerated() where kernel != nil { bits |= 1 << UInt64(slot) }
     return bits
   }
 }
 
 struct Argument {
-  enum Access { case input, output, `inout` }
+  /// The last two are NO_DEP: read, or written like INOUT. A task has one kind.
+  enum Access { case input, output, `inout`, outputExisting, readUntracked, updatedUntracked }
   var access: Access
   var view: View
+
+  var isRead: Bool { access == .input || access == .readUntracked }
+  var isUntracked: Bool { access == .readUntracked || access == .updatedUntracked }
+}
+
+/// An explicit dependency on a task by its number.
+struct Dependency {
+  var task: Int
+  var isRetained: Bool
+}
+
+/// Runs a task only if an element compares so.
+struct PredicateDescription {
+  enum Value {
+    case integer(Int)
+    case real(Double)
+  }
+  var view: View
+  /// In the view, and as its place in `view.elements`.
+  var index: [Int]
+  var place: Int
+  var comparison: Comparison
+  var value: Value
 }
 
 /// A view as the steps that lead to it and, independently, as the list of
@@ -61,7 +94,10 @@ struct Argument {
 struct View {
   enum Step {
     case slice(offsets: [Int], shape: [Int])
+    case every(steps: [Int], offsets: [Int], shape: [Int])
     case reshape([Int])
+    case transpose(Int, Int)
+    case broadcast([Int])
   }
   var tensor: Int
   var steps: [Step] = []
@@ -75,7 +111,9 @@ struct View {
     elements = Array(0..<tensor.elementCount)
   }
 
-  var isContiguous: Bool { elements.last! - elements.first! == elements.count - 1 }
+  var isContiguous: Bool { runs == 1 }
+  /// Stretches of neighbouring elements.
+  var runs: Int { 1 + zip(elements, elements.dropFirst()).count { $1 != $0 + 1 } }
 
   mutating func slice(_ offsets: [Int], _ extents: [Int]) {
     var chosen: [Int] = []
@@ -96,6 +134,55 @@ struct View {
     steps.append(.slice(offsets: offsets, shape: extents))
   }
 
+  /// Every `steps[d]`-th element from `offsets` on.
+  mutating func every(_ steps: [Int], _ offsets: [Int], _ extents: [Int]) {
+    choose(extents) { index in zip(offsets, zip(steps, index)).map { $0 + $1.0 * $1.1 } }
+    self.steps.append(.every(steps: steps, offsets: offsets, shape: extents))
+  }
+
+  mutating func transpose(_ first: Int, _ second: Int) {
+    var extents = shape
+    extents.swapAt(first, second)
+    choose(extents) { index in
+      var source = index
+      source.swapAt(first, second)
+      return source
+    }
+    steps.append(.transpose(first, second))
+  }
+
+  /// Repeats dimensions of extent 1, and adds outer ones.
+  mutating func broadcast(_ extents: [Int]) {
+    let old = shape
+    choose(extents) { index in
+      zip(index.suffix(old.count), old).map { $1 == 1 ? 0 : $0 }
+    }
+    steps.append(.broadcast(extents))
+  }
+
+  /// A view of the given shape whose element at an index is this view's at
+  /// another.
+  private mutating func choose(_ extents: [Int], _ source: ([Int]) -> [Int]) {
+    var chosen: [Int] = []
+    for place in 0..<extents.reduce(1, *) {
+      let at = source(Self.index(place, extents))
+      chosen.append(elements[zip(at, shape).reduce(0) { $0 * $1.1 + $1.0 }])
+    }
+    elements = chosen
+    shape = extents
+  }
+
+  /// The index of an element by its place in row-major order.
+  static func index(_ place: Int, _ shape: [Int]) -> [Int] {
+    var rest = place
+    var index = shape
+    for dimension in shape.indices.reversed() {
+      index[dimension] = rest % shape[dimension]
+      rest /= shape[dimension]
+    }
+    return index
+  }
+
   mutating func reshape(_ extents: [Int]) {
     shape = extents
     steps.append(.reshape(extents))
@@ -113,7 +200,11 @@ extension View: CustomStringConvertible {
     steps.reduce("t\(tensor)") { text, step in
       switch step {
       case .slice(let offsets, let shape): text + ".slice(\(offsets), \(shape))"
+      case .every(let steps, let offsets, let shape):
+        text + ".slice(\(offsets), \(shape), steps: \(steps))"
       case .reshape(let shape): text + ".reshape(\(shape))"
+      case .transpose(let first, let second): text + ".transpose(\(first), \(second))"
+      case .broadcast(let shape): text + ".broadcast(\(shape))"
       }
     }
   }
@@ -122,7 +213,7 @@ extension View: CustomStringConvertible {
 extension Operation: CustomStringConvertible {
   var description: String {
     switch self {
-    case .openScope: "scope {"
+    case .openScope(let isManual): isManual ? "manual scope {" : "scope {"
     case .closeScope: "}"
     case .wait: "wait"
     case .check(let view): "check \(view)"
@@ -131,6 +222,10 @@ extension Operation: CustomStringConvertible {
       "submit \(task.kernels.map { $0.map { "\($0)" } ?? "-" }.joined())"
         + task.arguments.map { " \($0.access) \($0.view)" }.joined(separator: ",")
         + (task.overwrites ? " overwrite" : "")
+        + (task.blocks > 1 ? " blocks \(task.blocks)" : "")
+        + (task.startTogether ? " together" : "")
+        + (task.predicate.map { " if \($0.view)\($0.index) \($0.comparison) \($0.value)" } ?? "")
+        + task.dependencies.map { " \($0.isRetained ? "retain" : "after") \($0.task)" }.joined()
         + (task.spinMicroseconds > 0 ? " spin \(task.spinMicroseconds)" : "")
     }
   }

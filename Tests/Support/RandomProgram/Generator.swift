@@ -9,6 +9,12 @@ struct Generator {
   private var externals = 0
   /// Outputs that can be used, by the scope whose end makes them unusable.
   private var usable: [[Int]] = [[]]
+  private var extras: Extras
+  private var order = Order()
+  private var submittedTasks = 0
+  /// Per open scope: whether it is manual, and tasks submitted directly in it.
+  private var isManual = [false]
+  private var scopeMembers: [[Int]] = [[]]
   /// Tasks by when each open scope ends at the latest: rings go round.
   private var deadlines = [Int.max]
 
@@ -27,6 +33,7 @@ struct Generator {
 
   init(seed: UInt64) {
     random = SplitMix64(seed: seed)
+    extras = Extras(seed: seed)
     maximumDepth = [1, 2, 3, 4, 6, 10, 64].randomElement(using: &random)!
     scopeChance = Int.random(in: 2...15, using: &random)
     scopeTasks = [10, 30, 100, 1000].randomElement(using: &random)!
@@ -51,7 +58,9 @@ struct Generator {
     while submitted < tasks {
       while deadlines.contains(where: { $0 <= submitted }) { closeScope() }
       if usable.count <= maximumDepth, usable.count == 1 && !submitsAtRoot || chance(scopeChance) {
-        description.operations.append(.openScope)
+        isManual.append(extras.isManualScope())
+        scopeMembers.append([])
+        description.operations.append(.openScope(isManual: isManual.last!))
         usable.append([])
         deadlines.append(submitted + number(1...scopeTasks))
       } else if usable.count > 1, chance(scopeChance) {
@@ -73,6 +82,8 @@ struct Generator {
   private mutating func closeScope() {
     description.operations.append(.closeScope)
     usable.removeLast()
+    isManual.removeLast()
+    scopeMembers.removeLast()
     deadlines.removeLast()
   }
 
@@ -88,14 +99,16 @@ struct Generator {
   private mutating func submit() -> Int {
     var task = TaskDescription(kernels: someKernels())
     let kernels = task.kernels.count { $0 != nil }
+    extras.addBlocks(to: &task)
     for _ in 0..<number(0...5) {
       let access: Argument.Access = chance(inoutPercent) ? .inout : .input
-      let argument = Argument(access: access, view: someView())
-      // Several kernels must not read what another one of them writes.
+      var argument = Argument(access: access, view: someView())
+      extras.vary(&argument, in: task, maximumElements: maximumElements)
+      // No part of a task must read what another one writes.
       let conflicts =
-        kernels > 1
+        task.parts > 1
         && task.arguments.contains {
-          ($0.access == .inout || access == .inout) && $0.view.overlaps(argument.view)
+          (!$0.isRead || !argument.isRead) && $0.view.overlaps(argument.view)
         }
       if !conflicts { task.arguments.append(argument) }
     }
@@ -115,19 +128,35 @@ struct Generator {
     } else if chance(spinPercent) {
       task.spinMicroseconds = UInt64(number(1...30))
     }
-    description.operations.append(.submit(task))
+    if extras.wantsPredicate() {
+      let view = someView()
+      task.predicate = extras.predicate(on: view, description.tensors[view.tensor].type)
+    }
+    append(task)
     usable[usable.count - 1] += outputs
-    guard kernels == 0 && !outputs.isEmpty else { return 1 }
+    guard (kernels == 0 || task.predicate != nil) && !outputs.isEmpty else { return 1 }
 
-    // Nobody has written these outputs: another task fills them in place.
+    // Nobody may have written these outputs: another task fills them in place.
     var fill = TaskDescription(kernels: [0, nil, nil])
     while fill.kernels == [0, nil, nil] { fill.kernels = someKernels(orNone: false) }
     fill.overwrites = true
     fill.arguments = outputs.map {
       Argument(access: .inout, view: View(whole: $0, of: description.tensors[$0]))
     }
-    description.operations.append(.submit(fill))
+    append(fill)
     return 2
+  }
+
+  private mutating func append(_ task: TaskDescription) {
+    var task = task
+    task.dependencies = extras.dependencies(
+      submitted: submittedTasks, open: scopeMembers.flatMap { $0.suffix(20) })
+    let needed = order.enter(
+      task, number: submittedTasks, isManual: isManual.last!, tensors: description.tensors.count)
+    task.dependencies += needed.map { Dependency(task: $0, isRetained: false) }
+    description.operations.append(.submit(task))
+    scopeMembers[scopeMembers.count - 1].append(submittedTasks)
+    submittedTasks += 1
   }
 
   private mutating func someKernels(orNone: Bool = true) -> [Int?] {
@@ -215,14 +244,16 @@ extension Description {
       case .write(let view, _): overwritten.insert(view.tensor)
       case .submit(let task) where task.kernels.contains { $0 != nil }:
         for (position, argument) in task.arguments.enumerated().reversed()
-        where argument.access == .inout && tensors[argument.view.tensor].isExternal {
+        where !argument.isRead && tensors[argument.view.tensor].isExternal {
           let view = argument.view
-          if !overwritten.contains(view.tensor),
+          if task.predicate == nil, !overwritten.contains(view.tensor),
             view.elements.count * tensors[view.tensor].type.byteCount >= 8
           {
             return (index, position)
           }
-          if task.overwrites { overwritten.insert(view.tensor) }
+          if task.overwrites || argument.access == .outputExisting {
+            overwritten.insert(view.tensor)
+          }
         }
       default: break
       }

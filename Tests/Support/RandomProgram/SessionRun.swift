@@ -19,6 +19,8 @@ struct SessionRun {
   let expected: [[UInt64]]
   private(set) var mismatch: Mismatch?
   private var tensors: [Tensor?]
+  /// Of the tasks submitted so far, in order.
+  private var ids: [TaskID] = []
 
   init(_ description: Description, expected: [[UInt64]]) {
     self.description = description
@@ -36,7 +38,7 @@ struct SessionRun {
     var checks = expected.makeIterator()
     for (index, operation) in description.operations.enumerated() {
       switch operation {
-      case .openScope: try graph.beginScope()
+      case .openScope(let isManual): try graph.beginScope(isManual ? .manual : .automatic)
       case .closeScope: try graph.endScope()
       case .wait: try graph.wait()
       case .submit(let task):
@@ -69,7 +71,11 @@ struct SessionRun {
     for step in view.steps {
       switch step {
       case .slice(let offsets, let shape): tensor = try tensor.slice(offsets, Shape(shape))
+      case .every(let steps, let offsets, let shape):
+        tensor = try tensor.slice(offsets, Shape(shape), steps: steps)
       case .reshape(let shape): tensor = try tensor.reshape(Shape(shape))
+      case .transpose(let first, let second): tensor = try tensor.transpose(first, second)
+      case .broadcast(let shape): tensor = try tensor.broadcast(to: Shape(shape))
       }
     }
     return tensor
@@ -81,12 +87,15 @@ struct SessionRun {
     let arguments = try task.arguments.map { argument in
       argument.access == .output ? nil : try tensor(argument.view)
     }
-    let outputs = try graph.submit(aic: aic, aiv0: aiv0, aiv1: aiv1) { staged in
+    let predicate = try task.predicate.map { ($0, try tensor($0.view)) }
+    let (outputs, id) = try graph.submit(aic: aic, aiv0: aiv0, aiv1: aiv1) { staged in
       var outputs: [(Int, Tensor)] = []
       for (argument, tensor) in zip(task.arguments, arguments) {
         switch argument.access {
         case .input: staged.input(tensor!)
         case .inout: staged.inout(tensor!)
+        case .outputExisting: staged.outputExisting(tensor!)
+        case .readUntracked, .updatedUntracked: staged.noDependency(tensor!)
         case .output:
           let tensor = description.tensors[argument.view.tensor]
           outputs.append(
@@ -95,8 +104,24 @@ struct SessionRun {
       }
       staged.scalar(task.control)
       for scalar in task.scalars { staged.scalar(scalar) }
-      return outputs
+      if task.blocks > 1 || task.startTogether {
+        staged.blocks(task.blocks, startTogether: task.startTogether)
+      }
+      if let (predicate, tensor) = predicate {
+        switch predicate.value {
+        case .integer(let value):
+          staged.when(tensor, at: predicate.index, predicate.comparison, value)
+        case .real(let value):
+          staged.when(tensor, at: predicate.index, predicate.comparison, value)
+        }
+      }
+      for dependency in task.dependencies {
+        let id = ids[dependency.task]
+        if dependency.isRetained { staged.retain(id) } else { staged.after(id) }
+      }
+      return (outputs, staged.id)
     }
+    ids.append(id)
     for (index, tensor) in outputs { tensors[index] = tensor }
   }
 

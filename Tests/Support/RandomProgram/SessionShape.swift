@@ -13,6 +13,7 @@ struct SessionShape {
   var consumedWindows: [Int]
   var heaps: [Int]
   var dependencyPools: [Int]
+  var tensorMap: Int
 
   /// - Parameter rings: how many, when the command line says so.
   init(_ description: Description, seed: UInt64, rings chosen: Int?) {
@@ -36,10 +37,14 @@ struct SessionShape {
       let bytes = need.bytes + need.largestBlock
       return max(64, bytes + [0, 0, 64, bytes / 128 * 64].randomElement(using: &random)!)
     }
-    // Producers are owners of arguments, or not RELEASED: at most the windows.
-    let pool = powerOfTwo(windows.reduce(0, +) + 5)
+    // Producers are owners of tensors, retained, or not RELEASED: at most the
+    // windows.
+    let pool = powerOfTwo(windows.reduce(0, +) + 20)
     dependencyPools = (0..<rings).map { _ in pool << Int.random(in: 0...1, using: &random) }
     threads = [1, 1, 2, 3].randomElement(using: &random)!
+    // Ranges lie between the ends of runs.
+    let largest = description.operations.map(Self.ranges).max() ?? 0
+    tensorMap = largest * [1, 1, 1, 10000].randomElement(using: &random)!
   }
 
   func apply(to options: inout RuntimeOptions, isGiven: (String) -> Bool) {
@@ -51,6 +56,7 @@ struct SessionShape {
     if !isGiven("--first-position") { options.firstPosition = firstPosition }
     if !isGiven("--heap") { options.heap = list(heaps) }
     if !isGiven("--arena") { options.arena = "1M" }
+    if !isGiven("--tensor-map") { options.tensorMap = "\(max(1, tensorMap))" }
     if !isGiven("--task-window") {
       options.taskWindow = list(taskWindows)
       if !isGiven("--dep-pool") { options.depPool = list(dependencyPools) }
@@ -58,6 +64,17 @@ struct SessionShape {
     } else if !isGiven("--consumed-window") {
       options.consumedWindow = "64K"
     }
+  }
+
+  /// Ranges of the TensorMap that one task needs at most.
+  private static func ranges(_ operation: Operation) -> Int {
+    guard case .submit(let task) = operation else { return 0 }
+    return 2
+      + task.arguments.reduce(0) { sum, argument in
+        // Of a view with steps, neighbouring runs can be entered one by one.
+        let isStepped = argument.view.steps.contains { if case .every = $0 { true } else { false } }
+        return sum + (isStepped ? 4 : 2) * min(256, argument.view.runs)
+      }
   }
 
   private struct Need {
