@@ -121,8 +121,9 @@ public enum ScopeMode: Sendable {
   ///
   /// Blocks while a ring is full. Allocates nothing.
   /// - Returns: what the closure returns, usually the task's outputs.
-  /// - Throws: error 5 for invalid arguments; 1, 2 or 4 when a ring can never
-  ///   take the task; whatever else has ended the run.
+  /// - Throws: error 5 for invalid arguments; 7 for blocks that can never start
+  ///   together; 1 to 4 when a ring, 11 when the TensorMap can never take the
+  ///   task; whatever else has ended the run.
   @discardableResult
   public func submit<Result>(
     aic: Kernel? = nil, aiv0: Kernel? = nil, aiv1: Kernel? = nil,

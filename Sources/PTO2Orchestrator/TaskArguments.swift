@@ -57,6 +57,10 @@ struct Dependency: BitwiseCopyable {
 /// The arguments of one task: tensors in the order in which its kernels see
 /// them, then scalars. Valid only inside the closure of `submit`.
 ///
+/// Who waits for whom is said for tasks of automatic scopes; in a manual scope
+/// the task that put a tensor out is waited for, and otherwise only `after` and
+/// `retain` count.
+///
 /// A mistake (a tensor too many, a tensor whose scope has ended) is kept and
 /// thrown by `submit` as error 5.
 @safe public struct TaskArguments: ~Copyable {
