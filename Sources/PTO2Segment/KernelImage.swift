@@ -112,7 +112,7 @@ package struct KernelImage {
       kernels.append(
         unsafe Kernel(
           name: name, offset: offset, coreType: entry.core_type, address: address))
-      hash.add(name.utf8)
+      hash.add(name)
       hash.add(UInt64(unsafe entry.core_type))
       hash.add(offset)
     }

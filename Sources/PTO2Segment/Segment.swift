@@ -133,13 +133,18 @@ package func coreName(_ core: Int) -> String {
 }
 
 /// The inverse of `coreName`; nil for any other text.
-package func coreIndex(named name: some StringProtocol) -> Int? {
-  guard name.utf8.count <= 8, let number = Int(name.dropFirst(3)), number >= 0,
-    !name.dropFirst(3).hasPrefix("+")
-  else { return nil }
-  switch name.prefix(3) {
-  case "aic": return 3 * number
-  case "aiv": return 3 * (number / 2) + 1 + number % 2
+package func coreIndex(named name: String) -> Int? {
+  let text = Array(name.utf8)
+  guard (4...8).contains(text.count) else { return nil }
+  var number = 0
+  for byte in text[3...] {
+    guard (UInt8(ascii: "0")...UInt8(ascii: "9")).contains(byte) else { return nil }
+    number = 10 * number + Int(byte - UInt8(ascii: "0"))
+  }
+  guard text[0] == UInt8(ascii: "a"), text[1] == UInt8(ascii: "i") else { return nil }
+  switch text[2] {
+  case UInt8(ascii: "c"): return 3 * number
+  case UInt8(ascii: "v"): return 3 * (number / 2) + 1 + number % 2
   default: return nil
   }
 }

@@ -57,7 +57,7 @@ package struct FNV1a {
 
   package mutating func add(_ byte: UInt8) { value = (value ^ UInt64(byte)) &* 0x100_0000_01b3 }
 
-  package mutating func add(_ bytes: some Sequence<UInt8>) { for byte in bytes { add(byte) } }
+  package mutating func add(_ text: String) { for byte in text.utf8 { add(byte) } }
 
   package mutating func add(_ number: UInt64) {
     for shift in stride(from: 0, to: 64, by: 8) { add(UInt8(truncatingIfNeeded: number >> shift)) }
@@ -76,7 +76,7 @@ package struct FNV1a {
       }
       guard length >= 0 else { return nil }
       if length == 0 { return hash.value }
-      hash.add(buffer[..<length])
+      for byte in buffer[..<length] { hash.add(byte) }
     }
   }
 }

@@ -67,7 +67,7 @@ struct WorkerCommand: ParsableCommand {
   private func coreNumbers() throws -> [Int] {
     var numbers: [Int] = []
     for name in cores.split(separator: ",", omittingEmptySubsequences: false) {
-      guard let number = coreIndex(named: name), !numbers.contains(number) else {
+      guard let number = coreIndex(named: String(name)), !numbers.contains(number) else {
         throw ValidationError(
           "--cores \(cores): expected different names like aic0 or aiv1, separated by commas")
       }
