@@ -22,7 +22,8 @@ func module(_ name: String, _ dependencies: [Target.Dependency]) -> Target {
 /// libraries of Swift and C++ themselves (an image: nothing), and the executables
 /// lie at fixed addresses: the loader has next to nothing to do. The C library
 /// stays a shared one, for `dlopen` and LD_PRELOAD. PTO2_DYNAMIC_STDLIB=1 links
-/// all of them in the usual way, for toolchains without static libraries.
+/// all of them in the usual way, for toolchains without static libraries and for
+/// sanitizers.
 let isStatic = Context.environment["PTO2_DYNAMIC_STDLIB"] == nil
 /// Comes before the system's directories: makes libstdc++ an archive.
 let archiveSearch = ["-L", Context.packageDirectory + "/Scripts/link"]
