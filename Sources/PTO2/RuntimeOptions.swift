@@ -84,6 +84,12 @@ public struct RuntimeOptions: ParsableArguments {
 
   @Option(
     help: ArgumentHelp(
+      "How long a kernel may run: then its worker is killed, and the task is run again or fails as after any death of a worker. By default for ever.",
+      valueName: "seconds"))
+  public var kernelDeadline: Double?
+
+  @Option(
+    help: ArgumentHelp(
       "Bytes of dispatch descriptors that a core can address (default and most: 2 GiB); a task beyond is error 101.",
       valueName: "bytes"))
   public var addressSpace: String?
@@ -106,6 +112,18 @@ public struct RuntimeOptions: ParsableArguments {
 
   public init() {}
 
+  /// A time limit: 0 when there is none.
+  private func milliseconds(_ option: String, _ seconds: Double?) throws(ConfigurationError)
+    -> UInt32
+  {
+    guard let seconds else { return 0 }
+    guard seconds > 0, seconds <= 1_000_000 else {
+      throw ConfigurationError(
+        variable: option, value: "\(seconds)", range: "above 0, at most 1000000 seconds")
+    }
+    return UInt32(max(1, seconds * 1000))
+  }
+
   /// The configuration these options and the environment make.
   func configuration() throws(ConfigurationError) -> Configuration {
     guard (1...8).contains(rings) else {
@@ -120,12 +138,8 @@ public struct RuntimeOptions: ParsableArguments {
       throw ConfigurationError(
         variable: "--attach-timeout", value: "\(seconds)", range: "above 0, at most 86400 seconds")
     }
-    let stallSeconds = stallLimit ?? 0
-    guard stallSeconds >= 0, stallSeconds <= 1_000_000, stallLimit != 0 else {
-      throw ConfigurationError(
-        variable: "--stall-limit", value: "\(stallSeconds)",
-        range: "above 0, at most 1000000 seconds")
-    }
+    let stallMilliseconds = try milliseconds("--stall-limit", stallLimit)
+    let deadlineMilliseconds = try milliseconds("--kernel-deadline", kernelDeadline)
     var offsetLimit = PTO2_WORD_OFFSET_MAX
     if let addressSpace {
       guard let bytes = parseSize(addressSpace), bytes >= UInt64(PTO2_DESC_STRIDE),
@@ -145,8 +159,8 @@ public struct RuntimeOptions: ParsableArguments {
       rings: try ringSettings.rings(count: rings, environment: environment(_:)),
       clusters: clusters ?? 1, lanes: lanes, schedulerThreads: threads, arenaBytes: arenaBytes,
       firstPosition: firstPosition, attachTimeoutMilliseconds: UInt32(seconds * 1000),
-      stallLimitMilliseconds: UInt32(max(stallSeconds > 0 ? 1 : 0, stallSeconds * 1000)),
-      offsetLimit: offsetLimit)
+      stallLimitMilliseconds: stallMilliseconds, offsetLimit: offsetLimit,
+      kernelDeadlineMilliseconds: deadlineMilliseconds)
     try configuration.validate()
     return configuration
   }

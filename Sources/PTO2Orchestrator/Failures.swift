@@ -39,11 +39,15 @@ extension OrchestratorCore {
     let ending =
       fault.ending(core: core, task: "task \(id)")
       ?? "the worker of \(coreName(core)) died while running task \(id)"
+    let late =
+      record.flags & PTO2_FAILURE_DEADLINE == 0
+      ? "" : "its kernel ran longer than --kernel-deadline allows; "
     let reason =
       record.flags & UInt32(PTO2_SLOT_RERUN) == 0
       ? "it may have changed its tensors and is not run again"
       : "\(record.kills) workers died of it"
-    return PTO2Error(code, "task \(id) failed: \(ending); \(reason)", task: id, ring: id.ring)
+    return PTO2Error(
+      code, "task \(id) failed: \(ending); \(late)\(reason)", task: id, ring: id.ring)
   }
 
   /// Throws when a task has FAILED: the first root cause, and how many more.

@@ -97,17 +97,24 @@ extension Scheduler {
   /// - Returns: cores that have not acknowledged.
   package mutating func stop(deadline: Deadline) -> [String] {
     for core in 0..<coreCount {
-      for lane in 0..<UInt32(PTO2_MAX_LANES) {
-        let word = unsafe cores[core].wordToCore(lane)
-        word.storeRelease(PTO2_EXIT_SIGNAL)
-        Futex.wake(word.shared)
+      for lane in 0..<laneCount {
+        unsafe cores[core].wordToCore(lane).storeRelease(PTO2_EXIT_SIGNAL)
       }
     }
-    // Whether a worker has died is looked up in /proc: not at every round.
+    // Orders the stores before the looks at `parked`, as for any dispatch.
+    fullFence()
+    for core in 0..<coreCount where unsafe cores[core].parked.loadRelaxed() != 0 {
+      for lane in 0..<laneCount { unsafe Futex.wake(cores[core].wordToCore(lane).shared) }
+    }
+    // Cores answer within microseconds, unless a kernel runs. Whether a worker
+    // has died is looked up in /proc: not at every round.
+    var backoff = Backoff()
     var rounds = 0
-    while !deadline.hasPassed, hasUnacknowledgedCore(checkingForDeath: rounds % 50 == 49) {
-      rounds += 1
-      sleepNanoseconds(200_000)
+    while !deadline.hasPassed, hasUnacknowledgedCore(checkingForDeath: rounds % 100 == 99) {
+      if backoff.next() {
+        rounds += 1
+        sleepNanoseconds(rounds < 20 ? 20_000 : 200_000)
+      }
     }
     publishCounters()
     if !hasFailed { controlWord.storeRelease(PTO2_SCHED_STOPPED) }

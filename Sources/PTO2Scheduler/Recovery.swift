@@ -48,6 +48,12 @@ extension Scheduler {
     ringAllBells()
   }
 
+  /// First thread: the core's worker is about to be killed for its kernel's
+  /// deadline.
+  package mutating func noteDeadline(_ core: Int) {
+    unsafe S.store(lines.isOverdue(core), 1)
+  }
+
   /// Fences own cores whose worker has died. When another thread dispatches at
   /// the moment, the next step tries again.
   mutating func fenceDeadCores() {
@@ -88,6 +94,7 @@ extension Scheduler {
           core: core, hasStarted: cond == lane.word)
       }
     }
+    unsafe S.store(lines.isOverdue(core), 0)
     unsafe dispatcher.pointee.cores.reset(core)
     if unsafe state.pointee.incarnation != 0 { absentCores += 1 }
     unsafe S.store(&state.pointee.incarnation, 0)
@@ -130,7 +137,9 @@ extension Scheduler {
     if index < UInt32(PTO2_MAX_FAILURES) {
       let record = pto2_failure(
         task_id: id.rawValue, core: UInt32(core), code: UInt32(PTO2_ERROR_WORKER_DIED),
-        kills: UInt32(unsafe entry.pointee.kills), flags: UInt32(unsafe entry.pointee.flags))
+        kills: UInt32(unsafe entry.pointee.kills),
+        flags: UInt32(unsafe entry.pointee.flags)
+          | (unsafe S.load(lines.isOverdue(core)) == 0 ? 0 : PTO2_FAILURE_DEADLINE))
       unsafe (UnsafeMutableRawPointer(failures)
         + MemoryLayout<pto2_failures>.offset(of: \.first)!
         + Int(index) * MemoryLayout<pto2_failure>.stride)

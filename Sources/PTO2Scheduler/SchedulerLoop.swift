@@ -34,13 +34,19 @@ private struct SchedulerLoop<S: Sharing>: ~Copyable {
   private var attachDeadline: Deadline
   private let attachMilliseconds: UInt64
   private var workers: WorkerWatches
+  /// One per core, for the deadline of its kernel.
+  private var deadlines: [StallWatch]
   private var nextCheck: UInt64 = 0
 
   init(_ shared: SharedState, isSupervised: Bool) {
     orchestrator = ProcessHandle(shared.segment.creator())
     attachMilliseconds = UInt64(shared.segment.configuration.attachTimeoutMilliseconds)
     attachDeadline = Deadline(afterMilliseconds: attachMilliseconds)
-    workers = WorkerWatches(coreCount: shared.segment.configuration.coreCount)
+    let configuration = shared.segment.configuration
+    workers = WorkerWatches(coreCount: configuration.coreCount)
+    deadlines = Array(
+      repeating: StallWatch(limitMilliseconds: configuration.kernelDeadlineMilliseconds),
+      count: configuration.coreCount)
     scheduler = Scheduler(shared)
     scheduler.announce(isSupervised: isSupervised)
   }
@@ -104,7 +110,8 @@ private struct SchedulerLoop<S: Sharing>: ~Copyable {
       return scheduler.fail(
         PTO2Error(.orchestratorDied, "the orchestrator has ended without finishing its run"))
     }
-    checkWorkers(now)
+    checkWorkers()
+    checkDeadlines(now)
     checkAttached()
     scheduler.checkStall()
   }
@@ -122,7 +129,7 @@ private struct SchedulerLoop<S: Sharing>: ~Copyable {
 
   /// Tells the scheduler of every core whose worker has ended since; another
   /// worker then has the time to come that the first one had.
-  private mutating func checkWorkers(_ now: UInt64) {
+  private mutating func checkWorkers() {
     for core in 0..<scheduler.coreCount where !workers.isWatched(core) {
       if let process = scheduler.coreProcess(core) { workers.watch(core, process.identity) }
     }
@@ -136,6 +143,20 @@ private struct SchedulerLoop<S: Sharing>: ~Copyable {
       }
       scheduler.noteDeath(core)
       attachDeadline = Deadline(afterMilliseconds: attachMilliseconds)
+    }
+  }
+
+  /// Kills workers whose kernel has run for too long; what becomes of the task is
+  /// decided when the process is gone.
+  private mutating func checkDeadlines(_ now: UInt64) {
+    guard deadlines[0].isEnabled else { return }
+    for core in deadlines.indices {
+      if deadlines[core].isStalled(progress: scheduler.kernelProgress(core), now: now),
+        scheduler.isKernelRunning(core)
+      {
+        scheduler.noteDeadline(core)
+        workers.kill(core)
+      }
     }
   }
 }

@@ -37,7 +37,7 @@ struct LogState {
 
   func deallocate() { unsafe base.deallocate() }
 
-  private static let count = 16 + 2 * Int(PTO2_MAX_RINGS) + Int(PTO2_MAX_SCHEDULER_THREADS)
+  private static let count = 24 + 2 * Int(PTO2_MAX_RINGS) + Int(PTO2_MAX_SCHEDULER_THREADS)
 
   @inline(__always)
   private func word(_ line: Int) -> UnsafeMutablePointer<UInt32> {
@@ -61,6 +61,10 @@ struct LogState {
   var deaths: UnsafeMutablePointer<UInt32> { unsafe word(6) }
   /// 1 for such a core, until its thread has dealt with it.
   func isDead(_ core: Int) -> UnsafeMutablePointer<UInt32> {
+    unsafe word(Self.count - 16) + core
+  }
+  /// 1 for a core whose worker is killed because its kernel runs too long.
+  func isOverdue(_ core: Int) -> UnsafeMutablePointer<UInt32> {
     unsafe word(Self.count - 8) + core
   }
   @inline(__always)

@@ -29,6 +29,22 @@ extension Scheduler {
     if sessionWatch.isStalled(progress: progress, now: now), !isRunning { failIdle() }
   }
 
+  /// Changes with every kernel that begins or ends on a core.
+  package func kernelProgress(_ core: Int) -> UInt64 {
+    let retired = unsafe UInt64(S.load(&cores[core].retired))
+    return retired << 1 | (isKernelRunning(core) ? 1 : 0)
+  }
+
+  /// True while the core has acknowledged a dispatch and not finished it: what
+  /// waits behind a kernel has not begun.
+  package func isKernelRunning(_ core: Int) -> Bool {
+    for lane in 0..<laneCount {
+      let word = unsafe cores[core].wordToCore(lane).loadOwn()
+      if unsafe cores[core].cond(lane).loadAcquire() == word { return true }
+    }
+    return false
+  }
+
   private var limitText: String {
     let milliseconds = shared.segment.configuration.stallLimitMilliseconds
     return "\(Double(milliseconds) / 1000) s (--stall-limit)"

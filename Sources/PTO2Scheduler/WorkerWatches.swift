@@ -33,6 +33,11 @@ struct WorkerWatches {
     }
   }
 
+  /// SIGKILL, through the pidfd.
+  func kill(_ core: Int) {
+    if entries[core].fd >= 0 { sendSignal(SIGKILL, toProcess: entries[core].fd) }
+  }
+
   private mutating func forget(_ core: Int, _ body: (Int) -> Void) {
     entries[core] = pollfd(fd: -1, events: Int16(POLLIN), revents: 0)
     body(core)

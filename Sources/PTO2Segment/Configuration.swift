@@ -47,6 +47,8 @@ package struct Configuration: Equatable, Sendable {
   package var schedulerThreads: UInt32
   /// How long without any progress is error 100; 0 = never.
   package var stallLimitMilliseconds: UInt32
+  /// How long a kernel may run before its worker is killed; 0 = for ever.
+  package var kernelDeadlineMilliseconds: UInt32
   /// Largest offset field of a dispatch word: the descriptors that can be
   /// named. Less than PTO2_WORD_OFFSET_MAX for a core that addresses less.
   package var offsetLimit: UInt32
@@ -70,7 +72,7 @@ package struct Configuration: Equatable, Sendable {
     rings: [Ring]? = nil, clusters: UInt32 = 1, lanes: UInt32 = 2, schedulerThreads: UInt32 = 1,
     arenaBytes: UInt64 = Self.defaultArenaBytes, firstPosition: UInt32 = 0,
     attachTimeoutMilliseconds: UInt32 = 10_000, stallLimitMilliseconds: UInt32 = 0,
-    offsetLimit: UInt32 = PTO2_WORD_OFFSET_MAX
+    offsetLimit: UInt32 = PTO2_WORD_OFFSET_MAX, kernelDeadlineMilliseconds: UInt32 = 0
   ) {
     self.rings =
       rings
@@ -88,6 +90,7 @@ package struct Configuration: Equatable, Sendable {
     self.attachTimeoutMilliseconds = attachTimeoutMilliseconds
     self.stallLimitMilliseconds = stallLimitMilliseconds
     self.offsetLimit = offsetLimit
+    self.kernelDeadlineMilliseconds = kernelDeadlineMilliseconds
   }
 
   package var coreCount: Int { Int(clusters) * Int(PTO2_CORES_PER_CLUSTER) }
@@ -163,6 +166,7 @@ extension Configuration {
     record.attach_timeout_milliseconds = attachTimeoutMilliseconds
     record.stall_limit_milliseconds = stallLimitMilliseconds
     record.offset_limit = offsetLimit
+    record.kernel_deadline_milliseconds = kernelDeadlineMilliseconds
     record.arena_bytes = arenaBytes
     func fill<Value>(_ array: UnsafeMutableRawBufferPointer, _ value: (Ring) -> Value) {
       for (index, ring) in rings.enumerated() {
@@ -213,7 +217,8 @@ extension Configuration {
       schedulerThreads: record.scheduler_threads, arenaBytes: record.arena_bytes,
       firstPosition: record.first_position,
       attachTimeoutMilliseconds: record.attach_timeout_milliseconds,
-      stallLimitMilliseconds: record.stall_limit_milliseconds, offsetLimit: record.offset_limit)
+      stallLimitMilliseconds: record.stall_limit_milliseconds, offsetLimit: record.offset_limit,
+      kernelDeadlineMilliseconds: record.kernel_deadline_milliseconds)
     imageCount = record.image_count
     kernelCount = record.kernel_count
     try validate()

@@ -82,6 +82,11 @@ package struct ProcessHandle: ~Copyable {
   package func send(signal: Int32) { _ = pto2_pidfd_send_signal(descriptor, signal) }
 }
 
+/// pidfd_send_signal(2) for a descriptor from `ProcessHandle.duplicate`.
+package func sendSignal(_ signal: Int32, toProcess descriptor: Int32) {
+  _ = pto2_pidfd_send_signal(descriptor, signal)
+}
+
 /// Ends this process when its parent `parent` does, and at once when it has
 /// done so already. prctl(2) PR_SET_PDEATHSIG.
 package func followParent(_ parent: Int32) {

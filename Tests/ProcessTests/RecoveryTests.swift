@@ -79,6 +79,32 @@ import Testing
     expectClean(segment)
   }
 
+  /// A kernel that does not return: the worker is killed, the others go on.
+  @Test(arguments: ["1", "2"])
+  func kernelThatRunsTooLongIsKilled(threads: String) {
+    let segment = freshSegment("deadline-\(threads)")
+    let command = program(
+      ["overdue", "100"], segment: segment,
+      options: ["--kernel-deadline", "0.2", "--threads", threads])
+    let result = command.wait()
+    #expect(result.status == 40, "\(result.errors)")
+    #expect(result.errors.contains("its kernel ran longer than --kernel-deadline allows"))
+    #expect(result.errors.contains("kernel c_sleep"))
+    expectClean(segment)
+  }
+
+  /// Short kernels behind one another, more processes than CPUs: none is late.
+  @Test func deadlineIsOfOneKernelAlone() {
+    let segment = freshSegment("in-time")
+    let result = program(
+      ["pure", "6000"], segment: segment,
+      options: ["--kernel-deadline", "0.5", "--clusters", "5", "--lanes", "8"]
+    ).wait()
+    #expect(result.status == 0, "\(result.errors)")
+    #expect(number("worker_restarts", in: result.output) == 0)
+    expectClean(segment)
+  }
+
   /// A worker that dies before it serves is not started for ever.
   @Test func workerThatNeverServesEndsTheRun() {
     let segment = freshSegment("never")

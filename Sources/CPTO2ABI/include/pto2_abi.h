@@ -354,8 +354,10 @@ typedef struct pto2_failure {
     uint32_t core; /* on which its last attempt ended */
     uint32_t code; /* PTO2_ERROR_... */
     uint32_t kills;
-    uint32_t flags; /* PTO2_SLOT_..., of the task */
+    uint32_t flags; /* PTO2_SLOT_... of the task, PTO2_FAILURE_... */
 } pto2_failure;
+
+#define PTO2_FAILURE_DEADLINE 0x100u /* killed because a kernel ran too long */
 
 /* What did not end normally. Writer: scheduler; `failed` is released after the
  * record it counts, and before the task is RELEASED. */
@@ -477,7 +479,7 @@ typedef struct pto2_configuration {
     uint32_t dep_pool[PTO2_MAX_RINGS];
     uint64_t heap_bytes[PTO2_MAX_RINGS];
     uint32_t offset_limit; /* largest offset field, at most PTO2_WORD_OFFSET_MAX */
-    uint32_t reserved;
+    uint32_t kernel_deadline_milliseconds; /* 0 = none */
 } pto2_configuration;
 
 /* Start of the segment. Writer: orchestrator, then nobody. */

@@ -292,6 +292,22 @@ static int32_t failing(uint64_t n) {
     return status;
 }
 
+/* A kernel of 20 s that changes x in place, among n that do not need it. */
+static int32_t overdue(uint64_t n) {
+    pto2_tensor_handle x, y;
+    int64_t *other = external(&y, 1);
+    if (!external(&x, 1) || !other) return 1;
+    pto2_argument on_x[] = {use(PTO2_INOUT, &x)}, on_y[] = {use(PTO2_INOUT, &y)};
+    if (submit(NULL, "c_sleep", NULL, on_x, 1, 20000, NULL)) return 1;
+    for (uint64_t i = 0; i < n; i++)
+        if (submit(NULL, "c_step", NULL, on_y, 1, 1, NULL)) return 1;
+    int32_t status = api->wait(graph);
+    uint64_t expected = 0;
+    for (uint64_t i = 0; i < n; i++) expected = 3 * expected + 1;
+    if (*other != (int64_t)expected) abort();
+    return status;
+}
+
 /* A task that may be run again and crashes every time. */
 static int32_t poison(uint64_t n) {
     (void)n;
@@ -305,7 +321,8 @@ int32_t run_scene(const char *name, uint64_t n) {
     } scenes[] = {{"barriers", barriers}, {"rebase", rebase},     {"alternate", alternate},
                   {"shapes", shapes},     {"blocks", blocks},     {"together", together},
                   {"starvation", starvation}, {"late", late},
-                  {"pure", pure},         {"failing", failing},     {"poison", poison}};
+                  {"pure", pure},         {"failing", failing},     {"poison", poison},
+                  {"overdue", overdue}};
     for (size_t k = 0; k < sizeof scenes / sizeof *scenes; k++)
         if (!strcmp(name, scenes[k].name)) return scenes[k].run(n);
     return api->fail(graph, "no such case");
