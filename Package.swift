@@ -75,6 +75,7 @@ let package = Package(
     .executable(name: "pto2-orchestrator", targets: ["pto2-orchestrator"]),
     .executable(name: "pto2-scheduler", targets: ["pto2-scheduler"]),
     .executable(name: "pto2-worker", targets: ["pto2-worker"]),
+    .executable(name: "pto2", targets: ["pto2"]),
     .executable(name: "paged-attention", targets: ["PagedAttention"]),
     .executable(name: "vector-example", targets: ["VectorExample"]),
     .executable(name: "bgemm", targets: ["BGEMMExample"]),
@@ -124,6 +125,7 @@ let package = Package(
       "pto2-worker", ["PTO2System", "PTO2Segment", "PTO2Worker", argumentParser],
       linking: processLinking),
     executable("pto2-orchestrator", ["PTO2", argumentParser]),
+    executable("pto2", ["PTO2System", "PTO2Segment", argumentParser]),
 
     // Examples.
     kernels("PagedAttentionKernels", path: "Examples/PagedAttention/Kernels"),

@@ -118,6 +118,7 @@ final class Session {
     }
     let images = try loadImages(names, directories: imageDirectories)
     name = options.segment ?? Self.freshName()
+    if options.segment == nil { Segment.sweepDefaultNames() }
     // Before any thread exists, so that every thread inherits the mask.
     signalDescriptor = Supervisor.blockSignals()
 
@@ -150,7 +151,8 @@ final class Session {
 
   private static func freshName() -> String {
     let identity = ProcessIdentity.current()
-    return "pto2-\(identity.pid)-" + String(MonotonicClock.now() & 0xFFFF_FFFF, radix: 16)
+    return Segment.defaultNamePrefix + "\(identity.pid)-"
+      + String(MonotonicClock.now() & 0xFFFF_FFFF, radix: 16)
   }
 
   /// The supervisor's view of the segment, which outlives its thread.

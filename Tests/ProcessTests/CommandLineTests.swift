@@ -40,7 +40,9 @@ import Testing
     #expect(line.contains("TensorMap 65536"))
   }
 
-  @Test(arguments: ["pto2-orchestrator", "pto2-scheduler", "pto2-worker", "paged-attention"])
+  @Test(arguments: [
+    "pto2-orchestrator", "pto2-scheduler", "pto2-worker", "pto2", "paged-attention",
+  ])
   func helpHasExamples(name: String) {
     let help = Command.run(name, ["--help"])
     #expect(help.status == 0)
@@ -136,7 +138,9 @@ import Testing
 
   /// No binary loads the full Foundation (FoundationEssentials comes with the
   /// argument parser); what every run starts loads no Swift library at all.
-  @Test(arguments: ["pto2-orchestrator", "pto2-scheduler", "pto2-worker", "paged-attention"])
+  @Test(arguments: [
+    "pto2-orchestrator", "pto2-scheduler", "pto2-worker", "pto2", "paged-attention",
+  ])
   func fullFoundationIsNotLinked(name: String) {
     let result = Command.run("/usr/bin/ldd", [Command.buildDirectory + name])
     #expect(result.status == 0)

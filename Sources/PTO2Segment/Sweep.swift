@@ -1,0 +1,89 @@
+internal import CPTO2ABI
+internal import Glibc
+internal import PTO2System
+
+/// What there is under a name in /dev/shm.
+package enum NameState: Equatable, Sendable {
+  /// A session: its orchestrator's process.
+  case live(pid: Int32)
+  /// A segment in which nobody lives any more: bytes of memory it holds.
+  case stale(bytes: UInt64)
+  /// An object without a magic: its creator is at work, or died at it.
+  case unfinished
+  /// Of an earlier boot, by its header.
+  case otherBoot
+  /// No segment of pto2, or not this user's.
+  case foreign
+  /// Nothing.
+  case absent
+}
+
+extension Segment {
+  /// Names in /dev/shm, sorted.
+  package static func names() -> [String] {
+    guard let directory = unsafe opendir("/dev/shm") else { return [] }
+    defer { unsafe closedir(directory) }
+    var names: [String] = []
+    while let entry = unsafe readdir(directory) {
+      let name = unsafe withUnsafeBytes(of: &entry.pointee.d_name) { bytes in
+        unsafe String(decoding: bytes.prefix { $0 != 0 }, as: UTF8.self)
+      }
+      if name != "." && name != ".." { names.append(name) }
+    }
+    return names.sorted()
+  }
+
+  /// Looks at a name; removes it if it is a segment in which nobody lives.
+  ///
+  /// The proof is the liveness lock, taken exclusively and held until the name
+  /// is gone; header and boot id must be a segment's of this boot. What is
+  /// unfinished is removed only on request, once its creator has had the time
+  /// that creators get.
+  package static func sweep(
+    _ plainName: String, removing: Bool, unfinished: Bool = false
+  ) -> NameState {
+    guard let name = try? objectName(plainName) else { return .foreign }
+    do throws(SystemError) {
+      return look(
+        at: try SharedMemoryObject.open(name: name), removing: removing, unfinished: unfinished)
+    } catch {
+      return error.errno == SystemError.notFound ? .absent : .foreign
+    }
+  }
+
+  private static func look(
+    at object: consuming SharedMemoryObject, removing: Bool, unfinished: Bool
+  ) -> NameState {
+    let header = peekHeader(object)
+    let magic = header?.magic ?? 0
+    // A creator sets the whole size at once: too small for a header, but not
+    // empty, is somebody else's.
+    guard magic == PTO2_MAGIC || magic == 0, header != nil || (try? object.size()) == 0 else {
+      return .foreign
+    }
+    guard object.tryLock(byte: Place.liveness.byte, .exclusive) else {
+      return magic == 0 ? .unfinished : .live(pid: Int32(bitPattern: header?.creator_pid ?? 0))
+    }
+    guard magic == PTO2_MAGIC else {
+      if removing && unfinished && object.isStillNamed() {
+        SharedMemoryObject.unlink(name: object.name)
+      }
+      return .unfinished
+    }
+    var record = header!
+    let bootID = unsafe withUnsafeBytes(of: &record.boot_id) { unsafe Array($0) }
+    guard bootID == readBootID() else { return .otherBoot }
+    if removing && object.isStillNamed() { SharedMemoryObject.unlink(name: object.name) }
+    return .stale(bytes: object.allocatedBytes())
+  }
+
+  /// Removes what earlier sessions with names of their own making have left.
+  package static func sweepDefaultNames() {
+    for name in names() where name.hasPrefix(defaultNamePrefix) {
+      _ = sweep(name, removing: true)
+    }
+  }
+
+  /// How a session is called that was given no name.
+  package static let defaultNamePrefix = "pto2-"
+}
