@@ -3,6 +3,7 @@
 # make bench   what a task costs, beside what the machine can do (docs/benchmarks.md)
 # make build   release build of executables, kernel images and examples
 # make differential SEEDS=1-5000   random programs against an interpreter
+# make verify-models   the Promela models and their mutants (docs/verification.md)
 # make format  swift-format over the tree
 # make setup   apt packages a bare machine may lack (see Scripts/setup.sh)
 
@@ -10,7 +11,7 @@ SWIFT ?= swift
 BIN = .build/release
 SEEDS = 1-5000
 
-.PHONY: run test bench differential build format lint setup clean
+.PHONY: run test bench differential verify-models build format lint setup clean
 
 run: build
 	$(BIN)/paged-attention
@@ -28,6 +29,9 @@ bench: build
 
 differential: build
 	$(BIN)/pto2-random --seeds $(SEEDS)
+
+verify-models:
+	Scripts/verify-models
 
 format:
 	$(SWIFT) format --in-place --recursive Package.swift Sources Examples Benchmarks Tests

@@ -1,7 +1,8 @@
 #!/usr/bin/env bash
 # Installs what a bare Debian or Ubuntu machine may lack beside the Swift
-# toolchain: make, the C library's headers, the linker, and the C++ library to
-# link statically. Does nothing when they are there.
+# toolchain: make, the C library's headers, the linker, the C++ library to link
+# statically, and for the models SPIN and the compiler it needs. Does nothing
+# when they are there.
 set -euo pipefail
 
 missing=()
@@ -10,6 +11,8 @@ command -v make >/dev/null || missing+=(make)
 command -v ld >/dev/null || missing+=(binutils)
 compgen -G '/usr/lib/gcc/*/*/libstdc++.a' >/dev/null || missing+=(g++)
 [ -e /usr/include/linux/futex.h ] || missing+=(linux-libc-dev)
+command -v spin >/dev/null || missing+=(spin)
+command -v gcc >/dev/null || missing+=(gcc)
 
 if [ ${#missing[@]} -eq 0 ]; then
   echo "setup: nothing is missing"

@@ -2,7 +2,7 @@
  * killed at any instruction and started again, and the scheduler recovers what they had taken.
  *
  * Bounds: 4 tasks on 2 descriptors (so every word comes again), of which tasks 1 and 2 are not idempotent;
- * 2 cores, LANES lanes each, KILLS kills. Recovery (planned, issue 4) is modelled as it has to be:
+ * CORES cores, LANES lanes each, KILLS kills. Recovery (planned, issue 4) is modelled as it has to be:
  *   1. the scheduler sees the worker's death; under dispatchLock it reads COND once more:
  *      FIN = commit; not ACKed = run again; ACKed without FIN = run again if idempotent, else FAILED;
  *   2. it idles the lanes, then stores fenced = the dead incarnation;
@@ -15,6 +15,9 @@
 #endif
 #ifndef KILLS
 #define KILLS 1
+#endif
+#ifndef CORES
+#define CORES   2
 #endif
 #ifndef TASKS
 #define TASKS   4
@@ -240,12 +243,17 @@ left:
 
 /* SIGKILL at any instruction; the supervisor starts the next worker, in its own time. */
 active proctype Supervisor() {
-  atomic { incarnation[0] = 1; incarnation[1] = 1; run Worker(0, 1); run Worker(1, 1) };
+  atomic {
+    incarnation[0] = 1; run Worker(0, 1);
+#if CORES == 2
+    incarnation[1] = 1; run Worker(1, 1)
+#endif
+  };
   do
   :: atomic { kills < KILLS && killed[0] < incarnation[0] -> killed[0] = incarnation[0]; kills++ }
   :: atomic { kills < KILLS && killed[1] < incarnation[1] -> killed[1] = incarnation[1]; kills++ }
   :: atomic { killed[0] == incarnation[0] -> incarnation[0]++; run Worker(0, incarnation[0]) }
-  :: atomic { killed[1] == incarnation[1] -> incarnation[1]++; run Worker(1, incarnation[1]) }
+  :: atomic { CORES == 2 && killed[1] == incarnation[1] -> incarnation[1]++; run Worker(1, incarnation[1]) }
   :: ALL_ENDED -> break
   od
 }

@@ -62,7 +62,7 @@ end:
   :: nempty(buffer[3]) -> drain(3)
   :: nempty(buffer[4]) -> drain(4)
   od
-}
+} /* unreachable ok */
 
 /* ---- futex: [WaitSet.wait], [Futex.wake] ----
  * A set of words, a bit each; 0 = awake. The kernel queues the sleeper on each word before it compares

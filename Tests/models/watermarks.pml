@@ -106,7 +106,7 @@ end:
   :: nempty(buffer[0]) -> drain(0)
   :: nempty(buffer[1]) -> drain(1)
   od
-}
+} /* unreachable ok */
 
 /* Atomic exchange: true when the lock was free. */
 inline exchange(lock, got) {
@@ -122,6 +122,9 @@ inline exchange(lock, got) {
 #else
 #define FENCE_AFTER_UNLOCK FENCE
 #endif
+
+/* Each time the holder tries again some task has come further: it does not do so for ever. */
+#define LOOKED_AGAIN atomic { again++; assert(again <= TASKS) }
 
 /* [advanceReleased], without its last line */
 #ifdef RECHECK_WITHOUT_WIRED
@@ -147,10 +150,10 @@ inline advanceReleased(r) {
      break
 #else
      FENCE_AFTER_UNLOCK;
-     if :: MORE_RELEASED(r) :: else -> break fi
+     if :: MORE_RELEASED(r) -> LOOKED_AGAIN :: else -> break fi
 #endif
   od;
-  got = 0; position = 0
+  atomic { got = 0; position = 0; again = 0 }
 }
 
 /* [advanceConsumed] */
@@ -187,10 +190,10 @@ inline advanceConsumed(r) {
      break
 #else
      FENCE_AFTER_UNLOCK;
-     if :: MORE_CONSUMED(r) :: else -> break fi
+     if :: MORE_CONSUMED(r) -> LOOKED_AGAIN :: else -> break fi
 #endif
   od;
-  got = 0; position = 0
+  atomic { got = 0; position = 0; again = 0 }
 }
 
 /* [consume] */
@@ -418,6 +421,7 @@ proctype Scheduler(byte me) {
 #ifdef CONSUMED_STORES_RELEASED
   byte other;
 #endif
+  byte again;
   bit got;
   do
   :: atomic { !logLock && wired != submitted -> logLock = 1 }; readRecord()
