@@ -132,17 +132,25 @@ inline exchange(lock, got) {
 #else
 #define MORE_RELEASED(r) (position != mem[WIRED(r)] && mem[STATE(ENTRY(r, position))] >= RELEASED)
 #endif
+#ifdef CONSUMED_STORES_RELEASED
+#define BEFORE(r) before
+#else
+#define BEFORE(r) mem[REL(r)]  /* nobody else stores it */
+#endif
 inline advanceReleased(r) {
   do
   :: TRY(RLOCK(r), got);
      if :: !got -> break :: else fi;             /* a loser leaves: the holder looks again */
      position = mem[REL(r)];
+#ifdef CONSUMED_STORES_RELEASED
+     before = position;
+#endif
      do
      :: position != mem[WIRED(r)] && mem[STATE(ENTRY(r, position))] >= RELEASED -> position++
      :: else -> break
      od;
      if
-     :: position != mem[REL(r)] -> STORE(REL(r), position)
+     :: position != BEFORE(r) -> STORE(REL(r), position)
      :: else
      fi;
      STORE(RLOCK(r), 0);
@@ -419,7 +427,7 @@ inline runKernel(t) {
 proctype Scheduler(byte me) {
   byte t, c, p, k, edge, position, refs, count;
 #ifdef CONSUMED_STORES_RELEASED
-  byte other;
+  byte other, before;
 #endif
   byte again;
   bit got;
