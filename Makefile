@@ -19,7 +19,8 @@ run: build
 build:
 	$(SWIFT) build -c release
 
-test: build
+test: setup build
+	Scripts/verify-models
 	$(SWIFT) build --build-tests
 	PTO2_TEST_BIN=$(CURDIR)/$(BIN) timeout --kill-after=10 1800 $(SWIFT) test --skip-build
 

@@ -204,7 +204,7 @@ inline advanceConsumed(r) {
   atomic { got = 0; position = 0; again = 0 }
 }
 
-/* [consume] */
+/* [dropReference], of the last reference */
 inline consume(t) {
 #ifdef TWO_WORDS
   atomic {  /* compare-and-swap from RELEASED, as the proposal has it */
@@ -385,7 +385,7 @@ inline wire(t) {
 #endif
 }
 
-/* [readLog]: one record; [continueScopeEnd] */
+/* [readLog]: one record; [endScope] */
 inline readRecord() {
   if
   :: logCount[wired] == 0 -> t = logTask[wired]; wire(t)
