@@ -236,5 +236,13 @@ private func stage(_ submission: pto2_submission, into task: inout TaskArguments
       Int(unsafe max(1, submission.block_count)),
       startTogether: unsafe submission.require_sync_start != 0)
   }
+  switch unsafe submission.recovery {
+  case PTO2_RECOVERY_AUTOMATIC: break
+  case PTO2_RECOVERY_AGAIN: task.recovery(.again)
+  case PTO2_RECOVERY_ONCE: task.recovery(.once)
+  default:
+    throw PTO2Error(
+      .invalidArgs, "recovery \(unsafe submission.recovery): expected PTO2_RECOVERY_... (0 to 2)")
+  }
   unsafe try stage(submission.predicate, into: &task)
 }

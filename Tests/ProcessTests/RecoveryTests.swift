@@ -79,6 +79,25 @@ import Testing
     expectClean(segment)
   }
 
+  /// Changed in place, but the program says that it may be run again.
+  @Test func taskThatSaysSoIsRunAgain() {
+    let segment = freshSegment("again")
+    let command = program(["again", "3000"], segment: segment)
+    let kills = killWorkers(of: command, segment, every: 25_000)
+    let result = command.wait()
+    #expect(result.status == 0, "\(kills) kills: \(result.errors)")
+    #expect((number("lost_subtasks", in: result.output) ?? 0) > 0, "not exercised")
+    expectClean(segment)
+  }
+
+  @Test func taskThatMustRunOnceIsNotRunAgain() {
+    let segment = freshSegment("once")
+    let result = program(["once"], segment: segment).wait()
+    #expect(result.status == 40)
+    #expect(result.errors.contains("is not run again"), "\(result.errors)")
+    expectClean(segment)
+  }
+
   /// A kernel that does not return: the worker is killed, the others go on.
   @Test(arguments: ["1", "2"])
   func kernelThatRunsTooLongIsKilled(threads: String) {

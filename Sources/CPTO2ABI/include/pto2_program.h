@@ -62,6 +62,11 @@ typedef struct pto2_predicate {
     double real;     /* compared with, for floating-point tensors */
 } pto2_predicate;
 
+/* Whether a task whose worker died while running it is run again. */
+#define PTO2_RECOVERY_AUTOMATIC 0u /* if it has no INOUT and no NO_DEP tensor */
+#define PTO2_RECOVERY_AGAIN 1u     /* always: half a run and a whole one give the same */
+#define PTO2_RECOVERY_ONCE 2u      /* never */
+
 /* A task: up to three kernels by name (NULL = inactive). AIC runs a matrix
  * kernel, AIV0 and AIV1 vector kernels; all see the same arguments. */
 typedef struct pto2_submission {
@@ -74,7 +79,7 @@ typedef struct pto2_submission {
     uint32_t dependency_count;
     uint32_t block_count;           /* SPMD: blocks to run; 0 and 1 = one */
     uint32_t require_sync_start;    /* SPMD: all blocks start together */
-    uint32_t reserved;
+    uint32_t recovery;              /* PTO2_RECOVERY_...: if its worker dies */
     pto2_predicate predicate;
 } pto2_submission;
 

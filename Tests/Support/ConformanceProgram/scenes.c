@@ -292,6 +292,37 @@ static int32_t failing(uint64_t n) {
     return status;
 }
 
+/* n tasks that each change a tensor in place, but so that half a run and a whole
+ * one give the same. */
+static int32_t again(uint64_t n) {
+    pto2_tensor_handle x, y;
+    int64_t *cells = external(&x, (uint32_t)n);
+    if (!cells || !external(&y, 1)) return 1;
+    for (uint64_t i = 0; i < n; i++) {
+        pto2_tensor_handle cell;
+        if (element(&x, (uint32_t)i, &cell)) return 1;
+        /* Written before it is read: what the mode does not say. */
+        pto2_argument arguments[] = {use(PTO2_INPUT, &y), use(PTO2_INPUT, &y), use(PTO2_INOUT, &cell)};
+        uint64_t scalar = 300ull << 32 | i;
+        pto2_submission submission = {.kernels = {NULL, "c_mix", NULL}, .arguments = arguments,
+                                      .argument_count = 3, .scalars = &scalar, .scalar_count = 1,
+                                      .recovery = PTO2_RECOVERY_AGAIN};
+        if (api->submit(graph, &submission, NULL)) return 1;
+    }
+    if (api->wait(graph)) return 1;
+    for (uint64_t i = 0; i < n; i++)
+        if (expect("a cell", cells[i], (int64_t)i)) return 1;
+    return 0;
+}
+
+/* A task that could be run again but must not, and kills its worker. */
+static int32_t once(uint64_t n) {
+    uint64_t scalar = n;
+    pto2_submission submission = {.kernels = {NULL, "c_crash", NULL}, .scalars = &scalar,
+                                  .scalar_count = 1, .recovery = PTO2_RECOVERY_ONCE};
+    return api->submit(graph, &submission, NULL) || api->wait(graph);
+}
+
 /* A kernel of 20 s that changes x in place, among n that do not need it. */
 static int32_t overdue(uint64_t n) {
     pto2_tensor_handle x, y;
@@ -322,7 +353,7 @@ int32_t run_scene(const char *name, uint64_t n) {
                   {"shapes", shapes},     {"blocks", blocks},     {"together", together},
                   {"starvation", starvation}, {"late", late},
                   {"pure", pure},         {"failing", failing},     {"poison", poison},
-                  {"overdue", overdue}};
+                  {"overdue", overdue},   {"again", again},         {"once", once}};
     for (size_t k = 0; k < sizeof scenes / sizeof *scenes; k++)
         if (!strcmp(name, scenes[k].name)) return scenes[k].run(n);
     return api->fail(graph, "no such case");
