@@ -1,0 +1,1 @@
+/* The kernel image of the fuzzers: nothing to call from outside. */

@@ -1,0 +1,113 @@
+import CPTO2ABI
+import PTO2Protocol
+import PTO2Segment
+import PTO2System
+import PTO2Worker
+
+/// A core over any words, descriptors and main slots: garbage is said to be
+/// garbage, and a kernel gets nothing that lies outside the segment.
+final class WorkerTarget: FuzzTarget {
+  private let segment: SegmentUnderTest
+  private let directory: KernelDirectory
+  private let worker: Segment
+  private let images: [KernelImage]
+
+  init() throws {
+    images = [try KernelImage(path: fuzzKernelsPath())]
+    directory = KernelDirectory(images)
+    segment = try SegmentUnderTest(tinyConfiguration(), images: images)
+    worker = try segment.attach(.worker)
+  }
+
+  func run(_ input: inout Input) throws {
+    segment.reset()
+    let lanes = Int(segment.configuration.lanes)
+    let index = input.index(segment.configuration.coreCount)
+    for lane in 0..<8 {
+      segment.store(PTO2_SCHEDULER_IDLE, .dataMainBase, 64 * index + 4 * lane)
+    }
+    var core: Core
+    do { core = try Core(worker, core: index, directory: directory) } catch { return }
+    core.announce(isSupervised: false)
+    var lane = 0
+    for _ in 0..<64 where !input.isEmpty {
+      switch input.byte() % 8 {
+      case 0: dispatch(&input, index, lane)
+      case 1: damage(.dispatchTable, &input)
+      case 2: damage(.mainRing, &input)
+      case 3: segment.store(input.value(), .dataMainBase, 64 * index + 4 * input.index(16))
+      case 4: damage(.schedulerWords, &input)
+      case 5: damage(.orchestratorWords, &input)
+      default:
+        let last = segment.word(.dataMainBase, 64 * index + 4 * lane)
+        switch core.step() {
+        case .idle:
+          core.park(timeoutNanoseconds: 1)
+        case .ran:
+          let cond = segment.word(.cores, index * Int(segment.layout.coreStride) + 4 * lane)
+          expect(cond == last | PTO2_COND_FIN, "FIN is \(cond) for \(last)")
+          lane = (lane + 1) % lanes
+        case .exited:
+          expect(last == PTO2_EXIT_SIGNAL, "left for \(last)")
+          return
+        case .garbage(let message):
+          expect(!message.text.isEmpty, "garbage without words")
+          return core.publish(PTO2Error(.garbageWord, message.text))
+        }
+      }
+    }
+  }
+
+  /// A good descriptor, perhaps with one wrong argument, and its word.
+  private func dispatch(_ input: inout Input, _ index: Int, _ lane: Int) {
+    let ring = input.index(segment.configuration.rings.count)
+    let slot = input.index(Int(segment.configuration.rings[ring].taskWindow))
+    let shape = input.byte()
+    let tensors = Int(shape & 3)
+    let table = segment.address(.dispatchTable, ring: ring) + slot * Int(PTO2_DESC_STRIDE)
+    let subtask = UInt32(shape >> 2 & 1)
+    var call = CallWord(
+      kernel: KernelImage.callWord(image: 0, offset: images[0].kernels[Int(subtask)].offset),
+      tensors: tensors, scalars: Int(shape >> 4 & 3)
+    ).rawValue
+    if shape & 8 != 0 { call |= PTO2_CALL_SPMD }
+    if shape & 0x40 != 0 { call ^= 1 << UInt64(input.byte() & 63) }
+    table.storeBytes(of: call, toByteOffset: 8 * Int(subtask), as: UInt64.self)
+    for tensor in 0..<tensors {
+      let near = input.byte()
+      let base = near & 1 == 0 ? segment.layout.section(.arena).offset : segment.layout.totalBytes
+      let offset = base &+ UInt64(bitPattern: Int64(Int8(bitPattern: near)))
+      table.storeBytes(of: offset, toByteOffset: 24 + 8 * tensor, as: UInt64.self)
+    }
+    var position =
+      segment.layout.section(.dispatchTable, ring: ring).offset - segment.layout.dispatchBase
+      + UInt64(slot) * UInt64(PTO2_DESC_STRIDE)
+    if shape & 0x80 != 0 { position = UInt64(input.number(UInt16.self)) << 3 }
+    let before = segment.word(.dataMainBase, 64 * index + 4 * lane)
+    guard
+      let word = DispatchWord(
+        descriptorOffset: position, slot: subtask, toggle: before & PTO2_WORD_TOGGLE == 0)
+    else { return }
+    segment.store(word.rawValue, .dataMainBase, 64 * index + 4 * lane)
+  }
+
+  private func damage(_ kind: SectionKind, _ input: inout Input) {
+    let rings = kind == .mainRing || kind == .dispatchTable ? segment.configuration.rings.count : 1
+    let section = segment.layout.section(kind, ring: input.index(rings))
+    let offset = Int(input.number(UInt16.self)) % Int(section.bytes) & ~7
+    (segment.raw + Int(section.offset)).storeBytes(
+      of: input.number(UInt64.self), toByteOffset: offset, as: UInt64.self)
+  }
+
+  static let seeds: [[UInt8]] = {
+    var seeds: [[UInt8]] = []
+    for core in UInt8(0)..<3 {
+      for shape in stride(from: UInt8(0), to: 64, by: 5) {
+        seeds.append([core, 0, shape, shape, shape, 0, 8, 16, 7, 0, 1, 2, shape, 1, 3, 5, 7, 7])
+      }
+      seeds.append([core, 0, 0, 0, 0x41, 0, 56, 7, 3, 6, 0, 240, 255, 255, 127, 7])
+      seeds.append([core, 0, 1, 3, 0x80, 1, 1, 7])
+    }
+    return seeds
+  }()
+}
