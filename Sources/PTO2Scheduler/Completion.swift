@@ -124,14 +124,15 @@ extension Scheduler {
     let before = unsafe ring.pointee.released
     let wired = unsafe S.load(&ring.pointee.wired)
     var position = before
+    var poolTail = unsafe ring.pointee.poolTail
     while position != wired,
       unsafe S.load(&ring.pointee.entry(position).pointee.state) >= TaskState.released.rawValue
     {
+      unsafe poolTail &+= ring.pointee.entry(position).pointee.fanin_count
       position &+= 1
     }
     guard position != before else { return false }
-    let last = unsafe ring.pointee.slot(position &- 1)
-    unsafe S.store(&ring.pointee.poolTail, last.pointee.fanin_first &+ last.pointee.fanin_count)
+    unsafe S.store(&ring.pointee.poolTail, poolTail)
     // Pairs with the orchestrator's acquire before it rewrites main slots,
     // descriptors and pool entries: nothing here reads them any more.
     unsafe ring.pointee.releasedWord.storeRelease(position)

@@ -35,6 +35,8 @@ internal import PTO2System
   var heapTail: UInt64 = 0
   /// Dependency-pool position of the first entry not reclaimed.
   var poolTail: UInt32
+  /// And of the next task's first entry. Writer: the log's holder.
+  var poolHead: UInt32
 
   var peakMain: UInt32 = 0
   var peakConsumed: UInt32 = 0
@@ -66,6 +68,7 @@ internal import PTO2System
     unsafe released = first
     unsafe consumedPosition = first
     unsafe poolTail = first
+    unsafe poolHead = first
   }
 
   /// The main slot of a local id.

@@ -67,6 +67,13 @@ extension Scheduler {
     }
     let first = unsafe slot.pointee.fanin_first
     let count = unsafe slot.pointee.fanin_count
+    let mask = unsafe slot.pointee.active_mask
+    let flags = unsafe slot.pointee.flags
+    let blocks = unsafe slot.pointee.block_count
+    guard
+      unsafe isSound(
+        id, ring, first: first, count: count, mask: mask, flags: flags, blocks: blocks)
+    else { return }
     if unsafe ring.pointee.unreserved != 0 {
       guard reserveEntries(ringIndex, local, first, count) else { return }
     }
@@ -79,13 +86,11 @@ extension Scheduler {
     unsafe entry.pointee.fanout_count = 2
     unsafe entry.pointee.fanout_refcount = 0
     unsafe entry.pointee.scope_previous = slot.pointee.scope_previous
-    let mask = unsafe slot.pointee.active_mask
-    unsafe entry.pointee.flags = slot.pointee.flags
+    unsafe entry.pointee.flags = flags
     unsafe entry.pointee.active_mask = mask
-    unsafe entry.pointee.block_count = slot.pointee.block_count
+    unsafe entry.pointee.block_count = blocks
     unsafe entry.pointee.blocks_started = 0
-    unsafe entry.pointee.subtasks_left =
-      UInt32(mask.nonzeroBitCount) * slot.pointee.block_count
+    unsafe entry.pointee.subtasks_left = UInt32(mask.nonzeroBitCount) * blocks
     unsafe entry.pointee.heap_end = slot.pointee.heap_end
     unsafe entry.pointee.outcome =
       slot.pointee.flags & UInt8(PTO2_SLOT_CANCELLED) == 0 ? 0 : PTO2_OUTCOME_CANCELLED
@@ -129,6 +134,7 @@ extension Scheduler {
       }
     }
     counters.edges += UInt64(count)
+    unsafe ring.pointee.poolHead = first &+ count
     // Before the last addition below: after it the task may run and be gone.
     unsafe S.store(&ring.pointee.wired, local &+ 1)
     unsafe notePeaks(ring, slot)

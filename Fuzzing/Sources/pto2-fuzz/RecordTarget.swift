@@ -86,7 +86,10 @@ final class RecordTarget: FuzzTarget {
     switch input.byte() & 7 {
     case 0: record.storeBytes(of: 0, toByteOffset: 48, as: UInt8.self)
     case 1: (record + 48).storeBytes(of: 0xFF, toByteOffset: input.index(64), as: UInt8.self)
-    case 2: for index in 0..<1024 { record.storeBytes(of: 0x2F, toByteOffset: 48 + index, as: UInt8.self) }
+    case 2:
+      for index in 0..<1024 {
+        record.storeBytes(of: 0x2F, toByteOffset: 48 + index, as: UInt8.self)
+      }
     default: break
     }
     do {

@@ -292,12 +292,15 @@ final class SchedulerTarget: FuzzTarget {
       }
       // A predicate, blocks that start together, a look at everything.
       seeds.append([
-        configuration, 2, 0, 0x21, 0, 0, 5, 0, 13, 2, 2, 0, 0x19, 1, 0, 0, 15, 0, 0, 15, 0, 1, 15, 0,
+        configuration, 2, 0, 0x21, 0, 0, 5, 0, 13, 2, 2, 0, 0x19, 1, 0, 0, 15, 0, 0, 15, 0, 1, 15,
+        0,
         2, 15, 0, 3, 1, 11, 0, 12, 0, 0, 0, 1, 6, 0, 13, 9,
       ])
       // One of each kind of damage.
       for kind in UInt8(0)..<8 {
-        seeds.append([configuration, 2, 0, 0x41, 0xC0, 4, 0, 0x41, 0xC0, 0, kind, 6, 3, 13, 4, 0, 0])
+        seeds.append([
+          configuration, 2, 0, 0x41, 0xC0, 4, 0, 0x41, 0xC0, 0, kind, 6, 3, 13, 4, 0, 0,
+        ])
         seeds.append([configuration, 2, 0, 1, 7, kind & 1, 1, kind, 0, 0, 0, 0, 1, 0, 13, 4])
         seeds.append([configuration, 2, 0, 1, 8, 0, kind & 1, kind << 5, kind, 0, 0, 0, 13, 4])
       }

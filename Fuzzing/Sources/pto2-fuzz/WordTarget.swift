@@ -33,7 +33,9 @@ final class WordTarget: FuzzTarget {
     case .dispatch(let offset, let slot):
       expect(slot < 3 && offset & 7 == 0, "decoded slot \(slot), offset \(offset)")
       let again = DispatchWord(descriptorOffset: offset, slot: slot, toggle: word.toggle)
-      expect(again?.rawValue == raw, "0x\(String(raw, radix: 16)) encodes to \(String(describing: again))")
+      expect(
+        again?.rawValue == raw,
+        "0x\(String(raw, radix: 16)) encodes to \(String(describing: again))")
       let ack = ConditionWord.ack(word)
       let fin = ConditionWord.fin(word)
       expect(!ack.isFin && fin.isFin && ack.rawValue == raw, "ACK and FIN of \(raw)")

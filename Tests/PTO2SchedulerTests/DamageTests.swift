@@ -1,0 +1,96 @@
+import CPTO2ABI
+import PTO2Protocol
+import PTO2Segment
+import PTO2System
+import TestSupport
+import Testing
+
+@testable import PTO2Orchestrator
+@testable import PTO2Scheduler
+
+extension Rig {
+  /// A task's main slot, to be doctored between submit and step.
+  func slotAddress(_ task: TaskID) -> UnsafeMutableRawPointer {
+    let window = configuration.rings[task.ring].taskWindow
+    return graph.core.pointee.segment.write(.mainRing, ring: task.ring)
+      + Int(task.local & (window - 1)) * Int(PTO2_MAIN_SLOT_STRIDE)
+  }
+
+  func change<Value>(
+    _ task: TaskID, _ field: WritableKeyPath<pto2_main_slot, Value>, _ value: Value
+  ) {
+    let slot = slotAddress(task).assumingMemoryBound(to: pto2_main_slot.self)
+    slot.pointee[keyPath: field] = value
+  }
+
+  /// A record that the orchestrator itself would not write.
+  func append(_ record: pto2_log_record) throws { try graph.core.pointee.append(record) }
+}
+
+/// Everything that fuzzing found, one by one: what the orchestrator's sections
+/// hold after an accident ends the session with error 207, at once.
+@Suite struct DamageTests {
+  struct Damage: Sendable, CustomTestStringConvertible {
+    var testDescription: String
+    var change: @Sendable (Rig, TaskID) -> Void
+  }
+
+  private func expectViolation(_ rig: Rig, sourceLocation: SourceLocation = #_sourceLocation) {
+    rig.settle()
+    #expect(rig.failure?.code == .protocolViolation, sourceLocation: sourceLocation)
+  }
+
+  static let slots: [Damage] = [
+    Damage(testDescription: "fanin count of all ones") { $0.change($1, \.fanin_count, ~0) },
+    Damage(testDescription: "fanin count beyond the pool") { $0.change($1, \.fanin_count, 5) },
+    Damage(testDescription: "fanin entries of other tasks") { $0.change($1, \.fanin_first, 7) },
+    Damage(testDescription: "fourth kernel") { $0.change($1, \.active_mask, 8) },
+    Damage(testDescription: "no block") { $0.change($1, \.block_count, 0) },
+    Damage(testDescription: "2^32 - 1 blocks") { $0.change($1, \.block_count, ~0) },
+    Damage(testDescription: "more subtasks than 2^32") {
+      $0.change($1, \.active_mask, 7)
+      $0.change($1, \.block_count, 0x8000_0000)
+    },
+    Damage(testDescription: "more blocks at once than places") {
+      $0.change($1, \.block_count, 2)
+      $0.change($1, \.flags, UInt8(PTO2_SLOT_SYNC_START))
+    },
+  ]
+
+  @Test(arguments: slots, [UInt32(1), 2])
+  func slotThatNoOrchestratorWritesIsRefused(damage: Damage, threads: UInt32) throws {
+    let rig = try Rig(configuration(pool: 4, threads: threads))
+    let good = try rig.submit(aic: true)
+    let task = try rig.submit(aic: true) { $0.after(good) }
+    damage.change(rig, task)
+    expectViolation(rig)
+    #expect(rig.startedTasks(beside: good).isEmpty, "nothing of it was started")
+  }
+
+  /// Records run ahead of the windows: entries of tasks that run would be
+  /// written over.
+  @Test(arguments: [UInt32(1), 2])
+  func taskBeyondTheWindowIsRefused(threads: UInt32) throws {
+    let rig = try Rig(configuration(window: 4, consumed: 8, threads: threads))
+    for _ in 0..<4 { try rig.submit(aic: true) }
+    rig.settle()
+    // The slot of task 0 says task 4.
+    rig.change(TaskID(ring: 0, local: 0), \.task_id, 4)
+    try rig.append(pto2_log_record(kind: PTO2_LOG_TASK, ring: 0, id: 4, count: 0))
+    expectViolation(rig)
+  }
+
+  @Test func taskBeyondTheConsumedWindowIsRefused() throws {
+    let rig = try Rig(configuration(window: 4, consumed: 4))
+    for _ in 0..<4 { try rig.submit() }
+    rig.settle()
+    #expect(rig.counts() == [4, 0], "not exercised")
+    rig.change(TaskID(ring: 0, local: 0), \.task_id, 4)
+    try rig.append(pto2_log_record(kind: PTO2_LOG_TASK, ring: 0, id: 4, count: 0))
+    expectViolation(rig)
+  }
+}
+
+extension Rig {
+  func startedTasks(beside task: TaskID) -> [TaskID] { started.filter { $0 != task } }
+}
