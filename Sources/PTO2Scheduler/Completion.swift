@@ -67,7 +67,12 @@ extension Scheduler {
   private mutating func dropReference(_ id: TaskID) {
     let ring = unsafe rings + id.ring
     let entry = unsafe ring.pointee.entry(id.local)
-    guard unsafe Fanout.drop(entry, S.self) else { return }
+    let left = unsafe Fanout.drop(entry, S.self)
+    if left > 0 { return }
+    // The task's own reference is given back once it is RELEASED.
+    guard left == 0, unsafe S.load(&entry.pointee.state) == TaskState.released.rawValue else {
+      return violation("task \(id) has lost a reference that nobody had given back")
+    }
     // CONSUMED: nothing refers to the output any more, and nothing will.
     unsafe S.store(&entry.pointee.state, TaskState.consumed.rawValue)
     // With several threads only the lock's exchange makes sure that its holder
@@ -223,12 +228,15 @@ enum Fanout {
     }
   }
 
-  /// Gives a reference back; true for the last one.
+  /// Gives a reference back; returns how many are left, negative when one was
+  /// given back twice.
   @inline(__always)
   static func drop<S: Sharing>(
     _ entry: UnsafeMutablePointer<pto2_consumed_entry>, _ sharing: S.Type
-  ) -> Bool {
-    unsafe isConsumed(S.add(references(entry), 1 << 32))
+  ) -> Int32 {
+    let word = unsafe S.add(references(entry), 1 << 32)
+    return Int32(
+      bitPattern: UInt32(truncatingIfNeeded: word) &- UInt32(truncatingIfNeeded: word >> 32))
   }
 
   /// Links an edge into the producer's fanout list; false when that is closed:

@@ -94,3 +94,33 @@ extension Rig {
 extension Rig {
   func startedTasks(beside task: TaskID) -> [TaskID] { started.filter { $0 != task } }
 }
+
+/// References that are given back by records and lists which name a task twice,
+/// or another task than when they were wired.
+@Suite struct DamagedReferenceTests {
+  /// Without the check, the second end takes a running task for CONSUMED.
+  @Test(arguments: [UInt32(1), 2])
+  func scopeThatEndsTwiceIsRefused(threads: UInt32) throws {
+    let rig = try Rig(configuration(threads: threads))
+    try rig.graph.beginScope()
+    let task = try rig.submit(aic: true)
+    try rig.graph.endScope()
+    rig.settle()
+    #expect(rig.runningTasks == [task])
+    try rig.append(
+      pto2_log_record(kind: PTO2_LOG_SCOPE_END, ring: 0, id: task.local, count: 1))
+    rig.settle()
+    #expect(rig.failure?.code == .protocolViolation && rig.counts() == [0, 0])
+  }
+
+  /// The list of a scope's tasks leads in a circle.
+  @Test func scopeOfFourBillionTasksIsRefused() throws {
+    let rig = try Rig(configuration())
+    let task = try rig.submit(aic: true)
+    rig.change(task, \.scope_previous, task.local)
+    try rig.append(
+      pto2_log_record(kind: PTO2_LOG_SCOPE_END, ring: 0, id: task.local, count: ~0))
+    rig.settle()
+    #expect(rig.failure?.code == .protocolViolation)
+  }
+}
