@@ -50,8 +50,12 @@ extension Scheduler {
       for k in 0..<count {
         let index = Int((first &+ k) & mask)
         guard unsafe ring.pointee.edges[index].flags & PTO2_EDGE_RETAINED != 0 else { continue }
-        dropReference(
-          unsafe TaskID(rawValue: ring.pointee.fanin[index] & PTO2_FANIN_ID_MASK))
+        // The orchestrator's memory, read once more since `wire`.
+        let producer = unsafe TaskID(rawValue: ring.pointee.fanin[index] & PTO2_FANIN_ID_MASK)
+        guard producer.ring < ringCount,
+          unsafe rings[producer.ring].entry(producer.local).pointee.task_id == producer.rawValue
+        else { return violation("fanin \(k) of task \(id) has changed since it was submitted") }
+        dropReference(producer)
       }
     }
     // Release: the main slot, its fanin list and edges are not read any more.

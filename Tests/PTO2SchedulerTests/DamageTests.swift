@@ -23,6 +23,12 @@ extension Rig {
     slot.pointee[keyPath: field] = value
   }
 
+  func store(_ value: UInt64, fanin position: UInt32, ring: Int = 0) {
+    let pool = configuration.rings[ring].dependencyPool
+    graph.core.pointee.segment.write(.fanin, ring: ring).storeBytes(
+      of: value, toByteOffset: 8 * Int(position & (pool - 1)), as: UInt64.self)
+  }
+
   /// A record that the orchestrator itself would not write.
   func append(_ record: pto2_log_record) throws { try graph.core.pointee.append(record) }
 }
@@ -120,6 +126,23 @@ extension Rig {
     rig.change(task, \.scope_previous, task.local)
     try rig.append(
       pto2_log_record(kind: PTO2_LOG_SCOPE_END, ring: 0, id: task.local, count: ~0))
+    rig.settle()
+    #expect(rig.failure?.code == .protocolViolation)
+  }
+
+  /// The list is read at wiring, and once more when the task is RELEASED.
+  @Test(arguments: [UInt64(7 << 32), UInt64(3 << 32 | 5), UInt64(9)])
+  func faninThatChangesWhileItsTaskRunsIsRefused(other: UInt64) throws {
+    let rig = try Rig(configuration(rings: 2))
+    let data = try rig.external(4)
+    try rig.submit(aiv0: true) { $0.inout(data) }
+    let task = try rig.submit(aic: true) { $0.input(data) }
+    rig.settle()
+    rig.finish(core: 1)
+    rig.settle()
+    #expect(rig.runningTasks == [task], "not exercised")
+    rig.store(other, fanin: 0)
+    rig.finish(core: 0)
     rig.settle()
     #expect(rig.failure?.code == .protocolViolation)
   }
