@@ -188,7 +188,10 @@ extension Scheduler {
       let local = unsafe state.pointee.scopeEnd.local
       let id = TaskID(ring: ring, local: local)
       let entry = unsafe rings[ring].entry(local)
-      guard unsafe entry.pointee.task_id == id.rawValue else {
+      let consumed = unsafe rings[ring].consumedWord.loadOwn()
+      guard unsafe entry.pointee.task_id == id.rawValue,
+        unsafe local &- consumed < rings[ring].wired &- consumed
+      else {
         violation("scope end names task \(id), whose entry belongs to another task")
         return work
       }

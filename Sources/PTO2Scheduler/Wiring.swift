@@ -24,7 +24,12 @@ extension Scheduler {
     if unsafe state.pointee.wired == state.pointee.knownSubmitted {
       // Acquire: pairs with the orchestrator's release of `submitted`, after
       // the log record, the main slot, the descriptor and the fanin list.
-      unsafe state.pointee.knownSubmitted = submitted.loadAcquire()
+      let last = submitted.loadAcquire()
+      guard unsafe last &- state.pointee.wired <= logMask &+ 1 else {
+        violation("log position \(last) is said to be submitted, far beyond the wired ones")
+        return 0
+      }
+      unsafe state.pointee.knownSubmitted = last
     }
     var work = 0
     let before = unsafe state.pointee.wired
@@ -112,11 +117,15 @@ extension Scheduler {
       unsafe edge.pointee.consumer = id.rawValue
       unsafe edge.pointee.flags = fanin & PTO2_FANIN_DATA == 0 ? 0 : PTO2_EDGE_DATA
       let producerID = TaskID(rawValue: fanin & PTO2_FANIN_ID_MASK)
-      guard producerID.ring < ringCount else {
-        return violation("fanin \(k) of task \(id) names ring \(producerID.ring)")
+      guard producerID.ring < ringCount, producerID != id else {
+        return violation("fanin \(k) of task \(id) names task \(producerID)")
       }
       let producer = unsafe rings[producerID.ring].entry(producerID.local)
-      let isKnown = unsafe producer.pointee.task_id == producerID.rawValue
+      // An entry that no task has had yet looks like that of task 0:0, but for
+      // its references.
+      let isKnown =
+        unsafe producer.pointee.task_id == producerID.rawValue
+        && (producerID.rawValue != 0 || producer.pointee.fanout_count != 0)
       if unsafe isKnown && fanin & PTO2_FANIN_RETAIN != 0 && Fanout.claim(producer, S.self) {
         unsafe edge.pointee.flags |= PTO2_EDGE_RETAINED
       }

@@ -146,4 +146,44 @@ extension Rig {
     rig.settle()
     #expect(rig.failure?.code == .protocolViolation)
   }
+
+  /// It would wait for itself.
+  @Test func taskThatIsItsOwnProducerIsRefused() throws {
+    let rig = try Rig(configuration())
+    let first = try rig.submit(aic: true)
+    let task = try rig.submit(aic: true) { $0.after(first) }
+    rig.store(PTO2_FANIN_WAIT | task.rawValue, fanin: 0)
+    rig.settle()
+    #expect(rig.failure?.code == .protocolViolation)
+  }
+
+  /// Zeros are also the id of task 0:0: an entry without a task is no producer,
+  /// and the edge would be lost when that task comes.
+  @Test func entryWithoutATaskIsNoProducer() throws {
+    let rig = try Rig(configuration(rings: 2, first: 0xFFFF_FFFE))
+    let first = try rig.submit(aic: true)
+    let task = try rig.submit(aic: true) { $0.after(first) }
+    rig.store(PTO2_FANIN_WAIT | PTO2_FANIN_RETAIN, fanin: 0xFFFF_FFFE)
+    rig.runAll()
+    #expect(rig.state(task) == .released && rig.failure == nil)
+  }
+
+  /// Position 0 was wired long ago; the orchestrator says it has not come to it.
+  @Test func submittedThatGoesBackIsRefused() throws {
+    let rig = try Rig(configuration())
+    try rig.submit()
+    rig.settle()
+    let word = rig.graph.core.pointee.segment.write(.orchestratorWords) + Int(PTO2_ORCH_SUBMITTED)
+    OwnedWord(word).storeRelease(0)
+    rig.settle()
+    #expect(rig.failure?.message.contains("said to be submitted") == true)
+  }
+
+  /// Its entry is fresh memory, which looks like that of task 0:0.
+  @Test func scopeEndOfATaskThatWasNeverSubmittedIsRefused() throws {
+    let rig = try Rig(configuration())
+    try rig.append(pto2_log_record(kind: PTO2_LOG_SCOPE_END, ring: 0, id: 0, count: 1))
+    rig.settle()
+    #expect(rig.failure?.code == .protocolViolation)
+  }
 }
