@@ -194,10 +194,11 @@ extension Scheduler {
     let index = unsafe ring.pointee.firstSlot + (id.local & ring.pointee.mainMask)
     var shape = unsafe TaskShape.of(mask: entry.pointee.active_mask)
     // A task whose predicate is false is done without running.
-    if unsafe entry.pointee.flags & UInt8(PTO2_SLOT_PREDICATE) != 0,
-      unsafe !isTrue(ring.pointee.slot(id.local))
-    {
-      shape = .dummy
+    if unsafe entry.pointee.flags & UInt8(PTO2_SLOT_PREDICATE) != 0 {
+      guard let isTrue = unsafe isTrue(ring.pointee.slot(id.local)) else {
+        return violation("the predicate of task \(id) names no element")
+      }
+      if !isTrue { shape = .dummy }
     }
     if unsafe S.load(&entry.pointee.outcome) != 0 { shape = .dummy }
     if S.isShared {
@@ -209,11 +210,16 @@ extension Scheduler {
   }
 
   /// Evaluates a task's predicate. Its tensor's writers are COMPLETED.
-  private func isTrue(_ slot: UnsafePointer<pto2_main_slot>) -> Bool {
+  /// - Returns: nil when there is no such element.
+  private func isTrue(_ slot: UnsafePointer<pto2_main_slot>) -> Bool? {
     let predicate = unsafe (UnsafeRawPointer(slot) + Int(PTO2_SLOT_PREDICATE_AT))
       .load(as: pto2_slot_predicate.self)
-    // Elements are aligned, so one that begins inside ends inside.
-    guard predicate.offset < shared.segment.layout.totalBytes else { return false }
+    // Heaps and arena come last. Elements are aligned, so one that begins inside
+    // ends inside.
+    let layout = shared.segment.layout
+    guard let bytes = Predicate.elementBytes(predicate.dtype), predicate.offset % bytes == 0,
+      predicate.offset >= layout.section(.heap).offset, predicate.offset < layout.totalBytes
+    else { return nil }
     return unsafe Predicate(predicate).isTrue(
       at: shared.segment.mapping.base + Int(predicate.offset))
   }

@@ -23,6 +23,14 @@ extension Rig {
     slot.pointee[keyPath: field] = value
   }
 
+  func changePredicate(_ task: TaskID, offset: UInt64, dataType: UInt8) {
+    change(task, \.flags, UInt8(PTO2_SLOT_PREDICATE))
+    (slotAddress(task) + Int(PTO2_SLOT_PREDICATE_AT)).storeBytes(
+      of: pto2_slot_predicate(
+        offset: offset, value: 0, dtype: dataType, comparison: 0, reserved: (0, 0, 0, 0, 0, 0)),
+      as: pto2_slot_predicate.self)
+  }
+
   func store(_ value: UInt64, fanin position: UInt32, ring: Int = 0) {
     let pool = configuration.rings[ring].dependencyPool
     graph.core.pointee.segment.write(.fanin, ring: ring).storeBytes(
@@ -57,6 +65,17 @@ extension Rig {
       $0.change($1, \.active_mask, 7)
       $0.change($1, \.block_count, 0x8000_0000)
     },
+    Damage(testDescription: "predicate of an element that ends beyond the segment") { rig, task in
+      rig.changePredicate(
+        task, offset: rig.worker.layout.totalBytes - 1, dataType: UInt8(PTO2_INT64))
+    },
+    Damage(testDescription: "predicate of a word of the protocol") { rig, task in
+      rig.changePredicate(task, offset: 4096, dataType: UInt8(PTO2_INT32))
+    },
+    Damage(testDescription: "predicate of an unknown data type") { rig, task in
+      rig.changePredicate(
+        task, offset: rig.worker.layout.section(.arena).offset, dataType: UInt8(PTO2_DTYPE_COUNT))
+    },
     Damage(testDescription: "more blocks at once than places") {
       $0.change($1, \.block_count, 2)
       $0.change($1, \.flags, UInt8(PTO2_SLOT_SYNC_START))
@@ -69,6 +88,9 @@ extension Rig {
     let good = try rig.submit(aic: true)
     let task = try rig.submit(aic: true) { $0.after(good) }
     damage.change(rig, task)
+    rig.settle()
+    // What is looked at only when the task is ready.
+    if rig.failure == nil { rig.finish(good) }
     expectViolation(rig)
     #expect(rig.startedTasks(beside: good).isEmpty, "nothing of it was started")
   }

@@ -87,7 +87,6 @@ final class SegmentUnderTest {
     case .consumedRing: Int(ring.consumedWindow) * MemoryLayout<pto2_consumed_entry>.stride
     case .slotStates: Int(ring.taskWindow) * 8
     case .fanout: Int(ring.dependencyPool) * 16
-    case .heap: Int(ring.heapBytes)
     default: Int(section.bytes)
     }
   }
