@@ -97,6 +97,9 @@ extension Segment {
     guard header.total_bytes == layout.totalBytes else {
       throw .truncated(expectedBytes: layout.totalBytes, foundBytes: header.total_bytes)
     }
+    guard header.dispatch.dispatch_base == layout.dispatchBase else {
+      throw .wrongLayout(found: header.dispatch.dispatch_base, expected: layout.dispatchBase)
+    }
     return (configuration, layout)
   }
 

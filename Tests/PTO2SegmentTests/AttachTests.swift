@@ -155,6 +155,11 @@ import Testing
     } isExpected: {
       if case .wrongLayout = $0 { true } else { false }
     },
+    Damage(name: "descriptors elsewhere") { header, _ in
+      header.dispatch.dispatch_base = UInt64.max
+    } isExpected: {
+      if case .wrongLayout(UInt64.max, _) = $0 { true } else { false }
+    },
     Damage(name: "configuration that gives another layout") { header, _ in
       header.configuration.arena_bytes += 4096
     } isExpected: {
