@@ -166,6 +166,9 @@ let package = Package(
     kernels("AllocationCounter", path: "Tests/Support/AllocationCounter"),
     kernels("RandomKernels", path: "Tests/Support/RandomKernels"),
     example("RandomProgram", ["TestSupport"], path: "Tests/Support/RandomProgram"),
+    tests(
+      "PTO2WorkerTests",
+      ["CPTO2ABI", "PTO2System", "PTO2Segment", "PTO2Protocol", "PTO2Worker", "TestSupport"]),
     tests("PagedAttentionReferenceTests", ["PagedAttentionReference"]),
     tests("ProcessTests", []),
     .target(

@@ -24,10 +24,9 @@ internal import PTO2System
   private let base: UnsafeRawPointer
   private let totalBytes: UInt64
   private let dispatchBase: UInt64
-  private let dispatchBytes: UInt64
   /// Per ring: first byte of its descriptors from dispatch_base, and of its
-  /// main slots from the segment base.
-  private let ringBases: [(descriptors: UInt64, slots: UInt64)]
+  /// main slots from the segment base; how many there are.
+  private let ringBases: [(descriptors: UInt64, slots: UInt64, window: UInt64)]
   private let directory: KernelDirectory
 
   /// The lane whose word comes next.
@@ -78,14 +77,13 @@ internal import PTO2System
     laneCount = segment.configuration.lanes
     unsafe base = segment.mapping.base
     totalBytes = segment.layout.totalBytes
-    dispatchBase = segment.dispatchBase()
-    let rings = segment.configuration.rings.count
-    let lastRing = segment.layout.section(.dispatchTable, ring: rings - 1)
-    dispatchBytes = lastRing.offset + lastRing.bytes - dispatchBase
-    ringBases = (0..<rings).map { ring in
+    // What the header said when it was checked.
+    dispatchBase = segment.layout.dispatchBase
+    let rings = segment.configuration.rings
+    ringBases = rings.indices.map { ring in
       (
         segment.layout.section(.dispatchTable, ring: ring).offset - segment.layout.dispatchBase,
-        segment.layout.section(.mainRing, ring: ring).offset
+        segment.layout.section(.mainRing, ring: ring).offset, UInt64(rings[ring].taskWindow)
       )
     }
     self.directory = directory
@@ -184,8 +182,12 @@ internal import PTO2System
   /// damaged descriptor ends in an error, not in a wild call.
   @inline(__always)
   private mutating func run(descriptorOffset offset: UInt64, slot: UInt32) -> Outcome? {
-    guard offset &+ UInt64(PTO2_DESC_STRIDE) <= dispatchBytes else {
-      return garbage("descriptor offset \(offset) beyond the table of \(dispatchBytes) bytes")
+    var ring = ringBases.count - 1
+    while ring > 0 && offset < ringBases[ring].descriptors { ring -= 1 }
+    let (slotIndex, rest) = (offset - ringBases[ring].descriptors)
+      .quotientAndRemainder(dividingBy: UInt64(PTO2_DESC_STRIDE))
+    guard rest == 0, slotIndex < ringBases[ring].window else {
+      return garbage("no descriptor begins at offset \(offset)")
     }
     let descriptor = unsafe base + Int(dispatchBase + offset)
     let call = CallWord(
@@ -195,15 +197,12 @@ internal import PTO2System
     guard function != 0, tensors <= Int(PTO2_MAX_TENSORS), call.scalars <= Int(PTO2_MAX_SCALARS)
     else { return garbage("no image has a kernel at 0x\(String(call.rawValue, radix: 16))") }
 
-    var ring = ringBases.count - 1
-    while ring > 0 && offset < ringBases[ring].descriptors { ring -= 1 }
-    let slotIndex = (offset - ringBases[ring].descriptors) / UInt64(PTO2_DESC_STRIDE)
     let mainSlot =
       unsafe base + Int(ringBases[ring].slots + slotIndex * UInt64(PTO2_MAIN_SLOT_STRIDE))
     let args = unsafe descriptor + MemoryLayout<PTO2DispatchDesc>.offset(of: \.args)!
     for tensor in 0..<tensors {
       let position = unsafe args.load(fromByteOffset: 8 * tensor, as: UInt64.self)
-      guard position <= totalBytes else {
+      guard position < totalBytes else {
         return garbage("tensor \(tensor) at offset \(position) beyond the segment")
       }
       unsafe data[tensor] = UnsafeMutableRawPointer(mutating: base + Int(position))

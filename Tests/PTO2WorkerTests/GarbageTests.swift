@@ -1,0 +1,110 @@
+import CPTO2ABI
+import Glibc
+import PTO2Protocol
+import PTO2Segment
+import PTO2System
+import TestSupport
+import Testing
+
+@testable import PTO2Worker
+
+private func absolute(_ path: String) -> String {
+  guard !path.hasPrefix("/"), let current = getcwd(nil, 0) else { return path }
+  defer { free(current) }
+  return String(cString: current) + "/" + path
+}
+
+/// A segment, one core on it, and what a scheduler and an orchestrator store.
+private final class Bench {
+  let name = uniqueSegmentName()
+  let owner: Segment
+  let scheduler: Segment
+  let worker: Segment
+  let images: [KernelImage]
+
+  init() throws {
+    // Beside the tests; under swiftpm-testing-helper their bundle is an argument.
+    let bundle = CommandLine.arguments.first { $0.contains("/.build/") && $0.hasSuffix(".xctest") }
+    let path = bundle.map { $0[...$0.lastIndex(of: "/")!] } ?? ".build/debug/"
+    let directory =
+      getenv("PTO2_TEST_BIN").map { String(cString: $0) + "/" } ?? absolute(String(path))
+    images = [try KernelImage(path: directory + "libTestKernels.so")]
+    owner = try Segment.create(
+      name: name,
+      configuration: Configuration(
+        rings: [Configuration.Ring](
+          repeating: Configuration.Ring(
+            taskWindow: 4, consumedWindow: 8, heapBytes: 1024, dependencyPool: 8), count: 2),
+        arenaBytes: 4096), images: images)
+    owner.publish()
+    scheduler = try Segment.attach(name: name, role: .scheduler, timeoutMilliseconds: 0)
+    worker = try Segment.attach(name: name, role: .worker, timeoutMilliseconds: 0)
+    store(PTO2_SCHEDULER_IDLE)
+  }
+
+  deinit { owner.unlink() }
+
+  func core() throws -> Core {
+    try Core(worker, core: 1, directory: KernelDirectory(images))
+  }
+
+  func store(_ word: UInt32) {
+    OwnedWord(scheduler.write(.dataMainBase) + 64).storeRelease(word)
+  }
+
+  /// Dispatches a descriptor that calls an empty kernel.
+  func dispatch(offset: UInt64, ring: Int = 0, tensors: [UInt64] = []) throws {
+    let kernel = try #require(images[0].kernels.first { $0.name == "t_empty" })
+    let call = CallWord(
+      kernel: KernelImage.callWord(image: 0, offset: kernel.offset), tensors: tensors.count,
+      scalars: 0)
+    let descriptor = owner.write(.dispatchTable, ring: ring)
+    for (index, value) in [0, call.rawValue, 0].enumerated() {
+      descriptor.storeBytes(of: value, toByteOffset: 8 * index, as: UInt64.self)
+    }
+    for (index, offset) in tensors.enumerated() {
+      descriptor.storeBytes(of: offset, toByteOffset: 24 + 8 * index, as: UInt64.self)
+    }
+    store(try #require(DispatchWord(descriptorOffset: offset, slot: 1, toggle: true)).rawValue)
+  }
+}
+
+extension Core.Outcome {
+  fileprivate var garbageText: String? {
+    if case .garbage(let message) = self { message.text } else { nil }
+  }
+}
+
+@Suite struct CoreGarbageTests {
+  @Test func goodDescriptorsOfEachRingRun() throws {
+    let bench = try Bench()
+    let last = bench.owner.layout.totalBytes - 1
+    for ring in 0..<2 {
+      var core = try bench.core()
+      try bench.dispatch(
+        offset: bench.owner.layout.section(.dispatchTable, ring: ring).offset
+          - bench.owner.layout.dispatchBase, ring: ring, tensors: [0, last])
+      #expect(core.step() == .ran)
+    }
+  }
+
+  static let offsets: [UInt64] = [8, 440, 1792, 4088, 4104, 5888, 8192, 1 << 30]
+
+  /// Between two descriptors, in the unused end of a table, beyond all of them.
+  @Test(arguments: offsets)
+  func offsetThatIsNoDescriptorIsGarbage(offset: UInt64) throws {
+    let bench = try Bench()
+    var core = try bench.core()
+    try bench.dispatch(offset: offset)
+    #expect(core.step().garbageText?.contains("\(offset)") == true)
+  }
+
+  @Test func tensorThatBeginsBeyondTheSegmentIsGarbage() throws {
+    let bench = try Bench()
+    for offset in [bench.owner.layout.totalBytes, UInt64.max] {
+      var core = try bench.core()
+      try bench.dispatch(offset: 0, tensors: [offset])
+      #expect(core.step().garbageText?.contains("beyond the segment") == true)
+    }
+  }
+}
