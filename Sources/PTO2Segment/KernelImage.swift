@@ -184,6 +184,10 @@ extension Segment {
       let expected = unsafe withUnsafeBytes(of: record.identity) { bytes in
         unsafe [UInt8](bytes.prefix(Int(min(record.identity_length, UInt32(PTO2_IDENTITY_BYTES)))))
       }
+      // No path at all would be this program, and a name alone is searched for.
+      guard path.hasPrefix("/") else {
+        throw .cannotLoad(path: path, reason: "the segment's image record \(index) is damaged")
+      }
       let image = try KernelImage(path: path)
       guard image.identity == expected else {
         throw .different(

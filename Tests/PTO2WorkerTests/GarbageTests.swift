@@ -107,4 +107,17 @@ extension Core.Outcome {
       #expect(core.step().garbageText?.contains("beyond the segment") == true)
     }
   }
+
+  /// An empty path is this very program to dlopen, and a name is searched for.
+  @Test(arguments: ["", "libTestKernels.so"])
+  func imageWithoutAnAbsolutePathIsRefused(path: String) throws {
+    let bench = try Bench()
+    #expect(try bench.worker.loadImages().count == 1)
+    let field = bench.owner.write(.images) + MemoryLayout<pto2_image_record>.offset(of: \.path)!
+    memset(field, 0, Int(PTO2_PATH_BYTES))
+    field.copyMemory(from: [UInt8](path.utf8), byteCount: path.utf8.count)
+    var found: String?
+    do { _ = try bench.worker.loadImages() } catch { found = error.description }
+    #expect(found?.contains("image record 0 is damaged") == true, "\(found ?? "no error")")
+  }
 }
