@@ -81,9 +81,18 @@ internal import Synchronization
     {
       return
     }
+    // Acquire: the scheduler's error block was complete before.
+    let hasSchedulerFailed = schedulerControl.loadAcquire() == PTO2_SCHED_FATAL
     if let error = firstOfBoth { throw error }
     if control.loadOwn() == PTO2_CONTROL_DONE {
       throw PTO2Error(.invalidArgs, "the run is over: nothing can be submitted any more")
+    }
+    if hasSchedulerFailed {
+      throw raise(
+        PTO2Error(
+          .protocolViolation,
+          "the scheduler says that it has failed, and its error block is empty. The segment was overwritten"
+        ))
     }
   }
 
