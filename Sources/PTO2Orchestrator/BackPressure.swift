@@ -13,12 +13,10 @@ extension OrchestratorCore {
     guard hasSeenScheduler() else { return }
     for ring in 0..<ringCount {
       let before = unsafe rings[ring].released
-      let isLegal = unsafe rings[ring].refreshReleased()
-      // Counted before the failed task was RELEASED.
-      if isLegal, failedWord.loadRelaxed() != 0 {
-        noteOutcomes(ring: ring, from: before, to: unsafe rings[ring].released)
-      }
-      guard isLegal, refreshConsumed(ring) else {
+      // CONSUMED is read first: it is never ahead of what RELEASED says then.
+      guard let consumed = unsafe rings[ring].consumedNow(), unsafe rings[ring].refreshReleased(),
+        unsafe consumed <= rings[ring].released
+      else {
         fault.raise(
           PTO2Error(
             .protocolViolation,
@@ -26,6 +24,11 @@ extension OrchestratorCore {
             ring: ring))
         return
       }
+      // Counted before the failed task was RELEASED.
+      if failedWord.loadRelaxed() != 0 {
+        noteOutcomes(ring: ring, from: before, to: unsafe rings[ring].released)
+      }
+      freeConsumed(ring, upTo: consumed)
     }
   }
 
@@ -38,18 +41,12 @@ extension OrchestratorCore {
     return isSchedulerAttached
   }
 
-  /// Reads `last_task_consumed`; frees heap and TensorMap entries of the tasks
-  /// it has passed. Acquire: pairs with the scheduler's release after the last
-  /// consumer's FIN.
-  /// - Returns: false for a value no scheduler stores.
-  mutating func refreshConsumed(_ index: Int) -> Bool {
+  /// Frees heap and TensorMap entries of the tasks that `last_task_consumed` has
+  /// passed.
+  private mutating func freeConsumed(_ index: Int, upTo target: UInt64) {
     let ring = unsafe rings + index
     var position = unsafe ring.pointee.consumed
-    guard
-      let target = unsafe RingProducer.advance(
-        position, ring.pointee.consumedWord, limit: ring.pointee.current)
-    else { return false }
-    if position == target { return true }
+    if position == target { return }
     var heapEnd: UInt64 = 0
     while position != target {
       let memory = unsafe ring.pointee.memory(of: position)
@@ -64,7 +61,6 @@ extension OrchestratorCore {
     }
     unsafe ring.pointee.heap.free(upTo: heapEnd)
     unsafe ring.pointee.consumed = target
-    return true
   }
 
   /// Blocks until the ring has a main slot, a consumed entry, pool entries and
@@ -112,8 +108,18 @@ extension OrchestratorCore {
   mutating func waitForLog() throws(PTO2Error) {
     try wait(.submissionLog, ring: 0, outputBytes: 0) { core in
       guard core.hasSeenScheduler() else { return false }
-      let low = core.wiredWord.loadAcquire()
-      core.wiredKnown = core.submitted &- UInt64(UInt32(truncatingIfNeeded: core.submitted) &- low)
+      guard
+        let wired = unsafe RingProducer.advance(
+          core.wiredKnown, core.wiredWord, limit: core.submitted)
+      else {
+        core.fault.raise(
+          PTO2Error(
+            .protocolViolation,
+            "the wired position of the log moved backwards or beyond the newest record. The segment was overwritten"
+          ))
+        return false
+      }
+      core.wiredKnown = wired
       return core.submitted &- core.wiredKnown < UInt64(core.logCapacity)
     }
   }

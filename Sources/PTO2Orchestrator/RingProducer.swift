@@ -101,6 +101,12 @@ struct TaskMemory: BitwiseCopyable {
     return true
   }
 
+  /// Reads `last_task_consumed`. Acquire: pairs with the scheduler's release
+  /// after the last consumer's FIN.
+  /// - Returns: nil for a value no scheduler stores.
+  @inline(__always)
+  func consumedNow() -> UInt64? { unsafe Self.advance(consumed, consumedWord, limit: current) }
+
   /// A watermark's new 64-bit value; nil when the word has moved backwards or
   /// beyond the limit.
   @inline(__always)

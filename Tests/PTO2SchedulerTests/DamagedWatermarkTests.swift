@@ -29,4 +29,27 @@ import Testing
     expectViolation { try rig.submit(aic: true) }
     #expect(rig.isAborted)
   }
+
+  /// The log is full, and the scheduler's position in it is none.
+  @Test(arguments: [-1, 1, 1 << 20])
+  func wiredPositionThatIsNoneEndsTheWait(distance: Int) throws {
+    let rig = try Rig(configuration())
+    // Two records each: the next one finds the log full.
+    for _ in 0..<rig.configuration.logCapacity / 2 {
+      try rig.graph.scope { _ = try rig.submit() }
+      rig.settle()
+    }
+    let position = distance < 0 ? UInt32.max : rig.configuration.logCapacity + UInt32(distance)
+    store(rig, position, PTO2_SCHED_WIRED)
+    expectViolation { try rig.submit() }
+  }
+
+  /// An output would be given away while its task can still run.
+  @Test func consumedAheadOfReleasedIsAnError() throws {
+    let rig = try Rig(configuration())
+    for _ in 0..<4 { try rig.submit(aic: true) { _ = $0.output([4], .float32) } }
+    rig.settle()
+    store(rig, 2, PTO2_SCHED_RINGS + PTO2_SCHED_CONSUMED)
+    expectViolation { try rig.graph.wait() }
+  }
 }
