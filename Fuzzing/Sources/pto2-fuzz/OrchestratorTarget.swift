@@ -110,7 +110,7 @@ final class OrchestratorTarget: FuzzTarget {
         let program: [UInt8] = [
           5, 0x14, 0, 5, 0x11, 0, 0, 5, 0x24, 1, 5, 1, 1, 5, 1, 2, 3, 1, 5, 0x14, 0, 2, 5, 1, 0, 4,
         ]
-        var scheduler: [UInt8] = []
+        var scheduler: [UInt8] = [kind >> 3]
         for _ in 0..<6 { scheduler += [0, 0, 4, 0, 1, 4, 1, 0, 4, 1, 1, 4, 2, 0, 8] }
         scheduler += [kind, kind & 1, 3, 1, 2, 0, 0, 7]
         seeds.append([configuration, UInt8(program.count)] + program + scheduler)
@@ -129,6 +129,7 @@ private final class ScriptedScheduler: @unchecked Sendable {
   private let lock = Mutex(())
   private var segment: SegmentUnderTest!
   private var script: Input!
+  private var hasErrorBlock = true
 
   func start() {
     var thread = pthread_t()
@@ -143,6 +144,7 @@ private final class ScriptedScheduler: @unchecked Sendable {
   func begin(_ segment: SegmentUnderTest, _ script: Input) {
     self.segment = segment
     self.script = script
+    hasErrorBlock = self.script.byte() & 1 == 0
     isActive.store(true, ordering: .sequentiallyConsistent)
   }
 
@@ -215,10 +217,13 @@ private final class ScriptedScheduler: @unchecked Sendable {
     segment.store(now &+ min(count, current &- now), .schedulerWords, offset)
   }
 
+  /// With an error block, or with what is there: either must end every wait.
   private func fail() {
-    ErrorBlock.write(
-      PTO2Error(.schedulerDied, "the script is over"),
-      to: segment.address(.schedulerWords) + Int(PTO2_SCHED_ERROR))
+    if hasErrorBlock {
+      ErrorBlock.write(
+        PTO2Error(.schedulerDied, "the script is over"),
+        to: segment.address(.schedulerWords) + Int(PTO2_SCHED_ERROR))
+    }
     segment.store(PTO2_SCHED_FATAL, .schedulerWords, Int(PTO2_SCHED_CONTROL))
   }
 }
