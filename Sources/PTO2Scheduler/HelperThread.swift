@@ -27,7 +27,7 @@ final class HelperThread: @unchecked Sendable {
     return true
   }
 
-  private func run() {
+  func run() {
     var backoff = Backoff()
     while !scheduler.isStopping {
       if scheduler.step() > 0 {

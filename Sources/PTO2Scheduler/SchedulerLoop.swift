@@ -28,12 +28,12 @@ package func runScheduler(
 }
 
 /// The first scheduler thread, which answers for the process.
-private struct SchedulerLoop<S: Sharing>: ~Copyable {
-  private var scheduler: Scheduler<S>
+struct SchedulerLoop<S: Sharing>: ~Copyable {
+  var scheduler: Scheduler<S>
   private let orchestrator: ProcessHandle?
   private var attachDeadline: Deadline
   private let attachMilliseconds: UInt64
-  private var workers: WorkerWatches
+  private var workers: ProcessWatches
   /// One per core, for the deadline of its kernel.
   private var deadlines: [StallWatch]
   private var nextCheck: UInt64 = 0
@@ -43,7 +43,7 @@ private struct SchedulerLoop<S: Sharing>: ~Copyable {
     attachMilliseconds = UInt64(shared.segment.configuration.attachTimeoutMilliseconds)
     attachDeadline = Deadline(afterMilliseconds: attachMilliseconds)
     let configuration = shared.segment.configuration
-    workers = WorkerWatches(coreCount: configuration.coreCount)
+    workers = ProcessWatches(count: configuration.coreCount)
     deadlines = Array(
       repeating: StallWatch(limitMilliseconds: configuration.kernelDeadlineMilliseconds),
       count: configuration.coreCount)
@@ -68,7 +68,7 @@ private struct SchedulerLoop<S: Sharing>: ~Copyable {
   }
 
   /// Works until everything is done, or a fault.
-  private mutating func serve() {
+  mutating func serve() {
     var backoff = Backoff()
     var rounds: UInt32 = 0
     while true {
@@ -88,7 +88,7 @@ private struct SchedulerLoop<S: Sharing>: ~Copyable {
   }
 
   /// Stops the cores.
-  private mutating func finish() -> PTO2Error? {
+  mutating func finish() -> PTO2Error? {
     let deadline = Deadline(afterMilliseconds: SchedulerTimes.stopMilliseconds)
     let late = scheduler.stop(deadline: deadline)
     if scheduler.hasFailed {

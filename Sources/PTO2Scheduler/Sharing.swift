@@ -1,3 +1,6 @@
+#if PTO2_SIMULATION
+  internal import PTO2System
+#endif
 internal import Synchronization
 
 /// How scheduler threads access what they share.
@@ -93,6 +96,56 @@ package enum OneThread: Sharing {
   }
 }
 
+#if PTO2_SIMULATION
+  /// Two threads or more, simulated: every operation is a step, at which any
+  /// other role may go on first.
+  package enum SeveralThreads: Sharing {
+    package static var isShared: Bool { true }
+
+    package static func load(_ word: UnsafeMutablePointer<UInt32>) -> UInt32 {
+      unsafe Simulation.load(word)
+    }
+    package static func store(_ word: UnsafeMutablePointer<UInt32>, _ value: UInt32) {
+      _ = unsafe Simulation.update(word, .store, value) { _ in value }
+    }
+    package static func add(_ word: UnsafeMutablePointer<UInt32>, _ value: UInt32) -> UInt32 {
+      unsafe Simulation.update(word, .add, value) { $0 &+ value } &+ value
+    }
+    package static func exchange(_ word: UnsafeMutablePointer<UInt32>, _ value: UInt32) -> UInt32 {
+      unsafe Simulation.update(word, .exchange, value) { _ in value }
+    }
+    package static func compareExchange(
+      _ word: UnsafeMutablePointer<UInt32>, _ expected: UInt32, _ desired: UInt32
+    ) -> Bool {
+      unsafe Simulation.update(word, .compareExchange, desired) {
+        $0 == expected ? desired : $0
+      } == expected
+    }
+
+    package static func load(_ word: UnsafeMutablePointer<UInt64>) -> UInt64 {
+      unsafe Simulation.load(word)
+    }
+    package static func store(_ word: UnsafeMutablePointer<UInt64>, _ value: UInt64) {
+      _ = unsafe Simulation.update(word, .store, value) { _ in value }
+    }
+    package static func add(_ word: UnsafeMutablePointer<UInt64>, _ value: UInt64) -> UInt64 {
+      unsafe Simulation.update(word, .add, value) { $0 &+ value } &+ value
+    }
+    package static func exchange(_ word: UnsafeMutablePointer<UInt64>, _ value: UInt64) -> UInt64 {
+      unsafe Simulation.update(word, .exchange, value) { _ in value }
+    }
+    package static func compareExchange(
+      _ word: UnsafeMutablePointer<UInt64>, _ expected: UInt64, _ desired: UInt64
+    ) -> Bool {
+      unsafe Simulation.update(word, .compareExchange, desired) {
+        $0 == expected ? desired : $0
+      } == expected
+    }
+    package static func or(_ word: UnsafeMutablePointer<UInt64>, _ bits: UInt64) {
+      _ = unsafe Simulation.update(word, .or, bits) { $0 | bits }
+    }
+  }
+#else
 /// Two threads or more.
 package enum SeveralThreads: Sharing {
   @inline(__always)
@@ -165,6 +218,7 @@ package enum SeveralThreads: Sharing {
     unsafe atomic(word).pointee.bitwiseOr(bits, ordering: .sequentiallyConsistent)
   }
 }
+#endif
 
 extension Sharing {
   /// Takes a try-lock. Sequentially consistent: what this thread published

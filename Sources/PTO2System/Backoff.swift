@@ -34,7 +34,15 @@ package struct Backoff {
   /// One lost time slice in so many waits is about a microsecond a wait.
   private static let crowdedPeriod: UInt32 = 2000
 
-  package init() {}
+  #if PTO2_SIMULATION
+    @inlinable
+    package init() {
+      spins = Simulation.spins
+      yields = Simulation.spins
+    }
+  #else
+    package init() {}
+  #endif
 
   /// After progress: the next wait starts with spinning again.
   @inlinable @inline(__always)
@@ -75,6 +83,9 @@ package struct Backoff {
 
   @usableFromInline
   mutating func yield() {
+    #if PTO2_SIMULATION
+      return yieldProcessor()
+    #endif
     let begin = MonotonicClock.now()
     yieldProcessor()
     let nanoseconds = MonotonicClock.now() &- begin
@@ -91,8 +102,20 @@ package struct Backoff {
 
 /// A `pause` instruction.
 @usableFromInline
-package func cpuRelax() { pto2_cpu_relax() }
+package func cpuRelax() {
+  #if PTO2_SIMULATION
+    Simulation.pause()
+  #else
+    pto2_cpu_relax()
+  #endif
+}
 
 /// sched_yield(2): about 0.4 us when nobody else wants the CPU.
 @usableFromInline
-package func yieldProcessor() { _ = sched_yield() }
+package func yieldProcessor() {
+  #if PTO2_SIMULATION
+    Simulation.pause()
+  #else
+    _ = sched_yield()
+  #endif
+}

@@ -6,12 +6,20 @@ package enum Futex {
   /// Sleeps while `word` holds `expected`, until a wake or the timeout.
   /// Returns at once when it holds something else. Spurious returns happen.
   package static func wait(_ word: SharedWord, while expected: UInt32, timeoutNanoseconds: Int64) {
-    _ = unsafe pto2_futex_wait(word.address, expected, timeoutNanoseconds)
+    #if PTO2_SIMULATION
+      unsafe Simulation.wait(word.address, expected, timeoutNanoseconds)
+    #else
+      _ = unsafe pto2_futex_wait(word.address, expected, timeoutNanoseconds)
+    #endif
   }
 
   /// Wakes every sleeper on `word`; a system call even when there is none.
   package static func wake(_ word: SharedWord) {
-    _ = unsafe pto2_futex_wake(word.address, Int32.max)
+    #if PTO2_SIMULATION
+      unsafe Simulation.wake(word.address)
+    #else
+      _ = unsafe pto2_futex_wake(word.address, Int32.max)
+    #endif
   }
 }
 
@@ -49,12 +57,16 @@ package enum Futex {
 
   /// Sleeps until some word differs from its value, is woken, or the time is over.
   package mutating func wait(timeoutNanoseconds: Int64) {
-    if isSupported {
-      let result = unsafe pto2_futex_waitv(words, expected, UInt32(count), timeoutNanoseconds)
-      if result != -ENOSYS && result != -EINVAL { return }
-      isSupported = false
-    }
-    var pause = timespec(tv_sec: 0, tv_nsec: Int(min(timeoutNanoseconds, 200_000)))
-    _ = unsafe nanosleep(&pause, nil)
+    #if PTO2_SIMULATION
+      unsafe Simulation.wait(words, expected, count, timeoutNanoseconds)
+    #else
+      if isSupported {
+        let result = unsafe pto2_futex_waitv(words, expected, UInt32(count), timeoutNanoseconds)
+        if result != -ENOSYS && result != -EINVAL { return }
+        isSupported = false
+      }
+      var pause = timespec(tv_sec: 0, tv_nsec: Int(min(timeoutNanoseconds, 200_000)))
+      _ = unsafe nanosleep(&pause, nil)
+    #endif
   }
 }

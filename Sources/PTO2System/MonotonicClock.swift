@@ -3,7 +3,13 @@ internal import Glibc
 
 /// CLOCK_MONOTONIC, in nanoseconds. A reading costs about 20 ns.
 package enum MonotonicClock {
-  package static func now() -> UInt64 { pto2_monotonic_nanoseconds() }
+  package static func now() -> UInt64 {
+    #if PTO2_SIMULATION
+      return Simulation.now
+    #else
+      return pto2_monotonic_nanoseconds()
+    #endif
+  }
 
   /// CLOCK_REALTIME, for stamps only; never to measure or to wait.
   package static func realtime() -> UInt64 { pto2_realtime_nanoseconds() }
@@ -24,7 +30,11 @@ package struct Deadline: Sendable {
 
 /// nanosleep(2), for waits that have no word to park on.
 package func sleepNanoseconds(_ nanoseconds: UInt64) {
-  var pause = timespec(
-    tv_sec: Int(nanoseconds / 1_000_000_000), tv_nsec: Int(nanoseconds % 1_000_000_000))
-  _ = unsafe nanosleep(&pause, nil)
+  #if PTO2_SIMULATION
+    Simulation.sleep(nanoseconds)
+  #else
+    var pause = timespec(
+      tv_sec: Int(nanoseconds / 1_000_000_000), tv_nsec: Int(nanoseconds % 1_000_000_000))
+    _ = unsafe nanosleep(&pause, nil)
+  #endif
 }

@@ -13,8 +13,12 @@ package struct ProcessIdentity: Equatable, Sendable {
   }
 
   package static func current() -> ProcessIdentity {
-    let pid = getpid()
-    return ProcessIdentity(pid: pid, startTime: startTime(of: pid) ?? 0)
+    #if PTO2_SIMULATION
+      return ProcessIdentity(pid: Simulation.pid, startTime: 1)
+    #else
+      let pid = getpid()
+      return ProcessIdentity(pid: pid, startTime: startTime(of: pid) ?? 0)
+    #endif
   }
 
   /// Nil when there is no such process.
@@ -48,45 +52,6 @@ package func readSmallFile(_ path: String) -> String? {
   return length > 0 ? String(decoding: bytes[..<length], as: UTF8.self) : nil
 }
 
-/// A pidfd: readable once every thread of the process is gone. Owns it.
-package struct ProcessHandle: ~Copyable {
-  package let descriptor: Int32
-
-  /// pidfd_open(2), then a check that the pid still is that process. Nil when
-  /// the process is gone.
-  package init?(_ identity: ProcessIdentity) {
-    descriptor = pto2_pidfd_open(identity.pid)
-    guard descriptor >= 0 else { return nil }
-    guard ProcessIdentity.startTime(of: identity.pid) == identity.startTime else {
-      close(descriptor)
-      return nil
-    }
-  }
-
-  deinit { close(descriptor) }
-
-  /// A descriptor of its own for the caller, who closes it; nil when there are
-  /// no more.
-  package func duplicate() -> Int32? {
-    let copy = fcntl(descriptor, F_DUPFD_CLOEXEC, 0)
-    return copy >= 0 ? copy : nil
-  }
-
-  /// True when the process has ended (a zombie counts as ended).
-  package func hasEnded() -> Bool {
-    var entry = pollfd(fd: descriptor, events: Int16(POLLIN), revents: 0)
-    return unsafe poll(&entry, 1, 0) == 1
-  }
-
-  /// pidfd_send_signal(2): never reaches a stranger that got the pid later.
-  package func send(signal: Int32) { _ = pto2_pidfd_send_signal(descriptor, signal) }
-}
-
-/// pidfd_send_signal(2) for a descriptor from `ProcessHandle.duplicate`.
-package func sendSignal(_ signal: Int32, toProcess descriptor: Int32) {
-  _ = pto2_pidfd_send_signal(descriptor, signal)
-}
-
 /// Ends this process when its parent `parent` does, and at once when it has
 /// done so already. prctl(2) PR_SET_PDEATHSIG.
 package func followParent(_ parent: Int32) {
@@ -98,4 +63,10 @@ package func followParent(_ parent: Int32) {
 package func ignoreTerminalSignals() { pto2_ignore_terminal_signals() }
 
 /// _exit(2): ends the process without running exit handlers.
-package func exitNow(_ status: Int32) -> Never { _exit(status) }
+package func exitNow(_ status: Int32) -> Never {
+  #if PTO2_SIMULATION
+    Simulation.exit(status)
+  #else
+    _exit(status)
+  #endif
+}

@@ -19,13 +19,19 @@ package struct SharedWord: Equatable {
 
   @inlinable @inline(__always)
   package func loadAcquire() -> UInt32 {
-    unsafe UnsafeRawPointer(address).assumingMemoryBound(to: Atomic<UInt32>.self)
+    #if PTO2_SIMULATION
+      unsafe Simulation.willLoad(address)
+    #endif
+    return unsafe UnsafeRawPointer(address).assumingMemoryBound(to: Atomic<UInt32>.self)
       .pointee.load(ordering: .acquiring)
   }
 
   @inlinable @inline(__always)
   package func loadRelaxed() -> UInt32 {
-    unsafe UnsafeRawPointer(address).assumingMemoryBound(to: Atomic<UInt32>.self)
+    #if PTO2_SIMULATION
+      unsafe Simulation.willLoad(address)
+    #endif
+    return unsafe UnsafeRawPointer(address).assumingMemoryBound(to: Atomic<UInt32>.self)
       .pointee.load(ordering: .relaxed)
   }
 }
@@ -49,12 +55,20 @@ package struct OwnedWord {
   /// Publishes everything stored before it to whoever acquires this value.
   @inlinable @inline(__always)
   package func storeRelease(_ value: UInt32) {
+    #if PTO2_SIMULATION
+      unsafe Simulation.willStore(address, value)
+      defer { Simulation.didStore() }
+    #endif
     unsafe UnsafeMutableRawPointer(address).assumingMemoryBound(to: Atomic<UInt32>.self)
       .pointee.store(value, ordering: .releasing)
   }
 
   @inlinable @inline(__always)
   package func storeRelaxed(_ value: UInt32) {
+    #if PTO2_SIMULATION
+      unsafe Simulation.willStore(address, value)
+      defer { Simulation.didStore() }
+    #endif
     unsafe UnsafeMutableRawPointer(address).assumingMemoryBound(to: Atomic<UInt32>.self)
       .pointee.store(value, ordering: .relaxed)
   }

@@ -125,8 +125,7 @@ internal import PTO2System
     parkedWord.storeRelaxed(0)
     unsafe OwnedWord(page + Int(PTO2_CORE_ERROR)).storeRelaxed(0)
     unsafe OwnedWord(page + Int(PTO2_CORE_CRASH)).storeRelaxed(0)
-    unsafe pto2_record_crashes(
-      (page + Int(PTO2_CORE_CRASH)).assumingMemoryBound(to: pto2_crash.self))
+    unsafe recordCrashes(at: page + Int(PTO2_CORE_CRASH))
     let incarnation = unsafe ProcessRecord.announce(
       isSupervised: isSupervised, at: page + Int(PTO2_CORE_PROCESS))
     readyWord.storeRelease(incarnation)

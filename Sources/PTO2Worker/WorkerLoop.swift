@@ -92,7 +92,7 @@ internal import PTO2System
     }
   }
 
-  private func serve(_ index: Int) {
+  func serve(_ index: Int) {
     do {
       var core = try Core(segment, core: index, directory: directory)
       guard core.awaitFence() else { return }

@@ -1,0 +1,2 @@
+/* A kernel image: see kernels.c. */
+#include "pto2_kernel.h"

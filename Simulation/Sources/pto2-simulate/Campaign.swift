@@ -1,0 +1,194 @@
+internal import PTO2Segment
+
+enum StrategyName: String, CaseIterable { case random, pct, dfs }
+enum CrashName: String, CaseIterable { case none, worker, scheduler, orchestrator, any }
+
+/// One row of the summary.
+struct Row {
+  var strategy: String
+  var configuration: String
+  var runs = 0
+  var steps = 0
+  var seconds = 0.0
+  var failures = 0
+  var note = ""
+}
+
+/// Runs sets of sessions and says how they came out.
+final class Campaign {
+  private let images: [KernelImage]
+  private let stepLimit: Int
+  private let trace: ((String) -> Void)?
+  private let report: (String) -> Void
+  private(set) var rows: [Row] = []
+  /// A set ends after this many failures.
+  private static let maximumFailures = 5
+
+  init(
+    images: [KernelImage], stepLimit: Int, trace: ((String) -> Void)?,
+    report: @escaping (String) -> Void
+  ) {
+    self.images = images
+    self.stepLimit = stepLimit
+    self.trace = trace
+    self.report = report
+  }
+
+  private func timed(_ row: Row, _ body: (inout Row) throws -> Void) rethrows {
+    var row = row
+    let clock = ContinuousClock()
+    let begin = clock.now
+    try body(&row)
+    let passed = begin.duration(to: clock.now).components
+    row.seconds = Double(passed.seconds) + Double(passed.attoseconds) / 1e18
+    rows.append(row)
+  }
+
+  private func count(_ result: RunResult, _ row: inout Row, replay: String) {
+    row.runs += 1
+    row.steps += result.steps
+    guard let failure = result.failure else { return }
+    row.failures += 1
+    report(
+      "FAILED \(failure.invariant): \(failure.detail); step \(failure.step), \(failure.role). Replay: pto2-simulate \(replay) --verbose"
+    )
+  }
+
+  // MARK: Seeds
+
+  func random(
+    _ seeds: ClosedRange<UInt64>, size: Size, strategy: StrategyName, crash: CrashName
+  ) throws {
+    let label = crash == .none ? "" : ", crash of \(crash.rawValue)"
+    try timed(Row(strategy: strategy.rawValue, configuration: size.rawValue + label)) { row in
+      for seed in seeds {
+        let replay =
+          "--config \(size.rawValue) --strategy \(strategy.rawValue) --crash \(crash.rawValue) --seeds \(seed)"
+        let scenario = Scenario(seed: seed, size: size)
+        let whole = try run(scenario, seed, strategy, crash == .none ? trace : nil, nil)
+        count(whole, &row, replay: replay)
+        if crash != .none && whole.failure == nil {
+          var random = SplitMix64(seed: seed ^ 0xDEAD)
+          let settings = Self.crashPoint(crash, whole, &random)
+          let result = try run(scenario, seed, strategy, trace, settings)
+          count(result, &row, replay: replay)
+        }
+        if row.failures >= Self.maximumFailures { break }
+      }
+    }
+  }
+
+  private func run(
+    _ scenario: Scenario, _ seed: UInt64, _ strategy: StrategyName, _ trace: ((String) -> Void)?,
+    _ crash: (point: CrashPoint, delay: UInt64)?
+  ) throws -> RunResult {
+    var settings = Engine.Settings()
+    settings.stepLimit = stepLimit
+    // One seed in four also has wakes without a reason, as futex(2) allows.
+    settings.spuriousRate = seed % 4 == 3 ? 200 : 0
+    settings.spuriousSeed = seed
+    settings.crash = crash?.point
+    let strategy = strategy == .random ? RandomWalk(seed: seed) : PCT(seed: seed)
+    return try Session(scenario, images: images).run(
+      strategy, settings, crash: crash.map { EndSession(delay: $0.delay) }, trace: trace)
+  }
+
+  /// Any scheduling point of any role that may die, each as likely.
+  private static func crashPoint(
+    _ crash: CrashName, _ whole: RunResult, _ random: inout SplitMix64
+  ) -> (point: CrashPoint, delay: UInt64) {
+    let victims = whole.points.indices.filter { index in
+      let pid = pid(whole, index)
+      let isVictim =
+        switch crash {
+        case .worker: pid >= Session.workerPid(0)
+        case .scheduler: pid == Session.schedulerPid
+        case .orchestrator: pid == Session.orchestratorPid
+        default: true
+        }
+      return isVictim && whole.points[index].points > 0
+    }
+    let victim = random.among(victims)
+    return (
+      CrashPoint(
+        pid: pid(whole, victim), role: victim + 1,
+        point: random.within(1...whole.points[victim].points)),
+      UInt64(random.within(300_000...30_000_000))
+    )
+  }
+
+  private static func pid(_ result: RunResult, _ index: Int) -> Int32 {
+    let name = result.points[index].role
+    if name == "orchestrator" || name == "supervisor" { return Session.orchestratorPid }
+    if name.hasPrefix("scheduler") { return Session.schedulerPid }
+    return Session.workerPid(coreIndex(named: name) ?? 0)
+  }
+
+  // MARK: Depth first
+
+  /// Every schedule of a tiny program with at most `bound` preemptions, or as
+  /// many as the step budget allows.
+  func depthFirst(_ program: Tiny, threads: Int, bound: Int, budget: Int, replay: String?) throws {
+    let options = "--strategy dfs --program \(program.rawValue) --threads \(threads)"
+    let configuration = "\(program.rawValue), \(threads) thread(s), \(bound) preemptions"
+    try timed(Row(strategy: "dfs", configuration: configuration)) { row in
+      let scenario = program.scenario(threads: threads)
+      if let replay {
+        guard let strategy = Replay(replay) else {
+          throw Problem("--replay \(replay): expected step:role, ...")
+        }
+        let result = try Session(scenario, images: images).run(
+          strategy, Self.tinySettings, crash: nil, trace: trace)
+        return count(result, &row, replay: options + " --replay \(replay)")
+      }
+      let strategy = DepthFirst(bound: bound)
+      repeat {
+        let result = try Session(scenario, images: images).run(
+          strategy, Self.tinySettings, crash: nil)
+        count(result, &row, replay: options + " --replay \(strategy.schedule)")
+        if row.failures >= Self.maximumFailures || row.steps >= budget {
+          row.note = "budget used up"
+          return
+        }
+      } while strategy.advance()
+      row.note = "exhausted"
+    }
+  }
+
+  private static var tinySettings: Engine.Settings {
+    var settings = Engine.Settings()
+    settings.stepLimit = 100_000
+    settings.spins = 0
+    return settings
+  }
+
+  /// A tiny program in the usual schedule, killed at every scheduling point of
+  /// every role in turn.
+  func everyCrash(_ program: Tiny, threads: Int, crash: CrashName, at only: (Int, Int)?) throws {
+    let options =
+      "--strategy dfs --program \(program.rawValue) --threads \(threads) --crash \(crash.rawValue)"
+    try timed(
+      Row(
+        strategy: "dfs",
+        configuration: "\(program.rawValue), \(threads) thread(s), crash at every step")
+    ) { row in
+      let scenario = program.scenario(threads: threads)
+      let whole = try Session(scenario, images: images).run(
+        Strategy(), Self.tinySettings, crash: nil)
+      count(whole, &row, replay: "--strategy dfs --program \(program.rawValue) --replay 0:0")
+      for index in whole.points.indices {
+        for point in 1...max(1, whole.points[index].points) {
+          if let only, only != (index + 1, point) { continue }
+          var settings = Self.tinySettings
+          settings.crash = CrashPoint(pid: Self.pid(whole, index), role: index + 1, point: point)
+          let result = try Session(scenario, images: images).run(
+            Strategy(), settings, crash: EndSession(delay: 1_000_000),
+            trace: only == nil ? nil : trace)
+          count(result, &row, replay: options + " --replay \(index + 1):\(point)")
+          if row.failures >= Self.maximumFailures { return }
+        }
+      }
+      row.note = "exhausted"
+    }
+  }
+}

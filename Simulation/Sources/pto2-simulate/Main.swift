@@ -1,0 +1,121 @@
+internal import ArgumentParser
+internal import PTO2System
+
+@main struct Main: ParsableCommand {
+  static let configuration = CommandConfiguration(
+    commandName: "pto2-simulate",
+    abstract: "Runs orchestrator, scheduler and workers in one process, one shared access at a time.",
+    discussion: """
+      Without options: the set that `make simulate` runs.
+
+      Examples:
+        pto2-simulate --strategy random --config small --seeds 1-1000
+        pto2-simulate --strategy pct --config tiny --crash any --seeds 1-5000
+        pto2-simulate --strategy dfs --program chain --threads 2 --preemptions 2
+        pto2-simulate --strategy pct --config small --seeds 17 --verbose
+
+      Each failure is one line, with the command that replays it. Exit status 1 then.
+      """)
+
+  @Option(help: "First and last seed, or one.")
+  var seeds = "1-1000"
+  @Option(help: "random, pct or dfs.")
+  var strategy: String?
+  @Option(help: "tiny, small or large: sizes of random sessions.")
+  var config = "small"
+  @Option(help: "Whose process dies: none, worker, scheduler, orchestrator or any.")
+  var crash = "none"
+  @Option(help: "A run of more steps than this has a livelock; for dfs, steps in all.")
+  var steps = 3_000_000
+  @Option(help: "dfs: one, chain, scope, fork, join, reuse or dummy; all by default.")
+  var program: String?
+  @Option(help: "dfs: scheduler threads, each with one core.")
+  var threads = 1
+  @Option(help: "dfs: preemptions in a schedule at most.")
+  var preemptions = 2
+  @Option(help: "dfs: the one schedule, or crash, that a failure has named.")
+  var replay: String?
+  @Flag(help: "Print every step.")
+  var verbose = false
+  @Flag(help: "Print the summary as JSON.")
+  var json = false
+
+  func run() throws {
+    var directory = CommandLine.arguments[0].split(separator: "/", omittingEmptySubsequences: false)
+      .dropLast().joined(separator: "/")
+    if directory.isEmpty { directory = "." }
+    let campaign = Campaign(
+      images: try Kernels.load(directory + "/libSimulationKernels.so"),
+      stepLimit: steps, trace: verbose ? { writeOutput($0 + "\n") } : nil,
+      report: { writeError($0) })
+    if let strategy {
+      try runOne(campaign, try named(StrategyName.self, strategy, "--strategy"))
+    } else {
+      try runAll(campaign)
+    }
+    writeOutput(json ? Summary.json(campaign.rows) : Summary.table(campaign.rows))
+    if campaign.rows.contains(where: { $0.failures > 0 }) { throw ExitCode(1) }
+  }
+
+  private func runOne(_ campaign: Campaign, _ strategy: StrategyName) throws {
+    let crash = try named(CrashName.self, crash, "--crash")
+    guard strategy == .dfs else {
+      return try campaign.random(
+        try seedRange(), size: try named(Size.self, config, "--config"), strategy: strategy,
+        crash: crash)
+    }
+    guard (1...3).contains(threads) else { throw ValidationError("--threads: expected 1 to 3") }
+    let programs = try program.map { [try named(Tiny.self, $0, "--program")] } ?? Tiny.allCases
+    for program in programs {
+      if crash == .none {
+        try campaign.depthFirst(
+          program, threads: threads, bound: preemptions, budget: steps, replay: replay)
+      } else {
+        try campaign.everyCrash(
+          program, threads: threads, crash: crash, at: try replay.map(crashPoint))
+      }
+    }
+  }
+
+  /// In about half a minute: some of everything.
+  private func runAll(_ campaign: Campaign) throws {
+    for size in Size.allCases {
+      let seeds: ClosedRange<UInt64> = 1...(size == .large ? 100 : size == .small ? 1500 : 6000)
+      try campaign.random(seeds, size: size, strategy: .random, crash: .none)
+      try campaign.random(seeds, size: size, strategy: .pct, crash: .none)
+    }
+    try campaign.random(1...3000, size: .tiny, strategy: .random, crash: .any)
+    try campaign.random(1...800, size: .small, strategy: .pct, crash: .any)
+    for program in Tiny.allCases {
+      try campaign.depthFirst(program, threads: 1, bound: 1, budget: 1_000_000, replay: nil)
+      try campaign.depthFirst(program, threads: 2, bound: 1, budget: 1_000_000, replay: nil)
+      try campaign.everyCrash(program, threads: 2, crash: .any, at: nil)
+    }
+  }
+
+  private func crashPoint(_ text: String) throws -> (Int, Int) {
+    let numbers = text.split(separator: ":").compactMap { Int($0) }
+    guard numbers.count == 2 else {
+      throw ValidationError("--replay \(text): expected role:point")
+    }
+    return (numbers[0], numbers[1])
+  }
+
+  private func seedRange() throws -> ClosedRange<UInt64> {
+    let ends = seeds.split(separator: "-").compactMap { UInt64($0) }
+    guard let first = ends.first, let last = ends.last, first <= last, ends.count <= 2 else {
+      throw ValidationError("--seeds \(seeds): expected first-last")
+    }
+    return first...last
+  }
+
+  private func named<Name: RawRepresentable<String> & CaseIterable>(
+    _ type: Name.Type, _ text: String, _ option: String
+  ) throws -> Name {
+    guard let name = Name(rawValue: text) else {
+      let all = Name.allCases.map(\.rawValue).joined(separator: ", ")
+      throw ValidationError("\(option) \(text): expected one of \(all)")
+    }
+    return name
+  }
+}

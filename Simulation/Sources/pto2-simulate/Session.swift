@@ -1,0 +1,182 @@
+internal import CPTO2ABI
+internal import CSimulation
+internal import PTO2Protocol
+internal import PTO2Segment
+internal import PTO2System
+
+@testable internal import PTO2Orchestrator
+@testable internal import PTO2Scheduler
+@testable internal import PTO2Worker
+
+/// How one run came out.
+struct RunResult {
+  var steps: Int
+  var failure: Failure?
+  /// The error that ended it, if one did.
+  var error: PTO2Error?
+  /// Scheduling points of each role, by name.
+  var points: [(role: String, points: Int)]
+}
+
+/// Carries a value that is moved into a coroutine.
+private final class Box<Value: ~Copyable> {
+  private var value: Value?
+  init(_ value: consuming Value) { self.value = consume value }
+  func take() -> Value { value.take()! }
+}
+
+/// One session: the real orchestrator, scheduler and worker code on one segment.
+final class Session {
+  static let orchestratorPid: Int32 = 1
+  static let schedulerPid: Int32 = 2
+  static func workerPid(_ core: Int) -> Int32 { Int32(10 + core) }
+
+  private let scenario: Scenario
+  private let images: [KernelImage]
+  private let engine = Engine.shared
+  private var results: [[UInt32]] = []
+  private var orchestratorError: PTO2Error?
+  private var schedulerError: PTO2Error?
+  private var mismatch: String?
+  private var supervisor = 0
+  private var isEnding = false
+
+  init(_ scenario: Scenario, images: [KernelImage]) {
+    self.scenario = scenario
+    self.images = images
+  }
+
+  func run(
+    _ strategy: Strategy, _ settings: Engine.Settings, crash policy: (any CrashPolicy)?,
+    trace: ((String) -> Void)? = nil
+  ) throws -> RunResult {
+    var settings = settings
+    settings.onCrash = { [unowned self] pid in
+      policy?.processDied(pid, engine: engine, supervisor: supervisor)
+    }
+    engine.prepare(strategy, settings)
+
+    sim_set_pid(Self.orchestratorPid)
+    let name = "pto2-simulation"
+    let segment = try Segment.create(
+      name: name, configuration: scenario.configuration, images: images)
+    let layout = segment.layout
+    let base = unsafe UInt(bitPattern: segment.mapping.base)
+    let graph = try Graph(OrchestratorCore(segment), images: images)
+    unsafe graph.core.pointee.segment.publish()
+    let checks = Checks(scenario, layout: layout, base: base) { Engine.shared.fail($0, $1) }
+    engine.watch(checks, trace.map { Trace(checks.names, $0) })
+
+    engine.add("orchestrator", .orchestrator, pid: Self.orchestratorPid) { [unowned self] in
+      orchestrate(graph)
+    }
+    try addScheduler(name, checks.names)
+    for core in scenario.cores {
+      sim_set_pid(Self.workerPid(core))
+      let loop = try WorkerLoop(
+        name: name, cores: [core], isSupervised: core % 2 == 0, attachTimeoutMilliseconds: 0)
+      engine.add(coreName(core), .core, core: core, pid: Self.workerPid(core)) { loop.serve(core) }
+    }
+    // The thread of the orchestrator's process that watches the others.
+    let fault = unsafe graph.core.pointee.fault
+    supervisor = engine.add(
+      "supervisor", .orchestrator, pid: Self.orchestratorPid, isDormant: true
+    ) { [unowned self] in
+      if let error = policy?.fault, !isEnding { fault.raise(error) }
+    }
+
+    engine.run()
+    var failure = engine.failure
+    if failure == nil {
+      let problem = policy?.isFired == true ? nil : judge(checks)
+      if let (invariant, detail) = problem ?? policy?.judge(outcome(fault)) {
+        failure = Failure(invariant: invariant, detail: detail, step: engine.steps, role: "the end")
+      }
+    }
+    return RunResult(
+      steps: engine.steps, failure: failure, error: failure == nil ? outcome(fault) : nil,
+      points: engine.roles.dropFirst().map { ($0.name, $0.points) })
+  }
+
+  private func outcome(_ fault: SessionFault) -> PTO2Error? {
+    fault.firstOfBoth ?? orchestratorError ?? schedulerError
+  }
+
+  private func judge(_ checks: Checks) -> (String, String)? {
+    if let error = orchestratorError ?? schedulerError {
+      return ("no error", "\(error.code.name): \(error.message)")
+    }
+    if let mismatch { return ("the interpreter's result", mismatch) }
+    return checks.checkEnd(results)
+  }
+
+  // MARK: Roles
+
+  private func addScheduler(_ name: String, _ names: Names) throws {
+    sim_set_pid(Self.schedulerPid)
+    let segment = Box(
+      try Segment.attach(name: name, role: .scheduler, timeoutMilliseconds: 0))
+    let threads = Int(scenario.configuration.schedulerThreads)
+    var helpers: [Int] = []
+    var shared: SharedState?
+    engine.add("scheduler", .scheduler, pid: Self.schedulerPid) { [unowned self] in
+      let state = SharedState(segment.take())
+      names.learn(state)
+      if threads == 1 {
+        var loop = SchedulerLoop<OneThread>(state, isSupervised: true)
+        schedulerError = loop.run()
+        return
+      }
+      // What `SchedulerLoop.run` does, with coroutines for threads.
+      var loop = SchedulerLoop<SeveralThreads>(state, isSupervised: true)
+      shared = state
+      for helper in helpers { engine.start(helper) }
+      loop.serve()
+      loop.scheduler.stopOthers()
+      for helper in helpers { engine.join(helper) }
+      schedulerError = loop.finish()
+    }
+    for thread in 1..<max(threads, 1) {
+      helpers.append(
+        engine.add(
+          "scheduler.\(thread)", .scheduler, pid: Self.schedulerPid, isDormant: true
+        ) { HelperThread(shared!, index: thread).run() })
+    }
+  }
+
+  private func orchestrate(_ graph: Graph) {
+    do {
+      try Program(scenario.plan, graph).run { [unowned self] in mismatch = mismatch ?? $0 }
+      unsafe try graph.core.pointee.drain()
+    } catch let error as PTO2Error {
+      orchestratorError = unsafe graph.core.pointee.fault.raise(error)
+    } catch {
+      mismatch = "the program failed: \(error)"
+    }
+    isEnding = true
+    if orchestratorError == nil {
+      unsafe graph.core.pointee.fault.finish()
+      results = scenario.plan.externals.map { _ in [] }
+      results = Program.externals(scenario.plan, graph)
+    }
+  }
+}
+
+/// The kernel image of simulated programs, which lies beside this executable.
+enum Kernels {
+  static func load(_ path: String) throws -> [KernelImage] {
+    let image = try KernelImage(path: path)
+    let object = try LoadedImage(path: path)
+    guard let access = unsafe object.symbol("simulation_access"),
+      let phase = unsafe object.symbol("simulation_phase")
+    else { throw Problem("\(path) is not the image of kernels for simulations") }
+    unsafe sim_connect_kernels(access, phase)
+    return [image]
+  }
+}
+
+/// A request that cannot be met.
+struct Problem: Error, CustomStringConvertible {
+  var description: String
+  init(_ description: String) { self.description = description }
+}

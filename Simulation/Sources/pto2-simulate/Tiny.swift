@@ -1,0 +1,69 @@
+internal import PTO2Segment
+
+/// Programs of one to three tasks, small enough for depth-first search.
+enum Tiny: String, CaseIterable {
+  /// One task, no scope but the root's.
+  case one
+  /// A consumer that may be wired before or after its producer is done.
+  case chain
+  /// A producer in the heap, consumed in its scope, which then ends.
+  case scope
+  /// Two consumers of one producer.
+  case fork
+  /// One consumer of two producers.
+  case join
+  /// More tasks than main slots: back-pressure, and slots used again.
+  case reuse
+  /// A task without kernels between two others.
+  case dummy
+
+  /// - Parameters:
+  ///   - threads: of the scheduler, each with a cluster and one core of it.
+  func scenario(threads: Int) -> Scenario {
+    var plan = Plan()
+    func task(_ memory: Int, _ use: Use, mask: UInt32 = 1) -> TaskPlan {
+      TaskPlan(mask: mask, tensors: [.init(memory: memory, range: 0..<1, use: use)])
+    }
+    let x = plan.external(1)
+    switch self {
+    case .one: plan.submit(task(x, .update))
+    case .chain:
+      plan.submit(task(x, .update))
+      plan.submit(task(x, .update))
+    case .scope:
+      plan.operations.append(.beginScope)
+      let output = plan.submit(task(x, .input), outputs: [1])[0]
+      plan.submit(task(output, .input))
+      plan.operations.append(.endScope)
+    case .fork:
+      plan.submit(task(x, .update))
+      plan.submit(task(x, .input))
+      plan.submit(task(x, .input))
+    case .join:
+      let y = plan.external(1)
+      plan.submit(task(x, .update))
+      plan.submit(task(y, .update))
+      var both = task(x, .input)
+      both.tensors.append(.init(memory: y, range: 0..<1, use: .update))
+      plan.submit(both)
+    case .reuse:
+      for _ in 0..<3 {
+        plan.operations.append(.beginScope)
+        plan.submit(task(x, .update))
+        plan.operations.append(.endScope)
+      }
+    case .dummy:
+      plan.submit(task(x, .update))
+      plan.submit(task(x, .input, mask: 0))
+      plan.submit(task(x, .update))
+    }
+    let ring = Configuration.Ring(
+      taskWindow: 2, consumedWindow: self == .reuse ? 2 : 4, heapBytes: 128, dependencyPool: 4)
+    return Scenario(
+      configuration: Configuration(
+        rings: [ring], clusters: UInt32(threads), lanes: 1, schedulerThreads: UInt32(threads),
+        arenaBytes: 4096, firstPosition: 0xFFFF_FFFF,
+        attachTimeoutMilliseconds: 1_000_000_000),
+      cores: (0..<threads).map { 3 * $0 }, plan: plan)
+  }
+}

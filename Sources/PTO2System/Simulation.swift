@@ -1,0 +1,193 @@
+#if PTO2_SIMULATION
+  internal import CSimulation
+
+  /// Where the simulator takes part: it decides who performs the next shared
+  /// access, what the time is, and who sleeps. Only in the package Simulation.
+  @usableFromInline
+  package enum Simulation {
+    package enum Update: Int32 {
+      case store = 1
+      case add, exchange, compareExchange, or
+    }
+
+    // MARK: Words
+
+    @usableFromInline
+    package static func willLoad(_ address: UnsafeRawPointer) {
+      unsafe sim_access(SIM_LOAD, address, 0)
+    }
+
+    @usableFromInline
+    package static func willStore(_ address: UnsafeRawPointer, _ value: UInt32) {
+      unsafe sim_access(SIM_STORE, address, UInt64(value))
+    }
+
+    @usableFromInline
+    package static func didStore() { sim_done() }
+
+    package static func load<Word: FixedWidthInteger>(_ word: UnsafeMutablePointer<Word>) -> Word {
+      unsafe sim_access(SIM_LOAD, word, 0)
+      return unsafe word.pointee
+    }
+
+    /// One read-modify-write, with nobody between; returns the old value.
+    package static func update<Word: FixedWidthInteger>(
+      _ word: UnsafeMutablePointer<Word>, _ kind: Update, _ operand: Word, _ new: (Word) -> Word
+    ) -> Word {
+      unsafe sim_access(kind.rawValue, word, UInt64(truncatingIfNeeded: operand))
+      let old = unsafe word.pointee
+      unsafe word.pointee = new(old)
+      sim_done()
+      return old
+    }
+
+    // MARK: Waiting
+
+    package static func wait(
+      _ words: UnsafeMutablePointer<UnsafePointer<UInt32>?>,
+      _ expected: UnsafeMutablePointer<UInt32>, _ count: Int, _ timeoutNanoseconds: Int64
+    ) { unsafe sim_wait(words, expected, UInt32(count), timeoutNanoseconds) }
+
+    package static func wait(
+      _ word: UnsafePointer<UInt32>, _ expected: UInt32, _ timeoutNanoseconds: Int64
+    ) {
+      var words: UnsafePointer<UInt32>? = unsafe word
+      var expected = expected
+      unsafe sim_wait(&words, &expected, 1, timeoutNanoseconds)
+    }
+
+    package static func wake(_ word: UnsafePointer<UInt32>) { unsafe sim_wake(word) }
+    package static func pause() { sim_pause() }
+    package static func sleep(_ nanoseconds: UInt64) { sim_sleep(nanoseconds) }
+    package static var now: UInt64 { sim_now() }
+    @usableFromInline
+    package static var spins: UInt32 { sim_spin_rounds() }
+
+    // MARK: Processes
+
+    package static var pid: Int32 { sim_pid() }
+    static func hasEnded(_ pid: Int32) -> Bool { sim_has_ended(pid) != 0 }
+
+    package static func exit(_ status: Int32) -> Never {
+      sim_exit(status)
+      fatalError("a process that has ended went on")
+    }
+  }
+
+  /// A process of the simulation.
+  package struct ProcessHandle: ~Copyable {
+    private let pid: Int32
+
+    package init?(_ identity: ProcessIdentity) {
+      if Simulation.hasEnded(identity.pid) { return nil }
+      pid = identity.pid
+    }
+
+    package func hasEnded() -> Bool { Simulation.hasEnded(pid) }
+  }
+
+  package struct ProcessWatches {
+    private var pids: [Int32?]
+
+    package init(count: Int) { pids = Array(repeating: nil, count: count) }
+    package func isWatched(_ place: Int) -> Bool { pids[place] != nil }
+    package mutating func watch(_ place: Int, _ identity: ProcessIdentity) {
+      pids[place] = identity.pid
+    }
+    package mutating func takeEnded(_ body: (Int) -> Void) {
+      for place in pids.indices {
+        guard let pid = pids[place], Simulation.hasEnded(pid) else { continue }
+        pids[place] = nil
+        body(place)
+      }
+    }
+    package func kill(_ place: Int) {}
+  }
+
+  /// Signals are the simulator's.
+  package func recordCrashes(at record: UnsafeMutableRawPointer) {}
+
+  /// The one segment there is, in plain memory. Its locks are those of the
+  /// simulated processes, and go with them.
+  @safe package struct SharedMemoryObject: ~Copyable {
+    package enum LockKind { case shared, exclusive }
+
+    package let name: String
+    nonisolated(unsafe) private static var bytes: UInt64 = 0
+    nonisolated(unsafe) private static var base: UnsafeMutableRawPointer?
+    nonisolated(unsafe) private static var owners: [Int64: [Int32]] = [:]
+
+    package static func create(name: String) throws(SystemError) -> SharedMemoryObject {
+      unsafe bytes = 0
+      unsafe owners = [:]
+      return SharedMemoryObject(name: name)
+    }
+
+    package static func open(name: String) throws(SystemError) -> SharedMemoryObject {
+      SharedMemoryObject(name: name)
+    }
+
+    package static func unlink(name: String) {}
+    package func isStillNamed() -> Bool { true }
+    package func size() throws(SystemError) -> UInt64 { unsafe Self.bytes }
+    package func allocatedBytes() -> UInt64 { unsafe Self.bytes }
+    package func availableBytes() -> UInt64 { 0 }
+    package func reserve(offset: UInt64, bytes: UInt64) throws(SystemError) {}
+
+    package func read(into buffer: UnsafeMutableRawBufferPointer) -> Bool {
+      guard let base = unsafe Self.base, unsafe UInt64(buffer.count) <= Self.bytes else {
+        return false
+      }
+      unsafe buffer.copyMemory(from: UnsafeRawBufferPointer(start: base, count: buffer.count))
+      return true
+    }
+
+    package func setSize(_ bytes: UInt64) throws(SystemError) {
+      guard let memory = unsafe sim_memory(bytes) else {
+        throw SystemError("sim_memory", name, errno: SystemError.noSpace)
+      }
+      unsafe Self.base = unsafe memory
+      unsafe Self.bytes = bytes
+    }
+
+    static var memory: UnsafeMutableRawPointer? { unsafe base }
+
+    package func tryLock(byte: Int64, _ kind: LockKind) -> Bool {
+      let others = unsafe Self.owners[byte, default: []].filter {
+        $0 != Simulation.pid && !Simulation.hasEnded($0)
+      }
+      if kind == .exclusive && !others.isEmpty { return false }
+      unsafe Self.owners[byte] = others + [Simulation.pid]
+      return true
+    }
+
+    package func isLocked(byte: Int64) -> Bool {
+      unsafe Self.owners[byte, default: []].contains {
+        $0 != Simulation.pid && !Simulation.hasEnded($0)
+      }
+    }
+  }
+
+  /// All of that memory, writable: the simulator checks each store of a word,
+  /// and other tests that a process can write its own sections alone.
+  @safe package struct Mapping: ~Copyable {
+    package let base: UnsafeRawPointer
+    package let bytes: UInt64
+
+    package init(_ object: borrowing SharedMemoryObject, bytes: UInt64) throws(SystemError) {
+      guard let memory = unsafe SharedMemoryObject.memory else {
+        throw SystemError("mmap", object.name, errno: SystemError.notFound)
+      }
+      unsafe base = UnsafeRawPointer(memory)
+      self.bytes = bytes
+    }
+
+    package func makeWritable(offset: UInt64, bytes: UInt64) throws(SystemError) {
+      precondition(offset &+ bytes <= self.bytes, "writable range beyond the mapping")
+    }
+
+    package func populate(offset: UInt64, bytes: UInt64) {}
+  }
+
+  package func systemPageBytes() -> UInt32 { 4096 }
+#endif
