@@ -11,6 +11,8 @@ struct Row {
   var steps = 0
   var seconds = 0.0
   var failures = 0
+  /// Time slices that roles have used up.
+  var slices = 0
   var note = ""
 }
 
@@ -47,6 +49,7 @@ final class Campaign {
   private func count(_ result: RunResult, _ row: inout Row, replay: String) {
     row.runs += 1
     row.steps += result.steps
+    row.slices += result.slices
     guard let failure = result.failure else { return }
     row.failures += 1
     report(
@@ -137,14 +140,19 @@ final class Campaign {
         guard let strategy = Replay(replay) else {
           throw Problem("--replay \(replay): expected step:role, ...")
         }
+        var settings = Self.tinySettings
+        settings.hasPointsAfterStores = threads > 1
         let result = try Session(scenario, images: images).run(
-          strategy, Self.tinySettings, crash: nil, trace: trace)
+          strategy, settings, crash: nil, trace: trace)
         return count(result, &row, replay: options + " --replay \(replay)")
       }
       let strategy = DepthFirst(bound: bound)
+      var settings = Self.tinySettings
+      // One thread's records are its own.
+      settings.hasPointsAfterStores = threads > 1
       repeat {
-        let result = try Session(scenario, images: images).run(
-          strategy, Self.tinySettings, crash: nil)
+        strategy.isExploring = false
+        let result = try Session(scenario, images: images).run(strategy, settings, crash: nil)
         count(result, &row, replay: options + " --replay \(strategy.schedule)")
         if row.failures >= Self.maximumFailures || row.steps >= budget {
           row.note = "budget used up"

@@ -52,6 +52,9 @@ final class Engine: @unchecked Sendable {
   private var checks: Checks?
   private var trace: Trace?
   private var stepLimit = 0
+  private var hasPointsAfterStores = true
+  /// Time slices that a role has used up, without a pause or a sleep.
+  private(set) var slices = 0
   /// True until a role has been killed: then nobody may need a time limit.
   private var isWhole = true
   private var timeLimit = UInt64.max
@@ -79,6 +82,8 @@ final class Engine: @unchecked Sendable {
     var spuriousRate = 0
     var spuriousSeed: UInt64 = 0
     var spins: UInt32 = 1
+    /// False: no role goes on between a store and the plain accesses behind it.
+    var hasPointsAfterStores = true
     var crash: CrashPoint?
     var onCrash: ((Int32) -> Void)?
   }
@@ -89,6 +94,7 @@ final class Engine: @unchecked Sendable {
     runnable = 0
     live = 0
     steps = 0
+    slices = 0
     time = 1_000_000_000
     failure = nil
     isWhole = true
@@ -98,6 +104,7 @@ final class Engine: @unchecked Sendable {
     trace = nil
     self.strategy = strategy
     stepLimit = settings.stepLimit
+    hasPointsAfterStores = settings.hasPointsAfterStores
     crash = settings.crash
     onCrash = settings.onCrash
     spuriousRate = settings.spuriousRate
@@ -213,9 +220,11 @@ final class Engine: @unchecked Sendable {
     var reason = reason
     roles[current].busy &+= 1
     if reason != .step || roles[current].busy > Self.slice {
-      if reason == .step { endSlice() }
+      if reason == .step {
+        endSlice()
+        reason = .slice
+      }
       roles[current].busy = 0
-      reason = .yield
     }
     if spuriousRate > 0 && spurious.below(spuriousRate) == 0 { wakeAnybody() }
     let next = strategy.next(current, runnable, reason)
@@ -225,6 +234,7 @@ final class Engine: @unchecked Sendable {
   /// A role that does not let go of its CPU is preempted, and time limits pass.
   private static let slice = 2000
   private func endSlice() {
+    slices += 1
     time &+= 4_000_000
     fireTimers()
   }
@@ -240,7 +250,7 @@ final class Engine: @unchecked Sendable {
   }
 
   fileprivate func done() {
-    point(.step)
+    if hasPointsAfterStores { point(.step) }
   }
 
   fileprivate func kernel(_ ends: Bool, _ task: Int, _ slot: UInt32, _ block: UInt32) {
@@ -300,7 +310,10 @@ final class Engine: @unchecked Sendable {
     if !sleepers.isEmpty { rouse(sleepers[spurious.below(sleepers.count)]) }
   }
 
-  fileprivate func sleep(_ nanoseconds: UInt64) {
+  /// The strategy explores what follows, or takes the usual way.
+  func explore(_ isExploring: Bool) { strategy.isExploring = isExploring }
+
+  func sleep(_ nanoseconds: UInt64) {
     roles[current].wakeTime = time &+ max(nanoseconds, 1)
     runnable &= ~(1 << UInt64(current))
     leave()

@@ -12,8 +12,11 @@ struct Scenario {
   /// Cores that have a worker.
   var cores: [Int]
   var plan: Plan
+  /// For depth-first search: it leaves out setting up and the end.
+  var isTiny = false
 
   init(configuration: Configuration, cores: [Int], plan: Plan) {
+    isTiny = true
     self.configuration = configuration
     self.cores = cores
     self.plan = plan

@@ -11,6 +11,7 @@ internal import PTO2System
 /// How one run came out.
 struct RunResult {
   var steps: Int
+  var slices: Int
   var failure: Failure?
   /// The error that ended it, if one did.
   var error: PTO2Error?
@@ -94,7 +95,7 @@ final class Session {
       }
     }
     return RunResult(
-      steps: engine.steps, failure: failure, error: failure == nil ? outcome(fault) : nil,
+      steps: engine.steps, slices: engine.slices, failure: failure, error: failure == nil ? outcome(fault) : nil,
       points: engine.roles.dropFirst().map { ($0.name, $0.points) })
   }
 
@@ -145,6 +146,11 @@ final class Session {
   }
 
   private func orchestrate(_ graph: Graph) {
+    if scenario.isTiny {
+      // The others are there and asleep when the interesting part begins.
+      engine.sleep(1_000_000)
+      engine.explore(true)
+    }
     do {
       try Program(scenario.plan, graph).run { [unowned self] in mismatch = mismatch ?? $0 }
       unsafe try graph.core.pointee.drain()
@@ -154,6 +160,7 @@ final class Session {
       mismatch = "the program failed: \(error)"
     }
     isEnding = true
+    if scenario.isTiny { engine.explore(false) }
     if orchestratorError == nil {
       unsafe graph.core.pointee.fault.finish()
       results = scenario.plan.externals.map { _ in [] }

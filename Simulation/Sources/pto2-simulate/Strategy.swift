@@ -3,13 +3,18 @@ class Strategy {
   enum Reason {
     /// The running role could go on.
     case step
-    /// It has nothing to do, and says so; or it has used up its time slice.
+    /// It has nothing to do, and says so.
     case yield
+    /// It has used up its time slice.
+    case slice
     /// It sleeps or has ended.
     case blocked
   }
 
   static var first: Strategy { Strategy() }
+
+  /// False while what happens is of no interest: setting up, and the end.
+  var isExploring = true
 
   func begin(roleCount: Int) {}
 
@@ -87,7 +92,7 @@ final class PCT: Strategy {
 
   override func next(_ current: Int, _ runnable: UInt64, _ reason: Reason) -> Int {
     step += 1
-    if reason == .yield {
+    if reason == .yield || reason == .slice {
       lowest -= 1
       priorities[current] = lowest
     }
@@ -138,9 +143,12 @@ final class DepthFirst: Strategy {
   override func next(_ current: Int, _ runnable: UInt64, _ reason: Reason) -> Int {
     step += 1
     let canStay = reason == .step && runnable >> UInt64(current) & 1 != 0
+    // Slices go round, or two roles that spin could keep out a third for ever.
+    if !isExploring || reason == .slice { return canStay ? current : Self.after(current, runnable) }
     if canStay && preemptions >= bound { return current }
     let usual = canStay ? current : Self.after(current, runnable)
-    let others = runnable & ~(1 << UInt64(usual))
+    var others = runnable & ~(1 << UInt64(usual))
+    if reason == .yield { others &= ~(1 << UInt64(current)) }
     if others == 0 { return usual }
     let chosen: Int
     if position < choices.count {

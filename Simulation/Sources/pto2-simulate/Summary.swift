@@ -15,6 +15,7 @@ enum Summary {
         sum.steps += row.steps
         sum.seconds += row.seconds
         sum.failures += row.failures
+        sum.slices += row.slices
       }
       lines.append(["all", "", "\(sum.runs)", "\(sum.steps)", rate(sum), result(sum)])
     }
@@ -33,13 +34,14 @@ enum Summary {
   }
 
   private static func result(_ row: Row) -> String {
-    let verdict = row.failures == 0 ? "ok" : "\(row.failures) FAILED"
+    var verdict = row.failures == 0 ? "ok" : "\(row.failures) FAILED"
+    if row.slices > 0 { verdict += ", \(row.slices) slices used up" }
     return row.note.isEmpty ? verdict : "\(verdict), \(row.note)"
   }
 
   static func json(_ rows: [Row]) -> String {
     let objects = rows.map {
-      "  {\"strategy\": \"\($0.strategy)\", \"configuration\": \"\($0.configuration)\", \"runs\": \($0.runs), \"steps\": \($0.steps), \"seconds\": \($0.seconds), \"failures\": \($0.failures), \"note\": \"\($0.note)\"}"
+      "  {\"strategy\": \"\($0.strategy)\", \"configuration\": \"\($0.configuration)\", \"runs\": \($0.runs), \"steps\": \($0.steps), \"seconds\": \($0.seconds), \"failures\": \($0.failures), \"slices\": \($0.slices), \"note\": \"\($0.note)\"}"
     }
     return "[\n" + objects.joined(separator: ",\n") + "\n]\n"
   }
