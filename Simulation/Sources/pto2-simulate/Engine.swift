@@ -334,7 +334,7 @@ final class Engine: @unchecked Sendable {
       for index in roles.indices where roles[index].waitCount > 0 {
         let first = index * Self.maximumWords
         for word in first..<first + roles[index].waitCount
-        where sim_peek(waitWords[word]) != waitValues[word] {
+        where sim_peek(waitWords[word]) != waitValues[word] && !isSettingUp(word) {
           return fail(
             "lost wake",
             "everybody sleeps, \(roles[index].name) on \(checks?.name(waitWords[word]) ?? "?"), which has been \(waitValues[word]) and is \(sim_peek(waitWords[word]))"
@@ -365,6 +365,11 @@ final class Engine: @unchecked Sendable {
       return fail("liveness", "survivors have not ended 20 s after the crash")
     }
     fireTimers()
+  }
+
+  /// DATA_MAIN_BASE of a fresh page is 0, then says that nothing was dispatched.
+  private func isSettingUp(_ word: Int) -> Bool {
+    waitValues[word] == 0 && sim_peek(waitWords[word]) == 0x7FFF_FFFD
   }
 
   private func fireTimers() {

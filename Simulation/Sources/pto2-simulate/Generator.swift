@@ -29,17 +29,17 @@ struct Scenario {
     let clusters = isTiny ? random.within(1...2) : random.within(1...(size == .small ? 3 : 5))
     let ringCount = random.within(1...(isTiny ? 2 : 4))
     let rings = (0..<ringCount).map { _ in
-      let window = UInt32(random.among(isTiny ? [2, 4] : [2, 4, 4, 8, 16]))
+      let window = UInt32(random.among(isTiny ? [2, 4] : [2, 2, 4, 8, 16]))
       return Configuration.Ring(
         taskWindow: window,
         consumedWindow: window * UInt32(random.among(isTiny ? [1, 2] : [1, 2, 4])),
         heapBytes: UInt64(64 * random.among(isTiny ? [2, 4] : [4, 5, 8, 13])),
-        dependencyPool: UInt32(random.among(isTiny ? [4, 8] : [4, 8, 16, 32])))
+        dependencyPool: UInt32(random.among(isTiny ? [4, 8] : [4, 4, 8, 16])))
     }
     let starts: [UInt32] = [0, 0, 0xFFFF_FFFE, 0xFFFF_FFF0, 0x7FFF_FFFA]
     configuration = Configuration(
       rings: rings, clusters: UInt32(clusters), lanes: UInt32(random.within(1...3)),
-      schedulerThreads: UInt32(random.within(1...min(3, clusters + 1))), arenaBytes: 4096,
+      schedulerThreads: UInt32(random.among([1, 2, 2, 3])), arenaBytes: 4096,
       firstPosition: random.among(starts), attachTimeoutMilliseconds: 1_000_000_000)
     cores = Array(0..<configuration.coreCount)
     let tasks =
@@ -65,10 +65,14 @@ private struct Generator {
   /// Per ring, its tasks from the first that an open scope holds: scope, bytes.
   private var held: [[(scope: Int, bytes: Int, task: Int)]]
   private var nextScope = 0
+  /// Many readers of the newest tensors, few other dependencies: producers with
+  /// several consumers, in other rings.
+  private let isWide: Bool
 
   init(_ configuration: Configuration, _ random: SplitMix64) {
     self.configuration = configuration
     self.random = random
+    isWide = self.random.chance(1, in: 3)
     held = Array(repeating: [], count: configuration.rings.count)
   }
 
@@ -147,7 +151,8 @@ private struct Generator {
       task.startTogether = Int(task.blocks) <= places && random.chance(1, in: 2)
     }
     var unused = live.indices.shuffled(using: &random)
-    for _ in 0..<random.within(0...3) {
+    if isWide { unused = Array(live.indices.suffix(2)) }
+    for _ in 0..<random.within(0...(isWide ? 1 : 3)) {
       guard let choice = unused.popLast() else { break }
       let count = plan.memories[live[choice].memory].count
       let begin = random.chance(1, in: 2) ? 0 : random.below(count)
@@ -155,7 +160,7 @@ private struct Generator {
       task.tensors.append(
         .init(
           memory: live[choice].memory, range: begin..<end,
-          use: random.among([
+          use: isWide && random.chance(3, in: 4) ? .input : random.among([
             .input, .input, .update, .update, .update, .outputExisting, .noDependency,
           ])))
     }

@@ -39,27 +39,43 @@ class Strategy {
   }
 }
 
-/// Stays with a role for a random number of steps. How many on average is
-/// drawn from the seed.
+/// Stays with a role for a random number of steps; how many on average is drawn
+/// from the seed. For most seeds a role is now and then held up for long, as one
+/// whose CPU was taken away: that is what most races need.
 final class RandomWalk: Strategy {
   private var random: SplitMix64
   private var left = 0
   private let meanRun: Int
+  /// One step in so many holds its role up; 0 = none.
+  private let holdRate: Int
+  private var held: UInt64 = 0
+  private var heldUntil = 0
+  private var step = 0
 
   init(seed: UInt64) {
     random = SplitMix64(seed: seed)
     meanRun = [1, 2, 4, 16, 64, 256][random.below(6)]
+    holdRate = [0, 60, 200, 600, 2000][random.below(5)]
   }
 
   override func next(_ current: Int, _ runnable: UInt64, _ reason: Reason) -> Int {
-    if reason == .step && left > 0 {
+    step += 1
+    if step >= heldUntil {
+      held = 0
+      heldUntil = Int.max
+    }
+    if holdRate > 0 && reason == .step && random.below(holdRate) == 0 {
+      held |= 1 << UInt64(current)
+      heldUntil = step + random.logarithmic(30...10_000)
+      left = 0
+    } else if reason == .step && left > 0 {
       left -= 1
       return current
     }
     var candidates = runnable
-    if reason != .step && runnable & ~(1 << UInt64(current)) != 0 {
-      candidates &= ~(1 << UInt64(current))
-    }
+    if reason != .step { candidates &= ~(1 << UInt64(current)) }
+    candidates &= ~held
+    if candidates == 0 { candidates = runnable }
     left = meanRun == 1 ? 0 : random.below(2 * meanRun)
     let count = candidates.nonzeroBitCount
     return count == 1
