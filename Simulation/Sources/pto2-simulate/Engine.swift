@@ -45,6 +45,8 @@ final class Engine: @unchecked Sendable {
   private var live = 0
   private(set) var steps = 0
   private var time: UInt64 = 0
+  /// No role goes on by itself before.
+  private var nextTimer = UInt64.max
   private(set) var failure: Failure?
   private var isRunning = false
 
@@ -96,6 +98,7 @@ final class Engine: @unchecked Sendable {
     steps = 0
     slices = 0
     time = 1_000_000_000
+    nextTimer = UInt64.max
     failure = nil
     isWhole = true
     timeLimit = UInt64.max
@@ -137,7 +140,7 @@ final class Engine: @unchecked Sendable {
   func start(_ index: Int, afterNanoseconds delay: UInt64 = 0) {
     roles[index].isLive = true
     live += 1
-    if delay == 0 { runnable |= 1 << UInt64(index) } else { roles[index].wakeTime = time &+ delay }
+    if delay == 0 { runnable |= 1 << UInt64(index) } else { setTimer(index, time &+ delay) }
   }
 
   /// Runs until every live role has ended, or one has failed.
@@ -206,7 +209,10 @@ final class Engine: @unchecked Sendable {
   @inline(__always)
   private func point(_ reason: Strategy.Reason) {
     steps &+= 1
-    time &+= 20
+    // A yield costs a few microseconds, so that a role that does nothing else
+    // sees time limits pass.
+    time &+= reason == .yield ? 5_000 : 20
+    if time >= nextTimer { fireTimers() }
     sim_set_now(time)
     roles[current].points &+= 1
     if steps >= stepLimit {
@@ -281,7 +287,7 @@ final class Engine: @unchecked Sendable {
       (0..<count).map { (waitWords[first + $0], waitValues[first + $0]) }, step: steps,
       role: roles[current].name)
     roles[current].waitCount = count
-    roles[current].wakeTime = timeout < 0 ? .max : time &+ UInt64(timeout)
+    setTimer(current, timeout < 0 ? .max : time &+ UInt64(timeout))
     roles[current].busy = 0
     runnable &= ~(1 << UInt64(current))
     leave()
@@ -299,6 +305,11 @@ final class Engine: @unchecked Sendable {
     point(.step)
   }
 
+  private func setTimer(_ index: Int, _ time: UInt64) {
+    roles[index].wakeTime = time
+    nextTimer = min(nextTimer, time)
+  }
+
   private func rouse(_ index: Int) {
     roles[index].waitCount = 0
     roles[index].wakeTime = .max
@@ -314,7 +325,7 @@ final class Engine: @unchecked Sendable {
   func explore(_ isExploring: Bool) { strategy.isExploring = isExploring }
 
   func sleep(_ nanoseconds: UInt64) {
-    roles[current].wakeTime = time &+ max(nanoseconds, 1)
+    setTimer(current, time &+ max(nanoseconds, 1))
     runnable &= ~(1 << UInt64(current))
     leave()
   }
@@ -373,8 +384,13 @@ final class Engine: @unchecked Sendable {
   }
 
   private func fireTimers() {
-    for index in roles.indices where roles[index].isLive && roles[index].wakeTime <= time {
-      rouse(index)
+    nextTimer = UInt64.max
+    for index in roles.indices where roles[index].isLive {
+      if roles[index].wakeTime <= time {
+        rouse(index)
+      } else {
+        nextTimer = min(nextTimer, roles[index].wakeTime)
+      }
     }
   }
 
