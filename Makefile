@@ -4,6 +4,7 @@
 # make build   release build of executables, kernel images and examples
 # make differential SEEDS=1-5000   random programs against an interpreter
 # make verify-models   the Promela models and their mutants (docs/verification.md)
+# make simulate   the roles' own code, one shared access at a time (docs/simulation.md)
 # make format  swift-format over the tree
 # make setup   apt packages a bare machine may lack (see Scripts/setup.sh)
 
@@ -11,7 +12,7 @@ SWIFT ?= swift
 BIN = .build/release
 SEEDS = 1-5000
 
-.PHONY: run test bench differential verify-models build format lint setup clean
+.PHONY: run test bench differential verify-models simulate build format lint setup clean
 
 run: build
 	$(BIN)/paged-attention
@@ -34,11 +35,18 @@ differential: build
 verify-models:
 	Scripts/verify-models
 
+simulate:
+	$(SWIFT) build -c release --package-path Simulation
+	Simulation/.build/release/pto2-simulate
+
+FORMATTED = Package.swift Sources Examples Benchmarks Tests Simulation/Package.swift \
+  Simulation/Sources/pto2-simulate
+
 format:
-	$(SWIFT) format --in-place --recursive Package.swift Sources Examples Benchmarks Tests
+	$(SWIFT) format --in-place --recursive $(FORMATTED)
 
 lint:
-	$(SWIFT) format lint --recursive Package.swift Sources Examples Benchmarks Tests
+	$(SWIFT) format lint --recursive $(FORMATTED)
 
 setup:
 	Scripts/setup.sh

@@ -1,7 +1,8 @@
+internal import Synchronization
+
 #if PTO2_SIMULATION
   internal import PTO2System
 #endif
-internal import Synchronization
 
 /// How scheduler threads access what they share.
 ///
@@ -146,78 +147,78 @@ package enum OneThread: Sharing {
     }
   }
 #else
-/// Two threads or more.
-package enum SeveralThreads: Sharing {
-  @inline(__always)
-  package static var isShared: Bool { true }
+  /// Two threads or more.
+  package enum SeveralThreads: Sharing {
+    @inline(__always)
+    package static var isShared: Bool { true }
 
-  @inline(__always)
-  private static func atomic(_ word: UnsafeMutablePointer<UInt32>)
-    -> UnsafeMutablePointer<Atomic<UInt32>>
-  {
-    unsafe UnsafeMutableRawPointer(word).assumingMemoryBound(to: Atomic<UInt32>.self)
-  }
-  @inline(__always)
-  private static func atomic(_ word: UnsafeMutablePointer<UInt64>)
-    -> UnsafeMutablePointer<Atomic<UInt64>>
-  {
-    unsafe UnsafeMutableRawPointer(word).assumingMemoryBound(to: Atomic<UInt64>.self)
-  }
+    @inline(__always)
+    private static func atomic(_ word: UnsafeMutablePointer<UInt32>)
+      -> UnsafeMutablePointer<Atomic<UInt32>>
+    {
+      unsafe UnsafeMutableRawPointer(word).assumingMemoryBound(to: Atomic<UInt32>.self)
+    }
+    @inline(__always)
+    private static func atomic(_ word: UnsafeMutablePointer<UInt64>)
+      -> UnsafeMutablePointer<Atomic<UInt64>>
+    {
+      unsafe UnsafeMutableRawPointer(word).assumingMemoryBound(to: Atomic<UInt64>.self)
+    }
 
-  @inline(__always)
-  package static func load(_ word: UnsafeMutablePointer<UInt32>) -> UInt32 {
-    unsafe atomic(word).pointee.load(ordering: .acquiring)
-  }
-  @inline(__always)
-  package static func store(_ word: UnsafeMutablePointer<UInt32>, _ value: UInt32) {
-    unsafe atomic(word).pointee.store(value, ordering: .releasing)
-  }
-  @inline(__always)
-  package static func add(_ word: UnsafeMutablePointer<UInt32>, _ value: UInt32) -> UInt32 {
-    unsafe atomic(word).pointee.wrappingAdd(value, ordering: .acquiringAndReleasing).newValue
-  }
-  @inline(__always)
-  package static func exchange(_ word: UnsafeMutablePointer<UInt32>, _ value: UInt32) -> UInt32 {
-    unsafe atomic(word).pointee.exchange(value, ordering: .sequentiallyConsistent)
-  }
-  @inline(__always)
-  package static func compareExchange(
-    _ word: UnsafeMutablePointer<UInt32>, _ expected: UInt32, _ desired: UInt32
-  ) -> Bool {
-    unsafe atomic(word).pointee.compareExchange(
-      expected: expected, desired: desired, ordering: .acquiringAndReleasing
-    ).exchanged
-  }
+    @inline(__always)
+    package static func load(_ word: UnsafeMutablePointer<UInt32>) -> UInt32 {
+      unsafe atomic(word).pointee.load(ordering: .acquiring)
+    }
+    @inline(__always)
+    package static func store(_ word: UnsafeMutablePointer<UInt32>, _ value: UInt32) {
+      unsafe atomic(word).pointee.store(value, ordering: .releasing)
+    }
+    @inline(__always)
+    package static func add(_ word: UnsafeMutablePointer<UInt32>, _ value: UInt32) -> UInt32 {
+      unsafe atomic(word).pointee.wrappingAdd(value, ordering: .acquiringAndReleasing).newValue
+    }
+    @inline(__always)
+    package static func exchange(_ word: UnsafeMutablePointer<UInt32>, _ value: UInt32) -> UInt32 {
+      unsafe atomic(word).pointee.exchange(value, ordering: .sequentiallyConsistent)
+    }
+    @inline(__always)
+    package static func compareExchange(
+      _ word: UnsafeMutablePointer<UInt32>, _ expected: UInt32, _ desired: UInt32
+    ) -> Bool {
+      unsafe atomic(word).pointee.compareExchange(
+        expected: expected, desired: desired, ordering: .acquiringAndReleasing
+      ).exchanged
+    }
 
-  @inline(__always)
-  package static func load(_ word: UnsafeMutablePointer<UInt64>) -> UInt64 {
-    unsafe atomic(word).pointee.load(ordering: .acquiring)
+    @inline(__always)
+    package static func load(_ word: UnsafeMutablePointer<UInt64>) -> UInt64 {
+      unsafe atomic(word).pointee.load(ordering: .acquiring)
+    }
+    @inline(__always)
+    package static func store(_ word: UnsafeMutablePointer<UInt64>, _ value: UInt64) {
+      unsafe atomic(word).pointee.store(value, ordering: .releasing)
+    }
+    @inline(__always)
+    package static func add(_ word: UnsafeMutablePointer<UInt64>, _ value: UInt64) -> UInt64 {
+      unsafe atomic(word).pointee.wrappingAdd(value, ordering: .acquiringAndReleasing).newValue
+    }
+    @inline(__always)
+    package static func exchange(_ word: UnsafeMutablePointer<UInt64>, _ value: UInt64) -> UInt64 {
+      unsafe atomic(word).pointee.exchange(value, ordering: .sequentiallyConsistent)
+    }
+    @inline(__always)
+    package static func compareExchange(
+      _ word: UnsafeMutablePointer<UInt64>, _ expected: UInt64, _ desired: UInt64
+    ) -> Bool {
+      unsafe atomic(word).pointee.compareExchange(
+        expected: expected, desired: desired, ordering: .acquiringAndReleasing
+      ).exchanged
+    }
+    @inline(__always)
+    package static func or(_ word: UnsafeMutablePointer<UInt64>, _ bits: UInt64) {
+      unsafe atomic(word).pointee.bitwiseOr(bits, ordering: .sequentiallyConsistent)
+    }
   }
-  @inline(__always)
-  package static func store(_ word: UnsafeMutablePointer<UInt64>, _ value: UInt64) {
-    unsafe atomic(word).pointee.store(value, ordering: .releasing)
-  }
-  @inline(__always)
-  package static func add(_ word: UnsafeMutablePointer<UInt64>, _ value: UInt64) -> UInt64 {
-    unsafe atomic(word).pointee.wrappingAdd(value, ordering: .acquiringAndReleasing).newValue
-  }
-  @inline(__always)
-  package static func exchange(_ word: UnsafeMutablePointer<UInt64>, _ value: UInt64) -> UInt64 {
-    unsafe atomic(word).pointee.exchange(value, ordering: .sequentiallyConsistent)
-  }
-  @inline(__always)
-  package static func compareExchange(
-    _ word: UnsafeMutablePointer<UInt64>, _ expected: UInt64, _ desired: UInt64
-  ) -> Bool {
-    unsafe atomic(word).pointee.compareExchange(
-      expected: expected, desired: desired, ordering: .acquiringAndReleasing
-    ).exchanged
-  }
-  @inline(__always)
-  package static func or(_ word: UnsafeMutablePointer<UInt64>, _ bits: UInt64) {
-    unsafe atomic(word).pointee.bitwiseOr(bits, ordering: .sequentiallyConsistent)
-  }
-}
 #endif
 
 extension Sharing {

@@ -84,19 +84,20 @@ package struct Backoff {
   @usableFromInline
   mutating func yield() {
     #if PTO2_SIMULATION
-      return yieldProcessor()
+      yieldProcessor()
+    #else
+      let begin = MonotonicClock.now()
+      yieldProcessor()
+      let nanoseconds = MonotonicClock.now() &- begin
+      hasSwitched = nanoseconds > Self.switchNanoseconds
+      if !hasSwitched { spins = Self.mostSpins }
+      if nanoseconds > Self.hogNanoseconds {
+        hasSwitched = false
+        spins = Self.mostSpins
+        yields = 0
+        crowdedWaits = Self.crowdedPeriod
+      }
     #endif
-    let begin = MonotonicClock.now()
-    yieldProcessor()
-    let nanoseconds = MonotonicClock.now() &- begin
-    hasSwitched = nanoseconds > Self.switchNanoseconds
-    if !hasSwitched { spins = Self.mostSpins }
-    if nanoseconds > Self.hogNanoseconds {
-      hasSwitched = false
-      spins = Self.mostSpins
-      yields = 0
-      crowdedWaits = Self.crowdedPeriod
-    }
   }
 }
 

@@ -131,13 +131,16 @@ final class Campaign {
 
   /// Every schedule of a tiny program with at most `bound` preemptions, or as
   /// many as the step budget allows.
-  func depthFirst(_ program: Tiny, threads: Int, bound: Int, budget: Int, replay: String?) throws {
-    let options = "--strategy dfs --program \(program.rawValue) --threads \(threads)"
-    let configuration = "\(program.rawValue), \(threads) thread(s), \(bound) preemptions"
+  func depthFirst(_ program: Tiny, threads: Int, bound: Int, holds: Bool, budget: Int, replay: String?)
+    throws
+  {
+    let options =
+      "--strategy dfs --program \(program.rawValue) --threads \(threads)\(holds ? " --hold" : "")"
+    let configuration = "\(program.rawValue), \(threads) thread(s), \(bound) \(holds ? "holds" : "preemptions")"
     try timed(Row(strategy: "dfs", configuration: configuration)) { row in
       let scenario = program.scenario(threads: threads)
       if let replay {
-        guard let strategy = Replay(replay) else {
+        guard let strategy = Replay(replay, holds: holds) else {
           throw Problem("--replay \(replay): expected step:role, ...")
         }
         var settings = Self.tinySettings
@@ -146,7 +149,7 @@ final class Campaign {
           strategy, settings, crash: nil, trace: trace)
         return count(result, &row, replay: options + " --replay \(replay)")
       }
-      let strategy = DepthFirst(bound: bound)
+      let strategy = DepthFirst(bound: bound, holds: holds)
       var settings = Self.tinySettings
       // One thread's records are its own.
       settings.hasPointsAfterStores = threads > 1

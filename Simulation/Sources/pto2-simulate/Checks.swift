@@ -288,8 +288,8 @@ final class Checks {
         )
       }
     }
-    for (number, memory) in plan.externals.enumerated() where results[number] != plan.memories[memory]
-    {
+    for (number, memory) in plan.externals.enumerated()
+    where results[number] != plan.memories[memory] {
       return (
         "the interpreter's result",
         "external tensor \(number) is \(results[number]), expected \(plan.memories[memory])"

@@ -160,9 +160,11 @@ private struct Generator {
       task.tensors.append(
         .init(
           memory: live[choice].memory, range: begin..<end,
-          use: isWide && random.chance(3, in: 4) ? .input : random.among([
-            .input, .input, .update, .update, .update, .outputExisting, .noDependency,
-          ])))
+          use: isWide && random.chance(3, in: 4)
+            ? .input
+            : random.among([
+              .input, .input, .update, .update, .update, .outputExisting, .noDependency,
+            ])))
     }
     var outputs: [Int] = []
     // What a task without kernels puts out holds whatever was there before.

@@ -4,7 +4,8 @@ internal import PTO2System
 @main struct Main: ParsableCommand {
   static let configuration = CommandConfiguration(
     commandName: "pto2-simulate",
-    abstract: "Runs orchestrator, scheduler and workers in one process, one shared access at a time.",
+    abstract:
+      "Runs orchestrator, scheduler and workers in one process, one shared access at a time.",
     discussion: """
       Without options: the set that `make simulate` runs.
 
@@ -27,12 +28,14 @@ internal import PTO2System
   var crash = "none"
   @Option(help: "A run of more steps than this has a livelock; for dfs, steps in all.")
   var steps = 3_000_000
-  @Option(help: "dfs: one, chain, scope, fork, join, reuse or dummy; all by default.")
+  @Option(help: "dfs: one, chain, scope, fork, join, reuse, dummy or rings; all by default.")
   var program: String?
   @Option(help: "dfs: scheduler threads, each with one core.")
   var threads = 1
   @Option(help: "dfs: preemptions in a schedule at most.")
   var preemptions = 2
+  @Flag(help: "dfs: a preempted role goes on only when no other can.")
+  var hold = false
   @Option(help: "dfs: the one schedule, or crash, that a failure has named.")
   var replay: String?
   @Flag(help: "Print every step.")
@@ -69,7 +72,8 @@ internal import PTO2System
     for program in programs {
       if crash == .none {
         try campaign.depthFirst(
-          program, threads: threads, bound: preemptions, budget: steps, replay: replay)
+          program, threads: threads, bound: preemptions, holds: hold, budget: steps,
+          replay: replay)
       } else {
         try campaign.everyCrash(
           program, threads: threads, crash: crash, at: try replay.map(crashPoint))
@@ -79,16 +83,20 @@ internal import PTO2System
 
   /// In about half a minute: some of everything.
   private func runAll(_ campaign: Campaign) throws {
-    for size in Size.allCases {
-      let seeds: ClosedRange<UInt64> = 1...(size == .large ? 100 : size == .small ? 1500 : 6000)
-      try campaign.random(seeds, size: size, strategy: .random, crash: .none)
-      try campaign.random(seeds, size: size, strategy: .pct, crash: .none)
+    for (size, last) in [(Size.tiny, UInt64(12_000)), (.small, 4000), (.large, 200)] {
+      try campaign.random(1...last, size: size, strategy: .random, crash: .none)
+      try campaign.random(1...last, size: size, strategy: .pct, crash: .none)
     }
-    try campaign.random(1...3000, size: .tiny, strategy: .random, crash: .any)
-    try campaign.random(1...800, size: .small, strategy: .pct, crash: .any)
+    try campaign.random(1...6000, size: .tiny, strategy: .random, crash: .any)
+    try campaign.random(1...2000, size: .small, strategy: .pct, crash: .any)
     for program in Tiny.allCases {
-      try campaign.depthFirst(program, threads: 1, bound: 1, budget: 1_000_000, replay: nil)
-      try campaign.depthFirst(program, threads: 2, bound: 1, budget: 1_000_000, replay: nil)
+      func search(_ threads: Int, _ bound: Int, _ holds: Bool) throws {
+        try campaign.depthFirst(
+          program, threads: threads, bound: bound, holds: holds, budget: 5_000_000, replay: nil)
+      }
+      try search(1, 2, false)
+      try search(2, 1, false)
+      try search(2, 1, true)
       try campaign.everyCrash(program, threads: 2, crash: .any, at: nil)
     }
   }

@@ -95,7 +95,8 @@ final class Session {
       }
     }
     return RunResult(
-      steps: engine.steps, slices: engine.slices, failure: failure, error: failure == nil ? outcome(fault) : nil,
+      steps: engine.steps, slices: engine.slices, failure: failure,
+      error: failure == nil ? outcome(fault) : nil,
       points: engine.roles.dropFirst().map { ($0.name, $0.points) })
   }
 

@@ -130,7 +130,8 @@ final class PCT: Strategy {
 
 /// Every schedule with at most `bound` preemptions (Musuvathi, Qadeer 2007), one
 /// after the other. A switch away from a role that sleeps, yields or has ended is
-/// free.
+/// free. With `holds` a preempted role goes on only when no other can, as one
+/// whose CPU was taken away for long.
 final class DepthFirst: Strategy {
   private struct Choice {
     var step: Int
@@ -147,18 +148,27 @@ final class DepthFirst: Strategy {
   private var preemptions = 0
   private var step = 0
   private let bound: Int
+  private let holds: Bool
+  private var held: UInt64 = 0
 
-  init(bound: Int) { self.bound = bound }
+  init(bound: Int, holds: Bool) {
+    self.bound = bound
+    self.holds = holds
+  }
 
   override func begin(roleCount: Int) {
     position = 0
     preemptions = 0
     step = 0
+    held = 0
   }
 
   override func next(_ current: Int, _ runnable: UInt64, _ reason: Reason) -> Int {
     step += 1
     let canStay = reason == .step && runnable >> UInt64(current) & 1 != 0
+    // What a role spins for may be with a held one.
+    if reason == .slice || reason == .yield { held = 0 }
+    let runnable = runnable & ~held == 0 ? runnable : runnable & ~held
     // Slices go round, or two roles that spin could keep out a third for ever.
     if !isExploring || reason == .slice { return canStay ? current : Self.after(current, runnable) }
     if canStay && preemptions >= bound { return current }
@@ -177,7 +187,10 @@ final class DepthFirst: Strategy {
       chosen = usual
     }
     position += 1
-    if canStay && chosen != usual { preemptions += 1 }
+    if canStay && chosen != usual {
+      preemptions += 1
+      if holds { held |= 1 << UInt64(current) }
+    }
     return chosen
   }
 
@@ -205,9 +218,12 @@ final class DepthFirst: Strategy {
 final class Replay: Strategy {
   private var switches: [Int: Int] = [:]
   private var step = 0
+  private let holds: Bool
+  private var held: UInt64 = 0
 
   /// Nil when the text is no schedule.
-  init?(_ text: String) {
+  init?(_ text: String, holds: Bool) {
+    self.holds = holds
     for part in text.split(separator: ",") {
       let numbers = part.split(separator: ":").compactMap { Int($0) }
       guard numbers.count == 2 else { return nil }
@@ -215,11 +231,21 @@ final class Replay: Strategy {
     }
   }
 
-  override func begin(roleCount: Int) { step = 0 }
+  override func begin(roleCount: Int) {
+    step = 0
+    held = 0
+  }
 
   override func next(_ current: Int, _ runnable: UInt64, _ reason: Reason) -> Int {
     step += 1
-    if let role = switches[step], role < 64, runnable >> UInt64(role) & 1 != 0 { return role }
+    let canStay = reason == .step && runnable >> UInt64(current) & 1 != 0
+    // What a role spins for may be with a held one.
+    if reason == .slice || reason == .yield { held = 0 }
+    let runnable = runnable & ~held == 0 ? runnable : runnable & ~held
+    if let role = switches[step], role < 64, runnable >> UInt64(role) & 1 != 0 {
+      if holds && canStay { held |= 1 << UInt64(current) }
+      return role
+    }
     return super.next(current, runnable, reason)
   }
 }

@@ -16,6 +16,9 @@ enum Tiny: String, CaseIterable {
   case reuse
   /// A task without kernels between two others.
   case dummy
+  /// Consumers in another ring than their producers: their slots and pool entries
+  /// are used again while a producer's completion is still going on.
+  case rings
 
   /// - Parameters:
   ///   - threads: of the scheduler, each with a cluster and one core of it.
@@ -56,14 +59,36 @@ enum Tiny: String, CaseIterable {
       plan.submit(task(x, .update))
       plan.submit(task(x, .input, mask: 0))
       plan.submit(task(x, .update))
+    case .rings:
+      let y = plan.external(1)
+      let z = plan.external(1)
+      plan.submit(task(x, .update))
+      plan.submit(task(y, .update))
+      plan.submit(task(x, .input, mask: 2))
+      plan.operations.append(.beginScope)
+      var both = task(x, .input, mask: 2)
+      both.tensors.append(.init(memory: y, range: 0..<1, use: .input))
+      plan.submit(both)
+      for _ in 0..<6 { plan.submit(task(z, .update, mask: 2)) }
+      plan.operations.append(.endScope)
     }
-    let ring = Configuration.Ring(
-      taskWindow: 2, consumedWindow: self == .reuse ? 2 : 4, heapBytes: 128, dependencyPool: 4)
+    var rings = [
+      Configuration.Ring(
+        taskWindow: 2, consumedWindow: self == .reuse ? 2 : 4, heapBytes: 128, dependencyPool: 4)
+    ]
+    var cores = (0..<threads).map { 3 * $0 }
+    if self == .rings {
+      rings[0].taskWindow = 4
+      rings.append(
+        Configuration.Ring(taskWindow: 2, consumedWindow: 8, heapBytes: 128, dependencyPool: 4))
+      // The last cluster's AIV takes all consumers.
+      cores.append(3 * (threads - 1) + 1)
+    }
     return Scenario(
       configuration: Configuration(
-        rings: [ring], clusters: UInt32(threads), lanes: 1, schedulerThreads: UInt32(threads),
+        rings: rings, clusters: UInt32(threads), lanes: 1, schedulerThreads: UInt32(threads),
         arenaBytes: 4096, firstPosition: 0xFFFF_FFFF,
         attachTimeoutMilliseconds: 1_000_000_000),
-      cores: (0..<threads).map { 3 * $0 }, plan: plan)
+      cores: cores, plan: plan)
   }
 }
