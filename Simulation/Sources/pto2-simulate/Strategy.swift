@@ -131,7 +131,7 @@ final class PCT: Strategy {
 /// Every schedule with at most `bound` preemptions (Musuvathi, Qadeer 2007), one
 /// after the other. A switch away from a role that sleeps, yields or has ended is
 /// free. With `holds` a preempted role goes on only when no other can, as one
-/// whose CPU was taken away for long.
+/// whose CPU was taken away for long, and every other switch counts too.
 final class DepthFirst: Strategy {
   private struct Choice {
     var step: Int
@@ -171,8 +171,8 @@ final class DepthFirst: Strategy {
     let runnable = runnable & ~held == 0 ? runnable : runnable & ~held
     // Slices go round, or two roles that spin could keep out a third for ever.
     if !isExploring || reason == .slice { return canStay ? current : Self.after(current, runnable) }
-    if canStay && preemptions >= bound { return current }
     let usual = canStay ? current : Self.after(current, runnable)
+    if (canStay || holds) && preemptions >= bound { return usual }
     var others = runnable & ~(1 << UInt64(usual))
     if reason == .yield { others &= ~(1 << UInt64(current)) }
     if others == 0 { return usual }
@@ -187,9 +187,9 @@ final class DepthFirst: Strategy {
       chosen = usual
     }
     position += 1
-    if canStay && chosen != usual {
+    if (canStay || holds) && chosen != usual {
       preemptions += 1
-      if holds { held |= 1 << UInt64(current) }
+      if canStay && holds { held |= 1 << UInt64(current) }
     }
     return chosen
   }
