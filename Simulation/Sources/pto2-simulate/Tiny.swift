@@ -69,7 +69,11 @@ enum Tiny: String, CaseIterable {
       var both = task(x, .input, mask: 2)
       both.tensors.append(.init(memory: y, range: 0..<1, use: .input))
       plan.submit(both)
-      for _ in 0..<6 { plan.submit(task(z, .update, mask: 2)) }
+      let w = plan.external(1)
+      for _ in 0..<5 {
+        plan.submit(task(z, .update, mask: 2))
+        plan.submit(task(w, .update, mask: 2))
+      }
       plan.operations.append(.endScope)
     }
     var rings = [
@@ -80,9 +84,9 @@ enum Tiny: String, CaseIterable {
     if self == .rings {
       rings[0].taskWindow = 4
       rings.append(
-        Configuration.Ring(taskWindow: 2, consumedWindow: 8, heapBytes: 128, dependencyPool: 4))
-      // The last cluster's AIV takes all consumers.
-      cores.append(3 * (threads - 1) + 1)
+        Configuration.Ring(taskWindow: 4, consumedWindow: 16, heapBytes: 128, dependencyPool: 4))
+      // The last cluster's AIVs take all consumers.
+      cores += [3 * (threads - 1) + 1, 3 * (threads - 1) + 2]
     }
     return Scenario(
       configuration: Configuration(
