@@ -59,15 +59,22 @@ final class Campaign {
 
   // MARK: Seeds
 
+  /// - Parameter program: in place of the seed's own session.
   func random(
-    _ seeds: ClosedRange<UInt64>, size: Size, strategy: StrategyName, crash: CrashName
+    _ seeds: ClosedRange<UInt64>, size: Size, strategy: StrategyName, crash: CrashName,
+    program: (Tiny, threads: Int)? = nil
   ) throws {
+    let what = program.map { "\($0.0.rawValue), \($0.threads) thread(s)" } ?? size.rawValue
+    let options =
+      program.map { "--program \($0.0.rawValue) --threads \($0.threads)" }
+      ?? "--config \(size.rawValue)"
     let label = crash == .none ? "" : ", crash of \(crash.rawValue)"
-    try timed(Row(strategy: strategy.rawValue, configuration: size.rawValue + label)) { row in
+    try timed(Row(strategy: strategy.rawValue, configuration: what + label)) { row in
       for seed in seeds {
         let replay =
-          "--config \(size.rawValue) --strategy \(strategy.rawValue) --crash \(crash.rawValue) --seeds \(seed)"
-        let scenario = Scenario(seed: seed, size: size)
+          "\(options) --strategy \(strategy.rawValue) --crash \(crash.rawValue) --seeds \(seed)"
+        let scenario =
+          program.map { $0.0.scenario(threads: $0.threads) } ?? Scenario(seed: seed, size: size)
         let whole = try run(scenario, seed, strategy, crash == .none ? trace : nil, nil)
         count(whole, &row, replay: replay)
         if crash != .none && whole.failure == nil {

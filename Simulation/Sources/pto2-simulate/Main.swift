@@ -28,9 +28,9 @@ internal import PTO2System
   var crash = "none"
   @Option(help: "A run of more steps than this has a livelock; for dfs, steps in all.")
   var steps = 3_000_000
-  @Option(help: "dfs: one, chain, scope, fork, join, reuse, dummy or rings; all by default.")
+  @Option(help: "One of the tiny programs (one, chain, scope, fork, join, reuse, dummy, rings) in place of random ones; dfs: all by default.")
   var program: String?
-  @Option(help: "dfs: scheduler threads, each with one core.")
+  @Option(help: "Scheduler threads of a tiny program, each with one core.")
   var threads = 1
   @Option(help: "dfs: preemptions in a schedule at most.")
   var preemptions = 2
@@ -62,12 +62,13 @@ internal import PTO2System
 
   private func runOne(_ campaign: Campaign, _ strategy: StrategyName) throws {
     let crash = try named(CrashName.self, crash, "--crash")
+    guard (1...3).contains(threads) else { throw ValidationError("--threads: expected 1 to 3") }
     guard strategy == .dfs else {
       return try campaign.random(
         try seedRange(), size: try named(Size.self, config, "--config"), strategy: strategy,
-        crash: crash)
+        crash: crash,
+        program: try program.map { (try named(Tiny.self, $0, "--program"), threads) })
     }
-    guard (1...3).contains(threads) else { throw ValidationError("--threads: expected 1 to 3") }
     let programs = try program.map { [try named(Tiny.self, $0, "--program")] } ?? Tiny.allCases
     for program in programs {
       if crash == .none {
