@@ -138,12 +138,15 @@ final class Campaign {
 
   /// Every schedule of a tiny program with at most `bound` preemptions, or as
   /// many as the step budget allows.
-  func depthFirst(_ program: Tiny, threads: Int, bound: Int, holds: Bool, budget: Int, replay: String?)
+  func depthFirst(
+    _ program: Tiny, threads: Int, bound: Int, holds: Bool, budget: Int, replay: String?
+  )
     throws
   {
     let options =
       "--strategy dfs --program \(program.rawValue) --threads \(threads)\(holds ? " --hold" : "")"
-    let configuration = "\(program.rawValue), \(threads) thread(s), \(bound) \(holds ? "holds" : "preemptions")"
+    let configuration =
+      "\(program.rawValue), \(threads) thread(s), \(bound) \(holds ? "holds" : "preemptions")"
     try timed(Row(strategy: "dfs", configuration: configuration)) { row in
       let scenario = program.scenario(threads: threads)
       if let replay {

@@ -28,7 +28,10 @@ internal import PTO2System
   var crash = "none"
   @Option(help: "A run of more steps than this has a livelock; for dfs, steps in all.")
   var steps = 3_000_000
-  @Option(help: "One of the tiny programs (one, chain, scope, fork, join, reuse, dummy, rings) in place of random ones; dfs: all by default.")
+  @Option(
+    help:
+      "One of \(Tiny.allCases.map(\.rawValue).joined(separator: ", ")) in place of random programs."
+  )
   var program: String?
   @Option(help: "Scheduler threads of a tiny program, each with one core.")
   var threads = 1
@@ -90,6 +93,10 @@ internal import PTO2System
     }
     try campaign.random(1...6000, size: .tiny, strategy: .random, crash: .any)
     try campaign.random(1...2000, size: .small, strategy: .pct, crash: .any)
+    for threads in 2...3 {
+      try campaign.random(
+        1...3000, size: .tiny, strategy: .random, crash: .none, program: (.rings, threads))
+    }
     for program in Tiny.allCases {
       func search(_ threads: Int, _ bound: Int, _ holds: Bool) throws {
         try campaign.depthFirst(
