@@ -207,10 +207,12 @@ final class DepthFirst: Strategy {
     return false
   }
 
-  /// Where this schedule differs from the usual one: step:role, ...
+  /// Where this schedule differs from the usual one: step:role, ...; 0:0 when
+  /// it does not.
   var schedule: String {
-    choices.prefix(position).filter { $0.chosen != $0.usual }
-      .map { "\($0.step):\($0.chosen)" }.joined(separator: ",")
+    let switches = choices.prefix(position).filter { $0.chosen != $0.usual }
+      .map { "\($0.step):\($0.chosen)" }
+    return switches.isEmpty ? "0:0" : switches.joined(separator: ",")
   }
 }
 
