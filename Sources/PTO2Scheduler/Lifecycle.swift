@@ -61,14 +61,19 @@ extension Scheduler {
     // wakers' fence between their word and their look at `parked`.
     fullFence()
     waitSet.removeAll()
-    var hasNews = unsafe S.isShared && hasIntake || S.load(lines.deaths) != deathsSeen
+    var hasNews =
+      unsafe S.isShared && (hasIntake || isStopping) || S.load(lines.deaths) != deathsSeen
     if index == 0 {
       let seen = submitted.loadAcquire()
       if unsafe S.load(&logState.pointee.wired) != seen { hasNews = true }
       waitSet.insert(submitted, while: seen)
     }
     if S.isShared { unsafe waitSet.insert(SharedWord(lines.bell(index)), while: bell) }
-    waitSet.insert(control, while: PTO2_CONTROL_RUNNING)
+    // Once the program is over, threads beside the first wait for their bell.
+    let request = control.loadAcquire()
+    waitSet.insert(control, while: request)
+    let mayLeave =
+      request == PTO2_CONTROL_FATAL || (index == 0 && request != PTO2_CONTROL_RUNNING)
     for core in 0..<coreCount where isOwn(core) {
       let state = unsafe cores + core
       if unsafe state.pointee.incarnation == 0 {
@@ -84,9 +89,12 @@ extension Scheduler {
       }
     }
     wakeOrchestrator(evenBeforeTarget: true)
-    if !hasNews && !hasFailed && control.loadAcquire() == PTO2_CONTROL_RUNNING {
+    if !hasNews && !hasFailed && !mayLeave {
       counters.parks += 1
       waitSet.wait(timeoutNanoseconds: timeoutNanoseconds)
+    } else if S.isShared {
+      // What is there may be another thread's to take: let that run.
+      yieldProcessor()
     }
     _ = unsafe S.add(parkedBits, 0 &- bit)
   }
@@ -110,15 +118,19 @@ extension Scheduler {
     // has died is looked up in /proc: not at every round.
     var backoff = Backoff()
     var rounds = 0
-    while !deadline.hasPassed, hasUnacknowledgedCore(checkingForDeath: rounds % 100 == 99) {
-      if backoff.next() {
-        rounds += 1
-        sleepNanoseconds(rounds < 20 ? 20_000 : 200_000)
-      }
+    var isLate = false
+    while hasUnacknowledgedCore(checkingForDeath: rounds % 100 == 99) {
+      isLate = deadline.hasPassed
+      if isLate { break }
+      guard backoff.next() else { continue }
+      rounds += 1
+      sleepNanoseconds(rounds < 20 ? 20_000 : 200_000)
     }
     publishCounters()
     if !hasFailed { controlWord.storeRelease(PTO2_SCHED_STOPPED) }
     Futex.wake(controlWord.shared)
+    // Not looked at again: a core may announce READY now, to find EXIT.
+    guard isLate else { return [] }
     return (0..<coreCount).filter { !hasLeft($0) && !hasDied($0) }.map(coreName)
   }
 
