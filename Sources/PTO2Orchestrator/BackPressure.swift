@@ -230,6 +230,8 @@ extension OrchestratorCore {
     while true {
       let word = word(kind, ring)
       let seen = word.loadAcquire()
+      // Before a scheduler has attached, `seen` means nothing.
+      let seenControl = schedulerControl.loadAcquire()
       refreshAll()
       if isSatisfied(&self) { return }
       try fault.check()
@@ -245,7 +247,7 @@ extension OrchestratorCore {
       waitSet.removeAll()
       waitSet.insert(word, while: seen)
       waitSet.insert(control, while: PTO2_CONTROL_RUNNING)
-      waitSet.insert(schedulerControl, while: schedulerControl.loadAcquire())
+      waitSet.insert(schedulerControl, while: seenControl)
       if word.loadAcquire() == seen { waitSet.wait(timeoutNanoseconds: 50_000_000) }
       parkedWord.storeRelaxed(0)
     }
