@@ -44,7 +44,9 @@ package struct ProcessWatches {
     entries = Array(repeating: pollfd(fd: -1, events: Int16(POLLIN), revents: 0), count: count)
   }
 
-  package func isWatched(_ place: Int) -> Bool { entries[place].fd >= 0 || entries[place].revents != 0 }
+  package func isWatched(_ place: Int) -> Bool {
+    entries[place].fd >= 0 || entries[place].revents != 0
+  }
 
   package mutating func watch(_ place: Int, _ identity: ProcessIdentity) {
     if let descriptor = ProcessHandle(identity)?.duplicate() {

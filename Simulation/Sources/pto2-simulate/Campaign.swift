@@ -100,7 +100,7 @@ final class Campaign {
     settings.crash = crash?.point
     let strategy = strategy == .random ? RandomWalk(seed: seed) : PCT(seed: seed)
     return try Session(scenario, images: images).run(
-      strategy, settings, crash: crash.map { EndSession(delay: $0.delay) }, trace: trace)
+      strategy, settings, crash: crash.map { Recover(delay: $0.delay) }, trace: trace)
   }
 
   /// Any scheduling point of any role that may die, each as likely.
@@ -203,7 +203,7 @@ final class Campaign {
           var settings = Self.tinySettings
           settings.crash = CrashPoint(pid: Self.pid(whole, index), role: index + 1, point: point)
           let result = try Session(scenario, images: images).run(
-            Strategy(), settings, crash: EndSession(delay: 1_000_000),
+            Strategy(), settings, crash: Recover(delay: 1_000_000),
             trace: only == nil ? nil : trace)
           count(result, &row, replay: options + " --replay \(index + 1):\(point)")
           if row.failures >= Self.maximumFailures { return }

@@ -22,8 +22,11 @@ final class Checks {
   /// Kernels of each task that have begun: a bit per slot and block.
   private var begun: [UInt64]
   private var kernelsLeft: [Int]
-  /// A killed process's work is not done again.
   var hasCrashed = false
+  /// Tasks that may have FAILED, or come after such.
+  private var mayFail: [Bool]
+  /// The newest kernel of each core, until its worker dies.
+  private var newest: [(task: Int, bit: UInt64, hasEnded: Bool)?]
   /// The last dispatch of each lane: EXIT may stand over it when a session is
   /// aborted.
   private var dispatched: [UInt32]
@@ -52,6 +55,8 @@ final class Checks {
     dispatched = Array(
       repeating: PTO2_SCHEDULER_IDLE, count: configuration.coreCount * Int(PTO2_MAX_LANES))
     kernelsLeft = plan.tasks.map(\.kernels)
+    mayFail = Array(repeating: false, count: plan.tasks.count)
+    newest = Array(repeating: nil, count: configuration.coreCount)
   }
 
   private func require(
@@ -60,23 +65,47 @@ final class Checks {
 
   // MARK: Kernels
 
-  func kernel(ends: Bool, task: Int, slot: UInt32, block: UInt32) {
+  func kernel(ends: Bool, task: Int, slot: UInt32, block: UInt32, core: Int) {
     guard task < plan.tasks.count else { return fail("each task once", "there is no task \(task)") }
     let what = plan.tasks[task]
+    let bit = UInt64(1) << UInt64(slot + 3 * block)
+    newest[core] = (task, bit, ends)
     if ends {
       kernelsLeft[task] -= 1
       return
     }
-    let bit = UInt64(1) << UInt64(slot + 3 * block)
     require(
       what.runs && what.mask >> slot & 1 != 0 && block < what.blocks && begun[task] & bit == 0,
       "each task once", "task \(task) slot \(slot) block \(block) begins again, or must not")
     begun[task] |= bit
     for producer in what.producers {
       require(
-        kernelsLeft[producer] == 0, "producers first",
+        kernelsLeft[producer] == 0 || mayFail[producer], "producers first",
         "task \(task) begins before its producer \(producer) is done")
     }
+  }
+
+  /// A worker was killed: what its core had acknowledged and not finished may
+  /// begin a second time. What it had finished may not.
+  func workerDied(core: Int) {
+    for lane in 0..<Int(configuration.lanes) {
+      let word = dispatched[core * 8 + lane]
+      let cond = sim_peek(cores + UInt(core) * UInt(layout.coreStride) + 4 * UInt(lane))
+      guard cond == word, case .dispatch(let offset, let slot) = DispatchWord(rawValue: word).content
+      else { continue }
+      if let last = newest[core] {
+        begun[last.task] &= ~last.bit
+        if last.hasEnded { kernelsLeft[last.task] += 1 }
+      }
+      // It may FAIL now; who comes after it in any way need not wait for its end.
+      let descriptor = base + UInt(layout.dispatchBase + offset)
+      let call = CallWord(rawValue: sim_peek64(descriptor + 8 * UInt(slot)))
+      let lost = Int(sim_peek64(descriptor + 8 * UInt(Int(PTO2_SLOTS) + call.tensors)))
+      for task in plan.tasks.indices {
+        mayFail[task] = task == lost || plan.tasks[task].producers.contains { mayFail[$0] }
+      }
+    }
+    newest[core] = nil
   }
 
   /// Tasks with kernels that have not run.
@@ -213,6 +242,11 @@ final class Checks {
     let lane = place % 64 / 4
     let old = dispatched[Int(core * 8 + lane)]
     let cond = sim_peek(cores + core * UInt(layout.coreStride) + 4 * lane)
+    if hasCrashed && new == PTO2_SCHEDULER_IDLE {
+      // The fence of a dead worker: the lanes of its core are as at the start.
+      dispatched[Int(core * 8 + lane)] = new
+      return
+    }
     guard case .dispatch = DispatchWord(rawValue: new).content else {
       return fail("dispatch words", "\(name(address)) becomes \(hex(new))")
     }
@@ -235,6 +269,8 @@ final class Checks {
     }
     let word = dispatched[core * 8 + Int(within / 4)]
     let old = sim_peek(address)
+    // ACK: the kernel before this one has its FIN.
+    if new == word { newest[core] = nil }
     require(
       new == word ? old != word : new == word | PTO2_COND_FIN && old == word, "COND words",
       "\(name(address)) goes from \(hex(old)) to \(hex(new)), its dispatch is \(hex(word))")

@@ -14,16 +14,22 @@ protocol CrashPolicy: AnyObject {
   var isFired: Bool { get }
   /// What the supervisor raises; nil when nobody is left to raise anything.
   var fault: PTO2Error? { get }
+  /// The core whose worker is to be started again.
+  var core: Int? { get }
   func processDied(_ pid: Int32, engine: Engine, supervisor: Int)
   /// - Parameter outcome: the error that ended the session.
   /// - Returns: what is wrong with that.
   func judge(_ outcome: PTO2Error?) -> (invariant: String, detail: String)?
 }
 
-/// Today's runtime: the death of any process ends the session with its code.
-final class EndSession: CrashPolicy {
+/// A worker that dies is started again, and the session ends well, or with a task
+/// that FAILED because it could not be run again. The death of any other process
+/// ends the session with its code.
+final class Recover: CrashPolicy {
   private(set) var fault: PTO2Error?
   private var expected: PTO2ErrorCode?
+  /// The core to start a worker for.
+  private(set) var core: Int?
   /// From the death to the readable pidfd.
   private let delay: UInt64
 
@@ -38,7 +44,11 @@ final class EndSession: CrashPolicy {
       expected = .orchestratorDied
       return
     case Session.schedulerPid: expected = .schedulerDied
-    default: expected = .workerDied
+    default:
+      expected = .workerDied
+      core = Session.core(ofWorker: pid)
+      engine.start(supervisor, afterNanoseconds: delay)
+      return
     }
     fault = PTO2Error(expected!, "killed by the simulator")
     engine.start(supervisor, afterNanoseconds: delay)

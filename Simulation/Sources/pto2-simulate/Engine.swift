@@ -263,7 +263,8 @@ final class Engine: @unchecked Sendable {
     trace?.note(
       "kernel \(ends ? "ends" : "begins"): task \(task) slot \(slot) block \(block)", step: steps,
       role: roles[current].name)
-    checks?.kernel(ends: ends, task: task, slot: slot, block: block)
+    checks?.kernel(
+      ends: ends, task: task, slot: slot, block: block, core: roles[current].core)
   }
 
   fileprivate func pause() { point(.yield) }
@@ -396,6 +397,12 @@ final class Engine: @unchecked Sendable {
 
   // MARK: Crashes
 
+  /// Gives a role that has not begun its place.
+  func adopt(_ index: Int, core: Int, pid: Int32) {
+    roles[index].core = core
+    roles[index].pid = pid
+  }
+
   /// SIGKILL: every role of the process stops where it is.
   func kill(_ pid: Int32) {
     isWhole = false
@@ -404,7 +411,10 @@ final class Engine: @unchecked Sendable {
     crash = nil
     trace?.note("KILLED", step: steps, role: roles[current].name)
     let isOwn = roles[current].pid == pid
-    for index in roles.indices where roles[index].pid == pid && roles[index].isLive { end(index) }
+    for index in roles.indices where roles[index].pid == pid && roles[index].isLive {
+      if roles[index].core >= 0 { checks?.workerDied(core: roles[index].core) }
+      end(index)
+    }
     checks?.hasCrashed = true
     onCrash?(pid)
     if isOwn { leave() }

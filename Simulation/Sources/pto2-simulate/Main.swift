@@ -1,4 +1,5 @@
 internal import ArgumentParser
+internal import Glibc
 internal import PTO2System
 
 @main struct Main: ParsableCommand {
@@ -47,9 +48,10 @@ internal import PTO2System
   var json = false
 
   func run() throws {
-    var directory = CommandLine.arguments[0].split(separator: "/", omittingEmptySubsequences: false)
+    // Images are loaded by absolute path.
+    let executable = try absolutePath("/proc/self/exe")
+    let directory = executable.split(separator: "/", omittingEmptySubsequences: false)
       .dropLast().joined(separator: "/")
-    if directory.isEmpty { directory = "." }
     let campaign = Campaign(
       images: try Kernels.load(directory + "/libSimulationKernels.so"),
       stepLimit: steps, trace: verbose ? { writeOutput($0 + "\n") } : nil,
@@ -134,4 +136,12 @@ internal import PTO2System
     }
     return name
   }
+}
+
+private func absolutePath(_ path: String) throws -> String {
+  guard let resolved = unsafe realpath(path, nil) else {
+    throw ValidationError("\(path) cannot be resolved")
+  }
+  defer { unsafe free(resolved) }
+  return unsafe String(cString: resolved)
 }

@@ -30,7 +30,10 @@ private final class Box<Value: ~Copyable> {
 final class Session {
   static let orchestratorPid: Int32 = 1
   static let schedulerPid: Int32 = 2
-  static func workerPid(_ core: Int) -> Int32 { Int32(10 + core) }
+  static func workerPid(_ core: Int, isSecond: Bool = false) -> Int32 {
+    Int32((isSecond ? 1000 : 10) + core)
+  }
+  static func core(ofWorker pid: Int32) -> Int { Int(pid) - (pid >= 1000 ? 1000 : 10) }
 
   private let scenario: Scenario
   private let images: [KernelImage]
@@ -78,18 +81,35 @@ final class Session {
         name: name, cores: [core], isSupervised: core % 2 == 0, attachTimeoutMilliseconds: 0)
       engine.add(coreName(core), .core, core: core, pid: Self.workerPid(core)) { loop.serve(core) }
     }
+    // The worker that the launcher starts in the place of one that has died.
+    var second: WorkerLoop?
+    var secondCore = 0
+    let replacement = engine.add(
+      "second worker", .core, pid: Self.workerPid(0, isSecond: true), isDormant: true
+    ) { second?.serve(secondCore) }
     // The thread of the orchestrator's process that watches the others.
     let fault = unsafe graph.core.pointee.fault
     supervisor = engine.add(
       "supervisor", .orchestrator, pid: Self.orchestratorPid, isDormant: true
     ) { [unowned self] in
       if let error = policy?.fault, !isEnding { fault.raise(error) }
+      guard let core = policy?.core, !isEnding else { return }
+      let pid = Self.workerPid(core, isSecond: true)
+      sim_set_pid(pid)
+      second = try? WorkerLoop(
+        name: name, cores: [core], isSupervised: true, attachTimeoutMilliseconds: 0)
+      sim_set_pid(Self.orchestratorPid)
+      secondCore = core
+      engine.adopt(replacement, core: core, pid: pid)
+      engine.start(replacement)
     }
 
     engine.run()
     var failure = engine.failure
     if failure == nil {
-      let problem = policy?.isFired == true ? nil : judge(checks)
+      // A task that FAILED leaves results behind; without one all must be right.
+      let isWhole = policy?.isFired != true || (policy?.core != nil && outcome(fault) == nil)
+      let problem = isWhole ? judge(checks) : nil
       if let (invariant, detail) = problem ?? policy?.judge(outcome(fault)) {
         failure = Failure(invariant: invariant, detail: detail, step: engine.steps, role: "the end")
       }
