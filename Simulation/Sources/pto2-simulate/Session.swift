@@ -78,7 +78,7 @@ final class Session {
     for core in scenario.cores {
       sim_set_pid(Self.workerPid(core))
       let loop = try WorkerLoop(
-        name: name, cores: [core], isSupervised: core % 2 == 0, attachTimeoutMilliseconds: 0)
+        name: name, cores: [core], isSupervised: true, attachTimeoutMilliseconds: 0)
       engine.add(coreName(core), .core, core: core, pid: Self.workerPid(core)) { loop.serve(core) }
     }
     // The worker that the launcher starts in the place of one that has died.
