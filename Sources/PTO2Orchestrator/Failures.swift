@@ -61,6 +61,18 @@ extension OrchestratorCore {
     throw fault.raise(error)
   }
 
+  /// While this task waited for room its producers may have been RELEASED, even
+  /// CONSUMED, and their entry be the one it gets: the scheduler cannot see any
+  /// more how they ended.
+  func passOverReleased() {
+    let collector = unsafe self.collector
+    for index in 0..<(unsafe collector.pointee.fanin.count) {
+      let fanin = unsafe collector.pointee.fanin.elements[index]
+      guard let task = submittedTask(TaskID(rawValue: fanin & PTO2_FANIN_ID_MASK)) else { continue }
+      unsafe collector.pointee.passOver(task, fanin)
+    }
+  }
+
   /// Remembers which of the tasks that were RELEASED since did not end well:
   /// whoever depends on them later is to be CANCELLED. Only in a session in which
   /// a task has FAILED.

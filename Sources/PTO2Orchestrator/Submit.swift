@@ -98,6 +98,7 @@ extension OrchestratorCore {
     if unsafe map.count > mapLimit { try makeMapRoom(for: task) }
     let faninCount = unsafe collector.pointee.fanin.count
     try waitForRoom(ringIndex, outputBytes: outputBytes, faninCount: faninCount)
+    if unsafe collector.pointee.hasFailed { passOverReleased() }
     guard let block = unsafe ring.pointee.heap.place(bytes: outputBytes) else {
       preconditionFailure("waitForRoom left no room")
     }
@@ -186,8 +187,10 @@ extension OrchestratorCore {
       if owner != .none { unsafe collector.pointee.add(owner, PTO2_FANIN_RETAIN) }
       return
     }
-    // What overwrites the whole needs nothing of what was there.
-    let data = access == Access.outputExisting.rawValue ? 0 : PTO2_FANIN_DATA
+    // What overwrites the whole needs nothing of what was there; but a task with a
+    // predicate may leave it as it was.
+    let overwrites = access == Access.outputExisting.rawValue && stagedPredicate == nil
+    let data = overwrites ? 0 : PTO2_FANIN_DATA
     if owner != .none {
       unsafe collector.pointee.add(owner, PTO2_FANIN_WAIT | PTO2_FANIN_RETAIN | data)
     }
