@@ -67,6 +67,7 @@ package struct Stall: Sendable {
   var stagedScalarCount = 0
   var stagedBlocks: UInt32 = 1
   var stagedSyncStart = false
+  var stagedHasKernels = false
   /// No tensor so far that the task reads and writes.
   var stagedIsPure = true
   var stagedRecovery = Recovery.automatic

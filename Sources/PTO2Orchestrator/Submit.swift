@@ -93,6 +93,7 @@ extension OrchestratorCore {
     if tasks & 15 == 0 { refreshAll() }
     let ordinal = unsafe ring.pointee.current
     let task = TaskRef(ring: ringIndex, ordinal: ordinal)
+    stagedHasKernels = kernels.activeMask != 0
 
     let outputBytes = findProducers(of: task)
     if unsafe map.count > mapLimit { try makeMapRoom(for: task) }
@@ -187,9 +188,10 @@ extension OrchestratorCore {
       if owner != .none { unsafe collector.pointee.add(owner, PTO2_FANIN_RETAIN) }
       return
     }
-    // What overwrites the whole needs nothing of what was there; but a task with a
-    // predicate may leave it as it was.
-    let overwrites = access == Access.outputExisting.rawValue && stagedPredicate == nil
+    // What overwrites the whole needs nothing of what was there; but a task without
+    // kernels, or with a predicate, may leave it as it was.
+    let overwrites =
+      access == Access.outputExisting.rawValue && stagedHasKernels && stagedPredicate == nil
     let data = overwrites ? 0 : PTO2_FANIN_DATA
     if owner != .none {
       unsafe collector.pointee.add(owner, PTO2_FANIN_WAIT | PTO2_FANIN_RETAIN | data)
