@@ -5,14 +5,16 @@
 # make differential SEEDS=1-5000   random programs against an interpreter
 # make verify-models   the Promela models and their mutants (docs/verification.md)
 # make simulate   the roles' own code, one shared access at a time (docs/simulation.md)
+# make fuzz SECONDS_EACH=600   every fuzz target for so long (docs/fuzzing.md)
 # make format  swift-format over the tree
 # make setup   apt packages a bare machine may lack (see Scripts/setup.sh)
 
 SWIFT ?= swift
 BIN = .build/release
 SEEDS = 1-5000
+SECONDS_EACH = 10
 
-.PHONY: run test bench differential verify-models simulate build format lint setup clean
+.PHONY: run test bench differential verify-models simulate fuzz build format lint setup clean
 
 run: build
 	$(BIN)/paged-attention
@@ -39,8 +41,11 @@ simulate:
 	$(SWIFT) build -c release --package-path Simulation
 	Simulation/.build/release/pto2-simulate
 
+fuzz:
+	SWIFT=$(SWIFT) Scripts/fuzz --seconds $(SECONDS_EACH)
+
 FORMATTED = Package.swift Sources Examples Benchmarks Tests Simulation/Package.swift \
-  Simulation/Sources/pto2-simulate
+  Simulation/Sources/pto2-simulate Fuzzing/Package.swift Fuzzing/Sources/pto2-fuzz
 
 format:
 	$(SWIFT) format --in-place --recursive $(FORMATTED)
