@@ -20,16 +20,16 @@ struct LostSubtask: BitwiseCopyable {
   func deallocate() { unsafe elements.deallocate() }
 
   var isEmpty: Bool { unsafe count == 0 }
-  var first: LostSubtask { unsafe elements[0] }
+  subscript(index: Int) -> LostSubtask { unsafe elements[index] }
 
   mutating func append(_ subtask: LostSubtask) {
     unsafe (elements + count).initialize(to: subtask)
     unsafe count += 1
   }
 
-  mutating func removeFirst() {
+  mutating func remove(at place: Int) {
     unsafe count -= 1
-    for index in 0..<(unsafe count) { unsafe elements[index] = unsafe elements[index + 1] }
+    for index in place..<(unsafe count) { unsafe elements[index] = unsafe elements[index + 1] }
   }
 }
 
@@ -165,15 +165,21 @@ extension Scheduler {
     }
   }
 
-  /// Starts lost subtasks again, each on any core of its kind. The dispatcher's.
+  /// Starts lost subtasks again, each on any core of its kind, before any other
+  /// there: so what is lost and what is outstanding never exceed the lanes. Those
+  /// of a kind without a place hold up no other. The dispatcher's.
   @inline(never)
   mutating func dispatchRedo() -> Int {
     var work = 0
-    while unsafe !dispatcher.pointee.redo.isEmpty {
-      let lost = unsafe dispatcher.pointee.redo.first
+    var place = 0
+    while unsafe place < dispatcher.pointee.redo.count {
+      let lost = unsafe dispatcher.pointee.redo[place]
       let found = lost.slot == 0 ? matrixCluster().map { 3 * $0 } : vectorCore()
-      guard let core = found else { break }
-      unsafe dispatcher.pointee.redo.removeFirst()
+      guard let core = found else {
+        place += 1
+        continue
+      }
+      unsafe dispatcher.pointee.redo.remove(at: place)
       start(TaskID(rawValue: lost.task), core: core, slot: lost.slot, block: lost.block)
       work += 1
     }

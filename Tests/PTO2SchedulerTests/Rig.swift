@@ -17,6 +17,7 @@ private protocol SchedulerThread: AnyObject {
   func isDrained() -> Bool
   func checkStall()
   func announce()
+  func noteDeath(_ core: Int)
 }
 
 private final class Stepped<S: Sharing>: SchedulerThread {
@@ -29,6 +30,7 @@ private final class Stepped<S: Sharing>: SchedulerThread {
   func isDrained() -> Bool { scheduler.isDrained() }
   func checkStall() { scheduler.checkStall() }
   func announce() { scheduler.announce(isSupervised: false) }
+  func noteDeath(_ core: Int) { scheduler.noteDeath(core) }
 }
 
 /// The real orchestrator and scheduler on one segment, stepped by hand, and
@@ -230,6 +232,29 @@ final class Rig {
     let cores = queues.indices.filter { queues[$0].first?.task == task }
     #expect(!cores.isEmpty, "task \(task) is not running")
     for core in cores { finish(core: core) }
+    settle()
+  }
+
+  /// A core's worker ends with what it has, begun or not, and the scheduler is
+  /// told; the next one comes with `comeAgain`.
+  func die(core: Int, hasBegun: Bool, signal: UInt32 = 0) {
+    OwnedWord(pages[core] + Int(PTO2_CORE_CRASH)).storeRelease(signal)
+    if hasBegun { for dispatch in queues[core] { ack(dispatch) } }
+    queues[core] = []
+    threads[0].noteDeath(core)
+    step()
+  }
+
+  /// The next worker of a core whose last one has died.
+  func comeAgain(core: Int) {
+    let ready = pages[core] + Int(PTO2_CORE_READY)
+    let before = SharedWord(ready).loadAcquire()
+    let fenced = worker.read(.schedulerWords) + Int(PTO2_SCHED_FENCED) + 4 * core
+    #expect(SharedWord(fenced).loadAcquire() == before, "the dead worker is not fenced")
+    nextLane[core] = 0
+    served[core] = Array(repeating: PTO2_SCHEDULER_IDLE, count: 8)
+    for lane in 0..<8 { OwnedWord(pages[core] + 4 * lane).storeRelaxed(PTO2_CORE_IDLE) }
+    OwnedWord(ready).storeRelease(before &+ 1)
     settle()
   }
 
