@@ -112,8 +112,11 @@ extension Scheduler {
     _ = unsafe S.add(&failures.pointee.lost, 1)
     if hasStarted {
       let crash = unsafe SharedWord(shared.segment.readCore(core) + Int(PTO2_CORE_CRASH))
-      unsafe entry.pointee.kills += 1
-      if crash.loadAcquire() != 0 { unsafe entry.pointee.crashes += 1 }
+      // Up to what decides: each of many blocks may lose its worker.
+      unsafe entry.pointee.kills = min(entry.pointee.kills, UInt8.max - 1) + 1
+      if crash.loadAcquire() != 0 {
+        unsafe entry.pointee.crashes = min(entry.pointee.crashes, UInt8.max - 1) + 1
+      }
     }
     let mayRunAgain =
       unsafe !hasStarted

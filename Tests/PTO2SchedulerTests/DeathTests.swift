@@ -31,4 +31,23 @@ import Testing
     rig.runAll()
     #expect(rig.failure == nil && rig.counts()[0] == 26)
   }
+
+  /// A kernel that crashes on each of 300 blocks: the counts of a task have room
+  /// for 255.
+  @Test(arguments: [false, true])
+  func moreDeathsThanATaskCanCount(hasRecovery: Bool) throws {
+    let rig = try Rig(configuration())
+    let task = try rig.submit(aic: true) {
+      $0.blocks(300)
+      if hasRecovery { $0.recovery(.again) }
+    }
+    rig.settle()
+    var deaths = 0
+    while !rig.queues[0].isEmpty {
+      rig.die(core: 0, hasBegun: true, signal: 11)
+      deaths += 1
+      rig.comeAgain(core: 0)
+    }
+    #expect(deaths >= 300 && rig.failure == nil && rig.state(task) == .released)
+  }
 }
