@@ -132,12 +132,14 @@ final class ModelCores {
   private var nextLane: [Int]
   private var served: [[UInt32]]
   private var queues: [[(lane: Int, word: UInt32)]]
+  private var isDead: [Bool]
 
   init(_ segment: SegmentUnderTest) {
     self.segment = segment
     lanes = Int(segment.configuration.lanes)
     let cores = segment.configuration.coreCount
     nextLane = [Int](repeating: 0, count: cores)
+    isDead = [Bool](repeating: false, count: cores)
     served = [[UInt32]](repeating: [UInt32](repeating: PTO2_SCHEDULER_IDLE, count: 8), count: cores)
     queues = [[(lane: Int, word: UInt32)]](repeating: [], count: cores)
     for core in 0..<cores {
@@ -151,6 +153,29 @@ final class ModelCores {
     segment.store(1, .cores, page(core) + Int(PTO2_CORE_READY))
   }
 
+  /// The worker of a core has ended; its words stay as they are.
+  /// - Parameter isFar: it had acknowledged what it was given.
+  func die(_ core: Int, hasCrashed: Bool, isFar: Bool) {
+    look()
+    if isFar { ack(core) }
+    segment.store(hasCrashed ? 11 : 0, .cores, page(core) + Int(PTO2_CORE_CRASH))
+    queues[core] = []
+    isDead[core] = true
+  }
+
+  /// The next worker, once the scheduler lets it in.
+  func revive(_ core: Int) {
+    let ready = segment.word(.cores, page(core) + Int(PTO2_CORE_READY))
+    guard isDead[core],
+      segment.word(.schedulerWords, Int(PTO2_SCHED_FENCED) + 4 * core) == ready
+    else { return }
+    isDead[core] = false
+    nextLane[core] = 0
+    served[core] = [UInt32](repeating: PTO2_SCHEDULER_IDLE, count: 8)
+    for lane in 0..<8 { store(PTO2_CORE_IDLE, core: core, lane: lane) }
+    segment.store(ready &+ 1, .cores, page(core) + Int(PTO2_CORE_READY))
+  }
+
   func store(_ value: UInt32, core: Int, lane: Int) {
     segment.store(value, .cores, page(core) + 4 * lane)
   }
@@ -160,7 +185,7 @@ final class ModelCores {
 
   /// Takes new dispatches; each must name a descriptor.
   func look() {
-    for core in queues.indices {
+    for core in queues.indices where !isDead[core] {
       while queues[core].count < lanes {
         let lane = nextLane[core]
         let raw = segment.word(.dataMainBase, 64 * core + 4 * lane)

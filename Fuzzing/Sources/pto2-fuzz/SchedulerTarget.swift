@@ -10,6 +10,7 @@ private protocol Stepping: AnyObject {
   func checkStall()
   func park()
   func look()
+  func noteDeath(_ core: Int)
   var failure: PTO2Error? { get }
   var hasFailed: Bool { get }
 }
@@ -24,6 +25,7 @@ private final class Thread<S: Sharing>: Stepping {
   func step() -> Int { scheduler.step() }
   func checkStall() { scheduler.checkStall() }
   func park() { scheduler.park(timeoutNanoseconds: 1) }
+  func noteDeath(_ core: Int) { scheduler.noteDeath(core) }
   /// What the loop around `step` reads now and then.
   func look() {
     _ = scheduler.isDrained()
@@ -107,7 +109,7 @@ final class SchedulerTarget: FuzzTarget {
   }
 
   private func operate(_ input: inout Input) {
-    switch input.byte() % 16 {
+    switch input.byte() % 18 {
     case 0, 1: _ = step(Int(input.byte()))
     case 2, 3:
       submit(&input)
@@ -130,6 +132,12 @@ final class SchedulerTarget: FuzzTarget {
     case 12: damageCondition(&input)
     case 13: runAll(Int(input.byte() & 15))
     case 14: orchestrator.publish()
+    case 15:
+      let choice = input.byte()
+      let core = Int(choice >> 2) % segment.configuration.coreCount
+      cores.die(core, hasCrashed: choice & 1 == 0, isFar: choice & 2 == 0)
+      threads[0].noteDeath(core)
+    case 16: cores.revive(input.index(segment.configuration.coreCount))
     default:
       let thread = threads[input.index(threads.count)]
       switch input.byte() % 4 {
@@ -143,7 +151,9 @@ final class SchedulerTarget: FuzzTarget {
 
   private func submit(_ input: inout Input) {
     var task = ModelOrchestrator.Task()
-    task.ring = input.index(segment.configuration.rings.count)
+    let first = input.byte()
+    task.ring = Int(first & 15) % segment.configuration.rings.count
+    task.flags = first >> 4 & UInt8(PTO2_SLOT_RERUN | PTO2_SLOT_CANCELLED)
     let shape = input.byte()
     task.mask = shape & 7
     if shape & 0x08 != 0 { task.blocks = UInt32(1 + input.index(4)) }
@@ -159,8 +169,8 @@ final class SchedulerTarget: FuzzTarget {
       let byte = input.byte()
       task.fanin.append(
         (
-          Int(byte & 7) % segment.configuration.rings.count, UInt32(byte >> 3 & 7),
-          UInt64(byte >> 6) << 62
+          Int(byte & 3) % segment.configuration.rings.count, UInt32(byte >> 3 & 7),
+          UInt64(byte >> 6) << 62 | (byte & 4 == 0 ? 0 : PTO2_FANIN_DATA)
         ))
     }
     orchestrator.submit(task)
@@ -296,6 +306,22 @@ final class SchedulerTarget: FuzzTarget {
         0,
         2, 15, 0, 3, 1, 11, 0, 12, 0, 0, 0, 1, 6, 0, 13, 9,
       ])
+      // A worker that dies and comes again, with the tasks that wait for it.
+      for flags in [UInt8(0), 0x40, 0x80] {
+        seeds.append([
+          configuration, 2, flags, 1, 2, flags, 2, 2, flags, 0x41, 0xC4, 0, 0, 17, 3, 0, 15, 0, 0,
+          0, 16, 0, 0, 0, 15, 4, 0, 0, 16, 1, 0, 0, 13, 9, 6, 0, 13, 9,
+        ])
+      }
+      // An AIC that stays away, and AIVs that die again and again.
+      var deaths: [UInt8] = [configuration, 2, 0, 1, 2, 0, 1, 0, 0, 0, 1, 15, 2, 0, 0, 0, 1]
+      for ring in UInt8(0)..<4 { deaths += [2, ring & 1, 0x0A, 3] }
+      for _ in 0..<4 {
+        for core in UInt8(1)...2 {
+          deaths += [0, 0, 0, 1, 15, core << 2 | 2, 0, 0, 0, 1, 16, core]
+        }
+      }
+      seeds.append(deaths)
       // One of each kind of damage.
       for kind in UInt8(0)..<8 {
         seeds.append([
