@@ -3,6 +3,8 @@
 # make bench   what a task costs, beside what the machine can do (docs/benchmarks.md)
 # make build   release build of executables, kernel images and examples
 # make differential SEEDS=1-5000   random programs against an interpreter
+# make verify  models, simulation and fuzzing as one table (docs/verification.md)
+# make mutants   one-line mistakes in copies of the code, and who notices each
 # make verify-models   the Promela models and their mutants (docs/verification.md)
 # make simulate   the roles' own code, one shared access at a time (docs/simulation.md)
 # make fuzz SECONDS_EACH=600   every fuzz target for so long (docs/fuzzing.md)
@@ -14,7 +16,7 @@ BIN = .build/release
 SEEDS = 1-5000
 SECONDS_EACH = 10
 
-.PHONY: run test bench differential verify-models simulate fuzz build format lint setup clean
+.PHONY: run test bench differential verify verify-models mutants simulate fuzz build format lint setup clean
 
 run: build
 	$(BIN)/paged-attention
@@ -23,7 +25,7 @@ build:
 	$(SWIFT) build -c release
 
 test: setup build
-	Scripts/verify-models
+	SWIFT=$(SWIFT) Scripts/verify --short
 	$(SWIFT) build --build-tests
 	PTO2_TEST_BIN=$(CURDIR)/$(BIN) timeout --kill-after=10 1800 $(SWIFT) test --skip-build
 
@@ -34,8 +36,14 @@ bench: build
 differential: build
 	$(BIN)/pto2-random --seeds $(SEEDS)
 
+verify:
+	SWIFT=$(SWIFT) Scripts/verify
+
 verify-models:
 	Scripts/verify-models
+
+mutants:
+	Scripts/mutants
 
 simulate:
 	$(SWIFT) build -c release --package-path Simulation

@@ -12,9 +12,19 @@ import Testing
 /// Scheduler threads as real threads on one segment: nothing is lost, whatever
 /// the order in which they get their try-locks.
 @Suite(.serialized) struct ThreadTests {
+  /// Repeated until some thread has found a lock taken, which is for the system
+  /// to decide; with two CPUs that takes a few thousand tasks.
   @Test(arguments: [UInt32(2), 3, 8])
   func everythingIsConsumedWhoeverGetsTheLocks(threads: UInt32) throws {
-    var random = SplitMix64(seed: UInt64(threads))
+    for attempt in 1...20 where try lostLocks(threads: threads, seed: UInt64(attempt)) > 0 {
+      return
+    }
+    Issue.record("no thread ever found a lock taken: not exercised")
+  }
+
+  /// A session of 6000 tasks; returns how often a thread found a lock taken.
+  private func lostLocks(threads: UInt32, seed: UInt64) throws -> UInt64 {
+    var random = SplitMix64(seed: seed)
     let rig = try Rig(
       configuration(
         rings: 3, window: 8, consumed: 64, heap: 1 << 16, pool: 64, clusters: 4, lanes: 2,
@@ -70,7 +80,6 @@ import Testing
     #expect(
       isDone(),
       "released, consumed: \(rig.configuration.rings.indices.map { rig.counts(ring: $0) })")
-    let lost = rig.stopThreads()
-    #expect(lost > 0, "no thread ever found a lock taken: not exercised")
+    return rig.stopThreads()
   }
 }
