@@ -133,8 +133,7 @@ package struct Stall: Sendable {
     unsafe scopes.deallocate()
     unsafe staged.deallocate()
     unsafe stagedScalars.deallocate()
-    unsafe collector.pointee.fanin.deallocate()
-    unsafe collector.deinitialize(count: 1)
+    unsafe collector.pointee.deallocate()
     unsafe collector.deallocate()
   }
 

@@ -22,12 +22,23 @@ package struct KernelSet {
   let rings: UnsafeMutablePointer<RingProducer>
   var serial: UInt32 = 0
   /// Tasks that did not end well and are RELEASED; empty in nearly every run.
-  var failed: Set<UInt64> = []
+  /// Behind a pointer, so that this type is plain memory and counts no references.
+  let failed: UnsafeMutablePointer<Set<UInt64>>
   var hasFailed = false
   /// The task needs the result of one of them.
   var isCancelled = false
 
-  init(rings: UnsafeMutablePointer<RingProducer>) { unsafe self.rings = unsafe rings }
+  init(rings: UnsafeMutablePointer<RingProducer>) {
+    unsafe self.rings = unsafe rings
+    unsafe failed = .allocate(capacity: 1)
+    unsafe failed.initialize(to: [])
+  }
+
+  func deallocate() {
+    unsafe fanin.deallocate()
+    unsafe failed.deinitialize(count: 1)
+    unsafe failed.deallocate()
+  }
 
   /// Empties the list.
   mutating func begin() {
@@ -45,14 +56,14 @@ package struct KernelSet {
   /// A task that is RELEASED: nothing to wait for, but is there a result?
   @inline(__always)
   mutating func passOver(_ task: TaskRef, _ flags: UInt64) {
-    if unsafe hasFailed && flags & PTO2_FANIN_DATA != 0 && failed.contains(task.rawValue) {
+    if unsafe hasFailed && flags & PTO2_FANIN_DATA != 0 && failed.pointee.contains(task.rawValue) {
       unsafe isCancelled = true
     }
   }
 
   /// What the TensorMap must remember.
   func isRemembered(_ task: TaskRef) -> Bool {
-    unsafe isLive(task) || (hasFailed && failed.contains(task.rawValue))
+    unsafe isLive(task) || (hasFailed && failed.pointee.contains(task.rawValue))
   }
 
   @inline(__always)
