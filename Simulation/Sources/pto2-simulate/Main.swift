@@ -97,7 +97,7 @@ internal import PTO2System
     try campaign.random(1...2000, size: .small, strategy: .pct, crash: .any)
     for threads in 2...3 {
       try campaign.random(
-        1...3000, size: .tiny, strategy: .random, crash: .none, program: (.rings, threads))
+        1...40_000, size: .tiny, strategy: .random, crash: .none, program: (.rings, threads))
     }
     for program in Tiny.allCases {
       func search(_ threads: Int, _ bound: Int, _ holds: Bool) throws {
