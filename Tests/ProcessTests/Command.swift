@@ -157,8 +157,8 @@ struct Leftovers: Equatable, CustomStringConvertible {
   }
 }
 
-/// A segment name that no other test uses.
-func freshSegment(_ label: String) -> String { "pto2-test-\(getpid())-\(label)" }
+/// A segment name that no other test uses, and no run without a name sweeps.
+func freshSegment(_ label: String) -> String { "test-pto2-\(getpid())-\(label)" }
 
 /// Processes that were started for a segment, by executable name.
 func processes(_ segment: String, named name: String) -> [pid_t] {

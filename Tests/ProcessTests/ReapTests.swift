@@ -3,10 +3,6 @@ import Testing
 
 /// What stays when every process of a session is killed, and who removes it.
 @Suite(.serialized) struct ReapTests {
-  /// A name that no other test's nameless run sweeps: without the prefix of
-  /// default names.
-  private func quietSegment(_ label: String) -> String { "test-\(getpid())-\(label)" }
-
   /// A session of which every process has been killed at once. Its name stays,
   /// unless it has the prefix of default names and some other run was quicker.
   private func deadSession(_ segment: String) throws {
@@ -40,8 +36,8 @@ import Testing
   }
 
   @Test func deadSessionIsReapedAndALiveOneIsNot() throws {
-    let dead = quietSegment("dead")
-    let live = quietSegment("live")
+    let dead = freshSegment("dead")
+    let live = freshSegment("live")
     let command = Command(
       "pto2-orchestrator",
       [
@@ -68,7 +64,7 @@ import Testing
   }
 
   @Test func nextSessionOfTheNameReplacesADeadOne() throws {
-    let segment = quietSegment("again")
+    let segment = freshSegment("again")
     try deadSession(segment)
     let result = Command.run(
       "pto2-orchestrator",

@@ -20,7 +20,7 @@ private let names = Atomic<UInt32>(0)
 /// A segment name nobody else uses.
 public func uniqueSegmentName() -> String {
   let number = names.add(1, ordering: .relaxed).newValue
-  return "pto2-test-\(getpid())-\(number)"
+  return "test-pto2-\(getpid())-\(number)"
 }
 
 /// Type and permission bits of an object in /dev/shm; nil when there is none.
