@@ -63,7 +63,8 @@ PTO2_AT(pto2_consumed_entry, blocks_started, 52);
 PTO2_AT(pto2_consumed_entry, subtasks_left, 56);
 PTO2_AT(pto2_consumed_entry, heap_end, 32);
 PTO2_AT(pto2_consumed_entry, outcome, 40);
-PTO2_AT(pto2_consumed_entry, fanin_count, 44);
+PTO2_AT(pto2_consumed_entry, pool_end, 44);
+PTO2_AT(pto2_consumed_entry, scope_ended, 60);
 
 PTO2_SIZE(pto2_fanout_edge, 16);
 PTO2_AT(pto2_fanout_edge, consumer, 0);
@@ -116,7 +117,18 @@ _Static_assert(PTO2_SCHED_COUNTERS + sizeof(pto2_scheduler_counters) <= PTO2_SCH
 _Static_assert(PTO2_SCHED_FENCED + 4 * PTO2_MAX_CLUSTERS * PTO2_CORES_PER_CLUSTER <=
                    PTO2_SCHED_FAILURES,
                "fits");
-_Static_assert(PTO2_SCHED_FAILURES + sizeof(pto2_failures) <= PTO2_SCHED_BYTES, "fits");
+_Static_assert(PTO2_SCHED_RING_WIRED + 4 * PTO2_MAX_RINGS <= PTO2_SCHED_PARKED, "fits");
+_Static_assert(PTO2_SCHED_FAILURES + sizeof(pto2_failures) <= PTO2_SCHED_INTENT, "fits");
+PTO2_SIZE(pto2_intent, 24);
+PTO2_AT(pto2_intent, target, 8);
+PTO2_AT(pto2_intent, pending, 16);
+_Static_assert(PTO2_SCHED_INTENT + sizeof(pto2_intent) <= PTO2_SCHED_REDO, "fits");
+PTO2_SIZE(pto2_lost_subtask, 16);
+PTO2_AT(pto2_lost_subtask, subtask, 8);
+_Static_assert(PTO2_MAX_LOST == PTO2_MAX_CLUSTERS * PTO2_CORES_PER_CLUSTER * PTO2_MAX_LANES,
+               "room for every lane");
+_Static_assert(PTO2_SCHED_REDO + PTO2_MAX_LOST * sizeof(pto2_lost_subtask) <= PTO2_SCHED_BYTES,
+               "fits");
 PTO2_SIZE(pto2_crash_record, 16);
 _Static_assert(PTO2_CORE_COUNTERS + sizeof(pto2_core_counters) <= PTO2_CORE_CRASH &&
                    PTO2_CORE_CRASH + sizeof(pto2_crash_record) <= PTO2_CORE_BYTES,

@@ -36,10 +36,12 @@ struct Report {
   /// Subtasks whose worker died, and workers started in the place of dead ones.
   var lostSubtasks: UInt32
   var workerRestarts: Int
+  var schedulerRestarts: Int
 
   /// Reads the counters of a session whose processes have stopped.
   init(
-    _ graph: Graph, program: String, seconds: Double, graphSeconds: Double, workerRestarts: Int
+    _ graph: Graph, program: String, seconds: Double, graphSeconds: Double, workerRestarts: Int,
+    schedulerRestarts: Int
   ) {
     let core = unsafe graph.core
     self.program = program
@@ -57,6 +59,7 @@ struct Report {
     schedulerThreads = configuration.schedulerThreads
     lostSubtasks = unsafe core.pointee.failureCounts.lost
     self.workerRestarts = workerRestarts
+    self.schedulerRestarts = schedulerRestarts
     reservedBytes = unsafe core.pointee.segment.object.allocatedBytes()
 
     var kernels: UInt64 = 0
@@ -129,6 +132,7 @@ struct Report {
         "waited for \(reason.name)",
         "\(stall.count) times, \(fixed(Double(stall.nanoseconds) / 1e9, 3)) s")
     }
+    if schedulerRestarts > 0 { line("schedulers restarted", "\(schedulerRestarts)") }
     if workerRestarts > 0 {
       line("workers restarted", "\(workerRestarts); \(lostSubtasks) kernel runs lost and made good")
     }
@@ -155,6 +159,7 @@ struct Report {
     json.add("scheduler_threads", UInt64(schedulerThreads))
     json.add("lost_locks", lostLocks)
     json.add("worker_restarts", UInt64(workerRestarts))
+    json.add("scheduler_restarts", UInt64(schedulerRestarts))
     json.add("lost_subtasks", UInt64(lostSubtasks))
     json.add(
       "rings",

@@ -223,7 +223,7 @@ final class Session {
     return unsafe Report(
       graph, program: program, seconds: Double(MonotonicClock.now() &- begin) / 1e9,
       graphSeconds: Double(graph.core.pointee.busyNanoseconds) / 1e9,
-      workerRestarts: supervisor.restarts)
+      workerRestarts: supervisor.restarts, schedulerRestarts: supervisor.schedulerRestarts)
   }
 
   /// Starts scheduler and workers, or tells how to.

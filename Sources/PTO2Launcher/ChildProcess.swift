@@ -25,6 +25,12 @@ package struct ChildProcess {
     return "was killed by signal \(signal) (\(signalName(signal)))"
   }
 
+  /// The signal it died of; nil when it is running or has exited.
+  package var endingSignal: Int32? {
+    guard let status, status & 0x7F != 0 else { return nil }
+    return status & 0x7F
+  }
+
   package var exitStatus: Int32? {
     guard let status, status & 0x7F == 0 else { return nil }
     return status >> 8 & 0xFF

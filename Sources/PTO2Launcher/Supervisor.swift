@@ -15,7 +15,7 @@ internal import Synchronization
   private let wakeRead: Int32
   private let wakeWrite: Int32
   private let hooks: Hooks
-  private let attachDeadline: Deadline
+  private let attachMilliseconds: UInt64
   private let segment: String
   nonisolated(unsafe) private var thread = pthread_t()
 
@@ -30,6 +30,9 @@ internal import Synchronization
     var lastReady: [Int: UInt32] = [:]
     var deathsBeforeReady: [Int: Int] = [:]
     var restarts = 0
+    var schedulerRestarts = 0
+    /// Of the scheduler's deaths, those of a signal it raised itself.
+    var schedulerCrashes = 0
   }
 
   /// What the supervisor needs to know of the session.
@@ -99,7 +102,7 @@ internal import Synchronization
     self.signalDescriptor = signalDescriptor
     self.hooks = hooks
     self.segment = segment
-    attachDeadline = Deadline(afterMilliseconds: attachTimeoutMilliseconds)
+    attachMilliseconds = attachTimeoutMilliseconds
     let context = unsafe Unmanaged.passRetained(self).toOpaque()
     let result = unsafe pthread_create(
       &thread, nil,
@@ -177,6 +180,9 @@ internal import Synchronization
 
   private func watch() {
     var scheduler: SchedulerWatch?
+    var lastScheduler: ProcessIdentity?
+    // Until a scheduler has attached, or another in the place of a dead one.
+    var attachDeadline = Deadline(afterMilliseconds: attachMilliseconds)
     var hasMissedScheduler = false
     while true {
       var entries = [
@@ -186,7 +192,7 @@ internal import Synchronization
       for child in lock.withLock({ $0.children }) where child.status == nil {
         entries.append(pollfd(fd: child.descriptor, events: Int16(POLLIN), revents: 0))
       }
-      if let watch = scheduler, let handle = watch.descriptor, !watch.hasEnded {
+      if let handle = scheduler?.descriptor {
         entries.append(pollfd(fd: handle, events: Int16(POLLIN), revents: 0))
       }
       _ = unsafe poll(&entries, nfds_t(entries.count), scheduler == nil ? 10 : 100)
@@ -195,28 +201,36 @@ internal import Synchronization
       checkGrace()
       reapChildren()
 
-      if scheduler == nil, let identity = hooks.schedulerProcess() {
+      if scheduler == nil, let identity = hooks.schedulerProcess(), identity != lastScheduler {
         scheduler = SchedulerWatch(identity)
       }
-      if let watch = scheduler, !watch.hasEnded, watch.poll() { schedulerEnded() }
+      if let watch = scheduler, watch.hasEnded() {
+        lastScheduler = watch.identity
+        scheduler = nil
+        attachDeadline = Deadline(afterMilliseconds: attachMilliseconds)
+        schedulerEnded(watch.identity)
+      }
       if scheduler == nil, !hasMissedScheduler, attachDeadline.hasPassed,
         !lock.withLock({ $0.isEnding })
       {
         hasMissedScheduler = true
         hooks.onFault(
           PTO2Error(
-            .schedulerMissing,
-            "no scheduler attached in time. Start one with: pto2-scheduler --segment \(segment)"))
+            lastScheduler == nil ? .schedulerMissing : .schedulerDied,
+            lastScheduler == nil
+              ? "no scheduler attached in time. Start one with: pto2-scheduler --segment \(segment)"
+              : "the scheduler has died, and no other attached in time"))
       }
     }
   }
 
   /// The scheduler, whoever started it.
   private final class SchedulerWatch {
+    let identity: ProcessIdentity
     private let handle: ProcessHandle?
-    var hasEnded = false
     let descriptor: Int32?
     init(_ identity: ProcessIdentity) {
+      self.identity = identity
       handle = ProcessHandle(identity)
       descriptor =
         switch handle {
@@ -224,19 +238,19 @@ internal import Synchronization
         case .none: nil
         }
     }
-    func poll() -> Bool {
-      hasEnded = handle?.hasEnded() ?? true
-      return hasEnded
-    }
+    func hasEnded() -> Bool { handle?.hasEnded() ?? true }
   }
 
-  private func schedulerEnded() {
-    guard !lock.withLock({ $0.isEnding }), !hooks.hasSchedulerError() else { return }
-    let ending = lock.withLock { state in
-      for index in state.children.indices { _ = state.children[index].reap() }
-      return state.children.first { $0.core == nil }?.ending
+  /// One that was started by hand can be started again by hand; a child's end is
+  /// the matter of `reapChildren`.
+  private func schedulerEnded(_ identity: ProcessIdentity) {
+    let isOurs = lock.withLock { state in
+      state.isEnding || state.children.contains { $0.core == nil }
     }
-    hooks.onFault(PTO2Error(.schedulerDied, "the scheduler \(ending ?? "has ended")"))
+    guard !isOurs, !hooks.hasSchedulerError(), !hooks.hasFailed() else { return }
+    writeError(
+      "pto2: the scheduler (process \(identity.pid)) has died; start another within \(attachMilliseconds / 1000) s with: pto2-scheduler --segment \(segment)"
+    )
   }
 
   /// True when `stop` was called.
@@ -291,7 +305,7 @@ internal import Synchronization
     }
   }
 
-  /// Starts a worker in the place of one that has died. This thread lives as
+  /// Starts a process in the place of one that has died. This thread lives as
   /// long as the session, as PR_SET_PDEATHSIG needs.
   private func startAgain(_ child: ChildProcess) -> Bool {
     do throws(SystemError) {
@@ -304,7 +318,7 @@ internal import Synchronization
         }
         close(state.children[index].descriptor)
         state.children[index] = next
-        state.restarts += 1
+        if child.core == nil { state.schedulerRestarts += 1 } else { state.restarts += 1 }
         return false
       }
       return !isLate
@@ -313,6 +327,21 @@ internal import Synchronization
 
   /// Workers that were started in the place of one that had died.
   package var restarts: Int { lock.withLock { $0.restarts } }
+  /// Schedulers likewise.
+  package var schedulerRestarts: Int { lock.withLock { $0.schedulerRestarts } }
+
+  /// Deaths of schedulers by signals they raised themselves that a run survives.
+  private static let maximumSchedulerCrashes = 10
+
+  /// False for one that has exited, and when they keep crashing.
+  private func mayStartSchedulerAgain(_ child: ChildProcess) -> Bool {
+    guard let signal = child.endingSignal else { return false }
+    guard ![SIGKILL, SIGTERM, SIGINT, SIGHUP].contains(signal) else { return true }
+    return lock.withLock { state in
+      state.schedulerCrashes += 1
+      return state.schedulerCrashes <= Self.maximumSchedulerCrashes
+    }
+  }
 
   private func reapChildren() {
     let ended = lock.withLock { state -> [ChildProcess] in
@@ -332,6 +361,7 @@ internal import Synchronization
         if error == nil, !hooks.hasFailed(), mayStartAgain(core), startAgain(child) { continue }
         hooks.onFault(error ?? PTO2Error(.workerDied, ending))
       } else if !hooks.hasSchedulerError() {
+        if !hooks.hasFailed(), mayStartSchedulerAgain(child), startAgain(child) { continue }
         hooks.onFault(
           PTO2Error(.schedulerDied, "the scheduler (process \(child.pid)) \(child.ending)"))
       }

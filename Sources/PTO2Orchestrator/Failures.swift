@@ -84,7 +84,8 @@ extension OrchestratorCore {
     while ordinal != to {
       let entry = unsafe entries + Int(UInt32(truncatingIfNeeded: ordinal) & (window - 1))
       if unsafe entry.pointee.outcome != 0 {
-        unsafe collector.pointee.failed.pointee.insert(TaskRef(ring: index, ordinal: ordinal).rawValue)
+        unsafe collector.pointee.failed.pointee.insert(
+          TaskRef(ring: index, ordinal: ordinal).rawValue)
         unsafe collector.pointee.hasFailed = true
       }
       ordinal &+= 1

@@ -67,10 +67,12 @@ package import PTO2System
   package func read() -> (identity: ProcessIdentity, incarnation: UInt32, isSupervised: Bool)? {
     let pid = unsafe SharedWord(base).loadAcquire()
     guard pid != 0 else { return nil }
-    let record = unsafe base.assumingMemoryBound(to: pto2_process_record.self)
-    return unsafe (
-      ProcessIdentity(pid: Int32(bitPattern: pid), startTime: record.pointee.start_time),
-      record.pointee.incarnation, record.pointee.supervised != 0
+    let record = unsafe base.load(as: pto2_process_record.self)
+    // Another process may be announcing itself in this place.
+    guard unsafe SharedWord(base).loadAcquire() == pid else { return nil }
+    return (
+      ProcessIdentity(pid: Int32(bitPattern: pid), startTime: record.start_time),
+      record.incarnation, record.supervised != 0
     )
   }
 
@@ -80,6 +82,7 @@ package import PTO2System
   package static func announce(isSupervised: Bool, at base: UnsafeMutableRawPointer) -> UInt32 {
     let identity = ProcessIdentity.current()
     let record = unsafe base.assumingMemoryBound(to: pto2_process_record.self)
+    unsafe OwnedWord(base).storeRelease(0)
     unsafe record.pointee.incarnation &+= 1
     unsafe record.pointee.start_time = identity.startTime
     unsafe record.pointee.supervised = isSupervised ? 1 : 0

@@ -40,10 +40,10 @@ extension Scheduler {
   /// RELEASED: gives back the references on the producers. Descriptor and
   /// payload are free once the watermark has passed the task.
   @inline(__always)
-  private mutating func release(_ id: TaskID) {
+  mutating func release(_ id: TaskID) {
     let ring = unsafe rings + id.ring
     let entry = unsafe ring.pointee.entry(id.local)
-    let count = unsafe entry.pointee.fanin_count
+    let count = unsafe ring.pointee.state(id.local).pointee.fanin_count &- 1
     if count > 0 {
       let first = unsafe ring.pointee.slot(id.local).pointee.fanin_first
       let mask = unsafe ring.pointee.poolMask
@@ -90,7 +90,7 @@ extension Scheduler {
   /// several threads one at a time does; whoever finds the lock taken has
   /// stored its state before, and the holder looks again after unlocking.
   @inline(__always)
-  private mutating func advanceReleased(_ index: Int) {
+  mutating func advanceReleased(_ index: Int) {
     let ring = unsafe rings + index
     guard S.isShared else {
       if unsafe moveReleased(ring) && ring.pointee.consumedPosition != ring.pointee.released {
@@ -114,7 +114,7 @@ extension Scheduler {
   /// Moves `last_task_consumed` over every CONSUMED task at the head, in the
   /// same way.
   @inline(__always)
-  private mutating func advanceConsumed(_ index: Int) {
+  mutating func advanceConsumed(_ index: Int) {
     let ring = unsafe rings + index
     guard S.isShared else { return unsafe moveConsumed(ring) }
     while unsafe tryLock(lines.consumedLock(index)) {
@@ -137,7 +137,7 @@ extension Scheduler {
     while position != wired,
       unsafe S.load(&ring.pointee.entry(position).pointee.state) >= TaskState.released.rawValue
     {
-      unsafe poolTail &+= ring.pointee.entry(position).pointee.fanin_count
+      unsafe poolTail = ring.pointee.entry(position).pointee.pool_end
       position &+= 1
     }
     guard position != before else { return false }
@@ -189,17 +189,22 @@ extension Scheduler {
       let id = TaskID(ring: ring, local: local)
       let entry = unsafe rings[ring].entry(local)
       let consumed = unsafe rings[ring].consumedWord.loadOwn()
+      let isDone = unsafe state.pointee.isResumed && entry.pointee.scope_ended != 0
       guard unsafe entry.pointee.task_id == id.rawValue,
-        unsafe local &- consumed < rings[ring].wired &- consumed
+        unsafe isDone || local &- consumed < rings[ring].wired &- consumed
       else {
         violation("scope end names task \(id), whose entry belongs to another task")
         return work
       }
       unsafe state.pointee.scopeEnd.local = entry.pointee.scope_previous
       unsafe state.pointee.scopeEnd.left -= 1
-      dropReference(id)
       work += 1
+      if isDone { continue }
+      // Release: before the reference is given back, and for good.
+      unsafe OwnedWord(&entry.pointee.scope_ended).storeRelease(1)
+      dropReference(id)
     }
+    if unsafe state.pointee.scopeEnd.left == 0 { unsafe state.pointee.isResumed = false }
     return work
   }
 }

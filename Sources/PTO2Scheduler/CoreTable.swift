@@ -49,6 +49,7 @@ struct LaneState {
   let laneCount: UInt32
   /// Largest offset field a word may have.
   let offsetLimit: UInt32
+  let intent: Intent
   /// By slot (AIC, AIV0, AIV1): READY cores.
   var present: (UInt64, UInt64, UInt64) = (0, 0, 0)
   /// READY cores with nothing outstanding.
@@ -60,7 +61,9 @@ struct LaneState {
   /// Cores with something outstanding; kept by one thread alone.
   var busyCores = 0
 
-  init(_ segment: borrowing Segment) {
+  /// - Parameter isFresh: no scheduler was there before, so the lanes are idle.
+  init(_ segment: borrowing Segment, isFresh: Bool) {
+    unsafe intent = unsafe Intent(segment.write(.schedulerWords))
     unsafe coreCount = segment.configuration.coreCount
     unsafe laneCount = segment.configuration.lanes
     unsafe offsetLimit = segment.configuration.offsetLimit
@@ -77,7 +80,7 @@ struct LaneState {
           words: words, conds: page + Int(PTO2_CORE_COND),
           parked: SharedWord(page + Int(PTO2_CORE_PARKED)),
           ready: SharedWord(page + Int(PTO2_CORE_READY)), process: page + Int(PTO2_CORE_PROCESS)))
-      for lane in 0..<PTO2_MAX_LANES {
+      for lane in 0..<PTO2_MAX_LANES where isFresh {
         unsafe OwnedWord(words + Int(lane)).storeRelaxed(PTO2_SCHEDULER_IDLE)
       }
     }
@@ -164,6 +167,7 @@ struct LaneState {
       ? PTO2_CORE_IDLE : lane.pointee.word | PTO2_COND_FIN
     unsafe lane.pointee.word = word.rawValue
     unsafe lane.pointee.taskID = taskID
+    unsafe intent.aim(core: core, lane: laneIndex, word: word.rawValue)
     // The block index lies behind the words, one per lane.
     unsafe state.pointee.words[Int(PTO2_MAX_LANES) + Int(laneIndex)] = block
     unsafe state.pointee.nextLane = unsafe laneIndex + 1 == laneCount ? 0 : laneIndex + 1

@@ -84,18 +84,21 @@ extension Scheduler {
       switch shape {
       case .aicOnly:
         guard let cluster = matrixCluster() else { return work }
-        let block = unsafe takeBlock(shape, entry)
+        let block = unsafe takeBlock(id, shape, entry)
         start(id, core: 3 * cluster, slot: 0, block: block)
+        unsafe intent.settle(slot: 0)
       case .aivX1:
         guard let core = vectorCore() else { return work }
-        let block = unsafe takeBlock(shape, entry)
-        start(id, core: core, slot: mask == 0b010 ? 1 : 2, block: block)
+        let block = unsafe takeBlock(id, shape, entry)
+        let slot: UInt32 = mask == 0b010 ? 1 : 2
+        start(id, core: core, slot: slot, block: block)
+        unsafe intent.settle(slot: slot)
       default:
         guard let cluster = mixedCluster(shape) else {
           reserveCluster(shape)
           return work
         }
-        let block = unsafe takeBlock(shape, entry)
+        let block = unsafe takeBlock(id, shape, entry)
         startMixed(id, shape, mask, cluster, block)
       }
       work += 1
@@ -107,10 +110,12 @@ extension Scheduler {
   /// queue.
   @inline(__always)
   private mutating func takeBlock(
-    _ shape: TaskShape, _ entry: UnsafeMutablePointer<pto2_consumed_entry>
+    _ id: TaskID, _ shape: TaskShape, _ entry: UnsafeMutablePointer<pto2_consumed_entry>
   ) -> UInt32 {
     let block = unsafe entry.pointee.blocks_started
-    unsafe entry.pointee.blocks_started = block + 1
+    unsafe intent.begin(id, block: block, slots: entry.pointee.active_mask)
+    // Release: after the intent.
+    unsafe OwnedWord(&entry.pointee.blocks_started).storeRelease(block + 1)
     if unsafe block + 1 == entry.pointee.block_count {
       unsafe dispatcher.pointee.ready.removeFirst(shape)
     }
@@ -197,6 +202,7 @@ extension Scheduler {
         }
       }
       start(id, core: core, slot: slot, block: block)
+      unsafe intent.settle(slot: slot)
     }
   }
 

@@ -153,7 +153,33 @@ extension Scheduler {
     return ProcessHandle(process.identity)?.hasEnded() ?? true
   }
 
-  func publishCounters() {
+  /// Goes on counting where the scheduler before has published its counters.
+  mutating func resumeCounters() {
+    let record = unsafe (shared.segment.read(.schedulerWords) + Int(PTO2_SCHED_COUNTERS))
+    let counted = unsafe record.load(as: pto2_scheduler_counters.self)
+    counters.completed = counted.tasks_completed
+    counters.edges = counted.edges
+    counters.dispatched = counted.subtasks_dispatched
+    counters.parks = counted.parks
+    counters.lostLocks = counted.lost_locks
+    counters.firstDispatch = counted.first_dispatch_nanoseconds
+    for ring in 0..<ringCount {
+      func peak(_ offset: Int) -> UInt32 {
+        unsafe record.load(fromByteOffset: offset + 4 * ring, as: UInt32.self)
+      }
+      unsafe rings[ring].peakMain = peak(
+        MemoryLayout<pto2_scheduler_counters>.offset(of: \.peak_main)!)
+      unsafe rings[ring].peakConsumed = peak(
+        MemoryLayout<pto2_scheduler_counters>.offset(of: \.peak_consumed)!)
+      unsafe rings[ring].peakPool = peak(
+        MemoryLayout<pto2_scheduler_counters>.offset(of: \.peak_dep_pool)!)
+      unsafe rings[ring].peakHeap = record.load(
+        fromByteOffset: MemoryLayout<pto2_scheduler_counters>.offset(of: \.peak_heap_bytes)!
+          + 8 * ring, as: UInt64.self)
+    }
+  }
+
+  package func publishCounters() {
     let record = unsafe (shared.segment.write(.schedulerWords) + Int(PTO2_SCHED_COUNTERS))
       .assumingMemoryBound(to: pto2_scheduler_counters.self)
     unsafe record.pointee.tasks_completed = counters.completed

@@ -3,36 +3,6 @@ internal import PTO2Protocol
 internal import PTO2Segment
 internal import PTO2System
 
-/// A subtask whose worker has died: one block of one task.
-struct LostSubtask: BitwiseCopyable {
-  var task: UInt64
-  var slot: UInt32
-  var block: UInt32
-}
-
-/// Lost subtasks that are to run again, in the order in which they were lost.
-/// There is room for everything that can be outstanding.
-@unsafe struct RedoQueue {
-  private let elements: UnsafeMutablePointer<LostSubtask>
-  private(set) var count = 0
-
-  init(capacity: Int) { unsafe elements = .allocate(capacity: capacity) }
-  func deallocate() { unsafe elements.deallocate() }
-
-  var isEmpty: Bool { unsafe count == 0 }
-  subscript(index: Int) -> LostSubtask { unsafe elements[index] }
-
-  mutating func append(_ subtask: LostSubtask) {
-    unsafe (elements + count).initialize(to: subtask)
-    unsafe count += 1
-  }
-
-  mutating func remove(at place: Int) {
-    unsafe count -= 1
-    for index in place..<(unsafe count) { unsafe elements[index] = unsafe elements[index + 1] }
-  }
-}
-
 /// What becomes of the tasks of a worker that has died.
 extension Scheduler {
   /// The `READY` value of a core's last worker that is known to be gone. The
@@ -79,34 +49,43 @@ extension Scheduler {
     let state = unsafe cores + core
     let gone = unsafe state.pointee.ready.loadAcquire()
     guard gone != fencedWord(core).loadOwn() else { return }
+    var ended: [TaskID] = []
     while outstanding(core) > 0 {
       let laneIndex = unsafe state.pointee.oldestLane
       let lane = unsafe dispatcher.pointee.cores.lane(core, laneIndex).pointee
-      let block = unsafe state.pointee.words[Int(PTO2_MAX_LANES) + Int(laneIndex)]
       // The kernel's stores and this word are there: its process has ended.
       let cond = unsafe state.pointee.cond(laneIndex).loadAcquire()
+      let lost = lostSubtask(core, laneIndex, lane.taskID)
       retireOldest(core)
-      if cond == lane.word | PTO2_COND_FIN {
-        finishSubtask(TaskID(rawValue: lane.taskID))
-      } else {
-        lose(
-          LostSubtask(task: lane.taskID, slot: lane.word & PTO2_WORD_SLOT_MASK, block: block),
-          core: core, hasStarted: cond == lane.word)
+      if cond == lane.word | PTO2_COND_FIN || !lose(lost, core: core, hasStarted: cond == lane.word)
+      {
+        ended.append(TaskID(rawValue: lane.taskID))
       }
     }
     unsafe S.store(lines.isOverdue(core), 0)
+    // Before anything is completed: a scheduler that comes after this one must not
+    // take a dead dispatch for one of the task that has its main slot then.
     unsafe dispatcher.pointee.cores.reset(core)
     if unsafe state.pointee.incarnation != 0 { absentCores += 1 }
     unsafe S.store(&state.pointee.incarnation, 0)
+    for id in ended { finishSubtask(id) }
     // Pairs with the next worker's acquire: the lanes are idle again.
     fencedWord(core).storeRelease(gone)
     Futex.wake(fencedWord(core).shared)
   }
 
+  /// What was dispatched to a lane.
+  func lostSubtask(_ core: Int, _ lane: UInt32, _ task: UInt64) -> LostSubtask {
+    unsafe LostSubtask(
+      task: task, slot: cores[core].wordToCore(lane).loadOwn() & PTO2_WORD_SLOT_MASK,
+      block: cores[core].words[Int(PTO2_MAX_LANES) + Int(lane)])
+  }
+
   /// The re-run rule. What was not acknowledged has not begun. What has begun is
   /// run once more if that gives the same, at most three times in all, and not if
   /// it has crashed two workers by itself.
-  private mutating func lose(_ lost: LostSubtask, core: Int, hasStarted: Bool) {
+  /// - Returns: false when it is not run again: the task has FAILED.
+  mutating func lose(_ lost: LostSubtask, core: Int, hasStarted: Bool) -> Bool {
     let id = TaskID(rawValue: lost.task)
     let entry = unsafe rings[id.ring].entry(id.local)
     _ = unsafe S.add(&failures.pointee.lost, 1)
@@ -124,10 +103,11 @@ extension Scheduler {
         && entry.pointee.kills < UInt8(PTO2_MAX_KILLS)
         && entry.pointee.crashes < UInt8(PTO2_MAX_CRASHES))
     if mayRunAgain {
-      return unsafe dispatcher.pointee.redo.append(lost)
+      unsafe dispatcher.pointee.redo.append(lost)
+    } else {
+      unsafe fail(id, entry, core: core)
     }
-    unsafe fail(id, entry, core: core)
-    finishSubtask(id)
+    return mayRunAgain
   }
 
   /// FAILED: a root cause for the report.
@@ -135,7 +115,6 @@ extension Scheduler {
     _ id: TaskID, _ entry: UnsafeMutablePointer<pto2_consumed_entry>, core: Int
   ) {
     guard unsafe S.load(&entry.pointee.outcome) == 0 else { return }
-    unsafe S.store(&entry.pointee.outcome, UInt32(PTO2_ERROR_WORKER_DIED))
     let index = unsafe S.load(&failures.pointee.failed)
     if index < UInt32(PTO2_MAX_FAILURES) {
       let record = pto2_failure(
@@ -151,6 +130,7 @@ extension Scheduler {
     // Release: who sees the count sees the record. Only the dispatch lock's
     // holder gets here.
     unsafe OwnedWord(&failures.pointee.failed).storeRelease(index + 1)
+    unsafe S.store(&entry.pointee.outcome, UInt32(PTO2_ERROR_WORKER_DIED))
   }
 
   /// CANCELLED: a producer it needs did not end well. It passes through every
@@ -174,16 +154,19 @@ extension Scheduler {
   @inline(never)
   mutating func dispatchRedo() -> Int {
     var work = 0
+    var left = unsafe dispatcher.pointee.redo.count
     var place = 0
-    while unsafe place < dispatcher.pointee.redo.count {
-      let lost = unsafe dispatcher.pointee.redo[place]
+    while unsafe left > 0 && place < RedoQueue.capacity {
+      defer { place += 1 }
+      guard let lost = unsafe dispatcher.pointee.redo[place] else { continue }
+      left -= 1
       let found = lost.slot == 0 ? matrixCluster().map { 3 * $0 } : vectorCore()
-      guard let core = found else {
-        place += 1
-        continue
-      }
+      guard let core = found else { continue }
+      let id = TaskID(rawValue: lost.task)
+      unsafe intent.begin(id, block: lost.block, slots: 1 << UInt8(lost.slot))
+      start(id, core: core, slot: lost.slot, block: lost.block)
       unsafe dispatcher.pointee.redo.remove(at: place)
-      start(TaskID(rawValue: lost.task), core: core, slot: lost.slot, block: lost.block)
+      unsafe intent.settle(slot: lost.slot)
       work += 1
     }
     return work

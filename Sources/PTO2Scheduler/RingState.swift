@@ -15,6 +15,8 @@ internal import PTO2System
   var edges: UnsafeMutablePointer<pto2_fanout_edge>
   var releasedWord: OwnedWord
   var consumedWord: OwnedWord
+  /// What a scheduler that comes after this one knows of `wired`.
+  var wiredWord: OwnedWord
 
   var mainMask: UInt32
   var consumedMask: UInt32
@@ -57,6 +59,8 @@ internal import PTO2System
     let words = unsafe segment.write(.schedulerWords) + Int(PTO2_SCHED_RINGS) + 64 * ring
     unsafe releasedWord = unsafe OwnedWord(words + Int(PTO2_SCHED_RELEASED))
     unsafe consumedWord = unsafe OwnedWord(words + Int(PTO2_SCHED_CONSUMED))
+    unsafe wiredWord = unsafe OwnedWord(
+      segment.write(.schedulerWords) + Int(PTO2_SCHED_RING_WIRED) + 4 * ring)
     unsafe mainMask = configuration.taskWindow - 1
     unsafe consumedMask = configuration.consumedWindow - 1
     unsafe poolMask = configuration.dependencyPool - 1

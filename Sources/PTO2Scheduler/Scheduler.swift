@@ -39,6 +39,7 @@ internal import PTO2System
   let coreCount: Int
   let laneCount: UInt32
   let lines: Lines
+  let intent: Intent
   /// In the segment: PTO2_SCHED_FENCED and PTO2_SCHED_FAILURES.
   let fenced: UnsafeMutableRawPointer
   let failures: UnsafeMutablePointer<pto2_failures>
@@ -91,6 +92,7 @@ internal import PTO2System
     coreCount = segment.coreCount
     laneCount = segment.lanes
     unsafe lines = shared.lines
+    unsafe intent = shared.dispatcher.pointee.cores.intent
     self.index = index
     threads = Int(segment.schedulerThreads)
     sessionWatch = StallWatch(limitMilliseconds: segment.stallLimitMilliseconds)
@@ -98,7 +100,9 @@ internal import PTO2System
     unsafe kernelWatches.initialize(repeating: sessionWatch, count: coreCount)
     self.shared = shared
     for core in 0..<coreCount where isOwn(core) { absentCores += 1 }
-    if index == 0 { unsafe wiredWord.storeRelaxed(logState.pointee.wired) }
+    if index == 0 && !shared.isRestart {
+      unsafe wiredWord.storeRelaxed(logState.pointee.wired)
+    }
   }
 
   deinit { unsafe kernelWatches.deallocate() }

@@ -1,3 +1,4 @@
+internal import CPTO2ABI
 package import PTO2Protocol
 package import PTO2Segment
 internal import PTO2System
@@ -17,6 +18,8 @@ package func runScheduler(
 ) throws(SegmentError) -> PTO2Error? {
   let segment = try Segment.attach(
     name: name, role: .scheduler, timeoutMilliseconds: attachTimeoutMilliseconds)
+  let control = unsafe SharedWord(segment.read(.schedulerWords) + Int(PTO2_SCHED_CONTROL))
+  guard control.loadAcquire() <= PTO2_SCHED_ATTACHED else { throw .abandoned(name: name) }
   let threads = Int(segment.configuration.schedulerThreads)
   let shared = SharedState(segment)
   if threads == 1 {
@@ -48,6 +51,7 @@ struct SchedulerLoop<S: Sharing>: ~Copyable {
       repeating: StallWatch(limitMilliseconds: configuration.kernelDeadlineMilliseconds),
       count: configuration.coreCount)
     scheduler = Scheduler(shared)
+    if shared.isRestart { scheduler.rebuild() }
     scheduler.announce(isSupervised: isSupervised)
   }
 
@@ -110,6 +114,8 @@ struct SchedulerLoop<S: Sharing>: ~Copyable {
       return scheduler.fail(
         PTO2Error(.orchestratorDied, "the orchestrator has ended without finishing its run"))
     }
+    // A scheduler that comes after this one counts on from here.
+    scheduler.publishCounters()
     checkWorkers()
     checkDeadlines(now)
     checkAttached()

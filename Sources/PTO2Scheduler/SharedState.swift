@@ -11,6 +11,9 @@ struct LogState {
   /// The rest of a scope end that is being worked off; its record counts as
   /// wired when nothing is left.
   var scopeEnd: (ring: Int, local: UInt32, left: UInt32) = (0, 0, 0)
+  /// The next record is a scope end that a scheduler before this one may have
+  /// worked off in part.
+  var isResumed = false
 }
 
 /// Ready queues and core masks; belongs to the holder of `Lines.dispatchLock`.
@@ -86,10 +89,16 @@ struct LogState {
   let log: UnsafeMutablePointer<LogState>
   let dispatcher: UnsafeMutablePointer<Dispatcher>
   let lines: Lines
+  /// A scheduler was there before, and has died: see `Scheduler.rebuild`.
+  package let isRestart: Bool
 
   package init(_ segment: consuming Segment) {
     let configuration = segment.configuration
     let ringCount = configuration.rings.count
+    let words = unsafe segment.write(.schedulerWords)
+    let control = unsafe OwnedWord(words + Int(PTO2_SCHED_CONTROL)).loadOwn()
+    let isRestart = control == PTO2_SCHED_ATTACHED
+    self.isRestart = isRestart
     unsafe rings = .allocate(capacity: ringCount)
     unsafe reservations = .allocate(capacity: ringCount)
     var slots: UInt32 = 0
@@ -97,8 +106,10 @@ struct LogState {
       unsafe (rings + ring).initialize(to: RingState(segment, ring: ring, firstSlot: slots))
       unsafe (reservations + ring).initialize(to: RingReservation(segment.layout, ring: ring))
       slots += configuration.rings[ring].taskWindow
+      guard !isRestart else { continue }
       unsafe rings[ring].releasedWord.storeRelaxed(configuration.firstPosition)
       unsafe rings[ring].consumedWord.storeRelaxed(configuration.firstPosition)
+      unsafe rings[ring].wiredWord.storeRelaxed(configuration.firstPosition)
     }
     unsafe log = .allocate(capacity: 1)
     unsafe log.initialize(
@@ -107,8 +118,8 @@ struct LogState {
     unsafe dispatcher = .allocate(capacity: 1)
     unsafe dispatcher.initialize(
       to: Dispatcher(
-        ready: ReadyQueues(slotCount: Int(slots)), cores: CoreTable(segment),
-        redo: RedoQueue(capacity: configuration.coreCount * Int(configuration.lanes))))
+        ready: ReadyQueues(slotCount: Int(slots)),
+        cores: CoreTable(segment, isFresh: !isRestart), redo: RedoQueue(words)))
     unsafe lines = Lines()
     self.segment = segment
   }
@@ -120,7 +131,6 @@ struct LogState {
     unsafe log.deallocate()
     unsafe dispatcher.pointee.ready.deallocate()
     unsafe dispatcher.pointee.cores.deallocate()
-    unsafe dispatcher.pointee.redo.deallocate()
     unsafe dispatcher.deallocate()
     unsafe lines.deallocate()
   }

@@ -38,18 +38,18 @@ extension Scheduler {
     while wired != last, wired &- before < Self.wiringBudget, !hasFailed {
       let record = unsafe log[Int(wired & logMask)]
       switch record.kind {
-      case PTO2_LOG_TASK where record.ring < UInt32(ringCount): wire(Int(record.ring), record.id)
+      case PTO2_LOG_TASK where record.ring < UInt32(ringCount):
+        wire(Int(record.ring), record.id, position: wired)
       case PTO2_LOG_SCOPE_END where record.ring < UInt32(ringCount):
         work += endScope(record)
       default: violation("log record \(wired) has kind \(record.kind), ring \(record.ring)")
       }
       if unsafe state.pointee.scopeEnd.left > 0 { break }
       wired &+= 1
+      if record.kind == PTO2_LOG_SCOPE_END { wiredWord.storeRelease(wired) }
     }
     if wired != before {
       unsafe S.store(&state.pointee.wired, wired)
-      // Pairs with the orchestrator's acquire before it reuses log records.
-      wiredWord.storeRelease(wired)
       advances += 1
       work += Int(wired &- before)
     }
@@ -63,7 +63,7 @@ extension Scheduler {
   /// producer is long done and holds nothing any more. Entries are given to new
   /// tasks here alone, so an id that is right stays right meanwhile.
   @inline(__always)
-  private mutating func wire(_ ringIndex: Int, _ local: UInt32) {
+  private mutating func wire(_ ringIndex: Int, _ local: UInt32, position: UInt32) {
     let ring = unsafe rings + ringIndex
     let slot = unsafe ring.pointee.slot(local)
     let id = TaskID(ring: ringIndex, local: local)
@@ -101,7 +101,8 @@ extension Scheduler {
       slot.pointee.flags & UInt8(PTO2_SLOT_CANCELLED) == 0 ? 0 : PTO2_OUTCOME_CANCELLED
     unsafe entry.pointee.kills = 0
     unsafe entry.pointee.crashes = 0
-    unsafe entry.pointee.fanin_count = count
+    unsafe entry.pointee.pool_end = first &+ count
+    unsafe entry.pointee.scope_ended = 0
 
     // A producer may complete while the others are still being looked at: the
     // one more that is expected here comes at the end.
@@ -147,6 +148,11 @@ extension Scheduler {
     // Before the last addition below: after it the task may run and be gone.
     unsafe S.store(&ring.pointee.wired, local &+ 1)
     unsafe notePeaks(ring, slot)
+    // A scheduler that comes after this one wires the task again, or finds all of
+    // the above; see `Scheduler.rebuild`.
+    unsafe ring.pointee.wiredWord.storeRelease(local &+ 1)
+    // Pairs with the orchestrator's acquire before it reuses log records.
+    wiredWord.storeRelease(position &+ 1)
     if unsafe S.add(&state.pointee.fanin_refcount, satisfied + 1) == count + 1 { makeReady(id) }
   }
 
@@ -191,7 +197,6 @@ extension Scheduler {
     let ring = unsafe rings + id.ring
     let entry = unsafe ring.pointee.entry(id.local)
     unsafe S.store(&entry.pointee.state, TaskState.ready.rawValue)
-    let index = unsafe ring.pointee.firstSlot + (id.local & ring.pointee.mainMask)
     var shape = unsafe TaskShape.of(mask: entry.pointee.active_mask)
     // A task whose predicate is false is done without running.
     if unsafe entry.pointee.flags & UInt8(PTO2_SLOT_PREDICATE) != 0 {
@@ -201,6 +206,13 @@ extension Scheduler {
       if !isTrue { shape = .dummy }
     }
     if unsafe S.load(&entry.pointee.outcome) != 0 { shape = .dummy }
+    enqueue(id, as: shape)
+  }
+
+  @inline(__always)
+  mutating func enqueue(_ id: TaskID, as shape: TaskShape) {
+    let ring = unsafe rings + id.ring
+    let index = unsafe ring.pointee.firstSlot + (id.local & ring.pointee.mainMask)
     if S.isShared {
       unsafe dispatcher.pointee.ready.push(
         id.rawValue, slot: index, shape: shape, on: lines.intake, S.self)

@@ -150,6 +150,6 @@ extension Segment {
   /// Stores the magic. Its release pairs with the acquire in `attach`: whoever
   /// sees the magic sees the whole header and every word initialised before.
   package func publish() {
-    unsafe MagicWord(write(.header)).storeRelease(PTO2_MAGIC)
+    unsafe OwnedLongWord(write(.header)).storeRelease(PTO2_MAGIC)
   }
 }

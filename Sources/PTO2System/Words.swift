@@ -86,14 +86,26 @@ package func fullFence() {
   atomicMemoryFence(ordering: .sequentiallyConsistent)
 }
 
-/// Stores of the 64-bit magic word in the header.
-@safe package struct MagicWord {
-  let address: UnsafeMutableRawPointer
+/// A 64-bit word of the segment that this role, and no other, writes.
+@safe @usableFromInline
+package struct OwnedLongWord {
+  @usableFromInline let address: UnsafeMutableRawPointer
 
+  /// - Parameter address: 8-byte aligned, mapped writable for the life of
+  ///   this value.
+  @inlinable @inline(__always)
   package init(_ address: UnsafeMutableRawPointer) { unsafe self.address = address }
 
+  /// Publishes everything stored before it to whoever sees this value.
+  @inlinable @inline(__always)
   package func storeRelease(_ value: UInt64) {
     unsafe address.assumingMemoryBound(to: Atomic<UInt64>.self)
       .pointee.store(value, ordering: .releasing)
+  }
+
+  /// What this role stored last.
+  @inlinable @inline(__always)
+  package func loadOwn() -> UInt64 {
+    unsafe address.assumingMemoryBound(to: Atomic<UInt64>.self).pointee.load(ordering: .relaxed)
   }
 }

@@ -75,12 +75,13 @@ import Testing
       MemoryLayout<Entry>.offset(of: \.fanout_refcount),
       MemoryLayout<Entry>.offset(of: \.scope_previous), MemoryLayout<Entry>.offset(of: \.flags),
       MemoryLayout<Entry>.offset(of: \.active_mask), MemoryLayout<Entry>.offset(of: \.heap_end),
-      MemoryLayout<Entry>.offset(of: \.outcome), MemoryLayout<Entry>.offset(of: \.fanin_count),
+      MemoryLayout<Entry>.offset(of: \.outcome), MemoryLayout<Entry>.offset(of: \.pool_end),
       MemoryLayout<Entry>.offset(of: \.block_count),
       MemoryLayout<Entry>.offset(of: \.blocks_started),
       MemoryLayout<Entry>.offset(of: \.subtasks_left),
+      MemoryLayout<Entry>.offset(of: \.scope_ended),
     ]
-    #expect(entry == [0, 8, 12, 16, 20, 24, 28, 29, 32, 40, 44, 48, 52, 56])
+    #expect(entry == [0, 8, 12, 16, 20, 24, 28, 29, 32, 40, 44, 48, 52, 56, 60])
     #expect(MemoryLayout<pto2_main_slot_state>.offset(of: \.fanin_refcount) == 0)
     #expect(MemoryLayout<pto2_main_slot_state>.offset(of: \.fanin_count) == 4)
     #expect(MemoryLayout<pto2_fanout_edge>.offset(of: \.consumer) == 0)
@@ -175,6 +176,6 @@ import Testing
     #expect(orchestrator == [0, 64, 128, 192, 256, 1536])
     #expect(scheduler == [0, 64, 128, 192, 256, 1536, 2048])
     #expect(core == [0, 64, 128, 192, 256, 1536])
-    #expect([PTO2_ORCH_BYTES, PTO2_SCHED_BYTES, PTO2_CORE_BYTES] == [2048, 8192, 2048])
+    #expect([PTO2_ORCH_BYTES, PTO2_SCHED_BYTES, PTO2_CORE_BYTES] == [2048, 24576, 2048])
   }
 }

@@ -108,23 +108,6 @@ import Testing
     expectClean(segment)
   }
 
-  @Test func killedSchedulerIsReported() throws {
-    let segment = freshSegment("kill-scheduler")
-    let command = program(["endless"], segment: segment)
-    try #require(command.waitUntil { command.output.contains("running") })
-    var victims: [pid_t] = []
-    try #require(
-      command.waitUntil {
-        victims = processes(segment, named: "pto2-scheduler")
-        return !victims.isEmpty
-      })
-    kill(victims[0], SIGKILL)
-    let result = command.wait()
-    expectOneMessage(result, status: 41, containing: "SCHEDULER_DIED")
-    #expect(result.errors.contains("SIGKILL"))
-    expectClean(segment)
-  }
-
   @Test func killedOrchestratorTakesEverythingWithIt() throws {
     let segment = freshSegment("kill-orchestrator")
     let command = program(["endless"], segment: segment)

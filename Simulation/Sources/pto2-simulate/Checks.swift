@@ -91,7 +91,8 @@ final class Checks {
     for lane in 0..<Int(configuration.lanes) {
       let word = dispatched[core * 8 + lane]
       let cond = sim_peek(cores + UInt(core) * UInt(layout.coreStride) + 4 * UInt(lane))
-      guard cond == word, case .dispatch(let offset, let slot) = DispatchWord(rawValue: word).content
+      guard cond == word,
+        case .dispatch(let offset, let slot) = DispatchWord(rawValue: word).content
       else { continue }
       if let last = newest[core] {
         begun[last.task] &= ~last.bit

@@ -228,11 +228,11 @@ typedef struct pto2_consumed_entry {
     uint8_t crashes;          /* of these, of a signal it raised itself */
     uint64_t heap_end;        /* packed output end, free-running bytes */
     uint32_t outcome;         /* 0 = done, CANCELLED, or the code it FAILED with */
-    uint32_t fanin_count;
+    uint32_t pool_end;        /* position after its dependency-pool entries */
     uint32_t block_count;
     uint32_t blocks_started;
     uint32_t subtasks_left;   /* over all blocks, without FIN */
-    uint32_t reserved2;
+    uint32_t scope_ended;     /* 1 = the scope has given its reference back */
 } pto2_consumed_entry;
 
 /* A dependency-pool position holds two halves with two writers: the fanin
@@ -313,8 +313,10 @@ typedef struct pto2_process_record {
 #define PTO2_PARKED_ON_RELEASED 16u /* + ring */
 #define PTO2_PARKED_ON_CONSUMED 32u /* + ring */
 
-/* Scheduler words, one section. */
+/* Scheduler words, one section. What is said of its restart: docs/faults.md. */
 #define PTO2_SCHED_WIRED 0     /* log position: records before it are wired */
+#define PTO2_SCHED_RING_WIRED 4 /* + 4 * ring: local id of the next task to wire; */
+                               /* stored before PTO2_SCHED_WIRED passes the task */
 #define PTO2_SCHED_PARKED 64   /* bit t: thread t sleeps; 0 waits for `submitted` */
 #define PTO2_SCHED_CONTROL 128 /* PTO2_SCHED_... state; FATAL: see error block */
 #define PTO2_SCHED_PROCESS 192
@@ -325,7 +327,9 @@ typedef struct pto2_process_record {
 #define PTO2_SCHED_COUNTERS 2048
 #define PTO2_SCHED_FENCED 4096   /* + 4 * core: READY value that is known to be gone */
 #define PTO2_SCHED_FAILURES 4608 /* pto2_failures */
-#define PTO2_SCHED_BYTES 8192
+#define PTO2_SCHED_INTENT 5696   /* pto2_intent */
+#define PTO2_SCHED_REDO 8192     /* PTO2_MAX_LOST times pto2_lost_subtask */
+#define PTO2_SCHED_BYTES 24576
 
 #define PTO2_SCHED_ABSENT 0u
 #define PTO2_SCHED_ATTACHED 1u
@@ -369,6 +373,26 @@ typedef struct pto2_failures {
     uint32_t reserved;
     pto2_failure first[PTO2_MAX_FAILURES];
 } pto2_failures;
+
+/* What the dispatcher is about to store to DATA_MAIN_BASE, for a scheduler that
+ * comes after it. `target` is stored before the word, a slot's bit in `pending`
+ * is cleared after it: so it can be told which words were stored. */
+typedef struct pto2_intent {
+    uint64_t task_id;
+    uint64_t target;  /* the word 31:0, its core and lane 63:32; 0 = none yet */
+    uint32_t pending; /* (word) block 31:3, subtask slots 2:0 */
+    uint32_t reserved;
+} pto2_intent;
+
+/* A subtask whose worker has died, to run again. */
+#define PTO2_MAX_LOST 960 /* every lane of every core */
+typedef struct pto2_lost_subtask {
+    uint64_t task_id;
+    uint32_t subtask; /* (word) PTO2_LOST_USED, block 31:3 and slot 1:0; 0 = free place */
+    uint32_t reserved;
+} pto2_lost_subtask;
+
+#define PTO2_LOST_USED 0x4u
 
 /* DATA_MAIN_BASE: one line a core. Writer: scheduler. */
 typedef struct pto2_dispatch_line {
