@@ -47,17 +47,19 @@ internal import PTO2System
     #endif
   }
 
-  /// What was not settled; nil when nothing was. Forgets it.
-  func take() -> Unsettled? {
+  /// What was not settled; nil when nothing was.
+  func unsettled() -> Unsettled? {
     let value = unsafe pending.loadOwn()
     guard value & 7 != 0 else { return nil }
     let aimed = unsafe target.loadOwn()
-    unsafe pending.storeRelease(0)
     let place = UInt32(truncatingIfNeeded: aimed >> 32)
     return Unsettled(
       task: unsafe task.loadOwn(), block: value >> 3, slots: UInt8(value & 7),
       core: Int(place >> 3), lane: place & 7, word: UInt32(truncatingIfNeeded: aimed))
   }
+
+  /// After a restart, when what was not settled is.
+  func forget() { unsafe pending.storeRelease(0) }
 
   struct Unsettled {
     var task: UInt64

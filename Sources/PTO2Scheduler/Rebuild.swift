@@ -27,6 +27,7 @@ extension Scheduler {
     if hasFailed { return }
     unsafe dispatcher.pointee.redo.recount()
     settleIntent()
+    unsafe intent.forget()
     for core in 0..<coreCount { resumeCore(core) }
     resumeRedo()
     if hasFailed { return }
@@ -209,7 +210,7 @@ extension Scheduler {
 
   /// The block that was being dispatched: what was not stored is lost.
   private mutating func settleIntent() {
-    guard let intent = unsafe intent.take(), let entry = unsafe pendingEntry(intent.task),
+    guard let intent = unsafe intent.unsettled(), let entry = unsafe pendingEntry(intent.task),
       unsafe intent.block < entry.pointee.blocks_started
     else { return }
     let isStored =
@@ -232,6 +233,10 @@ extension Scheduler {
   private mutating func resumeCore(_ core: Int) {
     let state = unsafe cores + core
     var outstanding: [(lane: UInt32, task: UInt64)] = []
+    // A worker makes COND idle before it is READY: what says otherwise of an idle
+    // lane is a dead one's.
+    var isHalfFenced = false
+    let isHosted = unsafe state.pointee.ready.loadAcquire() != fencedWord(core).loadOwn()
     unsafe state.pointee.nextLane = 0
     let toggle = unsafe state.pointee.wordToCore(0).loadOwn() & PTO2_WORD_TOGGLE
     for laneIndex in 0..<laneCount {
@@ -243,7 +248,13 @@ extension Scheduler {
       if unsafe word & PTO2_WORD_TOGGLE != toggle && state.pointee.nextLane == 0 {
         unsafe state.pointee.nextLane = laneIndex
       }
-      guard word != PTO2_SCHEDULER_IDLE, cond != word | PTO2_COND_FIN else { continue }
+      if word == PTO2_SCHEDULER_IDLE && cond != PTO2_CORE_IDLE && cond != PTO2_EXITED {
+        isHalfFenced = isHosted
+      }
+      // EXIT, EXITED: the session is over, and every task CONSUMED or given up.
+      guard word != PTO2_SCHEDULER_IDLE, word != PTO2_EXIT_SIGNAL, cond != PTO2_EXITED,
+        cond != word | PTO2_COND_FIN
+      else { continue }
       guard let task = task(of: word) else {
         return violation(
           "DATA_MAIN_BASE of \(coreName(core)) lane \(laneIndex) names no task that runs")
@@ -258,7 +269,7 @@ extension Scheduler {
     let isInRedo = outstanding.contains {
       unsafe dispatcher.pointee.redo.place(of: lostSubtask(core, $0.lane, $0.task)) != nil
     }
-    guard isRun && !isInRedo else { return fenceAgain(core, outstanding) }
+    guard isRun && !isInRedo && !isHalfFenced else { return fenceAgain(core, outstanding) }
     unsafe state.pointee.oldestLane = oldest
     unsafe state.pointee.retired = 0
     unsafe state.pointee.started = count
@@ -301,6 +312,9 @@ extension Scheduler {
       _ = lose(lost, core: core, hasStarted: cond == word)
     }
     unsafe dispatcher.pointee.cores.reset(core)
+    let gone = unsafe cores[core].ready.loadAcquire()
+    fencedWord(core).storeRelease(gone)
+    Futex.wake(fencedWord(core).shared)
   }
 
   private func countSubtask(_ task: UInt64) {

@@ -108,7 +108,9 @@ internal import PTO2System
   deinit { unsafe kernelWatches.deallocate() }
 
   /// Publishes that the scheduler takes part; every word before it is set up.
+  /// Not when it has failed already.
   package func announce(isSupervised: Bool) {
+    if hasFailed { return }
     let own = unsafe shared.segment.write(.schedulerWords)
     unsafe ProcessRecord.announce(isSupervised: isSupervised, at: own + Int(PTO2_SCHED_PROCESS))
     controlWord.storeRelease(PTO2_SCHED_ATTACHED)

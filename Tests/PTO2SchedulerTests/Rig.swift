@@ -22,7 +22,10 @@ private protocol SchedulerThread: AnyObject {
 
 private final class Stepped<S: Sharing>: SchedulerThread {
   private var scheduler: Scheduler<S>
-  init(_ shared: SharedState, _ index: Int) { scheduler = Scheduler(shared, index: index) }
+  init(_ shared: SharedState, _ index: Int) {
+    scheduler = Scheduler(shared, index: index)
+    if index == 0 && shared.isRestart { scheduler.rebuild() }
+  }
   var failure: PTO2Error? { scheduler.failure }
   var isAborted: Bool { scheduler.request == .abort }
   var missingCores: [String] { scheduler.missingCores() }
@@ -39,10 +42,10 @@ private final class Stepped<S: Sharing>: SchedulerThread {
 final class Rig {
   let name = uniqueSegmentName()
   let graph: Graph
-  let shared: SharedState
+  private(set) var shared: SharedState!
   /// Threads of the scheduler's process, if they are to run by themselves.
   private(set) var helpers: [HelperThread] = []
-  private let threads: [any SchedulerThread]
+  private var threads: [any SchedulerThread] = []
   private var turn = 0
   let worker: Segment
   let configuration: Configuration
@@ -75,14 +78,6 @@ final class Rig {
     let segment = try Segment.create(name: name, configuration: configuration, images: [])
     segment.publish()
     self.configuration = configuration
-    let shared = SharedState(
-      try Segment.attach(name: name, role: .scheduler, timeoutMilliseconds: 0))
-    self.shared = shared
-    threads =
-      configuration.schedulerThreads == 1
-      ? [Stepped<OneThread>(shared, 0)]
-      : (0..<Int(configuration.schedulerThreads)).map { Stepped<SeveralThreads>(shared, $0) }
-    threads[0].announce()
     worker = try Segment.attach(name: name, role: .worker, timeoutMilliseconds: 0)
     nextLane = Array(repeating: 0, count: configuration.coreCount)
     served = Array(
@@ -91,12 +86,32 @@ final class Rig {
     released = Array(repeating: configuration.firstPosition, count: configuration.rings.count)
     consumed = released
     graph = try Graph(OrchestratorCore(segment, mapLimit: mapLimit), images: [])
+    try startScheduler()
     for core in 0..<configuration.coreCount {
       let page = try worker.openCore(core)
       for lane in 0..<8 { OwnedWord(page + 4 * lane).storeRelaxed(PTO2_CORE_IDLE) }
       pages.append(page)
     }
     for core in cores ?? Array(0..<configuration.coreCount) { announce(core) }
+  }
+
+  private func startScheduler() throws {
+    let shared = SharedState(
+      try Segment.attach(name: name, role: .scheduler, timeoutMilliseconds: 0))
+    self.shared = shared
+    threads =
+      configuration.schedulerThreads == 1
+      ? [Stepped<OneThread>(shared, 0)]
+      : (0..<Int(configuration.schedulerThreads)).map { Stepped<SeveralThreads>(shared, $0) }
+    threads[0].announce()
+  }
+
+  /// The scheduler's process dies, and another takes its place.
+  func restartScheduler() throws {
+    threads = []
+    shared = nil
+    try startScheduler()
+    #expect(shared.isRestart && failure == nil)
   }
 
   deinit {

@@ -75,13 +75,25 @@ final class Campaign {
           "\(options) --strategy \(strategy.rawValue) --crash \(crash.rawValue) --seeds \(seed)"
         let scenario =
           program.map { $0.0.scenario(threads: $0.threads) } ?? Scenario(seed: seed, size: size)
-        let whole = try run(scenario, seed, strategy, crash == .none ? trace : nil, nil)
+        let whole = try run(scenario, seed, strategy, crash == .none ? trace : nil)
         count(whole, &row, replay: replay)
         if crash != .none && whole.failure == nil {
           var random = SplitMix64(seed: seed ^ 0xDEAD)
-          let settings = Self.crashPoint(crash, whole, &random)
-          let result = try run(scenario, seed, strategy, trace, settings)
-          count(result, &row, replay: replay)
+          let delay = UInt64(random.within(300_000...30_000_000))
+          let first = Self.crashPoint(crash, whole, &random)
+          // One seed in two has a second death, on top of the first.
+          let isOnly = random.below(2) == 0 || first.pid == Session.orchestratorPid
+          let once = try run(scenario, seed, strategy, isOnly ? trace : nil, [first], delay)
+          count(once, &row, replay: replay)
+          if !isOnly && once.failure == nil {
+            let isWorker = first.pid >= Session.workerPid(0)
+            let again = Self.crashPoint(isWorker ? .scheduler : crash, once, &random)
+            if again.pid != first.pid {
+              count(
+                try run(scenario, seed, strategy, trace, [first, again], delay), &row,
+                replay: replay)
+            }
+          }
         }
         if row.failures >= Self.maximumFailures { break }
       }
@@ -90,47 +102,48 @@ final class Campaign {
 
   private func run(
     _ scenario: Scenario, _ seed: UInt64, _ strategy: StrategyName, _ trace: ((String) -> Void)?,
-    _ crash: (point: CrashPoint, delay: UInt64)?
+    _ crashes: [CrashPoint] = [], _ delay: UInt64 = 0
   ) throws -> RunResult {
     var settings = Engine.Settings()
     settings.stepLimit = stepLimit
     // One seed in four also has wakes without a reason, as futex(2) allows.
     settings.spuriousRate = seed % 4 == 3 ? 200 : 0
     settings.spuriousSeed = seed
-    settings.crash = crash?.point
+    settings.crashes = crashes
     let strategy = strategy == .random ? RandomWalk(seed: seed) : PCT(seed: seed)
     return try Session(scenario, images: images).run(
-      strategy, settings, crash: crash.map { Recover(delay: $0.delay) }, trace: trace)
+      strategy, settings, crash: crashes.isEmpty ? nil : Recover(delay: delay), trace: trace)
   }
 
   /// Any scheduling point of any role that may die, each as likely.
   private static func crashPoint(
     _ crash: CrashName, _ whole: RunResult, _ random: inout SplitMix64
-  ) -> (point: CrashPoint, delay: UInt64) {
+  ) -> CrashPoint {
     let victims = whole.points.indices.filter { index in
       let pid = pid(whole, index)
       let isVictim =
         switch crash {
         case .worker: pid >= Session.workerPid(0)
-        case .scheduler: pid == Session.schedulerPid
+        case .scheduler: (Session.schedulerPid..<Session.workerPid(0)).contains(pid)
         case .orchestrator: pid == Session.orchestratorPid
         default: true
         }
       return isVictim && whole.points[index].points > 0
     }
     let victim = random.among(victims)
-    return (
-      CrashPoint(
-        pid: pid(whole, victim), role: victim + 1,
-        point: random.within(1...whole.points[victim].points)),
-      UInt64(random.within(300_000...30_000_000))
-    )
+    return CrashPoint(
+      pid: pid(whole, victim), role: victim + 1,
+      point: random.within(1...whole.points[victim].points))
   }
 
   private static func pid(_ result: RunResult, _ index: Int) -> Int32 {
     let name = result.points[index].role
     if name == "orchestrator" || name == "supervisor" { return Session.orchestratorPid }
+    if name.hasPrefix("scheduler-") {
+      return Session.schedulerPid + Int32(name.dropFirst(10).prefix(1))! - 1
+    }
     if name.hasPrefix("scheduler") { return Session.schedulerPid }
+    if name == "second worker" { return -1 }
     return Session.workerPid(coreIndex(named: name) ?? 0)
   }
 
@@ -201,7 +214,9 @@ final class Campaign {
         for point in 1...max(1, whole.points[index].points) {
           if let only, only != (index + 1, point) { continue }
           var settings = Self.tinySettings
-          settings.crash = CrashPoint(pid: Self.pid(whole, index), role: index + 1, point: point)
+          settings.crashes = [
+            CrashPoint(pid: Self.pid(whole, index), role: index + 1, point: point)
+          ]
           let result = try Session(scenario, images: images).run(
             Strategy(), settings, crash: Recover(delay: 1_000_000),
             trace: only == nil ? nil : trace)

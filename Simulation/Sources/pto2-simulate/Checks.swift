@@ -288,6 +288,7 @@ final class Checks {
       let new = Int(value)
       let isNext =
         new == old + 1 || (old == 2 && new == 2) || (old == 1 && new == 3)
+        || (hasCrashed && new == old)
       require(
         isNext, "states", "ring \(ring) task \(sim_peek(entry)) goes from \(old) to \(new)")
     case 16 where kind == SIM_ADD:

@@ -7,53 +7,51 @@ struct CrashPoint {
   var point: Int
 }
 
-/// What the rest of the session does when a process dies, and how it must end.
-/// Another policy is all that recovery needs: one that starts a role again.
-protocol CrashPolicy: AnyObject {
-  /// True once a process was killed.
-  var isFired: Bool { get }
-  /// What the supervisor raises; nil when nobody is left to raise anything.
-  var fault: PTO2Error? { get }
-  /// The core whose worker is to be started again.
-  var core: Int? { get }
-  func processDied(_ pid: Int32, engine: Engine, supervisor: Int)
-  /// - Parameter outcome: the error that ended the session.
-  /// - Returns: what is wrong with that.
-  func judge(_ outcome: PTO2Error?) -> (invariant: String, detail: String)?
+/// What the launcher does about a death.
+enum Remedy {
+  /// Starts another worker for the core.
+  case worker(core: Int)
+  /// Starts another scheduler, the n-th.
+  case scheduler(Int)
 }
 
-/// A worker that dies is started again, and the session ends well, or with a task
-/// that FAILED because it could not be run again. The death of any other process
-/// ends the session with its code.
-final class Recover: CrashPolicy {
-  private(set) var fault: PTO2Error?
+/// What the rest of the session does when processes die, and how it must end: a
+/// worker or scheduler that dies is started again, and the session ends well, or
+/// with a task that FAILED because it could not be run again. The death of the
+/// orchestrator ends it with its code.
+final class Recover {
+  /// By death, in order.
+  private(set) var remedies: [Remedy] = []
+  /// The error that the deaths so far may end the session with.
   private var expected: PTO2ErrorCode?
-  /// The core to start a worker for.
-  private(set) var core: Int?
+  private(set) var isFired = false
   /// From the death to the readable pidfd.
   private let delay: UInt64
 
   init(delay: UInt64) { self.delay = delay }
 
-  var isFired: Bool { expected != nil }
-
-  func processDied(_ pid: Int32, engine: Engine, supervisor: Int) {
+  /// - Parameter supervisors: dormant roles, one for each death.
+  func processDied(_ pid: Int32, engine: Engine, supervisors: [Int]) {
+    isFired = true
     switch pid {
     case Session.orchestratorPid:
       // Scheduler and workers look at its pidfd themselves.
       expected = .orchestratorDied
       return
-    case Session.schedulerPid: expected = .schedulerDied
+    case Session.schedulerPid..<Session.workerPid(0):
+      remedies.append(.scheduler(Int(pid - Session.schedulerPid) + 1))
     default:
-      expected = .workerDied
-      core = Session.core(ofWorker: pid)
-      engine.start(supervisor, afterNanoseconds: delay)
-      return
+      expected = expected ?? .workerDied
+      remedies.append(.worker(core: Session.core(ofWorker: pid)))
     }
-    fault = PTO2Error(expected!, "killed by the simulator")
-    engine.start(supervisor, afterNanoseconds: delay)
+    engine.start(supervisors[remedies.count - 1], afterNanoseconds: delay)
   }
 
+  /// True when every result must be right if the session ends without an error.
+  var isWhole: Bool { expected != .orchestratorDied }
+
+  /// - Parameter outcome: the error that ended the session.
+  /// - Returns: what is wrong with that.
   func judge(_ outcome: PTO2Error?) -> (invariant: String, detail: String)? {
     // Killed when everything was done: nobody noticed.
     guard let outcome, outcome.code != expected else { return nil }

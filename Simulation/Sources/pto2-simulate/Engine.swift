@@ -60,7 +60,7 @@ final class Engine: @unchecked Sendable {
   /// True until a role has been killed: then nobody may need a time limit.
   private var isWhole = true
   private var timeLimit = UInt64.max
-  private var crash: CrashPoint?
+  private var crashes: [CrashPoint] = []
   private var ended: [Int32: UInt64] = [:]
   private var onCrash: ((Int32) -> Void)?
   private var spuriousRate = 0
@@ -86,7 +86,7 @@ final class Engine: @unchecked Sendable {
     var spins: UInt32 = 1
     /// False: no role goes on between a store and the plain accesses behind it.
     var hasPointsAfterStores = true
-    var crash: CrashPoint?
+    var crashes: [CrashPoint] = []
     var onCrash: ((Int32) -> Void)?
   }
 
@@ -108,7 +108,7 @@ final class Engine: @unchecked Sendable {
     self.strategy = strategy
     stepLimit = settings.stepLimit
     hasPointsAfterStores = settings.hasPointsAfterStores
-    crash = settings.crash
+    crashes = settings.crashes
     onCrash = settings.onCrash
     spuriousRate = settings.spuriousRate
     spurious = SplitMix64(seed: settings.spuriousSeed)
@@ -218,8 +218,9 @@ final class Engine: @unchecked Sendable {
     if steps >= stepLimit {
       return fail("liveness", "no end after \(steps) steps of a fair schedule")
     }
-    if let crash, crash.pid == roles[current].pid, crash.role == current,
-      roles[current].points == crash.point
+    for crash in crashes
+    where crash.role == current && crash.pid == roles[current].pid
+      && roles[current].points == crash.point
     {
       kill(crash.pid)
     }
@@ -408,7 +409,7 @@ final class Engine: @unchecked Sendable {
     isWhole = false
     timeLimit = time &+ 20_000_000_000
     ended[pid] = time
-    crash = nil
+    crashes.removeAll { $0.pid == pid }
     trace?.note("KILLED", step: steps, role: roles[current].name)
     let isOwn = roles[current].pid == pid
     for index in roles.indices where roles[index].pid == pid && roles[index].isLive {

@@ -95,6 +95,8 @@ internal import PTO2System
     }
     try campaign.random(1...6000, size: .tiny, strategy: .random, crash: .any)
     try campaign.random(1...2000, size: .small, strategy: .pct, crash: .any)
+    try campaign.random(1...4000, size: .small, strategy: .random, crash: .scheduler)
+    try campaign.random(1...6000, size: .tiny, strategy: .pct, crash: .any)
     for threads in 2...3 {
       try campaign.random(
         1...40_000, size: .tiny, strategy: .random, crash: .none, program: (.rings, threads))
@@ -107,7 +109,9 @@ internal import PTO2System
       try search(1, 2, false)
       try search(2, 1, false)
       try search(2, 1, true)
-      try campaign.everyCrash(program, threads: 2, crash: .any, at: nil)
+      for threads in 1...3 {
+        try campaign.everyCrash(program, threads: threads, crash: .any, at: nil)
+      }
     }
   }
 

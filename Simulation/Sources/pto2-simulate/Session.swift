@@ -19,13 +19,6 @@ struct RunResult {
   var points: [(role: String, points: Int)]
 }
 
-/// Carries a value that is moved into a coroutine.
-private final class Box<Value: ~Copyable> {
-  private var value: Value?
-  init(_ value: consuming Value) { self.value = consume value }
-  func take() -> Value { value.take()! }
-}
-
 /// One session: the real orchestrator, scheduler and worker code on one segment.
 final class Session {
   static let orchestratorPid: Int32 = 1
@@ -42,7 +35,9 @@ final class Session {
   private var orchestratorError: PTO2Error?
   private var schedulerError: PTO2Error?
   private var mismatch: String?
-  private var supervisor = 0
+  private var supervisors: [Int] = []
+  /// First thread of each scheduler that may be started, by number.
+  private var schedulers: [Int] = []
   private var isEnding = false
 
   init(_ scenario: Scenario, images: [KernelImage]) {
@@ -51,12 +46,12 @@ final class Session {
   }
 
   func run(
-    _ strategy: Strategy, _ settings: Engine.Settings, crash policy: (any CrashPolicy)?,
+    _ strategy: Strategy, _ settings: Engine.Settings, crash policy: Recover?,
     trace: ((String) -> Void)? = nil
   ) throws -> RunResult {
     var settings = settings
     settings.onCrash = { [unowned self] pid in
-      policy?.processDied(pid, engine: engine, supervisor: supervisor)
+      policy?.processDied(pid, engine: engine, supervisors: supervisors)
     }
     engine.prepare(strategy, settings)
 
@@ -74,7 +69,7 @@ final class Session {
     engine.add("orchestrator", .orchestrator, pid: Self.orchestratorPid) { [unowned self] in
       orchestrate(graph)
     }
-    try addScheduler(name, checks.names)
+    schedulers = [addScheduler(name, checks.names, number: 0)]
     for core in scenario.cores {
       sim_set_pid(Self.workerPid(core))
       let loop = try WorkerLoop(
@@ -87,28 +82,39 @@ final class Session {
     let replacement = engine.add(
       "second worker", .core, pid: Self.workerPid(0, isSecond: true), isDormant: true
     ) { second?.serve(secondCore) }
-    // The thread of the orchestrator's process that watches the others.
     let fault = unsafe graph.core.pointee.fault
-    supervisor = engine.add(
-      "supervisor", .orchestrator, pid: Self.orchestratorPid, isDormant: true
-    ) { [unowned self] in
-      if let error = policy?.fault, !isEnding { fault.raise(error) }
-      guard let core = policy?.core, !isEnding else { return }
-      let pid = Self.workerPid(core, isSecond: true)
-      sim_set_pid(pid)
-      second = try? WorkerLoop(
-        name: name, cores: [core], isSupervised: true, attachTimeoutMilliseconds: 0)
-      sim_set_pid(Self.orchestratorPid)
-      secondCore = core
-      engine.adopt(replacement, core: core, pid: pid)
-      engine.start(replacement)
+    if policy != nil {
+      for number in 1...Self.maximumDeaths {
+        schedulers.append(addScheduler(name, checks.names, number: number))
+      }
+    }
+    // The thread of the orchestrator's process that watches the others, once for
+    // each death.
+    supervisors = (0..<Self.maximumDeaths).map { death in
+      engine.add(
+        "supervisor", .orchestrator, pid: Self.orchestratorPid, isDormant: true
+      ) { [unowned self] in
+        guard let remedy = policy?.remedies[death], !isEnding, !fault.hasFailed else { return }
+        switch remedy {
+        case .scheduler(let number): engine.start(schedulers[number])
+        case .worker(let core):
+          let pid = Self.workerPid(core, isSecond: true)
+          sim_set_pid(pid)
+          second = try? WorkerLoop(
+            name: name, cores: [core], isSupervised: true, attachTimeoutMilliseconds: 0)
+          sim_set_pid(Self.orchestratorPid)
+          secondCore = core
+          engine.adopt(replacement, core: core, pid: pid)
+          engine.start(replacement)
+        }
+      }
     }
 
     engine.run()
     var failure = engine.failure
     if failure == nil {
       // A task that FAILED leaves results behind; without one all must be right.
-      let isWhole = policy?.isFired != true || (policy?.core != nil && outcome(fault) == nil)
+      let isWhole = policy?.isFired != true || (policy!.isWhole && outcome(fault) == nil)
       let problem = isWhole ? judge(checks) : nil
       if let (invariant, detail) = problem ?? policy?.judge(outcome(fault)) {
         failure = Failure(invariant: invariant, detail: detail, step: engine.steps, role: "the end")
@@ -134,15 +140,22 @@ final class Session {
 
   // MARK: Roles
 
-  private func addScheduler(_ name: String, _ names: Names) throws {
-    sim_set_pid(Self.schedulerPid)
-    let segment = Box(
-      try Segment.attach(name: name, role: .scheduler, timeoutMilliseconds: 0))
+  /// Deaths in one session, and so schedulers beside the first one.
+  static let maximumDeaths = 2
+
+  /// - Parameter number: 0 for the one that is there from the beginning.
+  private func addScheduler(_ name: String, _ names: Names, number: Int) -> Int {
+    let pid = Self.schedulerPid + Int32(number)
+    let title = number == 0 ? "scheduler" : "scheduler-\(number + 1)"
     let threads = Int(scenario.configuration.schedulerThreads)
     var helpers: [Int] = []
     var shared: SharedState?
-    engine.add("scheduler", .scheduler, pid: Self.schedulerPid) { [unowned self] in
-      let state = SharedState(segment.take())
+    let first = engine.add(title, .scheduler, pid: pid, isDormant: number > 0) {
+      [unowned self] in
+      guard
+        let segment = try? Segment.attach(name: name, role: .scheduler, timeoutMilliseconds: 0)
+      else { return engine.fail("attach", "\(title) finds no segment, or its place taken") }
+      let state = SharedState(segment)
       names.learn(state)
       if threads == 1 {
         var loop = SchedulerLoop<OneThread>(state, isSupervised: true)
@@ -160,10 +173,11 @@ final class Session {
     }
     for thread in 1..<max(threads, 1) {
       helpers.append(
-        engine.add(
-          "scheduler.\(thread)", .scheduler, pid: Self.schedulerPid, isDormant: true
-        ) { HelperThread(shared!, index: thread).run() })
+        engine.add("\(title).\(thread)", .scheduler, pid: pid, isDormant: true) {
+          HelperThread(shared!, index: thread).run()
+        })
     }
+    return first
   }
 
   private func orchestrate(_ graph: Graph) {

@@ -1,0 +1,154 @@
+import CPTO2ABI
+import PTO2Protocol
+import PTO2Segment
+import TestSupport
+import Testing
+
+@testable import PTO2Orchestrator
+@testable import PTO2Scheduler
+
+/// What a scheduler computes that comes after another equals what that one knew.
+@Suite struct RebuildTests {
+  /// A task's counts, as differences where only these matter.
+  private struct TaskView: Equatable {
+    var state: UInt32
+    var references: UInt32
+    var missing: UInt32?
+    var left: UInt32?
+    var outcome: UInt32
+    /// Consumers on the fanout list; nil when it is closed.
+    var consumers: Set<UInt64>?
+  }
+
+  private struct RingView: Equatable {
+    var positions: [UInt32]
+    var heapTail: UInt64
+    var tasks: [UInt32: TaskView] = [:]
+  }
+
+  private struct CoreView: Equatable {
+    var nextLane: UInt32
+    var outstanding: [UInt64]
+  }
+
+  private func rings(_ rig: Rig) -> [RingView] {
+    rig.configuration.rings.indices.map { index in
+      let ring = rig.shared.rings[index]
+      var view = RingView(
+        positions: [
+          ring.wired, ring.released, ring.consumedPosition, ring.poolHead, ring.poolTail,
+        ], heapTail: ring.heapTail)
+      var local = ring.consumedPosition
+      while local != ring.wired {
+        let entry = ring.entry(local).pointee
+        let isPending = entry.state < TaskState.completed.rawValue
+        let slot = ring.state(local).pointee
+        var consumers: Set<UInt64>? = isPending ? [] : nil
+        var reference = entry.fanout_head
+        while isPending && reference != PTO2_EDGE_NONE {
+          let edge = rig.shared.rings[Int(reference >> UInt32(PTO2_EDGE_RING_SHIFT))]
+            .edges[Int(reference & PTO2_EDGE_INDEX_MASK)]
+          consumers!.insert(edge.consumer)
+          reference = edge.next
+        }
+        view.tasks[local] = TaskView(
+          state: entry.state, references: entry.fanout_count &- entry.fanout_refcount,
+          missing: isPending ? slot.fanin_count &- slot.fanin_refcount : nil,
+          left: isPending ? entry.subtasks_left : nil, outcome: entry.outcome,
+          consumers: consumers)
+        local &+= 1
+      }
+      return view
+    }
+  }
+
+  private func cores(_ rig: Rig) -> [CoreView] {
+    let table = rig.shared.dispatcher.pointee.cores
+    return (0..<table.coreCount).map { core in
+      let state = table.cores[core]
+      return CoreView(
+        nextLane: state.nextLane,
+        outstanding: (0..<(state.started &- state.retired)).map {
+          table.lane(core, (state.oldestLane + $0) % table.laneCount).pointee.taskID
+        })
+    }
+  }
+
+  /// One task: what it reads, changes and puts out.
+  private func submitOne(
+    _ rig: Rig, _ tensors: inout [Tensor], _ depths: inout [Int], depth: Int,
+    _ random: inout SplitMix64
+  ) throws {
+    let picks = (0..<Int.random(in: 1...3, using: &random)).compactMap { _ in
+      tensors.indices.randomElement(using: &random)
+    }
+    var output: Tensor?
+    let mask = Int.random(in: 0...7, using: &random)
+    let blocks = Int.random(in: 1...4, using: &random)
+    let isChange = Bool.random(using: &random)
+    let used = Set(picks).map { tensors[$0] }
+    try rig.submit(aic: mask & 1 != 0, aiv0: mask & 2 != 0, aiv1: mask & 4 != 0) { task in
+      for (place, tensor) in used.enumerated() {
+        if place == 0 && isChange { task.inout(tensor) } else { task.input(tensor) }
+      }
+      output = task.output(Shape(16), .float32)
+      if mask != 0 { task.blocks(blocks) }
+    }
+    tensors.append(output!)
+    depths.append(depth)
+  }
+
+  @Test(arguments: 0..<40, [UInt32(1), 2])
+  func computedStateEqualsTheLiveOne(seed: Int, threads: UInt32) throws {
+    var random = SplitMix64(seed: UInt64(seed) &* 7919 &+ UInt64(threads))
+    let rig = try Rig(
+      configuration(
+        rings: Int.random(in: 1...3, using: &random), window: 64, consumed: 256, heap: 1 << 16,
+        pool: 256, clusters: UInt32.random(in: 1...3, using: &random),
+        lanes: UInt32.random(in: 1...4, using: &random),
+        first: [0, 0xFFFF_FFF0, 0x7FFF_FFF0].randomElement(using: &random)!, threads: threads))
+    var tensors = [try rig.external(16), try rig.external(16)]
+    var depths = [0, 0]
+    var depth = 1
+    var restarts = 0
+    var tasksSeen = 0
+    var dispatchesSeen = 0
+    for _ in 0..<120 {
+      switch Int.random(in: 0..<10, using: &random) {
+      case 0 where depth < 4:
+        try rig.graph.core.pointee.beginScope()
+        depth += 1
+      case 1 where depth > 1:
+        while depths.last == depth {
+          tensors.removeLast()
+          depths.removeLast()
+        }
+        try rig.graph.core.pointee.endScope()
+        depth -= 1
+      case 2...5:
+        if rig.graph.core.pointee.counts(ring: 0).submitted < 60 {
+          try submitOne(rig, &tensors, &depths, depth: depth, &random)
+        }
+      case 6:
+        rig.settle()
+        let before = (rings(rig), cores(rig))
+        tasksSeen += before.0.reduce(0) { $0 + $1.tasks.count }
+        dispatchesSeen += before.1.reduce(0) { $0 + $1.outstanding.count }
+        try rig.restartScheduler()
+        #expect(rings(rig) == before.0)
+        #expect(cores(rig) == before.1)
+        restarts += 1
+      default: _ = rig.runOne(&random)
+      }
+    }
+    #expect(restarts > 0 && tasksSeen > 0 && dispatchesSeen > 0, "not exercised")
+    while depth > 1 {
+      try rig.graph.core.pointee.endScope()
+      depth -= 1
+    }
+    try rig.graph.core.pointee.closeScope()
+    rig.runAll()
+    #expect(rig.failure == nil)
+    #expect(rig.isDrained)
+  }
+}
