@@ -22,6 +22,7 @@ PTO2_AT(PTO2DispatchDesc, function_bin_addrs, 0);
 PTO2_AT(PTO2DispatchDesc, args, 24);
 _Static_assert(PTO2_DESC_STRIDE % PTO2_CACHE_LINE == 0, "descriptors start on lines");
 _Static_assert(PTO2_DESC_STRIDE >= sizeof(PTO2DispatchDesc), "a descriptor fits");
+_Static_assert(PTO2_MAX_TENSORS < 1 << 6, "the call word's field holds the count");
 _Static_assert(PTO2_MAX_ARGS == PTO2_MAX_TENSORS + PTO2_MAX_SCALARS, "unified args");
 
 PTO2_SIZE(pto2_main_slot, 64);
@@ -41,6 +42,7 @@ PTO2_AT(pto2_main_slot, scalar_count, 23);
 PTO2_AT(pto2_main_slot, kernel_ids, 24);
 PTO2_AT(pto2_main_slot, scope_depth, 30);
 PTO2_AT(pto2_main_slot, block_count, 32);
+PTO2_AT(pto2_main_slot, snapshot_line, 36);
 PTO2_AT(pto2_main_slot, output_offset, 40);
 PTO2_AT(pto2_main_slot, heap_begin, 48);
 PTO2_AT(pto2_main_slot, heap_end, 56);

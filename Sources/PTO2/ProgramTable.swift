@@ -240,9 +240,10 @@ private func stage(_ submission: pto2_submission, into task: inout TaskArguments
   case PTO2_RECOVERY_AUTOMATIC: break
   case PTO2_RECOVERY_AGAIN: task.recovery(.again)
   case PTO2_RECOVERY_ONCE: task.recovery(.once)
+  case PTO2_RECOVERY_SNAPSHOT: task.recovery(.snapshot)
   default:
     throw PTO2Error(
-      .invalidArgs, "recovery \(unsafe submission.recovery): expected PTO2_RECOVERY_... (0 to 2)")
+      .invalidArgs, "recovery \(unsafe submission.recovery): expected PTO2_RECOVERY_... (0 to 3)")
   }
   unsafe try stage(submission.predicate, into: &task)
 }

@@ -70,7 +70,7 @@ extension OrchestratorCore {
     if unsafe outputBytes > ring.pointee.heap.capacity {
       throw PTO2Error(
         .heapRingDeadlock,
-        "the task's outputs need \(outputBytes) bytes, the heap of ring \(index) has \(unsafe ring.pointee.heap.capacity). Set PTO2_RING_HEAP to at least \(outputBytes)",
+        "the task's outputs\(stagedRecovery == .snapshot ? " and snapshot" : "") need \(outputBytes) bytes, the heap of ring \(index) has \(unsafe ring.pointee.heap.capacity). Set PTO2_RING_HEAP to at least \(outputBytes)",
         ring: index, needed: outputBytes, available: unsafe ring.pointee.heap.capacity)
     }
     if unsafe faninCount > Int(ring.pointee.pool) {

@@ -106,7 +106,9 @@ extension OrchestratorCore {
     let task = TaskRef(ring: ringIndex, ordinal: ordinal)
     stagedHasKernels = kernels.activeMask != 0
 
-    let outputBytes = findProducers(of: task)
+    let producedBytes = findProducers(of: task)
+    let snapshotBytes = stagedRecovery == .snapshot ? try snapshotBytes(kernels.activeMask) : 0
+    let outputBytes = producedBytes + snapshotBytes
     if unsafe map.count > mapLimit { try makeMapRoom(for: task) }
     let faninCount = unsafe collector.pointee.fanin.count
     try waitForRoom(ringIndex, outputBytes: outputBytes, faninCount: faninCount)
@@ -121,7 +123,9 @@ extension OrchestratorCore {
     let memory = unsafe ring.pointee.memory(of: ordinal)
     unsafe memory.pointee = TaskMemory(
       heapEnd: ring.pointee.heap.head, scope: scopes[scopeDepth - 1].serial)
-    writeSlot(ringIndex, task, kernels, block, faninCount)
+    writeSlot(
+      ringIndex, task, kernels, block, faninCount,
+      snapshotAt: snapshotBytes == 0 ? nil : producedBytes)
     unsafe ring.pointee.current = ordinal &+ 1
     unsafe ring.pointee.currentWord.storeRelaxed(UInt32(truncatingIfNeeded: ordinal &+ 1))
     let scope = unsafe scopes + (scopeDepth - 1)
@@ -321,7 +325,7 @@ extension OrchestratorCore {
   private var mayRunAgain: Bool {
     switch stagedRecovery {
     case .automatic: stagedIsPure
-    case .again: true
+    case .again, .snapshot: true
     case .once: false
     }
   }
@@ -330,7 +334,7 @@ extension OrchestratorCore {
   /// published by the log record.
   private mutating func writeSlot(
     _ ringIndex: Int, _ task: TaskRef, _ kernels: KernelSet, _ block: HeapRing.Block,
-    _ faninCount: Int
+    _ faninCount: Int, snapshotAt: UInt64?
   ) {
     let ring = unsafe rings + ringIndex
     let slot = unsafe ring.pointee.slot(of: task.ordinal)
@@ -345,11 +349,13 @@ extension OrchestratorCore {
       flags: (stagedPredicate == nil ? 0 : UInt8(PTO2_SLOT_PREDICATE))
         | (stagedSyncStart ? UInt8(PTO2_SLOT_SYNC_START) : 0)
         | (mayRunAgain ? UInt8(PTO2_SLOT_RERUN) : 0)
-        | (unsafe collector.pointee.isCancelled ? UInt8(PTO2_SLOT_CANCELLED) : 0),
+        | (unsafe collector.pointee.isCancelled ? UInt8(PTO2_SLOT_CANCELLED) : 0)
+        | (snapshotAt == nil ? 0 : UInt8(PTO2_SLOT_SNAPSHOT)),
       tensor_count: UInt8(truncatingIfNeeded: stagedCount),
       scalar_count: UInt8(truncatingIfNeeded: stagedScalarCount), kernel_ids: kernels.ids,
       scope_depth: UInt16(truncatingIfNeeded: scopeDepth - 1), block_count: stagedBlocks,
-      reserved: 0,
+      snapshot_line: UInt32(
+        truncatingIfNeeded: (snapshotAt ?? 0) / UInt64(PTO2_CACHE_LINE)),
       output_offset: block.end == block.begin ? 0 : heap + block.offset, heap_begin: block.begin,
       heap_end: ring.pointee.heap.head)
 
@@ -365,11 +371,15 @@ extension OrchestratorCore {
     let index = unsafe Int(UInt32(truncatingIfNeeded: task.ordinal) & (ring.pointee.window - 1))
     let descriptor = unsafe ring.pointee.descriptors + index * Int(PTO2_DESC_STRIDE)
     let calls = unsafe descriptor.assumingMemoryBound(to: UInt64.self)
-    let spmd = stagedBlocks > 1 ? PTO2_CALL_SPMD : 0
+    var kind = stagedBlocks > 1 ? PTO2_CALL_SPMD : 0
+    if let snapshotAt {
+      kind |= PTO2_CALL_SNAPSHOT
+      emptySnapshot(at: heap + block.offset + snapshotAt)
+    }
     func call(_ kernel: UInt64) -> UInt64 {
       kernel == 0
         ? 0
-        : CallWord(kernel: kernel | spmd, tensors: stagedCount, scalars: stagedScalarCount).rawValue
+        : CallWord(kernel: kernel | kind, tensors: stagedCount, scalars: stagedScalarCount).rawValue
     }
     unsafe calls[0] = call(kernels.calls.0)
     unsafe calls[1] = call(kernels.calls.1)

@@ -39,6 +39,9 @@ public enum Recovery: Sendable {
   case again
   /// Never: it must not begin a second time.
   case once
+  /// If the worker has died, its `inout` tensors are given the contents back that
+  /// they had before it.
+  case snapshot
 }
 
 /// The predicate of the task being put together.
@@ -131,6 +134,12 @@ struct Dependency: BitwiseCopyable {
   /// only reads tensors and writes others (`input`, `output`, `outputExisting`).
   /// Any other FAILED: the tasks that need it are CANCELLED, all others go on, and
   /// the next `wait` throws.
+  ///
+  /// With `.snapshot` a task that changes tensors in place is run again, too: its
+  /// worker copies them before each first attempt, into memory that the task takes
+  /// from the heap ring like an output. Such a task has one kernel, one block and no
+  /// `noDependency` tensor, otherwise `submit` throws error 5. Nobody else may write
+  /// its `inout` tensors while it runs, not even other elements of them.
   public mutating func recovery(_ recovery: Recovery) {
     unsafe core.pointee.stagedRecovery = recovery
   }

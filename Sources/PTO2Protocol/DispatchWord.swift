@@ -115,11 +115,13 @@ package struct CallWord: Equatable {
   @inlinable @inline(__always)
   package var image: Int { Int(rawValue >> UInt64(PTO2_CALL_IMAGE_SHIFT)) - 1 }
   @inlinable @inline(__always)
-  package var tensors: Int { Int(rawValue >> UInt64(PTO2_CALL_TENSORS_SHIFT)) & 0x7F }
+  package var tensors: Int { Int(rawValue >> UInt64(PTO2_CALL_TENSORS_SHIFT)) & 0x3F }
   @inlinable @inline(__always)
   package var scalars: Int { Int(rawValue >> UInt64(PTO2_CALL_SCALARS_SHIFT)) & 0xFF }
   @inlinable @inline(__always)
   package var offset: UInt64 { rawValue & PTO2_CALL_OFFSET_MASK }
   @inlinable @inline(__always)
   package var isSPMD: Bool { rawValue & PTO2_CALL_SPMD != 0 }
+  @inlinable @inline(__always)
+  package var hasSnapshot: Bool { rawValue & PTO2_CALL_SNAPSHOT != 0 }
 }

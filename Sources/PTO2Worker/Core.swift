@@ -28,6 +28,7 @@ internal import PTO2System
   /// main slots from the segment base; how many there are.
   private let ringBases: [(descriptors: UInt64, slots: UInt64, window: UInt64)]
   private let directory: KernelDirectory
+  private let snapshots: Snapshots
 
   /// The lane whose word comes next.
   private var lane: UInt32 = 0
@@ -87,6 +88,7 @@ internal import PTO2System
       )
     }
     self.directory = directory
+    snapshots = unsafe Snapshots(base, segment.layout)
     unsafe served = .allocate(capacity: Int(PTO2_MAX_LANES))
     unsafe served.initialize(repeating: PTO2_SCHEDULER_IDLE, count: Int(PTO2_MAX_LANES))
     unsafe data = .allocate(capacity: Int(PTO2_MAX_TENSORS))
@@ -157,8 +159,7 @@ internal import PTO2System
     case .invalid:
       return .garbage(.init(text: "DATA_MAIN_BASE lane \(lane) is 0x\(String(raw, radix: 16))"))
     case .dispatch(let offset, let slot):
-      cond(lane).storeRelease(ConditionWord.ack(word).rawValue)
-      if let garbage = run(descriptorOffset: offset, slot: slot) { return garbage }
+      if let garbage = run(word, descriptorOffset: offset, slot: slot) { return garbage }
       // Release: whoever sees FIN sees everything the kernel stored.
       cond(lane).storeRelease(ConditionWord.fin(word).rawValue)
       // No look at `parked` may pass the FIN; pairs with the scheduler's fence
@@ -177,10 +178,12 @@ internal import PTO2System
     for lane in 0..<UInt32(PTO2_MAX_LANES) { cond(lane).storeRelease(PTO2_EXITED) }
   }
 
-  /// Calls the kernel. Everything read from the segment is checked first, so a
-  /// damaged descriptor ends in an error, not in a wild call.
+  /// Acknowledges the word and calls the kernel. Everything read from the segment
+  /// is checked first, so a damaged descriptor ends in an error, not in a wild call.
   @inline(__always)
-  private mutating func run(descriptorOffset offset: UInt64, slot: UInt32) -> Outcome? {
+  private mutating func run(_ word: DispatchWord, descriptorOffset offset: UInt64, slot: UInt32)
+    -> Outcome?
+  {
     var ring = ringBases.count - 1
     while ring > 0 && offset < ringBases[ring].descriptors { ring -= 1 }
     let (slotIndex, rest) = (offset - ringBases[ring].descriptors)
@@ -198,6 +201,9 @@ internal import PTO2System
 
     let mainSlot =
       unsafe base + Int(ringBases[ring].slots + slotIndex * UInt64(PTO2_MAIN_SLOT_STRIDE))
+    // Before ACK: a worker that dies here has not begun, so the task comes again.
+    if call.hasSnapshot, let reason = unsafe snapshots.prepare(mainSlot) { return garbage(reason) }
+    cond(lane).storeRelease(ConditionWord.ack(word).rawValue)
     let args = unsafe descriptor + MemoryLayout<PTO2DispatchDesc>.offset(of: \.args)!
     for tensor in 0..<tensors {
       let position = unsafe args.load(fromByteOffset: 8 * tensor, as: UInt64.self)

@@ -184,10 +184,12 @@ private let fields: [UInt64] = {
     #expect(CallWord(rawValue: 0).offset == 0)
   }
 
-  @Test func flagBitIsNotPartOfTheTensorCount() {
+  @Test func flagBitsAreNotPartOfTheTensorCount() {
     let call = CallWord(rawValue: 0x01FF_0000_0000_0000)
-    #expect(call.isSPMD)
-    #expect(call.tensors == 127)
+    #expect(call.isSPMD && call.hasSnapshot)
+    #expect(!CallWord(rawValue: 0x01BF_0000_0000_0000).hasSnapshot)
+    #expect(!CallWord(rawValue: 0x017F_0000_0000_0000).isSPMD)
+    #expect(call.tensors == 63)
     #expect(call.scalars == 0)
   }
 }

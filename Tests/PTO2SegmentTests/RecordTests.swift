@@ -54,10 +54,12 @@ import Testing
       MemoryLayout<Slot>.offset(of: \.active_mask), MemoryLayout<Slot>.offset(of: \.flags),
       MemoryLayout<Slot>.offset(of: \.tensor_count), MemoryLayout<Slot>.offset(of: \.scalar_count),
       MemoryLayout<Slot>.offset(of: \.kernel_ids), MemoryLayout<Slot>.offset(of: \.scope_depth),
-      MemoryLayout<Slot>.offset(of: \.block_count), MemoryLayout<Slot>.offset(of: \.output_offset),
+      MemoryLayout<Slot>.offset(of: \.block_count),
+      MemoryLayout<Slot>.offset(of: \.snapshot_line),
+      MemoryLayout<Slot>.offset(of: \.output_offset),
       MemoryLayout<Slot>.offset(of: \.heap_begin), MemoryLayout<Slot>.offset(of: \.heap_end),
     ]
-    #expect(slot == [0, 8, 12, 16, 20, 21, 22, 23, 24, 30, 32, 40, 48, 56])
+    #expect(slot == [0, 8, 12, 16, 20, 21, 22, 23, 24, 30, 32, 36, 40, 48, 56])
 
     #expect(MemoryLayout<PTO2DispatchDesc>.offset(of: \.function_bin_addrs) == 0)
     #expect(MemoryLayout<PTO2DispatchDesc>.offset(of: \.args) == 24)

@@ -91,6 +91,52 @@ import Testing
     expectClean(segment)
   }
 
+  /// Changed in place by kernels of which a second run after half of a first one
+  /// gives something else: the tensors get their old contents back.
+  @Test(arguments: ["1", "2"])
+  func taskWithASnapshotIsRunAgain(threads: String) {
+    let segment = freshSegment("snapshot-\(threads)")
+    let command = program(
+      ["snapshot", "3000"], segment: segment,
+      options: ["--threads", threads, "--clusters", "2", "--task-window", "16"])
+    let kills = killWorkers(of: command, segment, every: 25_000)
+    let result = command.wait()
+    #expect(result.status == 0, "\(kills) kills: \(result.errors)")
+    #expect((number("lost_subtasks", in: result.output) ?? 0) > 0, "not exercised")
+    expectClean(segment)
+  }
+
+  /// The example whose accumulators change in place, run until some of its tasks
+  /// have lost their worker: verified by itself each time.
+  @Test func pagedAttentionWithSnapshotsOutlivesItsWorkers() {
+    var lost = 0.0
+    for run in 0..<20 where lost < 3 {
+      let segment = freshSegment("attention-\(run)")
+      let command = Command(
+        "paged-attention",
+        [
+          "--case", "ring", "--recovery", "snapshot", "--quiet", "--json", "--segment", segment,
+          "--clusters", "2",
+        ])
+      let kills = killWorkers(of: command, segment, every: 8000)
+      let result = command.wait()
+      #expect(result.status == 0, "\(kills) kills: \(result.errors)")
+      #expect(result.output.contains("\"verified\""))
+      lost += number("lost_subtasks", in: result.output) ?? 0
+      expectClean(segment)
+    }
+    #expect(lost >= 3, "not exercised")
+  }
+
+  /// Every task dies twice with part of its stores done.
+  @Test func workersThatDieHalfwayLeaveNothingOfTheirStores() {
+    let segment = freshSegment("halfway")
+    let result = program(["halfway", "10"], segment: segment).wait()
+    #expect(result.status == 0, "\(result.errors)")
+    #expect(number("lost_subtasks", in: result.output) == 20)
+    expectClean(segment)
+  }
+
   @Test func taskThatMustRunOnceIsNotRunAgain() {
     let segment = freshSegment("once")
     let result = program(["once"], segment: segment).wait()

@@ -27,6 +27,12 @@ struct PagedAttention: ParsableCommand {
   @Option(help: ArgumentHelp("Largest error allowed against the reference.", valueName: "x"))
   var tolerance = 1e-3
 
+  @Option(
+    help: ArgumentHelp(
+      "What the online updates, which change their accumulators in place, ask for in case their worker dies: none or snapshot.",
+      valueName: "how"))
+  var recovery = RecoveryChoice.none
+
   @Flag(help: "Print the cases and their sizes.")
   var list = false
 
@@ -133,6 +139,7 @@ struct PagedAttention: ParsableCommand {
                 task.inout(l)
                 task.inout(out)
                 task.scalar(isLast ? 1 : 0)
+                if recovery == .snapshot { task.recovery(.snapshot) }
               }
             }
           }
@@ -153,6 +160,10 @@ struct PagedAttention: ParsableCommand {
       print("\(describe(c)); inputs \(c.inputBytes >> 20) MiB, \(c.operations / 1_000_000) MFLOP")
     }
   }
+}
+
+enum RecoveryChoice: String, ExpressibleByArgument, CaseIterable {
+  case none, snapshot
 }
 
 /// The program's tensors, inputs filled from the case's seed.

@@ -88,7 +88,7 @@ final class ModelOrchestrator {
         task_id: TaskID(ring: task.ring, local: local).rawValue, fanin_first: first,
         fanin_count: count, scope_previous: rings[task.ring].scopeLast, active_mask: task.mask,
         flags: task.flags, tensor_count: 0, scalar_count: 0, kernel_ids: (0, 0, 0), scope_depth: 0,
-        block_count: task.blocks, reserved: 0, output_offset: 0, heap_begin: begin,
+        block_count: task.blocks, snapshot_line: 0, output_offset: 0, heap_begin: begin,
         heap_end: begin + 64), as: pto2_main_slot.self)
     slot(task.ring, local).storeBytes(
       of: task.predicate, toByteOffset: Int(PTO2_SLOT_PREDICATE_AT), as: pto2_slot_predicate.self)

@@ -31,13 +31,14 @@ final class WorkerTarget: FuzzTarget {
     core.announce(isSupervised: false)
     var lane = 0
     for _ in 0..<64 where !input.isEmpty {
-      switch input.byte() % 8 {
+      switch input.byte() % 9 {
       case 0: dispatch(&input, index, lane)
       case 1: damage(.dispatchTable, &input)
       case 2: damage(.mainRing, &input)
       case 3: segment.store(input.value(), .dataMainBase, 64 * index + 4 * input.index(16))
       case 4: damage(.schedulerWords, &input)
       case 5: damage(.orchestratorWords, &input)
+      case 8: snapshot(&input)
       default:
         let last = segment.word(.dataMainBase, 64 * index + 4 * lane)
         switch core.step() {
@@ -91,6 +92,38 @@ final class WorkerTarget: FuzzTarget {
     segment.store(word.rawValue, .dataMainBase, 64 * index + 4 * lane)
   }
 
+  /// A descriptor and a slot get a snapshot of one tensor, perhaps with one thing wrong.
+  private func snapshot(_ input: inout Input) {
+    let ring = input.index(segment.configuration.rings.count)
+    let slot = input.index(Int(segment.configuration.rings[ring].taskWindow))
+    let call = segment.address(.dispatchTable, ring: ring) + slot * Int(PTO2_DESC_STRIDE)
+    for subtask in 0..<2 {
+      let old = call.load(fromByteOffset: 8 * subtask, as: UInt64.self)
+      call.storeBytes(of: old | PTO2_CALL_SNAPSHOT, toByteOffset: 8 * subtask, as: UInt64.self)
+    }
+    let main = (segment.address(.mainRing, ring: ring) + slot * Int(PTO2_MAIN_SLOT_STRIDE))
+      .assumingMemoryBound(to: pto2_main_slot.self)
+    let tensor = UnsafeMutableRawPointer(main + 1).assumingMemoryBound(to: pto2_tensor.self)
+    main.pointee.flags |= UInt8(PTO2_SLOT_SNAPSHOT)
+    main.pointee.tensor_count = 1
+    main.pointee.snapshot_line = UInt32(input.byte() & 3)
+    main.pointee.output_offset = segment.layout.section(.heap).offset
+    tensor.pointee.access = UInt8(PTO2_INOUT)
+    tensor.pointee.offset = segment.layout.section(.arena).offset + UInt64(input.byte())
+    tensor.pointee.rank = input.byte() & 7
+    tensor.pointee.dtype = input.byte() & 15
+    tensor.pointee.shape = (UInt32(input.byte()), UInt32(input.byte() & 7), 2, 1, 1)
+    tensor.pointee.strides = (Int32(input.byte()), Int32(input.byte() & 7), 1, 1, 1)
+    switch input.byte() {
+    case 0: tensor.pointee.offset = input.number(UInt64.self)
+    case 1: main.pointee.output_offset = input.number(UInt64.self)
+    case 2: main.pointee.snapshot_line = input.number(UInt32.self)
+    case 3: tensor.pointee.shape.0 = input.number(UInt32.self)
+    case 4: tensor.pointee.strides.0 = Int32(bitPattern: input.number(UInt32.self))
+    default: break
+    }
+  }
+
   private func damage(_ kind: SectionKind, _ input: inout Input) {
     let rings = kind == .mainRing || kind == .dispatchTable ? segment.configuration.rings.count : 1
     let section = segment.layout.section(kind, ring: input.index(rings))
@@ -107,6 +140,10 @@ final class WorkerTarget: FuzzTarget {
       }
       seeds.append([core, 0, 0, 0, 0x41, 0, 56, 7, 3, 6, 0, 240, 255, 255, 127, 7])
       seeds.append([core, 0, 1, 3, 0x80, 1, 1, 7])
+      for wrong in UInt8(0)..<6 {
+        let kept: [UInt8] = [8, 0, 1, 1, 8, 2, 6, 3, 2, 8, 2, wrong, 9, 9, 9, 9, 9, 9, 9, 9]
+        seeds.append([core, 0, 0, 1, 0x00] + kept + [7, 0, 0, 1, 0x00, 7])
+      }
     }
     return seeds
   }()

@@ -154,8 +154,8 @@ typedef struct pto2_tensor {
  * Writer: orchestrator, at submit; published by the `submitted` word.
  *
  * A function_bin_addr is equal in every process. 0 = inactive; otherwise
- *   63:56 image index + 1 | 55 SPMD | 54:48 tensors | 47:40 scalars |
- *   39:0 byte offset of the function from its image's load base.
+ *   63:56 image index + 1 | 55 SPMD | 54 snapshot | 53:48 tensors |
+ *   47:40 scalars | 39:0 byte offset of the function from its image's load base.
  * args[]: tensors first (segment offset of the first element), then scalars. */
 typedef struct PTO2DispatchDesc {
     uint64_t function_bin_addrs[PTO2_SLOTS];
@@ -166,6 +166,7 @@ typedef struct PTO2DispatchDesc {
 
 #define PTO2_CALL_IMAGE_SHIFT 56
 #define PTO2_CALL_SPMD 0x0080000000000000ull
+#define PTO2_CALL_SNAPSHOT 0x0040000000000000ull
 #define PTO2_CALL_TENSORS_SHIFT 48
 #define PTO2_CALL_SCALARS_SHIFT 40
 #define PTO2_CALL_OFFSET_MASK 0x000000FFFFFFFFFFull
@@ -184,16 +185,27 @@ typedef struct pto2_main_slot {
     uint16_t kernel_ids[PTO2_SLOTS]; /* index into the kernel names; for people */
     uint16_t scope_depth;
     uint32_t block_count;    /* SPMD blocks, 1 for any other task */
-    uint32_t reserved;
-    uint64_t output_offset;  /* of the packed outputs, 0 = none */
+    uint32_t snapshot_line;  /* of a task with PTO2_SLOT_SNAPSHOT: where its snapshot */
+                             /* begins, in cache lines from output_offset */
+    uint64_t output_offset;  /* of the packed outputs and the snapshot, 0 = none */
     uint64_t heap_begin;     /* free-running heap position in bytes, before and */
-    uint64_t heap_end;       /* after this task's outputs and any wrap gap */
+    uint64_t heap_end;       /* after what this task takes and any wrap gap */
 } pto2_main_slot;
 
 #define PTO2_SLOT_PREDICATE 0x01  /* the record at PTO2_SLOT_PREDICATE_AT counts */
 #define PTO2_SLOT_SYNC_START 0x02 /* all blocks start together */
 #define PTO2_SLOT_RERUN 0x04      /* running it twice gives the same: see recovery */
 #define PTO2_SLOT_CANCELLED 0x08  /* depends on a task that failed before: not to run */
+#define PTO2_SLOT_SNAPSHOT 0x10   /* has a snapshot; so says its call word */
+
+/* The snapshot of a task's INOUT tensors, behind its outputs in the heap: one cache
+ * line whose first word says whether it is taken; then each such tensor in order of
+ * the arguments, its elements in index order without gaps, from a cache line on.
+ * Writer: the worker that runs the task, before its ACK; the orchestrator stores
+ * EMPTY before it publishes the task. */
+#define PTO2_SNAPSHOT_EMPTY 0u
+#define PTO2_SNAPSHOT_TAKEN 1u /* (word) release: the elements */
+#define PTO2_SNAPSHOT_ELEMENTS 64
 
 /* The predicate of a task, after its tensors. Writer: orchestrator. */
 typedef struct pto2_slot_predicate {

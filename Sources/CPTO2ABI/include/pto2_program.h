@@ -66,6 +66,7 @@ typedef struct pto2_predicate {
 #define PTO2_RECOVERY_AUTOMATIC 0u /* if it has no INOUT and no NO_DEP tensor */
 #define PTO2_RECOVERY_AGAIN 1u     /* always: half a run and a whole one give the same */
 #define PTO2_RECOVERY_ONCE 2u      /* never */
+#define PTO2_RECOVERY_SNAPSHOT 3u  /* INOUT tensors get their old contents back first */
 
 /* A task: up to three kernels by name (NULL = inactive). AIC runs a matrix
  * kernel, AIV0 and AIV1 vector kernels; all see the same arguments. */

@@ -1,6 +1,7 @@
 /* Kernels of the conformance suite (docs/testing.md). */
 #include "conformance_kernels.h"
 
+#include <signal.h>
 #include <stdatomic.h>
 #include <stdlib.h>
 #include <time.h>
@@ -38,19 +39,55 @@ static void c_ticket(const pto2_kernel_args *args) {
     *(int64_t *)args->data[1] = atomic_fetch_add((_Atomic int64_t *)args->data[0], 1);
 }
 
+/* Spins for so many microseconds. */
+static void spin(uint64_t microseconds) {
+    struct timespec begin, now;
+    clock_gettime(CLOCK_MONOTONIC, &begin);
+    do clock_gettime(CLOCK_MONOTONIC, &now);
+    while ((now.tv_sec - begin.tv_sec) * 1000000 + (now.tv_nsec - begin.tv_nsec) / 1000 <
+           (int64_t)microseconds);
+}
+
 /* 0 and 1 int64 [1] in, 2 int64 [1] out: 3 * (0) + (1) + the lower half of scalar
  * 0, after as many microseconds as the upper half says. Its store is spoilt first,
  * so an attempt that is broken off leaves garbage. */
 static void c_mix(const pto2_kernel_args *args) {
     const int64_t *a = args->data[0], *b = args->data[1];
     volatile int64_t *out = args->data[2];
-    struct timespec begin, now;
-    clock_gettime(CLOCK_MONOTONIC, &begin);
     *out = -1;
-    do clock_gettime(CLOCK_MONOTONIC, &now);
-    while ((now.tv_sec - begin.tv_sec) * 1000000 + (now.tv_nsec - begin.tv_nsec) / 1000 <
-           (int64_t)(args->scalar[0] >> 32));
+    spin(args->scalar[0] >> 32);
     *out = (int64_t)(3 * (uint64_t)*a + (uint64_t)*b + (uint32_t)args->scalar[0]);
+}
+
+/* 0 and 1 int64 [m, n] inout, any strides: element i of tensor t, in index order,
+ * becomes 3 * element + t + i + the lower half of scalar 0. Half-way it takes as
+ * many microseconds as the upper half says. */
+static void c_walk(const pto2_kernel_args *args) {
+    for (uint32_t t = 0; t < 2; t++) {
+        const pto2_tensor *tensor = &args->tensor[t];
+        for (uint32_t i = 0; i < tensor->element_count; i++) {
+            volatile int64_t *x = (int64_t *)args->data[t] +
+                                  i / tensor->shape[1] * (uint32_t)tensor->strides[0] +
+                                  i % tensor->shape[1] * (uint32_t)tensor->strides[1];
+            *x = (int64_t)(3 * (uint64_t)*x + t + i + (uint32_t)args->scalar[0]);
+        }
+        if (t == 0) spin(args->scalar[0] >> 32);
+    }
+}
+
+/* 0 int64 [n] inout, any stride: element i becomes 3 * element + i. 1 int64 [1], said
+ * to be an input: counts the attempts. The first is ended by SIGKILL when a third is
+ * stored, the second by SIGSEGV when two thirds are. */
+static void c_halfway(const pto2_kernel_args *args) {
+    const int64_t attempt = ++*(volatile int64_t *)args->data[1];
+    const uint32_t n = args->tensor[0].element_count;
+    for (uint32_t i = 0; i < n; i++) {
+        volatile int64_t *x =
+            (int64_t *)args->data[0] + i * (uint32_t)args->tensor[0].strides[0];
+        *x = (int64_t)(3 * (uint64_t)*x + i);
+        if (attempt == 1 && i == n / 3) raise(SIGKILL);
+        if (attempt == 2 && i == 2 * n / 3) raise(SIGSEGV);
+    }
 }
 
 /* Crashes the worker that runs it. */
@@ -89,6 +126,8 @@ PTO2_KERNELS({"c_empty", c_empty, PTO2_AIV}, {"c_empty_aic", c_empty, PTO2_AIC},
              {"c_check", c_check, PTO2_AIV}, {"c_step", c_step, PTO2_AIV},
              {"c_step_aic", c_step, PTO2_AIC}, {"c_ticket", c_ticket, PTO2_AIV},
              {"c_ticket_aic", c_ticket, PTO2_AIC}, {"c_sleep", c_sleep, PTO2_AIV}, {"c_crash", c_crash, PTO2_AIV},
+             {"c_walk", c_walk, PTO2_AIV}, {"c_walk_aic", c_walk, PTO2_AIC},
+             {"c_halfway", c_halfway, PTO2_AIV},
              {"c_mix", c_mix, PTO2_AIV}, {"c_mix_aic", c_mix, PTO2_AIC},
              {"c_block", c_block, PTO2_AIV}, {"c_block_aic", c_block, PTO2_AIC},
              {"c_meet", c_meet, PTO2_AIV}, {"c_meet_aic", c_meet, PTO2_AIC})

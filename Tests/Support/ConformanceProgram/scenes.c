@@ -345,6 +345,88 @@ static int32_t poison(uint64_t n) {
     return submit(NULL, "c_crash", NULL, NULL, 0, 0, NULL) || api->wait(graph);
 }
 
+/* A task with a snapshot. */
+static int32_t submit_kept(const char *aic, const char *aiv, pto2_argument *arguments,
+                           uint32_t count, uint64_t scalar) {
+    pto2_submission submission = {.kernels = {aic, aiv, NULL}, .arguments = arguments,
+                                  .argument_count = count, .scalars = &scalar,
+                                  .scalar_count = 1, .recovery = PTO2_RECOVERY_SNAPSHOT};
+    return api->submit(graph, &submission, NULL);
+}
+
+/* n tasks that each change two views of a square in place: its upper half transposed,
+ * and every other element of some of the rest. Four strands, with one square each. */
+static int32_t snapshot(uint64_t n) {
+    enum { STRANDS = 4, SIDE = 16, MICROSECONDS = 200 };
+    static const uint32_t side[] = {SIDE, SIDE}, origin[] = {0, 0}, upper[] = {SIDE / 2, SIDE},
+                          below[] = {SIDE / 2, 1}, rest[] = {SIDE / 4, SIDE / 2 - 1},
+                          steps[] = {2, 2};
+    static pto2_tensor_handle handles[STRANDS][2];
+    static uint64_t expected[STRANDS][SIDE][SIDE];
+    pto2_tensor_handle x, half;
+    int64_t(*cells[STRANDS])[SIDE];
+    pto2_argument arguments[STRANDS][2];
+    for (int s = 0; s < STRANDS; s++) {
+        if (api->external_tensor(graph, PTO2_INT64, 2, side, &x)) return 1;
+        cells[s] = api->data(graph, &x);
+        for (int i = 0; i < SIDE * SIDE; i++)
+            cells[s][i / SIDE][i % SIDE] = (int64_t)(expected[s][i / SIDE][i % SIDE] = (uint64_t)i);
+        if (api->slice(graph, &x, origin, upper, &half) ||
+            api->transpose(graph, &half, 0, 1, &handles[s][0]) ||
+            api->slice_steps(graph, &x, below, rest, steps, &handles[s][1]))
+            return 1;
+        for (int t = 0; t < 2; t++) arguments[s][t] = use(PTO2_INOUT, &handles[s][t]);
+    }
+    for (uint64_t i = 0; i < n; i++) {
+        int s = (int)(i % STRANDS), matrix = i % 3 == 0;
+        if (api->scope_begin(graph) ||
+            submit_kept(matrix ? "c_walk_aic" : NULL, matrix ? NULL : "c_walk", arguments[s], 2,
+                        (uint64_t)MICROSECONDS << 32 | i) ||
+            api->scope_end(graph))
+            return 1;
+        for (uint32_t k = 0; k < SIDE * SIDE / 2; k++) {
+            uint64_t *e = &expected[s][k % (SIDE / 2)][k / (SIDE / 2)];
+            *e = 3 * *e + k + (uint32_t)i;
+        }
+        for (uint32_t k = 0; k < rest[0] * rest[1]; k++) {
+            uint64_t *e = &expected[s][SIDE / 2 + 2 * (k / rest[1])][1 + 2 * (k % rest[1])];
+            *e = 3 * *e + 1 + k + (uint32_t)i;
+        }
+    }
+    if (api->wait(graph)) return 1;
+    for (int s = 0; s < STRANDS; s++)
+        for (int i = 0; i < SIDE * SIDE; i++)
+            if (expect("an element", cells[s][i / SIDE][i % SIDE],
+                       (int64_t)expected[s][i / SIDE][i % SIDE]))
+                return 1;
+    return 0;
+}
+
+/* n tasks in a chain, of which each loses two workers half-way through its stores
+ * to every third element of a tensor. */
+static int32_t halfway(uint64_t n) {
+    enum { COUNT = 31 };
+    static const uint32_t first = 1, count = COUNT, step = 3;
+    pto2_tensor_handle x, view, attempts;
+    int64_t *cells = external(&x, 3 * COUNT), *begun = external(&attempts, (uint32_t)n);
+    if (!cells || !begun || api->slice_steps(graph, &x, &first, &count, &step, &view)) return 1;
+    for (uint64_t i = 0; i < n; i++) {
+        pto2_tensor_handle attempt;
+        if (element(&attempts, (uint32_t)i, &attempt)) return 1;
+        pto2_argument arguments[] = {use(PTO2_INOUT, &view), use(PTO2_INPUT, &attempt)};
+        if (submit_kept(NULL, "c_halfway", arguments, 2, 0)) return 1;
+    }
+    if (api->wait(graph)) return 1;
+    uint64_t expected[COUNT] = {0};
+    for (uint64_t i = 0; i < n; i++) {
+        for (uint32_t k = 0; k < COUNT; k++) expected[k] = 3 * expected[k] + k;
+        if (expect("attempts of a task", begun[i], 3)) return 1;
+    }
+    for (uint32_t k = 0; k < 3 * COUNT; k++)
+        if (expect("an element", cells[k], k % 3 == 1 ? (int64_t)expected[k / 3] : 0)) return 1;
+    return 0;
+}
+
 int32_t run_scene(const char *name, uint64_t n) {
     static const struct {
         const char *name;
@@ -353,7 +435,8 @@ int32_t run_scene(const char *name, uint64_t n) {
                   {"shapes", shapes},     {"blocks", blocks},     {"together", together},
                   {"starvation", starvation}, {"late", late},
                   {"pure", pure},         {"failing", failing},     {"poison", poison},
-                  {"overdue", overdue},   {"again", again},         {"once", once}};
+                  {"overdue", overdue},   {"again", again},         {"once", once},
+                  {"snapshot", snapshot}, {"halfway", halfway}};
     for (size_t k = 0; k < sizeof scenes / sizeof *scenes; k++)
         if (!strcmp(name, scenes[k].name)) return scenes[k].run(n);
     return api->fail(graph, "no such case");

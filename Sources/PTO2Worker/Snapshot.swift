@@ -1,0 +1,139 @@
+internal import CPTO2ABI
+internal import Glibc
+internal import PTO2Protocol
+internal import PTO2Segment
+internal import PTO2System
+
+/// What the INOUT tensors of a task held before it began, kept in the task's own
+/// memory in the heap until it is CONSUMED.
+///
+/// The first worker that gets the task copies the tensors there and then says so in
+/// the header; a worker that finds the header saying so copies them back. Both are
+/// done before ACK: whoever dies meanwhile has not begun, and either the tensors are
+/// as they were or the copy of them is whole.
+@safe struct Snapshots {
+  private let base: UnsafeRawPointer
+  /// Heaps and arena, which lie at the segment's end: all that this may touch.
+  private let begin: UInt64
+  private let end: UInt64
+
+  init(_ base: UnsafeRawPointer, _ layout: SegmentLayout) {
+    unsafe self.base = base
+    begin = layout.section(.heap).offset
+    end = layout.totalBytes
+  }
+
+  /// Takes the task's snapshot, or puts back what it holds.
+  /// - Returns: what is wrong with the slot, if it is damaged; nothing was stored then.
+  @inline(never)
+  func prepare(_ mainSlot: UnsafeRawPointer) -> String? {
+    let slot = unsafe mainSlot.assumingMemoryBound(to: pto2_main_slot.self)
+    let tensors = unsafe (mainSlot + MemoryLayout<pto2_main_slot>.size)
+      .assumingMemoryBound(to: pto2_tensor.self)
+    let count = unsafe Int(slot.pointee.tensor_count)
+    let line = unsafe UInt64(slot.pointee.snapshot_line)
+    let header = unsafe slot.pointee.output_offset &+ line * UInt64(PTO2_CACHE_LINE)
+    guard header >= begin, header < end, header % UInt64(PTO2_CACHE_LINE) == 0,
+      unsafe slot.pointee.flags & UInt8(PTO2_SLOT_SNAPSHOT) != 0, count <= Int(PTO2_MAX_TENSORS)
+    else { return "a snapshot at offset \(header) of a task of \(count) tensors" }
+    var copy = header + UInt64(PTO2_SNAPSHOT_ELEMENTS)
+    for index in 0..<count {
+      let tensor = unsafe tensors[index]
+      guard tensor.access == UInt8(PTO2_INOUT) else { continue }
+      guard let bytes = checkedBytes(tensor), copy <= end, bytes <= end - copy
+      else {
+        return
+          "tensor \(index) at offset \(tensor.offset), of rank \(tensor.rank) and type \(tensor.dtype), in a snapshot"
+      }
+      copy += HeapRing.rounded(bytes)
+    }
+
+    let word = unsafe OwnedWord(UnsafeMutableRawPointer(mutating: base + Int(header)))
+    // Acquire: pairs with the release below, of a worker that has died since.
+    let isTaken = word.shared.loadAcquire() == PTO2_SNAPSHOT_TAKEN
+    copy = header + UInt64(PTO2_SNAPSHOT_ELEMENTS)
+    for index in 0..<count where unsafe tensors[index].access == UInt8(PTO2_INOUT) {
+      copy += HeapRing.rounded(unsafe move(tensors[index], copy, isRestored: isTaken))
+    }
+    // Release: who sees it sees the elements.
+    if !isTaken { word.storeRelease(PTO2_SNAPSHOT_TAKEN) }
+    return nil
+  }
+
+  /// Bytes of the tensor's elements; nil unless all of them lie in memory for data.
+  private func checkedBytes(_ tensor: pto2_tensor) -> UInt64? {
+    guard tensor.rank <= UInt8(PTO2_MAX_RANK), let size = Self.elementBytes(tensor.dtype) else {
+      return nil
+    }
+    var count: UInt64 = 1
+    var span: UInt64 = 1
+    for dimension in 0..<Int(tensor.rank) {
+      let (extent, stride) = Self.dimension(tensor, dimension)
+      guard extent > 0, extent == 1 || stride > 0 else { return nil }
+      // Neither overflows: extent and stride have 32 bits, and so has each value
+      // before it was multiplied.
+      count *= extent
+      span += extent == 1 ? 0 : (extent - 1) * UInt64(stride)
+      guard count <= UInt64(UInt32.max), span <= end else { return nil }
+    }
+    guard tensor.offset >= begin, tensor.offset <= end, span * size <= end - tensor.offset
+    else { return nil }
+    return count * size
+  }
+
+  /// Copies the elements, run by run; returns their bytes.
+  private func move(_ tensor: pto2_tensor, _ copy: UInt64, isRestored: Bool) -> UInt64 {
+    let size = Self.elementBytes(tensor.dtype)!
+    // Innermost dimensions that lie without gaps form one run.
+    var run: UInt64 = 1
+    var outer = Int(tensor.rank)
+    while outer > 0 {
+      let (extent, stride) = Self.dimension(tensor, outer - 1)
+      guard extent == 1 || UInt64(stride) == run else { break }
+      run *= extent
+      outer -= 1
+    }
+    var runs: UInt64 = 1
+    for dimension in 0..<outer { runs *= Self.dimension(tensor, dimension).extent }
+    var place = copy
+    for number in 0..<runs {
+      var rest = number
+      var offset = tensor.offset
+      for dimension in (0..<outer).reversed() {
+        let (extent, stride) = Self.dimension(tensor, dimension)
+        let (quotient, index) = rest.quotientAndRemainder(dividingBy: extent)
+        offset += index * UInt64(UInt32(bitPattern: stride)) * size
+        rest = quotient
+      }
+      let data = unsafe UnsafeMutableRawPointer(mutating: base + Int(offset))
+      let kept = unsafe UnsafeMutableRawPointer(mutating: base + Int(place))
+      unsafe memcpy(isRestored ? data : kept, isRestored ? kept : data, Int(run * size))
+      place += run * size
+    }
+    return place - copy
+  }
+
+  @inline(__always)
+  private static func dimension(_ tensor: pto2_tensor, _ index: Int) -> (
+    extent: UInt64, stride: Int32
+  ) {
+    let (shape, strides) = (tensor.shape, tensor.strides)
+    return switch index {
+    case 0: (UInt64(shape.0), strides.0)
+    case 1: (UInt64(shape.1), strides.1)
+    case 2: (UInt64(shape.2), strides.2)
+    case 3: (UInt64(shape.3), strides.3)
+    default: (UInt64(shape.4), strides.4)
+    }
+  }
+
+  private static func elementBytes(_ type: UInt8) -> UInt64? {
+    switch Int32(type) {
+    case PTO2_INT8, PTO2_UINT8: 1
+    case PTO2_FLOAT16, PTO2_BFLOAT16, PTO2_INT16, PTO2_UINT16: 2
+    case PTO2_FLOAT32, PTO2_INT32, PTO2_UINT32: 4
+    case PTO2_INT64, PTO2_UINT64: 8
+    default: nil
+    }
+  }
+}
