@@ -131,7 +131,7 @@ _Static_assert(PTO2_MAX_LOST == PTO2_MAX_CLUSTERS * PTO2_CORES_PER_CLUSTER * PTO
                "room for every lane");
 _Static_assert(PTO2_SCHED_REDO + PTO2_MAX_LOST * sizeof(pto2_lost_subtask) <= PTO2_SCHED_BYTES,
                "fits");
-PTO2_SIZE(pto2_crash_record, 16);
+PTO2_SIZE(pto2_crash_record, 32);
 _Static_assert(PTO2_CORE_COUNTERS + sizeof(pto2_core_counters) <= PTO2_CORE_CRASH &&
                    PTO2_CORE_CRASH + sizeof(pto2_crash_record) <= PTO2_CORE_BYTES,
                "fits");

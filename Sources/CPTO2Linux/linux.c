@@ -15,6 +15,7 @@
 #include <sys/signalfd.h>
 #include <sys/syscall.h>
 #include <time.h>
+#include <ucontext.h>
 #include <unistd.h>
 
 #ifndef SYS_futex_waitv
@@ -212,20 +213,38 @@ int pto2_find_object(const void *address, pto2_loaded_object *out) {
 }
 
 static _Thread_local pto2_crash *crash_record;
+static _Thread_local uint64_t crash_base, crash_bytes;
+
+/* 1 load, 2 store, 3 call, by the processor's error code of a page fault; 0 where
+ * that is not known. */
+static uint32_t faulting_access(const void *context) {
+#if defined(__x86_64__)
+    long long error = ((const ucontext_t *)context)->uc_mcontext.gregs[REG_ERR];
+    return error & 16 ? 3 : error & 2 ? 2 : 1;
+#else
+    (void)context;
+    return 0;
+#endif
+}
 
 static void on_crash(int signal, siginfo_t *info, void *context) {
-    (void)context;
     pto2_crash *record = crash_record;
     if (record) {
+        uint64_t address = (uint64_t)(uintptr_t)info->si_addr;
+        /* Not one that somebody raised: those have no address. */
+        int is_fault = (signal == SIGSEGV || signal == SIGBUS) && info->si_code > 0;
         record->code = (uint32_t)info->si_code;
-        record->address = (uint64_t)(uintptr_t)info->si_addr;
+        record->address = address;
+        record->offset = is_fault && address - crash_base < crash_bytes ? address - crash_base
+                                                                        : UINT64_MAX;
+        record->access = is_fault ? faulting_access(context) : 0;
         __atomic_store_n(&record->signal, (uint32_t)signal, __ATOMIC_RELEASE);
     }
     /* SA_RESETHAND and SA_NODEFER: this ends the process. */
     raise(signal);
 }
 
-void pto2_record_crashes(pto2_crash *record) {
+void pto2_record_crashes(pto2_crash *record, const void *base, uint64_t bytes) {
     static const int signals[] = {SIGSEGV, SIGBUS, SIGILL, SIGFPE, SIGABRT};
     /* A kernel may have used up its own stack. Never freed: the thread lives as
      * long as its core. */
@@ -233,6 +252,8 @@ void pto2_record_crashes(pto2_crash *record) {
     stack.ss_sp = malloc(stack.ss_size);
     if (stack.ss_sp) sigaltstack(&stack, NULL);
     crash_record = record;
+    crash_base = (uint64_t)(uintptr_t)base;
+    crash_bytes = bytes;
     struct sigaction action = {.sa_sigaction = on_crash,
                                .sa_flags = SA_SIGINFO | SA_ONSTACK | SA_RESETHAND | SA_NODEFER};
     sigemptyset(&action.sa_mask);

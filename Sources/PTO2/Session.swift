@@ -164,7 +164,11 @@ final class Session {
       workerError: { index in
         unsafe ErrorBlock(core.pointee.segment.readCore(index) + Int(PTO2_CORE_ERROR)).read()?.error
       },
-      runningTask: { unsafe core.pointee.segment.runningTask(core: $0) },
+      runningTask: { index in
+        let task = unsafe core.pointee.segment.runningTask(core: index)
+        guard let place = unsafe core.pointee.segment.crashPlace(core: index) else { return task }
+        return (task ?? "a kernel") + ", by " + place
+      },
       readyWord: { index in
         unsafe SharedWord(core.pointee.segment.readCore(index) + Int(PTO2_CORE_READY)).loadAcquire()
       },

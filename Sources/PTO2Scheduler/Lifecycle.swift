@@ -33,6 +33,9 @@ extension Scheduler {
     unsafe ErrorBlock(shared.segment.readCore(core) + Int(PTO2_CORE_ERROR)).read()?.error
   }
 
+  /// Where in the segment its worker faulted, in words.
+  package func crashPlace(_ core: Int) -> String? { shared.segment.crashPlace(core: core) }
+
   /// Why a worker that came did not serve, for the first missing core that has
   /// a reason.
   package func errorOfMissingCore() -> PTO2Error? {

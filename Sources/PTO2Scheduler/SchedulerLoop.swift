@@ -144,7 +144,7 @@ struct SchedulerLoop<S: Sharing>: ~Copyable {
         if let error = scheduler.coreError(core) { return scheduler.fail(error, core: core) }
         let name = coreName(core)
         writeError(
-          "pto2-scheduler: the worker of core \(name) (process \(process.identity.pid)) has died; start another within \(attachMilliseconds / 1000) s with: pto2-worker --segment \(scheduler.shared.segment.name) --cores \(name)"
+          "pto2-scheduler: the worker of core \(name) (process \(process.identity.pid)) has died\(scheduler.crashPlace(core).map { " of " + $0 } ?? ""); start another within \(attachMilliseconds / 1000) s with: pto2-worker --segment \(scheduler.shared.segment.name) --cores \(name)"
         )
       }
       scheduler.noteDeath(core)

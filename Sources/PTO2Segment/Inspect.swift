@@ -32,6 +32,35 @@ extension Segment {
     return nil
   }
 
+  /// Where in the segment the core's last worker faulted, in words; nil when it did
+  /// not. For messages, as above.
+  package func crashPlace(core: Int) -> String? {
+    let record = unsafe (readCore(core) + Int(PTO2_CORE_CRASH))
+      .assumingMemoryBound(to: pto2_crash_record.self)
+    guard unsafe SharedWord(UnsafeRawPointer(record)).loadAcquire() != 0 else { return nil }
+    let offset = unsafe record.pointee.offset
+    guard offset < layout.totalBytes,
+      let section = layout.sections.last(where: { $0.offset <= offset })
+    else { return nil }
+    let access =
+      switch unsafe record.pointee.access {
+      case PTO2_CRASH_LOAD: "a load from"
+      case PTO2_CRASH_STORE: "a store to"
+      case PTO2_CRASH_CALL: "a call into"
+      default: "an access to"
+      }
+    var inside = offset - section.offset
+    var name = section.kind.title
+    if section.kind == .cores {
+      let page = Int(inside / layout.coreStride)
+      name = page < configuration.coreCount ? "the page of core \(coreName(page))" : name
+      inside %= layout.coreStride
+    } else if section.kind.isPerRing {
+      name += " of ring \(section.ring)"
+    }
+    return "\(access) \(name) (byte \(inside), segment offset \(offset))"
+  }
+
   /// True while another process takes part.
   package func hasPeers() -> Bool { object.isLocked(byte: Place.liveness.byte) }
 }

@@ -19,6 +19,36 @@ package enum SectionKind: UInt32, CaseIterable, Sendable {
   case schedulerWords, dataMainBase, consumedRing, slotStates, fanout
   case cores
   case heap, arena
+
+  /// For people.
+  package var title: String {
+    switch self {
+    case .header: "the header"
+    case .images: "the table of images"
+    case .kernels: "the table of kernels"
+    case .orchestratorWords: "the orchestrator words"
+    case .submissionLog: "the submission log"
+    case .mainRing: "the main ring"
+    case .dispatchTable: "the dispatch table"
+    case .fanin: "the fanin pool"
+    case .schedulerWords: "the scheduler words"
+    case .dataMainBase: "the DATA_MAIN_BASE words"
+    case .consumedRing: "the consumed ring"
+    case .slotStates: "the slot states"
+    case .fanout: "the fanout pool"
+    case .cores: "the core pages"
+    case .heap: "the heap"
+    case .arena: "the arena"
+    }
+  }
+
+  /// One for each ring.
+  var isPerRing: Bool {
+    switch self {
+    case .mainRing, .dispatchTable, .fanin, .consumedRing, .slotStates, .fanout, .heap: true
+    default: false
+    }
+  }
 }
 
 /// Where each section lies: computed once from the configuration, stored in
@@ -172,7 +202,8 @@ package struct SegmentLayout: Equatable, Sendable {
       MemoryLayout<pto2_main_slot_state>.size, MemoryLayout<pto2_fanout_edge>.size,
       MemoryLayout<pto2_dispatch_line>.size, MemoryLayout<pto2_error_block>.size,
       MemoryLayout<pto2_process_record>.size, MemoryLayout<pto2_scheduler_counters>.size,
-      MemoryLayout<pto2_core_counters>.size, Int(PTO2_MAIN_SLOT_STRIDE), Int(PTO2_DESC_STRIDE),
+      MemoryLayout<pto2_core_counters>.size, MemoryLayout<pto2_crash_record>.size,
+      Int(PTO2_MAIN_SLOT_STRIDE), Int(PTO2_DESC_STRIDE),
       Int(PTO2_ORCH_BYTES), Int(PTO2_SCHED_BYTES), Int(PTO2_CORE_BYTES), Int(PTO2_SECTION_KINDS),
       Int(PTO2_MAX_TENSORS), Int(PTO2_MAX_SCALARS), Int(PTO2_MAX_LANES),
     ] { hash.add(UInt64(size)) }

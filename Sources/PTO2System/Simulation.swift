@@ -105,7 +105,9 @@
   }
 
   /// Signals are the simulator's.
-  package func recordCrashes(at record: UnsafeMutableRawPointer) {}
+  package func recordCrashes(
+    at record: UnsafeMutableRawPointer, base: UnsafeRawPointer, bytes: UInt64
+  ) {}
 
   /// The one segment there is, in plain memory. Its locks are those of the
   /// simulated processes, and go with them.

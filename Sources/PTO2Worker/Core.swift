@@ -127,7 +127,8 @@ internal import PTO2System
     parkedWord.storeRelaxed(0)
     unsafe OwnedWord(page + Int(PTO2_CORE_ERROR)).storeRelaxed(0)
     unsafe OwnedWord(page + Int(PTO2_CORE_CRASH)).storeRelaxed(0)
-    unsafe recordCrashes(at: page + Int(PTO2_CORE_CRASH))
+    unsafe recordCrashes(
+      at: page + Int(PTO2_CORE_CRASH), base: base, bytes: totalBytes)
     let incarnation = unsafe ProcessRecord.announce(
       isSupervised: isSupervised, at: page + Int(PTO2_CORE_PROCESS))
     readyWord.storeRelease(incarnation)

@@ -157,6 +157,17 @@ import Testing
     #expect(process == [0, 4, 8, 16, 24])
   }
 
+  @Test func everyFieldOfTheCrashRecordLiesWhereTheABISays() {
+    typealias Crash = pto2_crash_record
+    let crash = [
+      MemoryLayout<Crash>.offset(of: \.signal), MemoryLayout<Crash>.offset(of: \.code),
+      MemoryLayout<Crash>.offset(of: \.address), MemoryLayout<Crash>.offset(of: \.offset),
+      MemoryLayout<Crash>.offset(of: \.access),
+    ]
+    #expect(crash == [0, 4, 8, 16, 24])
+    #expect(MemoryLayout<Crash>.size == 32)
+  }
+
   /// Two words with different writers or readers never share a cache line.
   @Test func wordsOfOneSectionHaveALineEach() {
     let orchestrator = [

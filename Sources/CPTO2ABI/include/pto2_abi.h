@@ -427,7 +427,16 @@ typedef struct pto2_crash_record {
     uint32_t signal;  /* (word) released last; 0 = none */
     uint32_t code;    /* siginfo si_code */
     uint64_t address; /* siginfo si_addr */
+    uint64_t offset;  /* of the address in the segment, or PTO2_CRASH_ELSEWHERE */
+    uint32_t access;  /* PTO2_CRASH_... */
+    uint32_t reserved;
 } pto2_crash_record;
+
+#define PTO2_CRASH_ELSEWHERE 0xFFFFFFFFFFFFFFFFull
+#define PTO2_CRASH_ACCESS 0u /* what it was is not known */
+#define PTO2_CRASH_LOAD 1u
+#define PTO2_CRASH_STORE 2u
+#define PTO2_CRASH_CALL 3u
 
 /* Attempts of a task that may be run again. */
 #define PTO2_MAX_KILLS 3   /* workers that died while running it, of anything */

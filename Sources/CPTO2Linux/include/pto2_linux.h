@@ -81,16 +81,20 @@ static inline void pto2_cpu_relax(void) {
 #endif
 }
 
-/* What a crashing thread leaves: 16 bytes. */
+/* What a crashing thread leaves: pto2_crash_record of the ABI. */
 typedef struct pto2_crash {
     uint32_t signal; /* stored last, with release; 0 = none */
     uint32_t code;   /* siginfo si_code */
     uint64_t address; /* siginfo si_addr */
+    uint64_t offset;  /* of the address from `base`; all ones when outside */
+    uint32_t access;  /* 0 not known, 1 load, 2 store, 3 call */
+    uint32_t reserved;
 } pto2_crash;
 
 /* For the calling thread: on SIGSEGV, SIGBUS, SIGILL, SIGFPE or SIGABRT writes
- * the record, on a stack of its own, and then dies of the signal as ever. */
-void pto2_record_crashes(pto2_crash *record);
+ * the record, on a stack of its own, and then dies of the signal as ever. `base`
+ * and `bytes`: the mapped segment. */
+void pto2_record_crashes(pto2_crash *record, const void *base, uint64_t bytes);
 
 /* Calls `function` with `argument`: a kernel found in an image's table. */
 static inline void pto2_call(uintptr_t function, const void *argument) {

@@ -122,6 +122,25 @@ static void t_wild_store(const pto2_kernel_args *args) {
     *(volatile char *)((char *)args->data[0] - args->scalar[0]) = 1;
 }
 
+/* 0 int64 [1] inout: becomes 1; then a store into the section that scalar 0 names,
+ * found in the header; of the core pages, into that of another core. */
+static void t_section(const pto2_kernel_args *args) {
+    char *base = (char *)args->data[0] - args->tensor[0].offset;
+    const pto2_header *header = (const pto2_header *)base;
+    *(volatile int64_t *)args->data[0] = 1;
+    for (uint32_t i = 0; i < header->section_count; i++) {
+        const pto2_section *section = &header->sections[i];
+        if (section->kind != args->scalar[0]) continue;
+        uint64_t offset = section->offset + 72;
+        if (section->kind == PTO2_SECTION_CORES) {
+            uint64_t stride = section->bytes / (PTO2_CORES_PER_CLUSTER * header->configuration.clusters);
+            offset += (args->core == 0 ? 1 : 0) * stride;
+        }
+        *(volatile uint32_t *)(base + offset) = 0xDEADBEEFu;
+        return;
+    }
+}
+
 PTO2_KERNELS({"t_empty", t_empty, PTO2_AIV}, {"t_empty_aic", t_empty, PTO2_AIC},
              {"t_add", t_add, PTO2_AIV}, {"t_add_aic", t_add, PTO2_AIC},
              {"t_set", t_set, PTO2_AIV}, {"t_copy", t_copy, PTO2_AIV},
@@ -130,4 +149,4 @@ PTO2_KERNELS({"t_empty", t_empty, PTO2_AIV}, {"t_empty_aic", t_empty, PTO2_AIC},
              {"t_block", t_block, PTO2_AIV}, {"t_block_aic", t_block, PTO2_AIC},
              {"t_cell", t_cell, PTO2_AIV}, {"t_rendezvous", t_rendezvous, PTO2_AIV},
              {"t_meet", t_meet, PTO2_AIV}, {"t_gather", t_gather, PTO2_AIV},
-             {"t_wild_store", t_wild_store, PTO2_AIV})
+             {"t_wild_store", t_wild_store, PTO2_AIV}, {"t_section", t_section, PTO2_AIV})

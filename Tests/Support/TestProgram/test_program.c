@@ -343,6 +343,24 @@ static int32_t wild(uint64_t distance) {
     return api->wait(graph);
 }
 
+/* A kernel that stores into the protocol section of this kind, beside a chain that
+ * does not need it. */
+static int32_t section(uint64_t kind) {
+    enum { STEPS = 300 };
+    pto2_tensor_handle x, y;
+    int64_t *ran = external(&x, 1), *sum = external(&y, 1);
+    if (!ran || !sum) return 1;
+    pto2_argument on_x[] = {argument(PTO2_INOUT, &x)}, on_y[] = {argument(PTO2_INOUT, &y)};
+    for (int i = 0; i < STEPS; i++) {
+        if (i == STEPS / 2 && submit(NULL, "t_section", NULL, on_x, 1, kind, 0)) return 1;
+        if (submit("t_add_aic", NULL, NULL, on_y, 1, 1, 20)) return 1;
+    }
+    int32_t status = api->wait(graph);
+    printf("ran %lld sum %lld\n", (long long)*ran, (long long)*sum);
+    fflush(stdout);
+    return status;
+}
+
 int32_t pto2_program_main(const pto2_program_api *program_api, pto2_graph *program_graph,
                           int32_t argc, const char *const *argv) {
     api = program_api;
@@ -373,6 +391,7 @@ int32_t pto2_program_main(const pto2_program_api *program_api, pto2_graph *progr
     if (!strcmp(argv[1], "endless")) return endless();
     if (!strcmp(argv[1], "crash")) return crash(n);
     if (!strcmp(argv[1], "wild")) return wild(n);
+    if (!strcmp(argv[1], "section")) return section(n);
     if (!strcmp(argv[1], "status")) return (int32_t)n;
     if (!strcmp(argv[1], "fail")) return api->fail(graph, "as the test asked");
     return api->fail(graph, "no such test");
