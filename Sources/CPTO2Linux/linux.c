@@ -1,4 +1,5 @@
 #include "pto2_linux.h"
+#include "truncation.h"
 
 #include <elf.h>
 #include <errno.h>
@@ -92,6 +93,10 @@ int pto2_byte_is_locked(int fd, int64_t byte) {
 }
 
 int pto2_set_parent_death_signal(int signal) { return result(prctl(PR_SET_PDEATHSIG, signal)); }
+
+int pto2_reserve(int fd, uint64_t offset, uint64_t bytes) {
+    return result(fallocate(fd, FALLOC_FL_KEEP_SIZE, (off_t)offset, (off_t)bytes));
+}
 
 int pto2_populate_write(void *address, size_t bytes) {
     return result(madvise(address, bytes, MADV_POPULATE_WRITE));
@@ -229,6 +234,7 @@ static uint32_t faulting_access(const void *context) {
 
 static void on_crash(int signal, siginfo_t *info, void *context) {
     pto2_crash *record = crash_record;
+    if (signal == SIGBUS && pto2_is_truncated(info)) pto2_report_truncation(info);
     if (record) {
         uint64_t address = (uint64_t)(uintptr_t)info->si_addr;
         /* Not one that somebody raised: those have no address. */
@@ -240,8 +246,9 @@ static void on_crash(int signal, siginfo_t *info, void *context) {
         record->access = is_fault ? faulting_access(context) : 0;
         __atomic_store_n(&record->signal, (uint32_t)signal, __ATOMIC_RELEASE);
     }
-    /* SA_RESETHAND and SA_NODEFER: this ends the process. */
-    raise(signal);
+    struct sigaction end = {.sa_handler = SIG_DFL};
+    sigaction(signal, &end, NULL);
+    raise(signal); /* SA_NODEFER: this ends the process */
 }
 
 void pto2_record_crashes(pto2_crash *record, const void *base, uint64_t bytes) {
@@ -257,6 +264,10 @@ void pto2_record_crashes(pto2_crash *record, const void *base, uint64_t bytes) {
     struct sigaction action = {.sa_sigaction = on_crash,
                                .sa_flags = SA_SIGINFO | SA_ONSTACK | SA_RESETHAND | SA_NODEFER};
     sigemptyset(&action.sa_mask);
-    for (size_t k = 0; k < sizeof signals / sizeof *signals; k++)
+    for (size_t k = 0; k < sizeof signals / sizeof *signals; k++) {
+        /* A truncated segment meets several threads at once: each gets here. */
+        if (signals[k] == SIGBUS) action.sa_flags &= ~SA_RESETHAND;
         sigaction(signals[k], &action, NULL);
+        action.sa_flags |= SA_RESETHAND;
+    }
 }

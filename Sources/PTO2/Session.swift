@@ -138,6 +138,11 @@ final class Session {
     graph = try Graph(core, images: images)
     unsafe graph.core.pointee.segment.publish()
     let segmentName = name
+    let isJSON = options.json
+    unsafe graph.core.pointee.segment.watchTruncation(
+      isNameRemoved: true, says: { "\(program): \($0)" },
+      output: isJSON
+        ? { failureJSON(program: program, error: $0, exitStatus: $0.code.exitStatus) } : nil)
     do {
       supervisor = try Supervisor(
         segment: segmentName, signalDescriptor: signalDescriptor,
@@ -148,6 +153,8 @@ final class Session {
       throw SessionFailure(text: "error: \(error)", exitStatus: ExitStatus.cannotCreate)
     }
   }
+
+  deinit { TruncationWatch.end() }
 
   private static func freshName() -> String {
     let identity = ProcessIdentity.current()
@@ -160,9 +167,10 @@ final class Session {
     nonisolated(unsafe) let core = unsafe graph.core
     let fault = unsafe core.pointee.fault
     return Supervisor.Hooks(
-      onFault: { fault.raise($0) },
+      onFault: { fault.raise(unsafe core.pointee.segment.truncationError() ?? $0) },
       workerError: { index in
-        unsafe ErrorBlock(core.pointee.segment.readCore(index) + Int(PTO2_CORE_ERROR)).read()?.error
+        unsafe core.pointee.segment.truncationError()
+          ?? ErrorBlock(core.pointee.segment.readCore(index) + Int(PTO2_CORE_ERROR)).read()?.error
       },
       runningTask: { index in
         let task = unsafe core.pointee.segment.runningTask(core: index)
@@ -207,7 +215,7 @@ final class Session {
       failure = error
     } catch let error as PTO2Error {
       // What the program met may be the echo of an earlier fault.
-      let first = fault.raise(error)
+      let first = unsafe fault.raise(graph.core.pointee.segment.truncationError() ?? error)
       failure = SessionFailure(fault.firstOfBoth ?? first, signal: supervisor.signal)
     } catch {
       let first = fault.raise(PTO2Error(.explicitOrchFatal, "the program failed: \(error)"))

@@ -24,6 +24,7 @@ public enum PTO2ErrorCode: UInt32, Sendable, CaseIterable {
   case protocolViolation = 207
   case outOfMemory = 208
   case interrupted = 209
+  case segmentTruncated = 210
 
   /// The name as the original and pto2_abi.h spell it.
   public var name: String {
@@ -49,6 +50,7 @@ public enum PTO2ErrorCode: UInt32, Sendable, CaseIterable {
     case .protocolViolation: "PROTOCOL"
     case .outOfMemory: "OUT_OF_MEMORY"
     case .interrupted: "INTERRUPTED"
+    case .segmentTruncated: "SEGMENT_TRUNCATED"
     }
   }
 

@@ -20,6 +20,7 @@ package func runScheduler(
     name: name, role: .scheduler, timeoutMilliseconds: attachTimeoutMilliseconds)
   let control = unsafe SharedWord(segment.read(.schedulerWords) + Int(PTO2_SCHED_CONTROL))
   guard control.loadAcquire() <= PTO2_SCHED_ATTACHED else { throw .abandoned(name: name) }
+  segment.watchTruncation(says: isSupervised ? nil : { "pto2-scheduler: \($0)" })
   let threads = Int(segment.configuration.schedulerThreads)
   let shared = SharedState(segment)
   if threads == 1 {
@@ -97,7 +98,9 @@ struct SchedulerLoop<S: Sharing>: ~Copyable {
     let late = scheduler.stop(deadline: deadline)
     if scheduler.hasFailed {
       let failure = scheduler.failure
-      if failure?.code == .orchestratorDied { scheduler.shared.segment.unlink() }
+      if failure?.code == .orchestratorDied || failure?.code == .segmentTruncated {
+        scheduler.shared.segment.unlink()
+      }
       return failure
     }
     return late.isEmpty || scheduler.request == .abort
@@ -112,7 +115,8 @@ struct SchedulerLoop<S: Sharing>: ~Copyable {
     nextCheck = now &+ UInt64(SchedulerTimes.checkNanoseconds)
     if orchestrator?.hasEnded() ?? true {
       return scheduler.fail(
-        PTO2Error(.orchestratorDied, "the orchestrator has ended without finishing its run"))
+        scheduler.shared.segment.truncationError()
+          ?? PTO2Error(.orchestratorDied, "the orchestrator has ended without finishing its run"))
     }
     // A scheduler that comes after this one counts on from here.
     scheduler.publishCounters()
@@ -140,6 +144,7 @@ struct SchedulerLoop<S: Sharing>: ~Copyable {
       if let process = scheduler.coreProcess(core) { workers.watch(core, process.identity) }
     }
     workers.takeEnded { core in
+      if let error = scheduler.shared.segment.truncationError() { return scheduler.fail(error) }
       if let process = scheduler.coreProcess(core), !process.isSupervised {
         if let error = scheduler.coreError(core) { return scheduler.fail(error, core: core) }
         let name = coreName(core)

@@ -50,13 +50,11 @@ extension Segment {
       default: "an access to"
       }
     var inside = offset - section.offset
-    var name = section.kind.title
+    var name = layout.sectionName(at: offset)
     if section.kind == .cores {
       let page = Int(inside / layout.coreStride)
       name = page < configuration.coreCount ? "the page of core \(coreName(page))" : name
       inside %= layout.coreStride
-    } else if section.kind.isPerRing {
-      name += " of ring \(section.ring)"
     }
     return "\(access) \(name) (byte \(inside), segment offset \(offset))"
   }

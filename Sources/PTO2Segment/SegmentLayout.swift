@@ -177,6 +177,12 @@ package struct SegmentLayout: Equatable, Sendable {
     self.coreStride = coreStride
   }
 
+  /// The section that a byte of the segment lies in, for people.
+  package func sectionName(at offset: UInt64) -> String {
+    guard let section = sections.last(where: { $0.offset <= offset }) else { return "no section" }
+    return section.kind.title + (section.kind.isPerRing ? " of ring \(section.ring)" : "")
+  }
+
   package func section(_ kind: SectionKind, ring: Int = 0) -> Section {
     sections[firstOfKind[Int(kind.rawValue)] + ring]
   }

@@ -68,15 +68,16 @@ internal import Glibc
     guard ftruncate(descriptor, off_t(bytes)) == 0 else { throw .last("ftruncate", name) }
   }
 
-  /// fallocate(2) of a range: after it, touching the range cannot raise SIGBUS.
-  /// ENOSPC when the file system is full.
+  /// fallocate(2) of a range: after it, touching the range cannot raise SIGBUS
+  /// unless the object is made smaller. Never makes it larger. ENOSPC when the file
+  /// system is full.
   package func reserve(offset: UInt64, bytes: UInt64) throws(SystemError) {
     guard bytes > 0 else { return }
     var status: Int32
     repeat {
-      status = posix_fallocate(descriptor, off_t(offset), off_t(bytes))
-    } while status == EINTR
-    guard status == 0 else { throw SystemError("posix_fallocate", name, errno: status) }
+      status = pto2_reserve(descriptor, offset, bytes)
+    } while status == -EINTR
+    guard status == 0 else { throw SystemError("fallocate", name, errno: -status) }
   }
 
   /// Bytes of memory it takes, as fstat(2) says.

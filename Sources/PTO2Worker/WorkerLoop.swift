@@ -41,6 +41,7 @@ internal import PTO2System
       segment = try Segment.attach(
         name: name, role: .worker, timeoutMilliseconds: attachTimeoutMilliseconds)
     } catch { throw .segment(error) }
+    segment.watchTruncation(says: isSupervised ? nil : { "pto2-worker: \($0)" })
     for core in cores where core >= segment.configuration.coreCount {
       throw .noSuchCore(name: coreName(core), clusters: Int(segment.configuration.clusters))
     }

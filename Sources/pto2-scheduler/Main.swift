@@ -28,7 +28,9 @@ private func serve(segment: String, isSupervised: Bool, attachTimeoutSeconds: Do
     if !isSupervised || error.code == .orchestratorDied { writeError("pto2-scheduler: \(error)") }
     return error.code.exitStatus
   } catch {
-    writeError("pto2-scheduler: error: \(error)")
+    // That one the orchestrator reports.
+    let isTruncated = if case .truncated = error { true } else { false }
+    if !isSupervised || !isTruncated { writeError("pto2-scheduler: error: \(error)") }
     return 73
   }
 }

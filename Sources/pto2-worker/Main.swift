@@ -29,7 +29,9 @@ private func serve(
     return 0
   } catch {
     let isImage = if case .image = error { true } else { false }
-    if !isSupervised || !isImage { writeError("pto2-worker: error: \(error)") }
+    // The orchestrator reports these two.
+    let isTruncated = if case .segment(.truncated) = error { true } else { false }
+    if !isSupervised || !(isImage || isTruncated) { writeError("pto2-worker: error: \(error)") }
     return isImage ? 45 : 73
   }
 }

@@ -98,6 +98,7 @@
 #define PTO2_ERROR_PROTOCOL 207          /* a record that contradicts its id */
 #define PTO2_ERROR_OUT_OF_MEMORY 208     /* /dev/shm is full */
 #define PTO2_ERROR_INTERRUPTED 209       /* SIGINT or SIGTERM */
+#define PTO2_ERROR_SEGMENT_TRUNCATED 210 /* somebody made the object smaller */
 
 /* ---- data types --------------------------------------------------------- */
 

@@ -96,6 +96,31 @@ typedef struct pto2_crash {
  * and `bytes`: the mapped segment. */
 void pto2_record_crashes(pto2_crash *record, const void *base, uint64_t bytes);
 
+/* What a process does when it touches a part of its segment that is gone because
+ * the object was made smaller: writes `output` and `error` (each three pieces, with
+ * the offset after the first and the section's name after the second; NULL: nothing),
+ * removes `path` if it still names the object (NULL: not), and _exits. */
+typedef struct pto2_truncation {
+    const void *base;
+    uint64_t bytes;
+    int32_t fd;
+    int32_t status;
+    uint32_t sections;
+    const uint64_t *offsets;  /* ascending, from 0 */
+    const char *const *names; /* of the sections */
+    const char *error[3];
+    const char *output[3];
+    const char *path;
+} pto2_truncation;
+
+/* Copies everything. One segment a process; the latest counts. */
+int pto2_watch_truncation(const pto2_truncation *wanted);
+void pto2_end_truncation_watch(void);
+
+/* fallocate(2) FALLOC_FL_KEEP_SIZE: an object that somebody made smaller does not
+ * grow again, with zeros in it. */
+int pto2_reserve(int fd, uint64_t offset, uint64_t bytes);
+
 /* Calls `function` with `argument`: a kernel found in an image's table. */
 static inline void pto2_call(uintptr_t function, const void *argument) {
     ((void (*)(const void *))function)(argument);
