@@ -12,6 +12,12 @@ public struct RuntimeOptions: ParsableArguments {
       valueName: "name"))
   public var segment: String?
 
+  @Flag(
+    help:
+      "Keep the segment in a memfd instead of /dev/shm: no name is left behind, and nobody can change its size."
+  )
+  public var memfd: Bool = false
+
   @Option(
     help: ArgumentHelp(
       "Clusters of 1 AIC + 2 AIV cores, 1 to 40; one worker process per core.", valueName: "n"))

@@ -116,15 +116,22 @@ final class Session {
     } catch {
       throw SessionFailure(text: "error: \(error)", exitStatus: ExitStatus.usage)
     }
+    if options.memfd, let segment = options.segment {
+      throw SessionFailure(
+        text: "error: --memfd has no name in /dev/shm: leave out --segment \(segment)",
+        exitStatus: ExitStatus.usage)
+    }
     let images = try loadImages(names, directories: imageDirectories)
-    name = options.segment ?? Self.freshName()
+    let label = options.segment ?? Self.freshName()
     if options.segment == nil { Segment.sweepDefaultNames() }
     // Before any thread exists, so that every thread inherits the mask.
     signalDescriptor = Supervisor.blockSignals()
 
     let core: OrchestratorCore
     do {
-      let segment = try Segment.create(name: name, configuration: configuration, images: images)
+      let segment = try Segment.create(
+        name: label, configuration: configuration, images: images, isUnnamed: options.memfd)
+      name = segment.name
       core = OrchestratorCore(segment, mapLimit: tensorMap)
     } catch {
       if case .noSpace(let needed, let available) = error {

@@ -7,14 +7,21 @@ extension Segment {
   ///
   /// A leftover of a session in which nobody lives is replaced; a live one is
   /// refused. `publish` is the last step; until then nobody can attach.
+  /// - Parameter isUnnamed: a memfd of a size that nobody can change; `name` is then
+  ///   only a label, and `Segment.name` the path to attach by.
   package static func create(
-    name: String, configuration: Configuration, images: [KernelImage]
+    name: String, configuration: Configuration, images: [KernelImage], isUnnamed: Bool = false
   ) throws(SegmentError) -> Segment {
     var configuration = configuration
     configuration.imageCount = UInt32(images.count)
     configuration.kernelCount = UInt32(images.reduce(0) { $0 + $1.kernels.count })
     do { try configuration.validate() } catch { throw .invalidHeader(error) }
 
+    if isUnnamed {
+      return try fill(
+        try unnamedObject(label: name), configuration: configuration, images: images,
+        isSealed: true)
+    }
     let object = try createObject(named: try objectName(name))
     do {
       return try fill(object, configuration: configuration, images: images)
@@ -27,11 +34,13 @@ extension Segment {
   }
 
   private static func fill(
-    _ object: consuming SharedMemoryObject, configuration: Configuration, images: [KernelImage]
+    _ object: consuming SharedMemoryObject, configuration: Configuration, images: [KernelImage],
+    isSealed: Bool = false
   ) throws(SegmentError) -> Segment {
     let layout = SegmentLayout(configuration, pageBytes: systemPageBytes())
     do {
       try object.setSize(layout.totalBytes)
+      if isSealed { try object.sealSize() }
       let mapping = try Mapping(object, bytes: layout.totalBytes)
       let segment = Segment(
         object: object, mapping: mapping, configuration: configuration, layout: layout,
@@ -50,6 +59,20 @@ extension Segment {
     } catch {
       fatalError("unreachable: \(error)")
     }
+  }
+
+  private static func unnamedObject(label: String) throws(SegmentError) -> SharedMemoryObject {
+    do {
+      let object = try SharedMemoryObject.createUnnamed(label: label)
+      guard object.tryLock(byte: Place.orchestrator.byte, .exclusive),
+        object.tryLock(byte: Place.liveness.byte, .shared)
+      else { throw SegmentError.inUse(name: label, pid: 0) }
+      return object
+    } catch let error as SystemError {
+      throw .system(error)
+    } catch let error as SegmentError {
+      throw error
+    } catch { fatalError("unreachable: \(error)") }
   }
 
   /// O_EXCL, then the orchestrator's lock. Replaces a dead session's object.

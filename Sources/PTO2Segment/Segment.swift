@@ -23,11 +23,19 @@ package import PTO2System
     self.role = role
   }
 
-  /// The name without the leading slash, as in /dev/shm.
-  package var name: String { String(object.name.dropFirst()) }
+  /// The name without the leading slash, as in /dev/shm; the path of a memfd.
+  package var name: String {
+    SharedMemoryObject.isPath(object.name) ? object.name : String(object.name.dropFirst())
+  }
 
-  /// shm_open wants one leading slash.
+  /// shm_open wants one leading slash; the path of a memfd is taken as it is.
   static func objectName(_ name: String) throws(SegmentError) -> String {
+    let parts = name.split(separator: "/", omittingEmptySubsequences: false)
+    if parts.count == 5, parts[0].isEmpty, parts[1] == "proc", parts[3] == "fd",
+      Int32(parts[2]) != nil, Int32(parts[4]) != nil
+    {
+      return name
+    }
     let allowed = name.utf8.allSatisfy {
       switch $0 {
       case UInt8(ascii: "a")...UInt8(ascii: "z"), UInt8(ascii: "A")...UInt8(ascii: "Z"),

@@ -1,13 +1,19 @@
 internal import CPTO2Linux
 internal import Glibc
 
-/// A POSIX shared-memory object and its byte-range locks. Owns the descriptor.
+/// A POSIX shared-memory object, or a memfd, and its byte-range locks. Owns the
+/// descriptor.
 ///
 /// The locks (F_OFD_SETLK) vanish with the process, however it dies, so a lock
 /// that can be taken proves that nobody holds the place it stands for.
 @safe package struct SharedMemoryObject: ~Copyable {
+  /// `/NAME` in /dev/shm; of a memfd the path that leads to it while its creator
+  /// lives: `/proc/PID/fd/N`.
   package let name: String
   package let descriptor: Int32
+
+  /// True for a memfd.
+  package static func isPath(_ name: String) -> Bool { name.hasPrefix("/proc/") }
 
   private init(name: String, descriptor: Int32) {
     self.name = name
@@ -29,22 +35,41 @@ internal import Glibc
     return SharedMemoryObject(name: name, descriptor: descriptor)
   }
 
-  /// shm_open(3) of an existing object.
+  /// memfd_create(2): an object without a name, which goes with the last process
+  /// that has it.
+  package static func createUnnamed(label: String) throws(SystemError) -> SharedMemoryObject {
+    let descriptor = unsafe pto2_memfd(label)
+    guard descriptor >= 0 else { throw SystemError("memfd_create", label, errno: -descriptor) }
+    return SharedMemoryObject(name: "/proc/\(getpid())/fd/\(descriptor)", descriptor: descriptor)
+  }
+
+  /// Of a memfd: from now on nobody can change its size.
+  package func sealSize() throws(SystemError) {
+    let status = pto2_seal_size(descriptor)
+    guard status == 0 else { throw SystemError("fcntl F_ADD_SEALS", name, errno: -status) }
+  }
+
+  /// An existing object.
   package static func open(name: String) throws(SystemError) -> SharedMemoryObject {
-    let descriptor = unsafe shm_open(name, O_RDWR | O_CLOEXEC, 0)
-    guard descriptor >= 0 else { throw .last("shm_open", name) }
+    let descriptor = openDescriptor(name, O_RDWR)
+    guard descriptor >= 0 else { throw .last(isPath(name) ? "open" : "shm_open", name) }
     return SharedMemoryObject(name: name, descriptor: descriptor)
   }
 
+  private static func openDescriptor(_ name: String, _ mode: Int32) -> Int32 {
+    unsafe isPath(name)
+      ? Glibc.open(name, mode | O_CLOEXEC) : shm_open(name, mode | O_CLOEXEC, 0)
+  }
+
   /// shm_unlink(3). Removing what is gone already is no error.
-  package static func unlink(name: String) { unsafe shm_unlink(name) }
+  package static func unlink(name: String) { if !isPath(name) { unsafe shm_unlink(name) } }
 
   /// True while the name still leads to this very object.
   package func isStillNamed() -> Bool {
     var mine = stat()
     var named = stat()
     guard unsafe fstat(descriptor, &mine) == 0 else { return false }
-    let other = unsafe shm_open(name, O_RDONLY | O_CLOEXEC, 0)
+    let other = Self.openDescriptor(name, O_RDONLY)
     guard other >= 0 else { return false }
     defer { close(other) }
     guard unsafe fstat(other, &named) == 0 else { return false }

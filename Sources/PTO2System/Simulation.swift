@@ -125,6 +125,12 @@
       return SharedMemoryObject(name: name)
     }
 
+    package static func isPath(_ name: String) -> Bool { false }
+    package static func createUnnamed(label: String) throws(SystemError) -> SharedMemoryObject {
+      try create(name: label)
+    }
+    package func sealSize() throws(SystemError) {}
+
     package static func open(name: String) throws(SystemError) -> SharedMemoryObject {
       SharedMemoryObject(name: name)
     }

@@ -55,7 +55,9 @@ package struct TruncationWatch {
       if output.count == 3 {
         unsafe wanted.output = (keep(output[0]), keep(output[1]), keep(output[2]))
       }
-      if isNameRemoved { unsafe wanted.path = keep("/dev/shm" + object.name) }
+      if isNameRemoved && !SharedMemoryObject.isPath(object.name) {
+        unsafe wanted.path = keep("/dev/shm" + object.name)
+      }
       unsafe offsets.withUnsafeBufferPointer { offsets in
         unsafe names.withUnsafeBufferPointer { names in
           unsafe wanted.offsets = offsets.baseAddress

@@ -117,6 +117,12 @@ typedef struct pto2_truncation {
 int pto2_watch_truncation(const pto2_truncation *wanted);
 void pto2_end_truncation_watch(void);
 
+/* memfd_create(2), close-on-exec, not executable, mode 0600. */
+int pto2_memfd(const char *label);
+
+/* fcntl(2) F_ADD_SEALS: its size never changes again. */
+int pto2_seal_size(int fd);
+
 /* fallocate(2) FALLOC_FL_KEEP_SIZE: an object that somebody made smaller does not
  * grow again, with zeros in it. */
 int pto2_reserve(int fd, uint64_t offset, uint64_t bytes);
