@@ -148,7 +148,7 @@ PTO2_AT(pto2_section, offset, 8);
 PTO2_AT(pto2_section, writer, 24);
 PTO2_SIZE(PTO2DispatchInitInfo, 8);
 
-PTO2_SIZE(pto2_configuration, 216);
+PTO2_SIZE(pto2_configuration, 224);
 PTO2_AT(pto2_configuration, arena_bytes, 40);
 PTO2_AT(pto2_configuration, task_window, 48);
 PTO2_AT(pto2_configuration, consumed_window, 80);
@@ -168,7 +168,7 @@ PTO2_AT(pto2_header, boot_id, 56);
 PTO2_AT(pto2_header, dispatch, 72);
 PTO2_AT(pto2_header, section_count, 80);
 PTO2_AT(pto2_header, configuration, 88);
-PTO2_AT(pto2_header, sections, 304);
+PTO2_AT(pto2_header, sections, 312);
 _Static_assert(sizeof(pto2_header) <= 4096, "the header is one page");
 
 /* Sentinels are told apart from every dispatch word and from each other. */

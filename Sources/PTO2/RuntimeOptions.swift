@@ -96,6 +96,12 @@ public struct RuntimeOptions: ParsableArguments {
 
   @Option(
     help: ArgumentHelp(
+      "How long a worker or the scheduler may be stopped (SIGSTOP): then it is killed, as after any death. 0: for ever.",
+      valueName: "seconds"))
+  public var stopGrace: Double = 5
+
+  @Option(
+    help: ArgumentHelp(
       "Bytes of dispatch descriptors that a core can address (default and most: 2 GiB); a task beyond is error 101.",
       valueName: "bytes"))
   public var addressSpace: String?
@@ -146,6 +152,7 @@ public struct RuntimeOptions: ParsableArguments {
     }
     let stallMilliseconds = try milliseconds("--stall-limit", stallLimit)
     let deadlineMilliseconds = try milliseconds("--kernel-deadline", kernelDeadline)
+    let graceMilliseconds = stopGrace == 0 ? 0 : try milliseconds("--stop-grace", stopGrace)
     var offsetLimit = PTO2_WORD_OFFSET_MAX
     if let addressSpace {
       guard let bytes = parseSize(addressSpace), bytes >= UInt64(PTO2_DESC_STRIDE),
@@ -166,7 +173,8 @@ public struct RuntimeOptions: ParsableArguments {
       clusters: clusters ?? 1, lanes: lanes, schedulerThreads: threads, arenaBytes: arenaBytes,
       firstPosition: firstPosition, attachTimeoutMilliseconds: UInt32(seconds * 1000),
       stallLimitMilliseconds: stallMilliseconds, offsetLimit: offsetLimit,
-      kernelDeadlineMilliseconds: deadlineMilliseconds)
+      kernelDeadlineMilliseconds: deadlineMilliseconds, stopGraceMilliseconds: graceMilliseconds,
+      flags: quiet ? PTO2_SESSION_QUIET : 0)
     try configuration.validate()
     return configuration
   }

@@ -154,6 +154,7 @@ final class Session {
       supervisor = try Supervisor(
         segment: segmentName, signalDescriptor: signalDescriptor,
         attachTimeoutMilliseconds: UInt64(configuration.attachTimeoutMilliseconds),
+        stopGraceMilliseconds: configuration.stopGraceMilliseconds,
         hooks: Self.hooks(graph, program: program, json: options.json))
     } catch {
       SharedMemoryObject.unlink(name: "/" + segmentName)

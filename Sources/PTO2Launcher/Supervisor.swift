@@ -17,6 +17,7 @@ internal import Synchronization
   private let hooks: Hooks
   private let attachMilliseconds: UInt64
   private let segment: String
+  private let stopGraceMilliseconds: UInt32
   nonisolated(unsafe) private var thread = pthread_t()
 
   private struct State {
@@ -85,7 +86,8 @@ internal import Synchronization
   /// Blocks the terminal's signals in this thread and its future ones, and
   /// starts watching. Children are started with `launch`.
   package init(
-    segment: String, signalDescriptor: Int32, attachTimeoutMilliseconds: UInt64, hooks: Hooks
+    segment: String, signalDescriptor: Int32, attachTimeoutMilliseconds: UInt64,
+    stopGraceMilliseconds: UInt32 = 0, hooks: Hooks
   )
     throws(SystemError)
   {
@@ -102,6 +104,7 @@ internal import Synchronization
     self.signalDescriptor = signalDescriptor
     self.hooks = hooks
     self.segment = segment
+    self.stopGraceMilliseconds = stopGraceMilliseconds
     attachMilliseconds = attachTimeoutMilliseconds
     let context = unsafe Unmanaged.passRetained(self).toOpaque()
     let result = unsafe pthread_create(
@@ -202,8 +205,9 @@ internal import Synchronization
       reapChildren()
 
       if scheduler == nil, let identity = hooks.schedulerProcess(), identity != lastScheduler {
-        scheduler = SchedulerWatch(identity)
+        scheduler = SchedulerWatch(identity, graceMilliseconds: stopGraceMilliseconds)
       }
+      scheduler?.killIfStopped()
       if let watch = scheduler, watch.hasEnded() {
         lastScheduler = watch.identity
         scheduler = nil
@@ -228,9 +232,11 @@ internal import Synchronization
   private final class SchedulerWatch {
     let identity: ProcessIdentity
     private let handle: ProcessHandle?
+    private var stop: StopWatch
     let descriptor: Int32?
-    init(_ identity: ProcessIdentity) {
+    init(_ identity: ProcessIdentity, graceMilliseconds: UInt32) {
       self.identity = identity
+      stop = StopWatch(graceMilliseconds: graceMilliseconds)
       handle = ProcessHandle(identity)
       descriptor =
         switch handle {
@@ -239,6 +245,18 @@ internal import Synchronization
         }
     }
     func hasEnded() -> Bool { handle?.hasEnded() ?? true }
+
+    /// Stopped (SIGSTOP) for longer than --stop-grace: what follows is as after any
+    /// death of it.
+    func killIfStopped() {
+      guard !hasEnded(), stop.look(at: identity, now: MonotonicClock.now()) == .overdue else {
+        return
+      }
+      writeError(
+        "pto2: the scheduler (process \(identity.pid)) was stopped (SIGSTOP) for longer than --stop-grace: it is killed"
+      )
+      handle?.send(signal: SIGKILL)
+    }
   }
 
   /// One that was started by hand can be started again by hand; a child's end is

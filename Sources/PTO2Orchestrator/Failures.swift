@@ -40,8 +40,13 @@ extension OrchestratorCore {
       fault.ending(core: core, task: "task \(id)")
       ?? "the worker of \(coreName(core)) died while running task \(id)"
     let late =
-      record.flags & PTO2_FAILURE_DEADLINE == 0
-      ? "" : "its kernel ran longer than --kernel-deadline allows; "
+      if record.flags & PTO2_FAILURE_DEADLINE != 0 {
+        "its kernel ran longer than --kernel-deadline allows; "
+      } else if record.flags & PTO2_FAILURE_STOPPED != 0 {
+        "it was stopped (SIGSTOP) for longer than --stop-grace; "
+      } else {
+        ""
+      }
     let reason =
       record.flags & UInt32(PTO2_SLOT_RERUN) == 0
       ? "it may have changed its tensors and is not run again"

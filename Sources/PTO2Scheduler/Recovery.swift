@@ -18,10 +18,10 @@ extension Scheduler {
     ringAllBells()
   }
 
-  /// First thread: the core's worker is about to be killed for its kernel's
-  /// deadline.
-  package mutating func noteDeadline(_ core: Int) {
-    unsafe S.store(lines.isOverdue(core), 1)
+  /// First thread: the core's worker is about to be killed, for a reason that is
+  /// one of PTO2_FAILURE_...
+  package mutating func noteKill(_ core: Int, because reason: UInt32) {
+    unsafe S.store(lines.killReason(core), reason)
   }
 
   /// Fences own cores whose worker has died. When another thread dispatches at
@@ -62,7 +62,7 @@ extension Scheduler {
         ended.append(TaskID(rawValue: lane.taskID))
       }
     }
-    unsafe S.store(lines.isOverdue(core), 0)
+    unsafe S.store(lines.killReason(core), 0)
     // Before anything is completed: a scheduler that comes after this one must not
     // take a dead dispatch for one of the task that has its main slot then.
     unsafe dispatcher.pointee.cores.reset(core)
@@ -121,7 +121,7 @@ extension Scheduler {
         task_id: id.rawValue, core: UInt32(core), code: UInt32(PTO2_ERROR_WORKER_DIED),
         kills: UInt32(unsafe entry.pointee.kills),
         flags: UInt32(unsafe entry.pointee.flags)
-          | (unsafe S.load(lines.isOverdue(core)) == 0 ? 0 : PTO2_FAILURE_DEADLINE))
+          | (unsafe S.load(lines.killReason(core))))
       unsafe (UnsafeMutableRawPointer(failures)
         + MemoryLayout<pto2_failures>.offset(of: \.first)!
         + Int(index) * MemoryLayout<pto2_failure>.stride)

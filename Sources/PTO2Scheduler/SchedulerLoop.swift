@@ -37,13 +37,18 @@ struct SchedulerLoop<S: Sharing>: ~Copyable {
   private let orchestrator: ProcessHandle?
   private var attachDeadline: Deadline
   private let attachMilliseconds: UInt64
-  private var workers: ProcessWatches
+  var workers: ProcessWatches
   /// One per core, for the deadline of its kernel.
-  private var deadlines: [StallWatch]
+  var deadlines: [StallWatch]
+  /// One per core.
+  var watches: [CoreWatch]
+  let orchestratorIdentity: ProcessIdentity
+  var orchestratorStop: StopWatch
   private var nextCheck: UInt64 = 0
 
   init(_ shared: SharedState, isSupervised: Bool) {
-    orchestrator = ProcessHandle(shared.segment.creator())
+    orchestratorIdentity = shared.segment.creator()
+    orchestrator = ProcessHandle(orchestratorIdentity)
     attachMilliseconds = UInt64(shared.segment.configuration.attachTimeoutMilliseconds)
     attachDeadline = Deadline(afterMilliseconds: attachMilliseconds)
     let configuration = shared.segment.configuration
@@ -51,6 +56,9 @@ struct SchedulerLoop<S: Sharing>: ~Copyable {
     deadlines = Array(
       repeating: StallWatch(limitMilliseconds: configuration.kernelDeadlineMilliseconds),
       count: configuration.coreCount)
+    let stop = StopWatch(graceMilliseconds: configuration.stopGraceMilliseconds)
+    watches = Array(repeating: CoreWatch(stop: stop), count: configuration.coreCount)
+    orchestratorStop = stop
     scheduler = Scheduler(shared)
     if shared.isRestart { scheduler.rebuild() }
     scheduler.announce(isSupervised: isSupervised)
@@ -121,6 +129,7 @@ struct SchedulerLoop<S: Sharing>: ~Copyable {
     // A scheduler that comes after this one counts on from here.
     scheduler.publishCounters()
     checkWorkers()
+    checkStopped(now)
     checkDeadlines(now)
     checkAttached()
     scheduler.checkStall()
@@ -163,9 +172,10 @@ struct SchedulerLoop<S: Sharing>: ~Copyable {
     guard deadlines[0].isEnabled else { return }
     for core in deadlines.indices {
       if deadlines[core].isStalled(progress: scheduler.kernelProgress(core), now: now),
-        scheduler.isKernelRunning(core)
+        scheduler.isKernelRunning(core),
+        scheduler.coreProcess(core)?.identity.isStopped() != true
       {
-        scheduler.noteDeadline(core)
+        scheduler.noteKill(core, because: PTO2_FAILURE_DEADLINE)
         workers.kill(core)
       }
     }

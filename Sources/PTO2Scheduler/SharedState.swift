@@ -66,8 +66,8 @@ struct LogState {
   func isDead(_ core: Int) -> UnsafeMutablePointer<UInt32> {
     unsafe word(Self.count - 16) + core
   }
-  /// 1 for a core whose worker is killed because its kernel runs too long.
-  func isOverdue(_ core: Int) -> UnsafeMutablePointer<UInt32> {
+  /// Why the core's worker is killed: PTO2_FAILURE_..., or 0.
+  func killReason(_ core: Int) -> UnsafeMutablePointer<UInt32> {
     unsafe word(Self.count - 8) + core
   }
   @inline(__always)

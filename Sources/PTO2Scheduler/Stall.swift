@@ -29,6 +29,11 @@ extension Scheduler {
     if sessionWatch.isStalled(progress: progress, now: now), !isRunning { failIdle() }
   }
 
+  /// Changes with every FIN of a core, and with a dispatch to it when idle.
+  package func dispatchProgress(_ core: Int) -> UInt64 {
+    unsafe UInt64(S.load(&cores[core].retired)) << 1 | (outstanding(core) > 0 ? 1 : 0)
+  }
+
   /// Changes with every kernel that begins or ends on a core.
   package func kernelProgress(_ core: Int) -> UInt64 {
     let retired = unsafe UInt64(S.load(&cores[core].retired))

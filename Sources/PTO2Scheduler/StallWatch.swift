@@ -17,6 +17,11 @@ struct StallWatch {
 
   var isEnabled: Bool { limitNanoseconds > 0 }
 
+  /// Takes back what was counted since.
+  mutating func rewind(to nanoseconds: UInt64) {
+    self.nanoseconds = min(nanoseconds, self.nanoseconds)
+  }
+
   /// - Parameter progress: a number that changes with every progress.
   /// - Returns: true when the limit has passed without any.
   mutating func isStalled(progress: UInt64, now: UInt64) -> Bool {

@@ -49,6 +49,10 @@ package struct Configuration: Equatable, Sendable {
   package var stallLimitMilliseconds: UInt32
   /// How long a kernel may run before its worker is killed; 0 = for ever.
   package var kernelDeadlineMilliseconds: UInt32
+  /// How long a stopped scheduler or worker is waited for; 0 = for ever.
+  package var stopGraceMilliseconds: UInt32
+  /// PTO2_SESSION_...
+  package var flags: UInt32
   /// Largest offset field of a dispatch word: the descriptors that can be
   /// named. Less than PTO2_WORD_OFFSET_MAX for a core that addresses less.
   package var offsetLimit: UInt32
@@ -67,12 +71,14 @@ package struct Configuration: Equatable, Sendable {
   package static let defaultHeapBytes: UInt64 = 256 << 20
   package static let defaultDependencyPool: UInt32 = 65536
   package static let defaultArenaBytes: UInt64 = 4 << 30
+  package static let defaultStopGraceMilliseconds: UInt32 = 5000
 
   package init(
     rings: [Ring]? = nil, clusters: UInt32 = 1, lanes: UInt32 = 2, schedulerThreads: UInt32 = 1,
     arenaBytes: UInt64 = Self.defaultArenaBytes, firstPosition: UInt32 = 0,
     attachTimeoutMilliseconds: UInt32 = 10_000, stallLimitMilliseconds: UInt32 = 0,
-    offsetLimit: UInt32 = PTO2_WORD_OFFSET_MAX, kernelDeadlineMilliseconds: UInt32 = 0
+    offsetLimit: UInt32 = PTO2_WORD_OFFSET_MAX, kernelDeadlineMilliseconds: UInt32 = 0,
+    stopGraceMilliseconds: UInt32 = Self.defaultStopGraceMilliseconds, flags: UInt32 = 0
   ) {
     self.rings =
       rings
@@ -91,7 +97,11 @@ package struct Configuration: Equatable, Sendable {
     self.stallLimitMilliseconds = stallLimitMilliseconds
     self.offsetLimit = offsetLimit
     self.kernelDeadlineMilliseconds = kernelDeadlineMilliseconds
+    self.stopGraceMilliseconds = stopGraceMilliseconds
+    self.flags = flags
   }
+
+  package var isQuiet: Bool { flags & PTO2_SESSION_QUIET != 0 }
 
   package var coreCount: Int { Int(clusters) * Int(PTO2_CORES_PER_CLUSTER) }
 
@@ -167,6 +177,8 @@ extension Configuration {
     record.stall_limit_milliseconds = stallLimitMilliseconds
     record.offset_limit = offsetLimit
     record.kernel_deadline_milliseconds = kernelDeadlineMilliseconds
+    record.stop_grace_milliseconds = stopGraceMilliseconds
+    record.flags = flags
     record.arena_bytes = arenaBytes
     func fill<Value>(_ array: UnsafeMutableRawBufferPointer, _ value: (Ring) -> Value) {
       for (index, ring) in rings.enumerated() {
@@ -218,7 +230,8 @@ extension Configuration {
       firstPosition: record.first_position,
       attachTimeoutMilliseconds: record.attach_timeout_milliseconds,
       stallLimitMilliseconds: record.stall_limit_milliseconds, offsetLimit: record.offset_limit,
-      kernelDeadlineMilliseconds: record.kernel_deadline_milliseconds)
+      kernelDeadlineMilliseconds: record.kernel_deadline_milliseconds,
+      stopGraceMilliseconds: record.stop_grace_milliseconds, flags: record.flags)
     imageCount = record.image_count
     kernelCount = record.kernel_count
     try validate()

@@ -22,13 +22,26 @@ package struct ProcessIdentity: Equatable, Sendable {
   }
 
   /// Nil when there is no such process.
-  package static func startTime(of pid: Int32) -> UInt64? {
+  package static func startTime(of pid: Int32) -> UInt64? { status(of: pid)?.startTime }
+
+  /// True while the process is stopped by a signal (not by a debugger).
+  package func isStopped() -> Bool {
+    #if PTO2_SIMULATION
+      return false
+    #else
+      guard let status = Self.status(of: pid) else { return false }
+      return status.state == "T" && status.startTime == startTime
+    #endif
+  }
+
+  private static func status(of pid: Int32) -> (state: Substring, startTime: UInt64)? {
     guard let text = readSmallFile("/proc/\(pid)/stat"),
       let close = text.lastIndex(of: ")")
     else { return nil }
     // After the command name: state is field 3, the start time field 22.
     let fields = text[text.index(after: close)...].split(separator: " ")
-    return fields.count > 19 ? UInt64(fields[19]) : nil
+    guard fields.count > 19, let startTime = UInt64(fields[19]) else { return nil }
+    return (fields[0], startTime)
   }
 }
 

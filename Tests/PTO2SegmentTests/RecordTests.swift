@@ -21,8 +21,8 @@ import Testing
     #expect(MemoryLayout<pto2_kernel_record>.size == 64)
     #expect(MemoryLayout<pto2_section>.size == 32)
     #expect(MemoryLayout<PTO2DispatchInitInfo>.size == 8)
-    #expect(MemoryLayout<pto2_configuration>.size == 216)
-    #expect(MemoryLayout<pto2_header>.size == 3376)
+    #expect(MemoryLayout<pto2_configuration>.size == 224)
+    #expect(MemoryLayout<pto2_header>.size == 3384)
   }
 
   @Test func recordsInTablesHaveNoGapBetweenThem() {
@@ -114,7 +114,7 @@ import Testing
       MemoryLayout<Header>.offset(of: \.configuration),
       MemoryLayout<Header>.offset(of: \.sections),
     ]
-    #expect(header == [0, 8, 12, 16, 24, 32, 36, 40, 48, 56, 72, 80, 88, 304])
+    #expect(header == [0, 8, 12, 16, 24, 32, 36, 40, 48, 56, 72, 80, 88, 312])
     typealias Configuration = pto2_configuration
     let configuration = [
       MemoryLayout<Configuration>.offset(of: \.rings),
@@ -127,8 +127,10 @@ import Testing
       MemoryLayout<Configuration>.offset(of: \.heap_bytes),
       MemoryLayout<Configuration>.offset(of: \.stall_limit_milliseconds),
       MemoryLayout<Configuration>.offset(of: \.offset_limit),
+      MemoryLayout<Configuration>.offset(of: \.stop_grace_milliseconds),
+      MemoryLayout<Configuration>.offset(of: \.flags),
     ]
-    #expect(configuration == [0, 16, 20, 40, 48, 80, 112, 144, 36, 208])
+    #expect(configuration == [0, 16, 20, 40, 48, 80, 112, 144, 36, 208, 216, 220])
     #expect(MemoryLayout<pto2_section>.offset(of: \.offset) == 8)
     #expect(MemoryLayout<pto2_section>.offset(of: \.bytes) == 16)
     #expect(MemoryLayout<pto2_section>.offset(of: \.writer) == 24)

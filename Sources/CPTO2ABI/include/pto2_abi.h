@@ -375,6 +375,7 @@ typedef struct pto2_failure {
 } pto2_failure;
 
 #define PTO2_FAILURE_DEADLINE 0x100u /* killed because a kernel ran too long */
+#define PTO2_FAILURE_STOPPED 0x200u  /* killed because it was stopped (SIGSTOP) */
 
 /* What did not end normally. Writer: scheduler; `failed` is released after the
  * record it counts, and before the task is RELEASED. */
@@ -526,7 +527,11 @@ typedef struct pto2_configuration {
     uint64_t heap_bytes[PTO2_MAX_RINGS];
     uint32_t offset_limit; /* largest offset field, at most PTO2_WORD_OFFSET_MAX */
     uint32_t kernel_deadline_milliseconds; /* 0 = none */
+    uint32_t stop_grace_milliseconds; /* of a stopped process; 0 = for ever */
+    uint32_t flags;                   /* PTO2_SESSION_... */
 } pto2_configuration;
+
+#define PTO2_SESSION_QUIET 0x1u /* no warnings on standard error */
 
 /* Start of the segment. Writer: orchestrator, then nobody. */
 typedef struct pto2_header {

@@ -1,0 +1,64 @@
+internal import CPTO2ABI
+internal import PTO2Segment
+internal import PTO2System
+
+/// What the first thread knows of a core that has a dispatch and makes no progress.
+struct CoreWatch {
+  /// Since the last FIN, or the dispatch to an idle core.
+  var still = StallWatch(limitMilliseconds: 0)
+  var stop: StopWatch
+  /// `nanoseconds` of the deadline's watch at the last look that found the worker
+  /// running: what came after it is not the kernel's.
+  var deadlineBefore: UInt64 = 0
+}
+
+/// Workers that are stopped (SIGSTOP): waited for as long as --stop-grace says, then
+/// killed. Looked at only while a dispatch of theirs makes no progress.
+extension SchedulerLoop {
+  mutating func checkStopped(_ now: UInt64) {
+    for core in watches.indices {
+      let progress = scheduler.dispatchProgress(core)
+      _ = watches[core].still.isStalled(progress: progress, now: now)
+      guard scheduler.outstanding(core) > 0,
+        watches[core].still.nanoseconds >= StopWatch.lookNanoseconds,
+        let process = scheduler.coreProcess(core)
+      else {
+        watches[core].stop.reset()
+        watches[core].deadlineBefore = 0
+        continue
+      }
+      switch watches[core].stop.look(at: process.identity, now: now) {
+      case .nothing: break
+      case .running: watches[core].deadlineBefore = deadlines[core].nanoseconds
+      case .stops:
+        warn(
+          "the worker of core \(coreName(core)) (process \(process.identity.pid)) is stopped\(graceText)"
+        )
+        deadlines[core].rewind(to: watches[core].deadlineBefore)
+      case .stopped: deadlines[core].rewind(to: watches[core].deadlineBefore)
+      case .overdue:
+        scheduler.noteKill(core, because: PTO2_FAILURE_STOPPED)
+        workers.kill(core)
+      }
+    }
+    if orchestratorStop.look(at: orchestratorIdentity, now: now) == .stops {
+      warn(
+        "the orchestrator (process \(orchestratorIdentity.pid)) is stopped; what it has submitted is done meanwhile"
+      )
+    }
+  }
+
+  /// One line, unless the session is to be quiet.
+  func warn(_ text: String) {
+    if !scheduler.shared.segment.configuration.isQuiet {
+      writeError("pto2-scheduler: warning: \(text)")
+    }
+  }
+
+  private var graceText: String {
+    let milliseconds = scheduler.shared.segment.configuration.stopGraceMilliseconds
+    return milliseconds == 0
+      ? ""
+      : "; it is killed unless it goes on within \(Double(milliseconds) / 1000) s (--stop-grace)"
+  }
+}
