@@ -6,6 +6,8 @@ internal import PTO2System
 enum SchedulerTimes {
   /// How often the other processes, and the stall limit, are looked at.
   static let checkNanoseconds: Int64 = 20_000_000
+  /// How long a kernel runs before it is called slow.
+  static let slowNanoseconds: UInt64 = 1_000_000_000
   /// How long cores may take to acknowledge EXIT.
   static let stopMilliseconds: UInt64 = 2000
 }
@@ -129,7 +131,7 @@ struct SchedulerLoop<S: Sharing>: ~Copyable {
     // A scheduler that comes after this one counts on from here.
     scheduler.publishCounters()
     checkWorkers()
-    checkStopped(now)
+    checkStill(now)
     checkDeadlines(now)
     checkAttached()
     scheduler.checkStall()

@@ -10,12 +10,17 @@ struct CoreWatch {
   /// `nanoseconds` of the deadline's watch at the last look that found the worker
   /// running: what came after it is not the kernel's.
   var deadlineBefore: UInt64 = 0
+  /// `still.nanoseconds` at that look.
+  var stillBefore: UInt64 = 0
+  /// The progress at which the kernel was last reported as slow.
+  var slowMark: UInt64?
 }
 
-/// Workers that are stopped (SIGSTOP): waited for as long as --stop-grace says, then
-/// killed. Looked at only while a dispatch of theirs makes no progress.
+/// Kernels that are slow are reported. Workers that are stopped (SIGSTOP) are waited
+/// for as long as --stop-grace says, then killed. Looked at only while a dispatch of
+/// theirs makes no progress.
 extension SchedulerLoop {
-  mutating func checkStopped(_ now: UInt64) {
+  mutating func checkStill(_ now: UInt64) {
     for core in watches.indices {
       let progress = scheduler.dispatchProgress(core)
       _ = watches[core].still.isStalled(progress: progress, now: now)
@@ -25,17 +30,21 @@ extension SchedulerLoop {
       else {
         watches[core].stop.reset()
         watches[core].deadlineBefore = 0
+        watches[core].stillBefore = 0
         continue
       }
       switch watches[core].stop.look(at: process.identity, now: now) {
       case .nothing: break
-      case .running: watches[core].deadlineBefore = deadlines[core].nanoseconds
+      case .running:
+        watches[core].deadlineBefore = deadlines[core].nanoseconds
+        watches[core].stillBefore = watches[core].still.nanoseconds
+        sayIfSlow(core, progress)
       case .stops:
         warn(
           "the worker of core \(coreName(core)) (process \(process.identity.pid)) is stopped\(graceText)"
         )
-        deadlines[core].rewind(to: watches[core].deadlineBefore)
-      case .stopped: deadlines[core].rewind(to: watches[core].deadlineBefore)
+        takeBackStoppedTime(core)
+      case .stopped: takeBackStoppedTime(core)
       case .overdue:
         scheduler.noteKill(core, because: PTO2_FAILURE_STOPPED)
         workers.kill(core)
@@ -46,6 +55,23 @@ extension SchedulerLoop {
         "the orchestrator (process \(orchestratorIdentity.pid)) is stopped; what it has submitted is done meanwhile"
       )
     }
+  }
+
+  /// Neither the deadline nor the warning counts it.
+  private mutating func takeBackStoppedTime(_ core: Int) {
+    deadlines[core].rewind(to: watches[core].deadlineBefore)
+    watches[core].still.rewind(
+      to: max(watches[core].stillBefore, StopWatch.lookNanoseconds))
+  }
+
+  /// Says of a kernel that has run for a second which it is: once.
+  private mutating func sayIfSlow(_ core: Int, _ progress: UInt64) {
+    guard watches[core].still.nanoseconds >= SchedulerTimes.slowNanoseconds,
+      watches[core].slowMark != progress,
+      let what = scheduler.shared.segment.runningTask(core: core)
+    else { return }
+    watches[core].slowMark = progress
+    warn("core \(coreName(core)) has been running \(what) for 1 s")
   }
 
   /// One line, unless the session is to be quiet.
