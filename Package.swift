@@ -111,6 +111,8 @@ let package = Package(
     module("PTO2Scheduler", ["CPTO2ABI", "PTO2System", "PTO2Segment", "PTO2Protocol"]),
     module("PTO2Worker", ["CPTO2ABI", "CPTO2Linux", "PTO2System", "PTO2Segment", "PTO2Protocol"]),
     module("PTO2Launcher", ["CPTO2Linux", "PTO2System", "PTO2Protocol"]),
+    .target(name: "CPTO2Faults", cSettings: cRules),
+    module("PTO2Faults", ["CPTO2ABI", "CPTO2Faults", "PTO2System", "PTO2Segment"]),
     module(
       "PTO2",
       [
