@@ -75,6 +75,7 @@ let package = Package(
     .executable(name: "pto2-orchestrator", targets: ["pto2-orchestrator"]),
     .executable(name: "pto2-scheduler", targets: ["pto2-scheduler"]),
     .executable(name: "pto2-worker", targets: ["pto2-worker"]),
+    .executable(name: "pto2-fault", targets: ["pto2-fault"]),
     .executable(name: "pto2", targets: ["pto2"]),
     .executable(name: "paged-attention", targets: ["PagedAttention"]),
     .executable(name: "vector-example", targets: ["VectorExample"]),
@@ -117,7 +118,7 @@ let package = Package(
       "PTO2",
       [
         "CPTO2ABI", "PTO2System", "PTO2Segment", "PTO2Protocol", "PTO2Orchestrator",
-        "PTO2Launcher", argumentParser,
+        "PTO2Launcher", "PTO2Faults", argumentParser,
       ]),
     executable(
       "pto2-scheduler",
@@ -127,6 +128,7 @@ let package = Package(
       "pto2-worker", ["PTO2System", "PTO2Segment", "PTO2Worker", argumentParser],
       linking: processLinking),
     executable("pto2-orchestrator", ["PTO2", argumentParser]),
+    executable("pto2-fault", ["PTO2System", "PTO2Faults", argumentParser]),
     executable("pto2", ["PTO2System", "PTO2Segment", argumentParser]),
 
     // Examples.

@@ -115,6 +115,7 @@ int pto2_seal_size(int fd) {
 int pto2_reserve(int fd, uint64_t offset, uint64_t bytes) {
     return result(fallocate(fd, FALLOC_FL_KEEP_SIZE, (off_t)offset, (off_t)bytes));
 }
+void pto2_allow_tracer(int32_t pid) { prctl(PR_SET_PTRACER, (unsigned long)pid, 0, 0, 0); }
 
 int pto2_populate_write(void *address, size_t bytes) {
     return result(madvise(address, bytes, MADV_POPULATE_WRITE));

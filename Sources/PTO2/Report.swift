@@ -37,12 +37,15 @@ struct Report {
   var lostSubtasks: UInt32
   var workerRestarts: Int
   var schedulerRestarts: Int
+  /// What `--faults` has done.
+  var faults: [FaultOutcome]
 
   /// Reads the counters of a session whose processes have stopped.
   init(
     _ graph: Graph, program: String, seconds: Double, graphSeconds: Double, workerRestarts: Int,
-    schedulerRestarts: Int
+    schedulerRestarts: Int, faults: [FaultOutcome] = []
   ) {
+    self.faults = faults
     let core = unsafe graph.core
     self.program = program
     session = unsafe core.pointee.segment.name
@@ -136,6 +139,7 @@ struct Report {
     if workerRestarts > 0 {
       line("workers restarted", "\(workerRestarts); \(lostSubtasks) kernel runs lost and made good")
     }
+    for fault in faults { line("fault \(fault.index)", fault.text) }
     line("shared memory", formatBytes(reservedBytes))
     for (label, value) in lines { line(label, value) }
     return text
@@ -161,6 +165,7 @@ struct Report {
     json.add("worker_restarts", UInt64(workerRestarts))
     json.add("scheduler_restarts", UInt64(schedulerRestarts))
     json.add("lost_subtasks", UInt64(lostSubtasks))
+    if !faults.isEmpty { json.add("faults", faults.map(\.json)) }
     json.add(
       "rings",
       rings.map { ring in
@@ -200,7 +205,9 @@ struct Report {
 }
 
 /// A failed run, as JSON.
-func failureJSON(program: String, error: PTO2Error, exitStatus: Int32) -> String {
+func failureJSON(
+  program: String, error: PTO2Error, exitStatus: Int32, faults: [FaultOutcome] = []
+) -> String {
   var json = JSONObject()
   json.add("program", program)
   json.add("result", "error")
@@ -213,6 +220,7 @@ func failureJSON(program: String, error: PTO2Error, exitStatus: Int32) -> String
     json.add("needed", error.needed)
     json.add("available", error.available)
   }
+  if !faults.isEmpty { json.add("faults", faults.map(\.json)) }
   json.add("exit_status", UInt64(exitStatus))
   return json.text + "\n"
 }

@@ -109,6 +109,15 @@ public struct RuntimeOptions: ParsableArguments {
   @Option(help: ArgumentHelp("More kernel images, beside the program's own.", valueName: "path"))
   public var image: [String] = []
 
+  @Option(
+    help: ArgumentHelp(
+      "Does the faults of a script to this session; a fault that never fires fails the run.",
+      discussion: """
+        For example {"faults": [{"at": 0.1, "do": "kill", "to": "worker aiv0"}]}; see \
+        docs/fault-injection.md.
+        """, valueName: "file"), completion: .file())
+  public var faults: String?
+
   @Flag(help: "Print the report as one JSON object on standard output.")
   public var json: Bool = false
 

@@ -1,5 +1,6 @@
 internal import ArgumentParser
 internal import CPTO2ABI
+internal import PTO2Faults
 internal import PTO2Launcher
 public import PTO2Orchestrator
 internal import PTO2Protocol
@@ -66,6 +67,8 @@ struct SessionFailure: Error {
   var error: PTO2Error
   var text: String
   var exitStatus: Int32
+  /// What `--faults` has done.
+  var faults: [FaultOutcome] = []
 
   init(_ error: PTO2Error, signal: Int32? = nil) {
     self.error = error
@@ -80,7 +83,10 @@ struct SessionFailure: Error {
   }
 
   func print(program: String, json: Bool) {
-    if json { writeOutput(failureJSON(program: program, error: error, exitStatus: exitStatus)) }
+    if json {
+      writeOutput(
+        failureJSON(program: program, error: error, exitStatus: exitStatus, faults: faults))
+    }
     writeError("\(program): \(text)")
   }
 }
@@ -89,6 +95,8 @@ struct SessionFailure: Error {
 enum ExitStatus {
   static let programFailed: Int32 = 1
   static let usage: Int32 = 64
+  /// A fault of `--faults` never fired.
+  static let notExercised: Int32 = 75
   static let cannotCreate: Int32 = 73
 }
 
@@ -102,6 +110,7 @@ final class Session {
   private let supervisor: Supervisor
   private let signalDescriptor: Int32
   private let name: String
+  private var faults: FaultRun?
 
   init(
     _ options: RuntimeOptions, program: String, images names: [String], imageDirectories: [String]
@@ -120,6 +129,9 @@ final class Session {
       throw SessionFailure(
         text: "error: --memfd has no name in /dev/shm: leave out --segment \(segment)",
         exitStatus: ExitStatus.usage)
+    }
+    if let path = options.faults {
+      faults = try FaultRun(path: path, configuration)
     }
     let images = try loadImages(names, directories: imageDirectories)
     let label = options.segment ?? Self.freshName()
@@ -234,20 +246,29 @@ final class Session {
         : SessionFailure(first, signal: supervisor.signal)
     }
     progress.clear()
+    // Before the session's end, which is no target.
+    let outcomes = faults?.finish() ?? []
     // A fault that came after the program's last call still ends the run badly.
     if failure == nil, let late = fault.firstOfBoth {
       failure = SessionFailure(late, signal: supervisor.signal)
     }
     end(succeeded: failure == nil)
+    failure = FaultRun.judge(outcomes, failure)
     if let failure { throw failure }
     return unsafe Report(
       graph, program: program, seconds: Double(MonotonicClock.now() &- begin) / 1e9,
       graphSeconds: Double(graph.core.pointee.busyNanoseconds) / 1e9,
-      workerRestarts: supervisor.restarts, schedulerRestarts: supervisor.schedulerRestarts)
+      workerRestarts: supervisor.restarts, schedulerRestarts: supervisor.schedulerRestarts,
+      faults: outcomes)
   }
 
   /// Starts scheduler and workers, or tells how to.
   private func launch() throws {
+    try faults?.start(
+      segment: name,
+      executable: { () throws(SystemError) in
+        try findExecutable("pto2-fault")
+      })
     guard options.launch else {
       let cores = (0..<configuration.coreCount).map(coreName).joined(separator: ",")
       writeError("pto2: waiting for the other processes; start them with")

@@ -79,6 +79,8 @@ package struct WordWatch: Equatable, Sendable {
   package var onHit: (TracedThread, [Int]) -> Verdict = { _, _ in .go }
   /// Told of the end of a process, with its wait(2) status.
   package var onEnd: (TracedProcess, Int32) -> Void = { _, _ in }
+  /// Told before the words of a process are watched for the first time.
+  package var onAttach: (TracedProcess) -> Void = { _ in }
   package var onWakeDropped: (TracedProcess) -> Void = { _ in }
   /// Readable when something has stopped.
   package let descriptor: Int32
@@ -262,6 +264,7 @@ package struct WordWatch: Equatable, Sendable {
   private func findSegment(_ process: TracedProcess) {
     guard !process.watches.isEmpty else { return }
     process.base = mappedAddress(of: "/dev/shm/" + segment, in: process.id)
+    if process.base != nil { onAttach(process) }
   }
 
   private func arm(_ thread: TracedThread) {

@@ -36,6 +36,10 @@ int pto2_byte_is_locked(int fd, int64_t byte);
 /* prctl(2) PR_SET_PDEATHSIG. */
 int pto2_set_parent_death_signal(int signal);
 
+/* prctl(2) PR_SET_PTRACER: where Yama restricts ptrace, that process may trace
+ * this one. */
+void pto2_allow_tracer(int32_t pid);
+
 /* madvise(2) MADV_POPULATE_WRITE, Linux 5.14: maps the pages ahead of use. */
 int pto2_populate_write(void *address, size_t bytes);
 

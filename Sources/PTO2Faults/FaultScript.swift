@@ -1,0 +1,249 @@
+package import PTO2Segment
+
+/// Faults that are done to a session on purpose: when, what and to whom.
+/// docs/fault-injection.md describes the file.
+package struct FaultScript: Sendable {
+  /// From which every dice is made.
+  package var seed: UInt64 = 1
+  package var faults: [Fault] = []
+
+  /// The most bytes a file may have.
+  package static let maximumBytes = 60_000
+}
+
+/// One fault.
+package struct Fault: Sendable {
+  package enum When: Sendable, Equatable {
+    /// Seconds since the start of the session.
+    case at(Double)
+    case every(Double)
+    /// Tasks that are RELEASED.
+    case after(UInt64)
+    /// The `hit`-th time; core nil: of any core, ring nil: of any ring.
+    case point(ProtocolPoint, core: Int?, ring: Int?, hit: UInt64)
+  }
+
+  package enum What: Sendable, Equatable {
+    /// A signal, with what the file calls it.
+    case signal(Int32, name: String)
+    /// SIGSTOP, and SIGCONT after so many seconds.
+    case stop(seconds: Double?)
+    /// All threads are kept from running.
+    case hang(seconds: Double?)
+    /// So many futex wakes of the victim are left out.
+    case dropWake
+    case corrupt(Corruption)
+    case truncate(bytes: UInt64)
+
+    /// Whether it is done to a process.
+    var hasVictim: Bool {
+      switch self {
+      case .corrupt, .truncate: false
+      default: true
+      }
+    }
+
+    /// Whether the victim is traced for it.
+    var isTraced: Bool {
+      switch self {
+      case .hang, .dropWake: true
+      default: false
+      }
+    }
+  }
+
+  package struct Corruption: Sendable, Equatable {
+    package enum Target: Sendable, Equatable {
+      case word(NamedWord, core: Int, ring: Int, lane: Int)
+      case section(SectionKind, ring: Int, offset: UInt64)
+    }
+    package var target: Target
+    /// What is stored, or the bits that are flipped.
+    package var value: UInt32
+    package var isFlip: Bool
+  }
+
+  package enum NamedWord: String, CaseIterable, Sendable {
+    case submitted, wired, released, consumed, dispatch, cond, ready
+  }
+
+  package enum Victim: Sendable, Equatable {
+    case role(ProcessRole)
+    /// The worker that the dice choose; at a point of a worker, that worker.
+    case anyWorker
+  }
+
+  package var when: When
+  package var what: What
+  /// Nil when the fault is not about a process.
+  package var victim: Victim?
+  /// How often at most; nil: as often as its time comes.
+  package var count: UInt64?
+  /// Of each chance.
+  package var probability = 1.0
+  package var place = TextPlace()
+
+  /// In one line, for the report.
+  package var summary: String {
+    var text: String
+    switch what {
+    case .signal(_, let name): text = name
+    case .stop(let seconds): text = "stop" + (seconds.map { " for \($0) s" } ?? "")
+    case .hang(let seconds): text = "hang" + (seconds.map { " for \($0) s" } ?? "")
+    case .dropWake: text = "drop-wake"
+    case .corrupt: text = "corrupt"
+    case .truncate(let bytes): text = "truncate to \(bytes) bytes"
+    }
+    switch victim {
+    case .role(let role): text += " \(role)"
+    case .anyWorker: text += " worker"
+    case nil: break
+    }
+    switch when {
+    case .at(let seconds): text += " at \(seconds) s"
+    case .every(let seconds): text += " every \(seconds) s"
+    case .after(let tasks): text += " after \(tasks) tasks"
+    case .point(let point, let core, let ring, let hit):
+      text += " at \(point.rawValue)" + (core.map { " of \(coreName($0))" } ?? "")
+      text += (ring.map { " of ring \($0)" } ?? "") + (hit > 1 ? ", hit \(hit)" : "")
+    }
+    return text
+  }
+
+  /// Whether processes must be traced for it.
+  package var isTraced: Bool {
+    if case .point = when { return true }
+    return what.isTraced
+  }
+
+  /// Words of which it must be told when this role stores them.
+  package func watches(_ role: ProcessRole, in probe: SegmentProbe) -> [WordWatch] {
+    guard case .point(let point, let core, let ring, _) = when else { return [] }
+    let cores = core.map { [$0] } ?? Array(0..<probe.configuration.coreCount)
+    switch (point.storer, role) {
+    case (.orchestrator, .orchestrator): return point.words(in: probe, core: nil, ring: 0)
+    case (.scheduler, .scheduler):
+      if point.hasCore {
+        return cores.flatMap { point.words(in: probe, core: $0, ring: 0) }
+      }
+      let rings =
+        !point.hasRing ? [0] : ring.map { [$0] } ?? Array(probe.configuration.rings.indices)
+      return rings.flatMap { point.words(in: probe, core: nil, ring: $0) }
+    case (.worker, .worker(let own)):
+      if isOfScheduler { return [] }
+      return cores.contains(own) ? point.words(in: probe, core: own, ring: 0) : []
+    case (.worker, .scheduler):
+      return isOfScheduler ? point.words(in: probe, core: nil, ring: 0) : []
+    default: return []
+    }
+  }
+
+  /// `attach` of the scheduler.
+  private var isOfScheduler: Bool {
+    if case .point(.attach, nil, _, _) = when { return victim == .role(.scheduler) }
+    return false
+  }
+}
+
+extension FaultScript {
+  /// What does not fit a session of this configuration.
+  package func check(_ configuration: Configuration) throws(TextError) {
+    // By process, the words it must be watched for.
+    var words: [ProcessRole: Set<String>] = [:]
+    for fault in faults {
+      func check(core: Int?) throws(TextError) {
+        guard let core, core >= configuration.coreCount else { return }
+        throw TextError(
+          fault.place,
+          "there is no core \(coreName(core)): this session has \(configuration.clusters) cluster(s)"
+        )
+      }
+      func check(ring: Int?) throws(TextError) {
+        guard let ring, ring >= configuration.rings.count else { return }
+        throw TextError(
+          fault.place, "there is no ring \(ring): this session has \(configuration.rings.count)")
+      }
+      if case .role(.worker(let core)) = fault.victim { try check(core: core) }
+      if case .point(_, let core, let ring, _) = fault.when {
+        try check(core: core)
+        try check(ring: ring)
+      }
+      if case .corrupt(let corruption) = fault.what {
+        switch corruption.target {
+        case .word(_, let core, let ring, let lane):
+          try check(core: core)
+          try check(ring: ring)
+          if lane >= Int(configuration.lanes) {
+            throw TextError(
+              fault.place, "there is no lane \(lane): this session has \(configuration.lanes)")
+          }
+        case .section(_, let ring, _): try check(ring: ring)
+        }
+      }
+      for (role, names) in fault.watchedWords(configuration) {
+        words[role, default: []].formUnion(names)
+        let count = words[role]!.count
+        if count > WordWatch.maximum {
+          throw TextError(
+            fault.place,
+            "the points need \(count) pairs of words of the \(role), and a process can be watched for \(WordWatch.maximum): name a \"core\" or a \"ring\""
+          )
+        }
+      }
+    }
+  }
+}
+
+extension Fault {
+  /// Names of the debug registers that the point needs, by process.
+  fileprivate func watchedWords(_ configuration: Configuration) -> [ProcessRole: [String]] {
+    guard case .point(let point, let core, let ring, _) = when else { return [:] }
+    let cores = core.map { [$0] } ?? Array(0..<configuration.coreCount)
+    let pairs = 0..<(Int(configuration.lanes) + 1) / 2
+    switch point {
+    case .publish: return [.orchestrator: ["submitted"]]
+    case .wire: return [.scheduler: ["wired"]]
+    case .dispatch:
+      return [.scheduler: cores.flatMap { core in pairs.map { "dispatch \(core) \($0)" } }]
+    case .release, .consume:
+      let rings = ring.map { [$0] } ?? Array(configuration.rings.indices)
+      return [.scheduler: rings.map { "\(point) \($0)" }]
+    case .ack, .fin:
+      return Dictionary(
+        uniqueKeysWithValues: cores.map { (.worker($0), pairs.map { "cond \($0)" }) })
+    case .attach:
+      return isOfScheduler
+        ? [.scheduler: ["control"]]
+        : Dictionary(uniqueKeysWithValues: cores.map { (.worker($0), ["ready"]) })
+    }
+  }
+}
+
+/// Decisions of one fault, the same whenever seed and place are the same:
+/// SplitMix64 (Steele, Lea, Flood 2014).
+package struct FaultDice: Sendable {
+  private var state: UInt64
+
+  package init(seed: UInt64, fault: Int) {
+    state = seed &+ UInt64(fault) &* 0xD1B5_4A32_D192_ED03
+    _ = next()
+  }
+
+  package mutating func next() -> UInt64 {
+    state &+= 0x9E37_79B9_7F4A_7C15
+    var z = state
+    z = (z ^ z >> 30) &* 0xBF58_476D_1CE4_E5B9
+    z = (z ^ z >> 27) &* 0x94D0_49BB_1331_11EB
+    return z ^ z >> 31
+  }
+
+  /// True with this probability.
+  package mutating func says(_ probability: Double) -> Bool {
+    probability >= 1 || Double(next() >> 11) / Double(1 << 53) < probability
+  }
+
+  /// 0 to count - 1.
+  package mutating func choose(_ count: Int) -> Int {
+    Int(next().multipliedFullWidth(by: UInt64(count)).high)
+  }
+}
