@@ -76,6 +76,7 @@ let package = Package(
     .executable(name: "pto2-scheduler", targets: ["pto2-scheduler"]),
     .executable(name: "pto2-worker", targets: ["pto2-worker"]),
     .executable(name: "pto2-fault", targets: ["pto2-fault"]),
+    .executable(name: "pto2-steps", targets: ["pto2-steps"]),
     .executable(name: "pto2", targets: ["pto2"]),
     .executable(name: "paged-attention", targets: ["PagedAttention"]),
     .executable(name: "vector-example", targets: ["VectorExample"]),
@@ -129,6 +130,11 @@ let package = Package(
       linking: processLinking),
     executable("pto2-orchestrator", ["PTO2", argumentParser]),
     executable("pto2-fault", ["PTO2System", "PTO2Faults", argumentParser]),
+    executable(
+      "pto2-steps",
+      [
+        "CPTO2Faults", "PTO2System", "PTO2Segment", "PTO2Faults", "PTO2Launcher", argumentParser,
+      ]),
     executable("pto2", ["PTO2System", "PTO2Segment", argumentParser]),
 
     // Examples.

@@ -81,7 +81,7 @@ internal import PTO2System
     self.tracer = tracer
     tracer.onHit = { [unowned self] thread, places in self.onStore(thread, places) }
     tracer.onWakeDropped = { [unowned self] process in self.onWakeDropped(process) }
-    tracer.onAttach = { [unowned self] process in
+    tracer.onMapped = { [unowned self] process in
       self.memory.remember(process.watches, in: self.probe)
     }
     try tracer.attach(parent, .orchestrator, children: true)
@@ -179,9 +179,7 @@ internal import PTO2System
         let fault = pending[index].fault
         guard case .point(let point, _, _, let hit) = fault.when,
           let role = thread.process.role, point.isReached(by: change.value),
-          fault.watches(role, in: probe).contains(where: {
-            ($0.offset..<$0.offset + UInt64($0.bytes)).contains(change.offset)
-          })
+          fault.watches(role, in: probe).contains(where: { $0.contains(change.offset) })
         else { continue }
         pending[index].hits += 1
         guard pending[index].hits % hit == 0 else { continue }

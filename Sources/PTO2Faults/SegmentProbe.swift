@@ -107,14 +107,24 @@ package import PTO2System
 
   // MARK: Who
 
+  /// The process record of a role.
+  private func record(_ role: ProcessRole) -> UInt64 {
+    switch role {
+    case .orchestrator: offset(.orchestratorWords) + UInt64(PTO2_ORCH_PROCESS)
+    case .scheduler: offset(.schedulerWords) + UInt64(PTO2_SCHED_PROCESS)
+    case .worker(let core): page(core) + UInt64(PTO2_CORE_PROCESS)
+    }
+  }
+
+  /// The word with which a process begins to announce itself.
+  package func incarnation(_ role: ProcessRole) -> UInt64 {
+    record(role) + UInt64(MemoryLayout<pto2_process_record>.offset(of: \.incarnation)!)
+  }
+
   /// The process that plays a role now, if it has announced itself and lives.
   package func process(_ role: ProcessRole) -> ProcessIdentity? {
-    let record: UInt64
-    switch role {
-    case .orchestrator: return isAlive(creator) ? creator : nil
-    case .scheduler: record = offset(.schedulerWords) + UInt64(PTO2_SCHED_PROCESS)
-    case .worker(let core): record = page(core) + UInt64(PTO2_CORE_PROCESS)
-    }
+    if role == .orchestrator { return isAlive(creator) ? creator : nil }
+    let record = record(role)
     let low = MemoryLayout<pto2_process_record>.offset(of: \.start_time)!
     guard let pid = word(record), pid != 0, let first = word(record + UInt64(low)),
       let second = word(record + UInt64(low) + 4)

@@ -31,6 +31,8 @@ package import PTO2System
   package fileprivate(set) var threads: [Int32: TracedThread] = [:]
   /// Where it has mapped the segment; nil until it has.
   fileprivate var base: UInt64?
+  /// It has not mapped the segment yet, or its words are not known yet.
+  fileprivate var isSeeking = true
   fileprivate var isHeld = false
   fileprivate var wakesToDrop = 0
 
@@ -63,6 +65,8 @@ package struct WordWatch: Equatable, Sendable {
     self.bytes = bytes
   }
 
+  package func contains(_ other: UInt64) -> Bool { other >= offset && other - offset < bytes }
+
   /// So many words a process can be watched for.
   package static let maximum = Int(PTO2_TRACE_WATCHES)
 }
@@ -79,25 +83,28 @@ package struct WordWatch: Equatable, Sendable {
   package var onHit: (TracedThread, [Int]) -> Verdict = { _, _ in .go }
   /// Told of the end of a process, with its wait(2) status.
   package var onEnd: (TracedProcess, Int32) -> Void = { _, _ in }
-  /// Told before the words of a process are watched for the first time.
-  package var onAttach: (TracedProcess) -> Void = { _ in }
+  /// Told when a process has mapped the segment, before its words are watched.
+  package var onMapped: (TracedProcess) -> Void = { _ in }
+  /// Told of the end of a child of this process that is not traced any more.
+  package var onChildEnd: (Int32, Int32) -> Void = { _, _ in }
   package var onWakeDropped: (TracedProcess) -> Void = { _ in }
   /// Readable when something has stopped.
   package let descriptor: Int32
   package private(set) var processes: [Int32: TracedProcess] = [:]
 
   private let segment: String
-  private let watches: (ProcessRole) -> [WordWatch]
+  private let watches: (ProcessRole) -> [WordWatch]?
   private let isWanted: (ProcessRole) -> Bool
   private var threads: [Int32: TracedThread] = [:]
   private var isDetaching = false
   private var stepped: (thread: Int32, kind: Int32)?
 
   /// - Parameters:
-  ///   - watches: at most four words for a process of that role.
+  ///   - watches: at most four words for a process of that role; nil when they
+  ///     cannot be told yet.
   ///   - isWanted: whether to go on tracing a process of that role.
   package init(
-    segment: String, watches: @escaping (ProcessRole) -> [WordWatch],
+    segment: String, watches: @escaping (ProcessRole) -> [WordWatch]?,
     isWanted: @escaping (ProcessRole) -> Bool
   ) {
     self.segment = segment
@@ -114,7 +121,6 @@ package struct WordWatch: Equatable, Sendable {
   package func attach(_ pid: Int32, _ role: ProcessRole, children: Bool) throws(SystemError) {
     let process = TracedProcess(id: pid)
     process.role = role
-    process.watches = watches(role)
     processes[pid] = process
     // Threads may be made meanwhile, until all there are have been seized.
     var isComplete = false
@@ -132,7 +138,7 @@ package struct WordWatch: Equatable, Sendable {
         isComplete = false
       }
     }
-    findSegment(process)
+    _ = findSegment(process)
     for id in process.threads.keys { _ = pto2_trace_interrupt(id) }
   }
 
@@ -187,7 +193,7 @@ package struct WordWatch: Equatable, Sendable {
 
   private func end(_ id: Int32, status: Int32) {
     if stepped?.thread == id { stepped?.kind = PTO2_STOP_ENDED }
-    guard let thread = threads.removeValue(forKey: id) else { return }
+    guard let thread = threads.removeValue(forKey: id) else { return onChildEnd(id, status) }
     let process = thread.process
     process.threads[id] = nil
     guard id == process.id else { return }
@@ -199,9 +205,8 @@ package struct WordWatch: Equatable, Sendable {
   private func resume(_ thread: TracedThread) {
     guard thread.isStopped, !thread.isHeld, !thread.process.isHeld else { return }
     let process = thread.process
-    let isSeeking = process.base == nil && !process.watches.isEmpty
     let how =
-      isSeeking || process.wakesToDrop > 0 || thread.isSkipping
+      (process.isSeeking && process.role != nil) || process.wakesToDrop > 0 || thread.isSkipping
       ? PTO2_TRACE_SYSCALLS : PTO2_TRACE_CONTINUE
     thread.isStopped = false
     _ = pto2_trace_resume(thread.id, how, thread.pendingSignal)
@@ -211,6 +216,7 @@ package struct WordWatch: Equatable, Sendable {
   /// After exec: what has been started. False when it does not matter.
   private func identify(_ process: TracedProcess) -> Bool {
     process.base = nil
+    process.isSeeking = true
     if process.role == .orchestrator { return true }
     let command = (readSmallFile("/proc/\(process.id)/cmdline") ?? "")
       .split(separator: "\0").map(String.init)
@@ -226,7 +232,6 @@ package struct WordWatch: Equatable, Sendable {
     }
     guard isWanted(role) else { return false }
     process.role = role
-    process.watches = watches(role)
     return true
   }
 
@@ -249,26 +254,32 @@ package struct WordWatch: Equatable, Sendable {
       thread.isSkipping = false
       _ = pto2_trace_set_result(thread.id, 0)
     }
-    if process.base == nil, thread.call == pto2_call_mmap() {
-      findSegment(process)
-      if process.base != nil {
-        for other in process.threads.values where !other.isStopped {
-          _ = pto2_trace_interrupt(other.id)
-        }
+    let mayBeThere = process.base != nil || thread.call == pto2_call_mmap()
+    if process.isSeeking, mayBeThere, findSegment(process) {
+      for other in process.threads.values where !other.isStopped {
+        _ = pto2_trace_interrupt(other.id)
       }
     }
   }
 
   // MARK: Watched words
 
-  private func findSegment(_ process: TracedProcess) {
-    guard !process.watches.isEmpty else { return }
-    process.base = mappedAddress(of: "/dev/shm/" + segment, in: process.id)
-    if process.base != nil { onAttach(process) }
+  /// True when it is there, and what to watch is known, for the first time.
+  private func findSegment(_ process: TracedProcess) -> Bool {
+    if process.base == nil {
+      process.base = mappedAddress(of: "/dev/shm/" + segment, in: process.id)
+    }
+    guard process.base != nil, let role = process.role, let words = watches(role) else {
+      return false
+    }
+    process.watches = words
+    process.isSeeking = false
+    onMapped(process)
+    return true
   }
 
   private func arm(_ thread: TracedThread) {
-    guard let base = thread.process.base, !thread.isArmed else { return }
+    guard let base = thread.process.base, !thread.process.isSeeking, !thread.isArmed else { return }
     thread.isArmed = setWatches(thread, thread.process.watches, base: base)
   }
 

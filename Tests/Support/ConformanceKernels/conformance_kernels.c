@@ -90,6 +90,15 @@ static void c_halfway(const pto2_kernel_args *args) {
     }
 }
 
+/* 0 int64 [1] in, 1 int64 [blocks, 3] out: the cell of this block and slot becomes
+ * 3 * (0) + 5 * block index + slot + scalar 0. Spoilt first, as in c_mix. */
+static void c_place(const pto2_kernel_args *args) {
+    volatile int64_t *cell = (int64_t *)args->data[1] + 3 * (int64_t)args->block_index + args->slot;
+    *cell = -1;
+    *cell = 3 * *(const int64_t *)args->data[0] + 5 * (int64_t)args->block_index + args->slot +
+            (int64_t)args->scalar[0];
+}
+
 /* Crashes the worker that runs it. */
 static void c_crash(const pto2_kernel_args *args) {
     *(volatile int *)(uintptr_t)(args->scalar[0] & 0) = 1;
@@ -129,5 +138,6 @@ PTO2_KERNELS({"c_empty", c_empty, PTO2_AIV}, {"c_empty_aic", c_empty, PTO2_AIC},
              {"c_walk", c_walk, PTO2_AIV}, {"c_walk_aic", c_walk, PTO2_AIC},
              {"c_halfway", c_halfway, PTO2_AIV},
              {"c_mix", c_mix, PTO2_AIV}, {"c_mix_aic", c_mix, PTO2_AIC},
+             {"c_place", c_place, PTO2_AIV}, {"c_place_aic", c_place, PTO2_AIC},
              {"c_block", c_block, PTO2_AIV}, {"c_block_aic", c_block, PTO2_AIC},
              {"c_meet", c_meet, PTO2_AIV}, {"c_meet_aic", c_meet, PTO2_AIC})

@@ -315,6 +315,63 @@ static int32_t again(uint64_t n) {
     return 0;
 }
 
+/* n rounds of one task of each kind that may be run again: kernels on AIV and on
+ * AIC, a tensor changed in place, three kernels, four blocks. Each round reads what
+ * the one before has left. */
+static int32_t kinds(uint64_t n) {
+    enum { BLOCKS = 4, ROW = 4 + 3 + 3 * BLOCKS };
+    static const char *const mixed[3] = {"c_place_aic", "c_place", "c_place"};
+    pto2_tensor_handle x;
+    int64_t *cells = external(&x, (uint32_t)(n + 1) * ROW);
+    if (!cells) return 1;
+    for (uint32_t i = 0; i < n; i++) {
+        pto2_tensor_handle before, aiv, aic, changed, placed, blocks;
+        uint32_t row = (i + 1) * ROW, three = 3, all = 3 * BLOCKS, at = row + 4, last = row + 7;
+        if (api->scope_begin(graph) || element(&x, row - ROW, &before) || element(&x, row, &aiv) ||
+            element(&x, row + 1, &aic) || element(&x, row + 2, &changed) ||
+            api->slice(graph, &x, &at, &three, &placed) || api->slice(graph, &x, &last, &all, &blocks))
+            return 1;
+        pto2_argument one[] = {use(PTO2_INPUT, &before), use(PTO2_INPUT, &before),
+                               use(PTO2_OUTPUT_EXISTING, &aiv)};
+        pto2_argument two[] = {use(PTO2_INPUT, &aiv), use(PTO2_INPUT, &before),
+                               use(PTO2_OUTPUT_EXISTING, &aic)};
+        pto2_argument place[] = {use(PTO2_INPUT, &aiv), use(PTO2_INOUT, &changed)};
+        uint64_t scalar = i;
+        if (submit(NULL, "c_mix", NULL, one, 3, i + 1, NULL) ||
+            submit("c_mix_aic", NULL, NULL, two, 3, i, NULL))
+            return 1;
+        place[1] = use(PTO2_OUTPUT_EXISTING, &placed);
+        if (submit(mixed[0], mixed[1], mixed[2], place, 2, i, NULL)) return 1;
+        place[1] = use(PTO2_OUTPUT_EXISTING, &blocks);
+        pto2_submission spmd = {.kernels = {NULL, "c_place", NULL}, .arguments = place,
+                                .argument_count = 2, .scalars = &scalar, .scalar_count = 1,
+                                .block_count = BLOCKS};
+        pto2_argument in_place[] = {use(PTO2_INPUT, &aic), use(PTO2_INPUT, &aiv),
+                                    use(PTO2_INOUT, &changed)};
+        pto2_submission again = {.kernels = {NULL, "c_mix", NULL}, .arguments = in_place,
+                                 .argument_count = 3, .scalars = &scalar, .scalar_count = 1,
+                                 .recovery = PTO2_RECOVERY_AGAIN};
+        if (api->submit(graph, &spmd, NULL) || api->submit(graph, &again, NULL) ||
+            api->scope_end(graph))
+            return 1;
+        if (i % 2 && api->wait(graph)) return 1; /* the others become idle now and then */
+    }
+    if (api->wait(graph)) return 1;
+    for (uint64_t i = 0; i < n; i++) {
+        const int64_t *row = cells + (i + 1) * ROW;
+        uint64_t before = (uint64_t)row[-ROW], aiv = 4 * before + i + 1, aic = 3 * aiv + before + i;
+        if (expect("the result of an AIV", row[0], (int64_t)aiv) ||
+            expect("the result of an AIC", row[1], (int64_t)aic) ||
+            expect("what was changed in place", row[2], (int64_t)(3 * aic + aiv + i)))
+            return 1;
+        for (uint64_t slot = 0; slot < 3; slot++)
+            if (expect("a kernel's cell", row[4 + slot], (int64_t)(3 * aiv + slot + i))) return 1;
+        for (uint64_t b = 0; b < BLOCKS; b++)
+            if (expect("a block's cell", row[8 + 3 * b], (int64_t)(3 * aiv + 5 * b + 1 + i))) return 1;
+    }
+    return 0;
+}
+
 /* A task that could be run again but must not, and kills its worker. */
 static int32_t once(uint64_t n) {
     uint64_t scalar = n;
@@ -436,7 +493,7 @@ int32_t run_scene(const char *name, uint64_t n) {
                   {"starvation", starvation}, {"late", late},
                   {"pure", pure},         {"failing", failing},     {"poison", poison},
                   {"overdue", overdue},   {"again", again},         {"once", once},
-                  {"snapshot", snapshot}, {"halfway", halfway}};
+                  {"snapshot", snapshot}, {"halfway", halfway}, {"kinds", kinds}};
     for (size_t k = 0; k < sizeof scenes / sizeof *scenes; k++)
         if (!strcmp(name, scenes[k].name)) return scenes[k].run(n);
     return api->fail(graph, "no such case");
