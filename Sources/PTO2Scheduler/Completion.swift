@@ -200,8 +200,10 @@ extension Scheduler {
       unsafe state.pointee.scopeEnd.left -= 1
       work += 1
       if isDone { continue }
-      // Release: before the reference is given back, and for good.
-      unsafe OwnedWord(&entry.pointee.scope_ended).storeRelease(1)
+      #if !PTO2_WITHOUT_RECOVERY
+        // Release: before the reference is given back, and for good.
+        unsafe OwnedWord(&entry.pointee.scope_ended).storeRelease(1)
+      #endif
       dropReference(id)
     }
     if unsafe state.pointee.scopeEnd.left == 0 { unsafe state.pointee.isResumed = false }

@@ -148,9 +148,11 @@ extension Scheduler {
     // Before the last addition below: after it the task may run and be gone.
     unsafe S.store(&ring.pointee.wired, local &+ 1)
     unsafe notePeaks(ring, slot)
-    // A scheduler that comes after this one wires the task again, or finds all of
-    // the above; see `Scheduler.rebuild`.
-    unsafe ring.pointee.wiredWord.storeRelease(local &+ 1)
+    #if !PTO2_WITHOUT_RECOVERY
+      // A scheduler that comes after this one wires the task again, or finds all of
+      // the above; see `Scheduler.rebuild`.
+      unsafe ring.pointee.wiredWord.storeRelease(local &+ 1)
+    #endif
     // Pairs with the orchestrator's acquire before it reuses log records.
     wiredWord.storeRelease(position &+ 1)
     if unsafe S.add(&state.pointee.fanin_refcount, satisfied + 1) == count + 1 { makeReady(id) }
