@@ -26,7 +26,7 @@ extension Segment {
     guard object.tryLock(byte: Place.liveness.byte, .shared), object.isStillNamed() else {
       throw .notFound(name: name, waitedMilliseconds: 0)
     }
-    if role == .scheduler, !object.tryLock(byte: Place.scheduler.byte, .exclusive) {
+    if role == .scheduler, !object.take(.scheduler) {
       throw .roleTaken("the scheduler's place")
     }
     do throws(SystemError) {

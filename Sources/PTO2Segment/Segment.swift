@@ -80,7 +80,7 @@ package import PTO2System
   /// a live process hosts the core.
   package func openCore(_ core: Int) throws(SegmentError) -> UnsafeMutableRawPointer {
     precondition(role == .worker)
-    guard object.tryLock(byte: Place.core(core).byte, .exclusive) else {
+    guard object.take(.core(core)) else {
       throw .roleTaken("core \(coreName(core))")
     }
     do {
@@ -131,6 +131,21 @@ package enum Place {
     case .liveness: base + 2
     case .core(let core): base + 16 + Int64(core)
     }
+  }
+}
+
+extension SharedMemoryObject {
+  /// Takes a place. That of a process that has died may become free a moment after
+  /// its end: while somebody reads /proc/PID/cmdline, as ps does, the dead one's
+  /// memory stays, and with it the open object that holds the lock.
+  /// - Returns: false when a live process has it.
+  func take(_ place: Place) -> Bool {
+    let deadline = Deadline(afterMilliseconds: 500)
+    while !tryLock(byte: place.byte, .exclusive) {
+      if deadline.hasPassed { return false }
+      sleepNanoseconds(500_000)
+    }
+    return true
   }
 }
 

@@ -115,6 +115,33 @@ import Testing
     }
   }
 
+  private final class Holder: @unchecked Sendable {
+    var segment: Segment?
+  }
+
+  /// As after a death: the lock goes when the dead process's memory does, and that
+  /// may be kept by whoever reads its command line.
+  @Test(arguments: [true, false])
+  func placeThatBecomesFreeAMomentLaterIsTaken(isScheduler: Bool) throws {
+    try withSegment { _, name in
+      let holder = Holder()
+      let role: RoleSet = isScheduler ? .scheduler : .worker
+      holder.segment = try Segment.attach(name: name, role: role, timeoutMilliseconds: 0)
+      if !isScheduler { _ = try holder.segment!.openCore(2) }
+      var thread = pthread_t()
+      pthread_create(
+        &thread, nil,
+        { context in
+          usleep(100_000)
+          Unmanaged<Holder>.fromOpaque(context!).takeRetainedValue().segment = nil
+          return nil
+        }, Unmanaged.passRetained(holder).toOpaque())
+      let next = try Segment.attach(name: name, role: role, timeoutMilliseconds: 0)
+      if !isScheduler { _ = try next.openCore(2) }
+      pthread_join(thread, nil)
+    }
+  }
+
   // MARK: Header checks, one by one
 
   struct Damage: Sendable, CustomTestStringConvertible {
