@@ -128,9 +128,13 @@ internal import Synchronization
   package func launch(name: String, core: Int?, executable: String, arguments: [String])
     throws(SystemError)
   {
-    let child = try ChildProcess.spawn(
-      name: name, core: core, executable: executable, arguments: arguments)
-    lock.withLock { $0.children.append(child) }
+    // In one piece, so that the watching thread knows each process as a child: this
+    // one may have attached, and died, before the next line.
+    try lock.withLock { (state) throws(SystemError) in
+      state.children.append(
+        try ChildProcess.spawn(
+          name: name, core: core, executable: executable, arguments: arguments))
+    }
     wake()
   }
 
