@@ -3,10 +3,11 @@
 # make bench   what a task costs, beside what the machine can do (docs/benchmarks.md)
 # make build   release build of executables, kernel images and examples
 # make differential SEEDS=1-5000   random programs against an interpreter
-# make verify  models, simulation and fuzzing as one table (docs/verification.md)
+# make verify  models, simulation, fuzzing and random kills as one table (docs/verification.md)
 # make mutants   one-line mistakes in copies of the code, and who notices each
 # make verify-models   the Promela models and their mutants (docs/verification.md)
 # make simulate   the roles' own code, one shared access at a time (docs/simulation.md)
+# make campaign KILLS=10000 SEED=7   kills processes of real sessions at random (docs/campaign.md)
 # make fuzz SECONDS_EACH=600   every fuzz target for so long (docs/fuzzing.md)
 # make format  swift-format over the tree
 # make setup   apt packages a bare machine may lack (see Scripts/setup.sh)
@@ -15,8 +16,10 @@ SWIFT ?= swift
 BIN = .build/release
 SEEDS = 1-5000
 SECONDS_EACH = 10
+KILLS = 10000
+SEED =
 
-.PHONY: run test bench differential verify verify-models mutants simulate fuzz build format lint setup clean
+.PHONY: run test bench differential verify verify-models mutants simulate campaign fuzz build format lint setup clean
 
 run: build
 	$(BIN)/paged-attention
@@ -48,6 +51,9 @@ mutants:
 simulate:
 	$(SWIFT) build -c release --package-path Simulation
 	Simulation/.build/release/pto2-simulate
+
+campaign: build
+	$(BIN)/pto2-campaign --kills $(KILLS) $(if $(SEED),--seed $(SEED))
 
 fuzz:
 	SWIFT=$(SWIFT) Scripts/fuzz --seconds $(SECONDS_EACH)

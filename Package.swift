@@ -92,6 +92,8 @@ let package = Package(
     .library(name: "BenchKernels", type: .dynamic, targets: ["BenchKernels"]),
     .executable(name: "pto2-random", targets: ["RandomProgram"]),
     .library(name: "RandomKernels", type: .dynamic, targets: ["RandomKernels"]),
+    .executable(name: "pto2-campaign", targets: ["Campaign"]),
+    .library(name: "CampaignKernels", type: .dynamic, targets: ["CampaignKernels"]),
     .library(name: "TestKernels", type: .dynamic, targets: ["TestKernels"]),
     .library(name: "OddKernels", type: .dynamic, targets: ["OddKernels"]),
     .library(name: "TestProgram", type: .dynamic, targets: ["TestProgram"]),
@@ -176,6 +178,9 @@ let package = Package(
     kernels("AllocationCounter", path: "Tests/Support/AllocationCounter"),
     kernels("RandomKernels", path: "Tests/Support/RandomKernels"),
     example("RandomProgram", ["TestSupport"], path: "Tests/Support/RandomProgram"),
+    kernels("CampaignKernels", path: "Tests/Support/CampaignKernels"),
+    example(
+      "Campaign", ["CPTO2ABI", "CPTO2Linux", "TestSupport"], path: "Tests/Support/Campaign"),
     tests(
       "PTO2WorkerTests",
       ["CPTO2ABI", "PTO2System", "PTO2Segment", "PTO2Protocol", "PTO2Worker", "TestSupport"]),

@@ -47,6 +47,30 @@ struct TaskDescription {
   var predicate: PredicateDescription?
   var dependencies: [Dependency] = []
 
+  var recovery = Recovery.automatic
+
+  /// Changes what the task does where half a run and then a whole one would not give
+  /// the same. For `--recoverable`.
+  mutating func makeRecoverable() {
+    for index in arguments.indices {
+      switch arguments[index].access {
+      case .readUntracked: arguments[index].access = .input
+      case .updatedUntracked: arguments[index].access = .inout
+      case .outputExisting where parts == 1:
+        // The kernel reads all of its inputs before it writes.
+        let view = arguments[index].view
+        if arguments.contains(where: { $0.isRead && $0.view.overlaps(view) }) {
+          arguments[index].access = .inout
+        }
+      default: break
+      }
+    }
+    guard arguments.contains(where: { $0.access == .inout }) else { return }
+    recovery = parts > 1 ? .again : .snapshot
+    // Parts read nothing that another one writes, so this is all there is.
+    if parts > 1 { overwrites = true }
+  }
+
   /// Parts that are written at the same time.
   var parts: Int { kernels.count { $0 != nil } * blocks }
 

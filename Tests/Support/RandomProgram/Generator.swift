@@ -30,8 +30,11 @@ struct Generator {
   private let spinPercent: Int
   private let longSpinPercent: Int
   private let programPercent: Int
+  private let isRecoverable: Bool
 
-  init(seed: UInt64) {
+  /// - Parameter isRecoverable: each task can be run again when its worker has died.
+  init(seed: UInt64, isRecoverable: Bool = false) {
+    self.isRecoverable = isRecoverable
     random = SplitMix64(seed: seed)
     extras = Extras(seed: seed)
     maximumDepth = [1, 2, 3, 4, 6, 10, 64].randomElement(using: &random)!
@@ -149,6 +152,7 @@ struct Generator {
 
   private mutating func append(_ task: TaskDescription) {
     var task = task
+    if isRecoverable { task.makeRecoverable() }
     task.dependencies = extras.dependencies(
       submitted: submittedTasks, open: scopeMembers.flatMap { $0.suffix(20) })
     let needed = order.enter(

@@ -40,6 +40,9 @@ struct RandomProgram: ParsableCommand {
   @Flag(help: "Leave one write out of the reference: every seed must then fail.")
   var sabotage = false
 
+  @Flag(help: "Only tasks that can be run again: for runs in which processes are killed.")
+  var recoverable = false
+
   @OptionGroup var runtime: RuntimeOptions
 
   private func range() throws -> ClosedRange<UInt64> {
@@ -64,7 +67,7 @@ struct RandomProgram: ParsableCommand {
     var sessions = 0
     var submitted = 0
     for seed in try range() {
-      var generator = Generator(seed: seed)
+      var generator = Generator(seed: seed, isRecoverable: recoverable)
       let description = generator.run(tasks: tasks)
       if verbose { for (i, line) in description.operations.enumerated() { print(i, line) } }
       var reference = Reference(description)
@@ -92,7 +95,7 @@ struct RandomProgram: ParsableCommand {
     SessionShape(description, seed: seed, rings: Self.isGiven("--rings") ? runtime.rings : nil)
       .apply(to: &options, isGiven: Self.isGiven)
     options.quiet = !verbose
-    options.report = verbose
+    options.report = verbose || runtime.json
     var session = SessionRun(description, expected: expected)
     do {
       try Watchdog.watch(seed, seconds: timeout) {

@@ -102,6 +102,7 @@ struct SessionRun {
             (argument.view.tensor, staged.output(Shape(tensor.shape), tensor.type)))
         }
       }
+      staged.recovery(task.recovery)
       staged.scalar(task.control)
       for scalar in task.scalars { staged.scalar(scalar) }
       if task.blocks > 1 || task.startTogether {

@@ -104,9 +104,7 @@ struct SessionShape {
         if scopes[scopes.count - 1].tasksBefore == nil {
           scopes[scopes.count - 1] = Scope(tasksBefore: tasks[ring], bytesBefore: bytes[ring])
         }
-        let block = task.arguments.filter { $0.access == .output }.reduce(0) {
-          $0 + description.tensors[$1.view.tensor].heapBytes
-        }
+        let block = heapBytes(task, description)
         tasks[ring] += 1
         bytes[ring] += block
         let oldest = scopes.enumerated().filter {
@@ -120,6 +118,20 @@ struct SessionShape {
       }
     }
     return needs
+  }
+}
+
+/// What a task takes from the heap: its outputs, and its snapshot.
+private func heapBytes(_ task: TaskDescription, _ description: Description) -> Int {
+  let kept = task.recovery == .snapshot && task.parts == 1
+  return task.arguments.reduce(kept ? 64 : 0) { sum, argument in
+    let tensor = description.tensors[argument.view.tensor]
+    switch argument.access {
+    case .output: return sum + tensor.heapBytes
+    case .inout where kept:
+      return sum + (argument.view.elements.count * tensor.type.byteCount + 63) / 64 * 64
+    default: return sum
+    }
   }
 }
 
