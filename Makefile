@@ -1,4 +1,5 @@
 # make run     a verified paged-attention run (5 to 20 s on 2 CPUs)
+# make demo    the same while workers and the scheduler are killed (docs/fault-injection.md)
 # make test    everything CI runs
 # make bench   what a task costs, beside what the machine can do (docs/benchmarks.md)
 # make build   release build of executables, kernel images and examples
@@ -19,10 +20,13 @@ SECONDS_EACH = 10
 KILLS = 10000
 SEED =
 
-.PHONY: run test bench differential verify verify-models mutants simulate campaign fuzz build format lint setup clean
+.PHONY: run demo test bench differential verify verify-models mutants simulate campaign fuzz build format lint setup clean
 
 run: build
 	$(BIN)/paged-attention
+
+demo: build
+	$(BIN)/paged-attention --recovery snapshot --faults Examples/Faults/demo.json
 
 build:
 	$(SWIFT) build -c release

@@ -129,6 +129,7 @@ internal import PTO2System
     unsafe OwnedWord(page + Int(PTO2_CORE_CRASH)).storeRelaxed(0)
     unsafe recordCrashes(
       at: page + Int(PTO2_CORE_CRASH), base: base, bytes: totalBytes)
+    resumeCounters()
     let incarnation = unsafe ProcessRecord.announce(
       isSupervised: isSupervised, at: page + Int(PTO2_CORE_PROCESS))
     readyWord.storeRelease(incarnation)
@@ -235,6 +236,8 @@ internal import PTO2System
     // Two clock readings cost as much as a small kernel: while kernels are
     // shorter than 2 us on average, one in sixteen is timed.
     kernels &+= 1
+    // What a worker that is killed has done is known up to here.
+    if kernels & 255 == 0 { publishCounters() }
     if kernels & 15 == 0 || timedNanoseconds >= timed &* 2000 {
       let begin = MonotonicClock.now()
       unsafe pto2_call(function, arguments)
@@ -251,6 +254,15 @@ internal import PTO2System
   /// Publishes this core's error; the process then ends.
   package func publish(_ error: PTO2Error) {
     unsafe ErrorBlock.write(error, core: index, to: page + Int(PTO2_CORE_ERROR))
+  }
+
+  /// Goes on counting where the worker before has published its counters.
+  private mutating func resumeCounters() {
+    let counted = unsafe (page + Int(PTO2_CORE_COUNTERS)).load(as: pto2_core_counters.self)
+    kernels = counted.kernels
+    timed = counted.timed_kernels
+    timedNanoseconds = counted.timed_nanoseconds
+    parks = counted.parks
   }
 
   private func publishCounters() {
@@ -278,6 +290,7 @@ internal import PTO2System
       && word.loadAcquire() == last && isSessionRunning
     {
       parks &+= 1
+      publishCounters()
       waitSet.removeAll()
       waitSet.insert(word, while: last)
       waitSet.insert(control, while: PTO2_CONTROL_RUNNING)
