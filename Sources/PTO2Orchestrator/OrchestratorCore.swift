@@ -70,6 +70,8 @@ package struct Stall: Sendable {
   var stagedHasKernels = false
   /// No tensor so far that the task reads and writes.
   var stagedIsPure = true
+  /// A tensor so far that the task overwrites in place.
+  var stagedHasExisting = false
   var stagedRecovery = Recovery.automatic
   var stagedPredicate: StagedPredicate?
   var stagedError: PTO2Error?

@@ -10,6 +10,12 @@ extension OrchestratorCore {
   /// - Throws: error 5 for a task whose tensors not it alone changes.
   @inline(never)
   func snapshotBytes(_ activeMask: UInt8) throws(PTO2Error) -> UInt64 {
+    if let (input, output) = overwrittenInput() {
+      throw PTO2Error(
+        .invalidArgs,
+        "recovery by snapshot: argument \(output) is an outputExisting tensor with elements of argument \(input), an input. Pass it as inout, so that a snapshot is taken of it"
+      )
+    }
     var bytes: UInt64 = 0
     for index in 0..<stagedCount {
       let argument = unsafe staged[index]

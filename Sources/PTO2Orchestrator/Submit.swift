@@ -237,7 +237,7 @@ extension OrchestratorCore {
   /// The contiguous byte ranges of a view, in order; the whole span when there
   /// are more than `TensorMap.maximumRuns`.
   @inline(__always)
-  private static func forEachRun(
+  static func forEachRun(
     _ argument: UnsafeMutablePointer<StagedArgument>, _ body: (UInt64, UInt64) -> Void
   ) {
     let argument = unsafe argument.pointee
@@ -324,7 +324,7 @@ extension OrchestratorCore {
   /// would see: it only reads, and writes what it does not read.
   private var mayRunAgain: Bool {
     switch stagedRecovery {
-    case .automatic: stagedIsPure
+    case .automatic: stagedIsPure && overwrittenInput() == nil
     case .again, .snapshot: true
     case .once: false
     }

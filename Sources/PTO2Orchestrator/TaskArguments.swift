@@ -131,7 +131,8 @@ struct Dependency: BitwiseCopyable {
   /// What happens when the worker dies while it runs this task.
   ///
   /// A task that was not begun is always run again; so is, by default, one that
-  /// only reads tensors and writes others (`input`, `output`, `outputExisting`).
+  /// only reads tensors and writes others (`input`, `output`, `outputExisting`, and
+  /// no element both as `input` and as `outputExisting`).
   /// Any other FAILED: the tasks that need it are CANCELLED, all others go on, and
   /// the next `wait` throws.
   ///
@@ -181,6 +182,7 @@ extension OrchestratorCore {
     unsafe (staged + stagedCount).initialize(to: argument)
     stagedCount += 1
     if access == .inout || access == .noDependency { stagedIsPure = false }
+    if access == .outputExisting { stagedHasExisting = true }
   }
 
   mutating func stageBlocks(_ count: Int, _ startTogether: Bool) {
@@ -324,6 +326,7 @@ extension OrchestratorCore {
     stagedBlocks = 1
     stagedSyncStart = false
     stagedIsPure = true
+    stagedHasExisting = false
     stagedRecovery = .automatic
     stagedPredicate = nil
     stagedCount = 0

@@ -92,6 +92,39 @@ import Testing
     }
   }
 
+  /// An element that is read as one argument and overwritten as another is not what it
+  /// was after half a run. Views whose ends cross share elements or not.
+  @Test func taskThatOverwritesItsInputIsNotPure() throws {
+    let rig = try Rig(configuration())
+    let x = try rig.graph.external([8, 8], .int32)
+    let left = try x.slice([0, 0], [8, 4])
+    let right = try x.slice([0, 4], [8, 4])
+    let middle = try x.slice([0, 3], [8, 2])
+    func flags(_ input: Tensor, _ output: Tensor) throws -> UInt8 {
+      rig.slot(
+        try rig.submit(aic: true) {
+          $0.outputExisting(output)
+          $0.input(input)
+        }
+      ).flags
+    }
+    #expect(try flags(left, right) == UInt8(PTO2_SLOT_RERUN))
+    #expect(try flags(left, try x.slice([0, 4], [8, 1])) == UInt8(PTO2_SLOT_RERUN))
+    #expect(try flags(left, middle) == 0)
+    #expect(try flags(middle, right) == 0)
+    #expect(try flags(x, x) == 0)
+    #expect(try flags(left, rig.external(4)) == UInt8(PTO2_SLOT_RERUN))
+    #expect {
+      try rig.submit(aic: true) {
+        $0.input(left)
+        $0.outputExisting(middle)
+        $0.recovery(.snapshot)
+      }
+    } throws: {
+      ($0 as? PTO2Error)?.message.contains("argument 1 is an outputExisting tensor") == true
+    }
+  }
+
   @Test(arguments: ["kernels", "blocks", "no-dep", "heap"])
   func taskOfWhichNoSnapshotCanBeTakenIsRefused(what: String) throws {
     let rig = try Rig(configuration(heap: 256))
