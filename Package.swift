@@ -193,6 +193,7 @@ let package = Package(
     tests(
       "PTO2ProtocolTests",
       ["CPTO2ABI", "PTO2System", "PTO2Segment", "PTO2Protocol", "TestSupport"]),
+    tests("PTO2FaultsTests", ["PTO2Faults", "PTO2Segment"]),
     tests(
       "PTO2OrchestratorTests",
       ["CPTO2ABI", "PTO2Segment", "PTO2Protocol", "PTO2Orchestrator", "TestSupport"]),

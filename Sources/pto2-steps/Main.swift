@@ -13,7 +13,7 @@ struct StepsCommand: ParsableCommand {
       For each point of the protocol it runs a small program once, counts the instructions from
       one store of the point to the next, and then runs the program again for each of them: up to
       the first store at full speed, so many single steps, SIGKILL, and at full speed to the end.
-      A killed worker must cost no result; a killed orchestrator or scheduler must leave nothing.
+      A killed worker or scheduler must cost no result; a killed orchestrator must leave nothing.
 
         pto2-steps --points ack,fin
         pto2-steps --limit 20 --json
@@ -43,9 +43,9 @@ struct StepsCommand: ParsableCommand {
 
   @Option(
     help: ArgumentHelp(
-      "What a killed scheduler is to do: end the run with error 201 (ends), or be started again without a trace (restarts).",
+      "What the death of a scheduler is to do: cost no result (restarts), or end the run with error 201 (ends).",
       valueName: "expectation"))
-  var scheduler: SchedulerExpectation = .ends
+  var scheduler: SchedulerExpectation = .restarts
 
   @Option(help: ArgumentHelp("Rounds of the program.", valueName: "n"))
   var rounds: Int = 6
@@ -207,7 +207,7 @@ struct Campaign {
       "pto2-steps: \(one.point.rawValue): \(what); again: pto2-steps --point \(one.point.rawValue) --hit \(one.hit) --step \(one.step)"
         + (options.threads > 1 ? " --threads \(options.threads)" : "")
         + (options.rounds != 6 ? " --rounds \(options.rounds)" : "")
-        + (options.scheduler == .ends ? "" : " --scheduler \(options.scheduler.rawValue)"))
+        + (options.scheduler == .restarts ? "" : " --scheduler \(options.scheduler.rawValue)"))
   }
 
   // MARK: What is shown

@@ -1,0 +1,188 @@
+import Glibc
+import Testing
+
+/// `--faults`: what a script says is done to real processes, and what was not done
+/// fails the run.
+@Suite(.serialized) struct FaultScriptRunTests {
+  /// Runs the scene of tasks that may all be run again, whose results must be exact.
+  private func run(
+    _ label: String, _ script: String, options: [String] = [], tasks: Int = 1000,
+    program: [String]? = nil, location: SourceLocation = #_sourceLocation
+  ) -> Command.Result {
+    let segment = freshSegment("script-\(label)")
+    let directory = Command.temporaryDirectory()
+    let path = directory + "/faults.json"
+    let file = fopen(path, "w")!
+    fputs(script, file)
+    fclose(file)
+    let result = Command.run(
+      "pto2-orchestrator",
+      [
+        "--program", Command.buildDirectory + "libConformanceProgram.so", "--quiet", "--json",
+        "--segment", segment, "--faults", path,
+      ] + options + ["--"] + (program ?? ["pure", "\(tasks)"]))
+    unlink(path)
+    rmdir(directory)
+    let deadline = time(nil) + 20
+    while Leftovers.of(segment) != .none && time(nil) < deadline { usleep(2000) }
+    #expect(Leftovers.of(segment) == .none, sourceLocation: location)
+    return result
+  }
+
+  private func fired(_ result: Command.Result) -> [Double] { numbers("fired", in: result.output) }
+
+  /// A worker that dies at each kind of moment costs no result.
+  @Test(arguments: [
+    ("at", "{\"at\": 0.05, \"do\": \"kill\", \"to\": \"worker aiv0\"}"),
+    ("every", "{\"every\": 0.03, \"count\": 3, \"do\": \"kill\", \"to\": \"worker\"}"),
+    ("after", "{\"after\": 100, \"do\": \"kill\", \"to\": \"worker aic0\"}"),
+    ("ack", "{\"point\": \"ack\", \"core\": \"aiv0\", \"hit\": 5, \"do\": \"kill\"}"),
+    ("fin", "{\"point\": \"fin\", \"hit\": 20, \"count\": 3, \"do\": \"kill\"}"),
+    ("attach", "{\"point\": \"attach\", \"core\": \"aiv1\", \"do\": \"kill\"}"),
+    (
+      "dispatch",
+      "{\"point\": \"dispatch\", \"core\": \"aiv0\", \"hit\": 9, \"do\": \"kill\", \"to\": \"worker aiv0\"}"
+    ),
+    ("release", "{\"point\": \"release\", \"hit\": 9, \"do\": \"abrt\", \"to\": \"worker\"}"),
+    ("consume", "{\"point\": \"consume\", \"hit\": 9, \"do\": \"segv\", \"to\": \"worker\"}"),
+    ("publish", "{\"point\": \"publish\", \"hit\": 90, \"do\": \"ill\", \"to\": \"worker aiv0\"}"),
+  ])
+  func deathOfAWorkerCostsNoResult(label: String, fault: String) throws {
+    let result = run(label, "{\"faults\": [\(fault)]}")
+    #expect(result.status == 0, "\(result.errors)")
+    let count = try #require(fired(result).first)
+    #expect(count == (fault.contains("count") ? 3 : 1))
+    #expect((number("worker_restarts", in: result.output) ?? 0) >= 1, "not exercised")
+  }
+
+  /// A task that must not be run again: killed at ACK it FAILED, at FIN it is done.
+  @Test func ackAndFinAreNotTheSamePoint() {
+    for (point, status) in [("ack", Int32(40)), ("fin", 0)] {
+      let result = run(
+        "once-\(point)",
+        "{\"faults\": [{\"point\": \"\(point)\", \"core\": \"aiv0\", \"hit\": 9, \"do\": \"kill\"}]}",
+        program: ["alternate", "150"])
+      #expect(result.status == status, "\(result.errors)")
+      #expect(fired(result) == [1], "not exercised")
+    }
+  }
+
+  /// Threads of the scheduler, processes started later, several faults at once.
+  @Test func everyThreadIsWatched() {
+    let result = run(
+      "threads",
+      """
+      {"faults": [
+        {"point": "fin", "hit": 100, "count": 3, "do": "kill"},
+        {"point": "consume", "ring": 1, "hit": 100, "do": "kill", "to": "worker"},
+        {"point": "wire", "hit": 5, "do": "kill", "to": "worker"}]}
+      """, options: ["--threads", "3", "--clusters", "3"], tasks: 2000)
+    #expect(result.status == 0, "\(result.errors)")
+    #expect(fired(result) == [3, 1, 1])
+  }
+
+  @Test(arguments: ["stop", "hang"])
+  func whoStandsForAWhileGoesOn(what: String) {
+    let result = run(
+      what,
+      """
+      {"faults": [
+        {"at": 0.03, "do": "\(what)", "for": 0.1, "to": "worker aiv0"},
+        {"at": 0.04, "do": "\(what)", "for": 0.1, "to": "scheduler"},
+        {"at": 0.05, "do": "\(what)", "for": 0.1, "to": "orchestrator"}]}
+      """)
+    #expect(result.status == 0, "\(result.errors)")
+    #expect(fired(result) == [1, 1, 1])
+    #expect((number("seconds", in: result.output) ?? 0) > 0.1)
+    #expect(number("worker_restarts", in: result.output) == 0)
+  }
+
+  /// Every wait has a limit, so a lost wake costs time only.
+  @Test func lostWakesCostNoResult() {
+    let result = run(
+      "wakes",
+      "{\"faults\": [{\"every\": 0.001, \"count\": 20, \"do\": \"drop-wake\", \"to\": \"scheduler\"}]}",
+      tasks: 300)
+    #expect(result.status == 0, "\(result.errors)")
+    #expect((fired(result).first ?? 0) >= 1)
+  }
+
+  /// A word that no core stores; the worker is held so that the scheduler sees it.
+  @Test func damageEndsTheRunWithACode() {
+    let result = run(
+      "damage",
+      """
+      {"faults": [
+        {"point": "ack", "core": "aiv0", "hit": 20, "do": "hang", "for": 20},
+        {"point": "ack", "core": "aiv0", "hit": 20, "do": "corrupt", "word": "cond",
+         "value": "0x12345678"}]}
+      """)
+    #expect(result.status == 46, "\(result.errors)")
+    #expect(result.messages.count == 1, "\(result.errors)")
+    #expect(result.errors.contains("COND is 0x12345678"), "\(result.errors)")
+    #expect(fired(result) == [1, 1], "not exercised")
+  }
+
+  /// The same seed, the same decisions.
+  @Test func diceFollowTheSeed() {
+    func chances(_ seed: Int) -> [Double] {
+      let result = run(
+        "seed",
+        """
+        {"seed": \(seed), "faults": [
+          {"point": "fin", "core": "aiv0", "probability": 0.05, "do": "continue"},
+          {"point": "ack", "core": "aiv0", "probability": 0.05, "do": "continue"},
+          {"point": "fin", "core": "aiv0", "probability": 0.05, "do": "continue"}]}
+        """)
+      #expect(result.status == 0, "\(result.errors)")
+      return numbers("chances", in: result.output)
+    }
+    let first = chances(1)
+    #expect(first.count == 3 && Set(first).count > 1, "not exercised: \(first)")
+    #expect(chances(1) == first)
+    #expect(chances(2) != first)
+  }
+
+  /// Even when every result is right.
+  @Test(arguments: [
+    ("{\"point\": \"ack\", \"hit\": 1000000, \"do\": \"kill\"}", "its time never came"),
+    ("{\"at\": 1000, \"do\": \"kill\", \"to\": \"scheduler\"}", "its time never came"),
+    (
+      "{\"every\": 0.01, \"probability\": 0.000001, \"do\": \"kill\", \"to\": \"scheduler\"}",
+      "its dice said no"
+    ),
+  ])
+  func faultThatNeverFiredFailsTheRun(fault: String, why: String) {
+    let result = run("unfired", "{\"faults\": [\(fault)]}", tasks: 300)
+    #expect(result.status == 75, "\(result.errors)")
+    #expect(result.messages.count == 1, "\(result.errors)")
+    #expect(result.errors.contains("not exercised: fault 0"), "\(result.errors)")
+    #expect(result.errors.contains(why), "\(result.errors)")
+    #expect(fired(result) == [0])
+  }
+
+  @Test func deathOfTheOrchestratorLeavesNothing() {
+    let result = run(
+      "orchestrator", "{\"faults\": [{\"point\": \"publish\", \"hit\": 50, \"do\": \"kill\"}]}")
+    #expect(result.status == 137)
+  }
+
+  /// Before anything is started.
+  @Test func wrongScriptIsRefused() {
+    let result = run("wrong", "{\"faults\": [\n {\"at\": 1, \"doo\": \"kill\"}]}")
+    #expect(result.status == 64)
+    #expect(result.errors.contains("faults.json:2:2: a fault needs \"do\""), "\(result.errors)")
+    let core = run(
+      "core", "{\"faults\": [{\"at\": 1, \"do\": \"kill\", \"to\": \"worker aiv2\"}]}")
+    #expect(core.status == 64)
+    #expect(core.errors.contains("there is no core aiv2"), "\(core.errors)")
+    let missing = Command.run(
+      "pto2-orchestrator",
+      [
+        "--program", Command.buildDirectory + "libConformanceProgram.so", "--faults",
+        "/nonexistent.json", "--", "pure", "1",
+      ])
+    #expect(missing.status == 64)
+    #expect(missing.errors.contains("/nonexistent.json: cannot be read"), "\(missing.errors)")
+  }
+}
