@@ -48,7 +48,7 @@ import Testing
     ("publish", "{\"point\": \"publish\", \"hit\": 90, \"do\": \"ill\", \"to\": \"worker aiv0\"}"),
   ])
   func deathOfAWorkerCostsNoResult(label: String, fault: String) throws {
-    let result = run(label, "{\"faults\": [\(fault)]}")
+    let result = run(label, "{\"faults\": [\(fault)]}", tasks: 3000)
     #expect(result.status == 0, "\(result.errors)")
     let count = try #require(fired(result).first)
     #expect(count == (fault.contains("count") ? 3 : 1))
@@ -116,7 +116,7 @@ import Testing
         {"point": "ack", "core": "aiv0", "hit": 20, "do": "hang", "for": 20},
         {"point": "ack", "core": "aiv0", "hit": 20, "do": "corrupt", "word": "cond",
          "value": "0x12345678"}]}
-      """)
+      """, options: ["--lanes", "1"])
     #expect(result.status == 46, "\(result.errors)")
     #expect(result.messages.count == 1, "\(result.errors)")
     #expect(result.errors.contains("COND is 0x12345678"), "\(result.errors)")
