@@ -9,6 +9,7 @@
 # make verify-models   the Promela models and their mutants (docs/verification.md)
 # make simulate   the roles' own code, one shared access at a time (docs/simulation.md)
 # make campaign KILLS=10000 SEED=7   kills processes of real sessions at random (docs/campaign.md)
+# make steps   kills after every single instruction (docs/fault-injection.md)
 # make fuzz SECONDS_EACH=600   every fuzz target for so long (docs/fuzzing.md)
 # make format  swift-format over the tree
 # make setup   apt packages a bare machine may lack (see Scripts/setup.sh)
@@ -20,7 +21,7 @@ SECONDS_EACH = 10
 KILLS = 10000
 SEED =
 
-.PHONY: run demo test bench differential verify verify-models mutants simulate campaign fuzz build format lint setup clean
+.PHONY: run demo test bench differential verify verify-models mutants simulate campaign steps fuzz build format lint setup clean
 
 run: build
 	$(BIN)/paged-attention
@@ -58,6 +59,9 @@ simulate:
 
 campaign: build
 	$(BIN)/pto2-campaign --kills $(KILLS) $(if $(SEED),--seed $(SEED))
+
+steps: build
+	$(BIN)/pto2-steps
 
 fuzz:
 	SWIFT=$(SWIFT) Scripts/fuzz --seconds $(SECONDS_EACH)
