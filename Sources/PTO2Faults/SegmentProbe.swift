@@ -79,6 +79,7 @@ package import PTO2System
   package var submitted: UInt64 { offset(.orchestratorWords) + UInt64(PTO2_ORCH_SUBMITTED) }
   package var wired: UInt64 { offset(.schedulerWords) + UInt64(PTO2_SCHED_WIRED) }
   package var schedulerControl: UInt64 { offset(.schedulerWords) + UInt64(PTO2_SCHED_CONTROL) }
+  package var schedulerParked: UInt64 { offset(.schedulerWords) + UInt64(PTO2_SCHED_PARKED) }
   package func released(ring: Int) -> UInt64 {
     offset(.schedulerWords) + UInt64(PTO2_SCHED_RINGS) + 64 * UInt64(ring)
       + UInt64(PTO2_SCHED_RELEASED)

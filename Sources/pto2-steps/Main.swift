@@ -129,7 +129,8 @@ struct Campaign {
       executable: directory + "pto2-orchestrator",
       arguments: [
         "--program", directory + "libConformanceProgram.so", "--quiet", "--json", "--segment",
-        segment, "--rings", "1", "--threads", "\(options.threads)", "--", "kinds",
+        segment, "--rings", "1", "--attach-timeout", "300", "--threads", "\(options.threads)", "--",
+        "kinds",
         "\(options.rounds)",
       ], segment: segment)
   }
@@ -158,7 +159,7 @@ struct Campaign {
       }
       rows[row].instructions += measured.steps
       steps = Array(0...measured.steps)
-      if let limit = options.limit, limit < steps.count {
+      if let limit = options.limit ?? point.sample, limit < steps.count {
         steps = (0..<limit).map {
           limit == 1 ? measured.steps / 2 : $0 * measured.steps / (limit - 1)
         }

@@ -8,12 +8,14 @@ enum StepPoint: String, CaseIterable {
   case resetScheduler = "reset-scheduler"
   case attachScheduler = "attach-scheduler"
   case publish, wire, dispatch, ack, fin, release, consume
+  case rebuild
 
   /// Whose instructions.
   var victim: ProcessRole {
     switch self {
     case .publish: .orchestrator
-    case .wire, .dispatch, .release, .consume, .resetScheduler, .attachScheduler: .scheduler
+    case .wire, .dispatch, .release, .consume, .resetScheduler, .attachScheduler, .rebuild:
+      .scheduler
     case .ack, .fin, .reset, .attach: .worker(Self.core)
     }
   }
@@ -41,7 +43,7 @@ enum StepPoint: String, CaseIterable {
     case .dispatch: .point(.dispatch)
     case .ack: .point(.fin)
     case .fin: .point(.ack)
-    case .release, .consume: .point(.release)
+    case .release, .consume, .rebuild: .point(.release)
     }
   }
 
@@ -49,6 +51,7 @@ enum StepPoint: String, CaseIterable {
     switch self {
     case .reset, .resetScheduler: nil
     case .attach, .attachScheduler: .point(.attach)
+    case .rebuild: .incarnation
     case .publish: .point(.publish)
     case .wire: .point(.wire)
     case .dispatch: .point(.dispatch)
@@ -62,12 +65,25 @@ enum StepPoint: String, CaseIterable {
   /// How long the stretch is when no store ends it.
   var length: Int? { last == nil ? 500 : nil }
 
+  /// How many kills are enough when nobody says: a stretch of some 250,000
+  /// instructions takes ten seconds to step.
+  var sample: Int? { self == .rebuild ? 60 : nil }
+
   /// Whether the stretch begins once only in the life of a process.
   var isOnce: Bool {
     switch self {
     case .reset, .resetScheduler, .attach, .attachScheduler: true
     default: false
     }
+  }
+
+  /// The victim is the process that takes the place of one that was killed at
+  /// the store; the stretch then begins with its own first store, to `parked`.
+  var isOfSecondLife: Bool { self == .rebuild }
+
+  /// Whether these words have that one among them. It may store what was there.
+  func isSecondStart(_ watches: [WordWatch], in probe: SegmentProbe) -> Bool {
+    watches.contains { $0.contains(probe.schedulerParked) }
   }
 
   /// In words.
@@ -84,6 +100,7 @@ enum StepPoint: String, CaseIterable {
     case .fin: "worker: ACK to FIN"
     case .release: "scheduler: one RELEASED to the next"
     case .consume: "scheduler: RELEASED to CONSUMED"
+    case .rebuild: "scheduler started again: to announced"
     }
   }
 
@@ -108,6 +125,7 @@ enum StepPoint: String, CaseIterable {
     if let last {
       for word in self.words(last, in: probe) where !words.contains(word) { words.append(word) }
     }
+    if isOfSecondLife { words.append(WordWatch(offset: probe.schedulerParked, bytes: 4)) }
     return words
   }
 

@@ -32,9 +32,9 @@ final class StepRun {
   }
 
   /// How long a session may take, and one stretch.
-  private static let limitMilliseconds: UInt64 = 30_000
+  private static let limitMilliseconds: UInt64 = 60_000
   /// A stretch longer than this is waiting for something.
-  static let maximumSteps = 200_000
+  static let maximumSteps = 300_000
 
   private let point: StepPoint
   private let hit: Int
@@ -44,6 +44,8 @@ final class StepRun {
   private var memory = WordMemory()
   private var hits = 0
   private var victim: TracedThread?
+  /// The process that is killed so that another takes its place.
+  private var firstLife: Int32?
   private var status: Int32?
   private var orchestrator: Int32 = 0
 
@@ -76,9 +78,22 @@ final class StepRun {
   }
 
   private func isStart(_ thread: TracedThread, _ places: [Int]) -> Tracer.Verdict {
+    if let firstLife, firstLife != thread.process.id, victim == nil, let probe,
+      point.isSecondStart(places.map { thread.process.watches[$0] }, in: probe)
+    {
+      victim = thread
+      return .hold
+    }
     guard victim == nil, reaches(atEnd: false, thread, places) else { return .go }
+    guard firstLife == nil else { return .go }
     hits += 1
     guard hits == hit else { return .go }
+    if point.isOfSecondLife {
+      // Its successor is the victim, from its own first store.
+      firstLife = thread.process.id
+      kill(thread.process.id, SIGKILL)
+      return .go
+    }
     victim = thread
     return .hold
   }

@@ -2,8 +2,13 @@ import Testing
 
 /// A sample of the kills between any two instructions; `make steps` has all.
 @Suite(.serialized) struct StepTests {
+  /// Without `rebuild`, which is long.
+  private let points =
+    "reset,attach,reset-scheduler,attach-scheduler,publish,wire,dispatch,ack,fin,release,consume"
+
   @Test func deathAfterAnyInstructionIsSurvived() {
-    let result = Command.run("pto2-steps", ["--hit", "5", "--limit", "3", "--json"])
+    let result = Command.run(
+      "pto2-steps", ["--points", points, "--hit", "5", "--limit", "3", "--json"])
     #expect(result.status == 0, "\(result.errors)")
     #expect(number("violations", in: result.output) == 0)
     // Eleven points, three kills each; each stretch is longer than that.
@@ -27,6 +32,16 @@ import Testing
       "pto2-steps", ["--points", "fin", "--hit", "100000", "--limit", "1"])
     #expect(result.status == 1)
     #expect(result.errors.contains("the run without a kill"), "\(result.errors)")
+  }
+
+  /// Nor an end that differs from what is expected.
+  @Test func otherEndIsAViolation() {
+    let result = Command.run(
+      "pto2-steps", ["--points", "dispatch", "--hit", "5", "--limit", "1", "--scheduler", "ends"])
+    #expect(result.status == 1)
+    #expect(
+      result.errors.contains("again: pto2-steps --point dispatch --hit 5 --step "),
+      "\(result.errors)")
   }
 
   @Test func wrongPointIsRefused() {
