@@ -79,7 +79,9 @@ struct FaultRun {
         switch error {
         case .system(let error): "\(error)"
         case .engine(let words):
-          words + ". Tracing needs kernel.yama.ptrace_scope = 0, or CAP_SYS_PTRACE"
+          words
+            + (words.hasPrefix("ptrace ")
+              ? ". Tracing needs kernel.yama.ptrace_scope = 0, or CAP_SYS_PTRACE" : "")
         }
       throw SessionFailure(
         text: "error: --faults: \(reason)", exitStatus: ExitStatus.cannotCreate)

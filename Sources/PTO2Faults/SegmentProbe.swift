@@ -31,7 +31,8 @@ package import PTO2System
   }
 
   private static func open(_ name: String) throws(SegmentError) -> SharedMemoryObject {
-    do { return try SharedMemoryObject.open(name: "/" + name) } catch {
+    let path = SharedMemoryObject.isPath(name) ? name : "/" + name
+    do { return try SharedMemoryObject.open(name: path) } catch {
       throw error.errno == SystemError.notFound
         ? .notFound(name: name, waitedMilliseconds: 0) : .system(error)
     }

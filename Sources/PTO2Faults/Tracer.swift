@@ -267,7 +267,7 @@ package struct WordWatch: Equatable, Sendable {
   /// True when it is there, and what to watch is known, for the first time.
   private func findSegment(_ process: TracedProcess) -> Bool {
     if process.base == nil {
-      process.base = mappedAddress(of: "/dev/shm/" + segment, in: process.id)
+      process.base = mappedAddress(of: segment, in: process.id)
     }
     guard process.base != nil, let role = process.role, let words = watches(role) else {
       return false
@@ -429,13 +429,26 @@ private func threadGroup(of thread: Int32) -> Int32? {
   return nil
 }
 
-/// Where the file's first byte is mapped in a process.
-private func mappedAddress(of path: String, in pid: Int32) -> UInt64? {
-  guard let text = readWholeFile("/proc/\(pid)/maps") else { return nil }
-  for line in text.split(separator: "\n") where line.contains(path) {
-    // address, rights, offset, device, inode, path
+/// Where the segment's first byte is mapped in a process: found by inode, for a
+/// memfd has no name.
+private func mappedAddress(of segment: String, in pid: Int32) -> UInt64? {
+  var object = stat()
+  let path = SharedMemoryObject.isPath(segment) ? segment : "/dev/shm/" + segment
+  guard unsafe stat(path, &object) == 0, let text = readWholeFile("/proc/\(pid)/maps") else {
+    return nil
+  }
+  // As makedev(3) puts them together.
+  let number = UInt64(object.st_dev)
+  let major = UInt32(truncatingIfNeeded: number >> 8 & 0xFFF | number >> 32 & ~0xFFF)
+  let minor = UInt32(truncatingIfNeeded: number & 0xFF | number >> 12 & ~0xFF)
+  for line in text.split(separator: "\n") {
+    // address, rights, offset, device (major:minor), inode, path
     let fields = line.split(separator: " ", omittingEmptySubsequences: true)
-    guard fields.count >= 6, fields[5] == path, UInt64(fields[2], radix: 16) == 0 else { continue }
+    guard fields.count >= 5, UInt64(fields[4]) == UInt64(object.st_ino),
+      UInt64(fields[2], radix: 16) == 0
+    else { continue }
+    let device = fields[3].split(separator: ":").compactMap { UInt32($0, radix: 16) }
+    guard device == [major, minor] else { continue }
     return UInt64(fields[0].prefix { $0 != "-" }, radix: 16)
   }
   return nil

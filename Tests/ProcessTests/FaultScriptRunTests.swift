@@ -7,7 +7,7 @@ import Testing
   /// Runs the scene of tasks that may all be run again, whose results must be exact.
   private func run(
     _ label: String, _ script: String, options: [String] = [], tasks: Int = 1000,
-    program: [String]? = nil, location: SourceLocation = #_sourceLocation
+    program: [String]? = nil, isNamed: Bool = true, location: SourceLocation = #_sourceLocation
   ) -> Command.Result {
     let segment = freshSegment("script-\(label)")
     let directory = Command.temporaryDirectory()
@@ -19,8 +19,9 @@ import Testing
       "pto2-orchestrator",
       [
         "--program", Command.buildDirectory + "libConformanceProgram.so", "--quiet", "--json",
-        "--segment", segment, "--faults", path,
-      ] + options + ["--"] + (program ?? ["pure", "\(tasks)"]))
+        "--faults", path,
+      ] + (isNamed ? ["--segment", segment] : []) + options + ["--"]
+        + (program ?? ["pure", "\(tasks)"]))
     unlink(path)
     rmdir(directory)
     let deadline = time(nil) + 20
@@ -159,6 +160,26 @@ import Testing
     #expect(result.errors.contains("not exercised: fault 0"), "\(result.errors)")
     #expect(result.errors.contains(why), "\(result.errors)")
     #expect(fired(result) == [0])
+  }
+
+  @Test func truncationEndsTheRunWithACode() {
+    let result = run(
+      "truncated", "{\"faults\": [{\"after\": 100, \"do\": \"truncate\", \"bytes\": 0}]}")
+    #expect(result.status == 50, "\(result.errors)")
+    #expect(result.errors.contains("SEGMENT_TRUNCATED"), "\(result.errors)")
+  }
+
+  /// A segment without a name: its descriptor leads to it.
+  @Test func memfdHasFaultsToo() {
+    let result = run(
+      "memfd",
+      """
+      {"faults": [
+        {"point": "ack", "core": "aiv0", "hit": 5, "do": "kill"},
+        {"after": 100, "do": "kill", "to": "worker aiv1"}]}
+      """, options: ["--memfd"], isNamed: false)
+    #expect(result.status == 0, "\(result.errors)")
+    #expect(fired(result) == [1, 1])
   }
 
   @Test func deathOfTheOrchestratorLeavesNothing() {
