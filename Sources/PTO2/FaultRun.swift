@@ -24,7 +24,7 @@ struct FaultOutcome {
       ? "its time never came"
       : probability < 1
         ? "in \(chances) chances of probability \(probability) its dice said no"
-        : "its victim was not there, or did not do what was to be left out"
+        : "it could not be done: its victim was not there, made no such call, or the segment is sealed"
     return "fault \(index) (\(summary)) never fired: \(why)"
   }
 
