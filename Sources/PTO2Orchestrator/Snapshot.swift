@@ -10,6 +10,7 @@ extension OrchestratorCore {
   /// - Throws: error 5 for a task whose tensors not it alone changes.
   @inline(never)
   func snapshotBytes(_ activeMask: UInt8) throws(PTO2Error) -> UInt64 {
+    guard activeMask != 0 else { return 0 }
     if let (input, output) = overwrittenInput() {
       throw PTO2Error(
         .invalidArgs,
@@ -29,7 +30,7 @@ extension OrchestratorCore {
       let size = UInt64(DataType(rawValue: argument.dataType)!.byteCount)
       bytes += HeapRing.rounded(UInt64(argument.elementCount) * size)
     }
-    if bytes == 0 || activeMask == 0 { return 0 }
+    if bytes == 0 { return 0 }
     guard activeMask.nonzeroBitCount == 1, stagedBlocks == 1 else {
       throw PTO2Error(
         .invalidArgs,

@@ -83,6 +83,8 @@ import Testing
     }
     let dummy = try rig.submit {
       $0.inout(x)
+      $0.input(x)
+      $0.outputExisting(x)
       $0.recovery(.snapshot)
     }
     #expect(rig.slot(pure).flags == UInt8(PTO2_SLOT_RERUN))

@@ -57,18 +57,22 @@ struct TaskDescription {
       case .readUntracked: arguments[index].access = .input
       case .updatedUntracked: arguments[index].access = .inout
       case .outputExisting where parts == 1:
-        // The kernel reads all of its inputs before it writes.
-        let view = arguments[index].view
-        if arguments.contains(where: { $0.isRead && $0.view.overlaps(view) }) {
+        // The kernel reads all of its inputs before it writes. Of views with very many
+        // runs the runtime does not tell which elements they share.
+        let tensor = arguments[index].view.tensor
+        if arguments.contains(where: { $0.isRead && $0.view.tensor == tensor }) {
           arguments[index].access = .inout
         }
       default: break
       }
     }
-    guard arguments.contains(where: { $0.access == .inout }) else { return }
-    recovery = parts > 1 ? .again : .snapshot
-    // Parts read nothing that another one writes, so this is all there is.
-    if parts > 1 { overwrites = true }
+    if parts > 1 {
+      // Parts read nothing that another one writes, so this is all there is.
+      overwrites = true
+      recovery = .again
+    } else if arguments.contains(where: { $0.access == .inout }) {
+      recovery = .snapshot
+    }
   }
 
   /// Parts that are written at the same time.
