@@ -159,7 +159,7 @@ struct Campaign {
       }
       rows[row].instructions += measured.steps
       steps = Array(0...measured.steps)
-      if let limit = options.limit ?? point.sample, limit < steps.count {
+      if let limit = options.limit ?? point.sample(of: measured.steps), limit < steps.count {
         steps = (0..<limit).map {
           limit == 1 ? measured.steps / 2 : $0 * measured.steps / (limit - 1)
         }

@@ -65,9 +65,13 @@ enum StepPoint: String, CaseIterable {
   /// How long the stretch is when no store ends it.
   var length: Int? { last == nil ? 500 : nil }
 
-  /// How many kills are enough when nobody says: a stretch of some 250,000
-  /// instructions takes ten seconds to step.
-  var sample: Int? { self == .rebuild ? 60 : nil }
+  /// How many kills are enough when nobody says, by the length of a stretch.
+  /// Between two stores lie some hundreds of instructions; one of thousands has
+  /// a wait in it, and that of a rebuild takes ten seconds to step.
+  func sample(of instructions: Int) -> Int? {
+    if self == .rebuild { return 60 }
+    return instructions > 3000 ? 300 : nil
+  }
 
   /// Whether the stretch begins once only in the life of a process.
   var isOnce: Bool {
