@@ -1,7 +1,7 @@
 internal import PTO2Segment
 
 enum StrategyName: String, CaseIterable { case random, pct, dfs }
-enum CrashName: String, CaseIterable { case none, worker, scheduler, orchestrator, any }
+enum CrashName: String, CaseIterable { case none, worker, scheduler, orchestrator, any, pair }
 
 /// One row of the summary.
 struct Row {
@@ -222,6 +222,51 @@ final class Campaign {
             trace: only == nil ? nil : trace)
           count(result, &row, replay: options + " --replay \(index + 1):\(point)")
           if row.failures >= Self.maximumFailures { return }
+        }
+      }
+      row.note = "exhausted"
+    }
+  }
+
+  /// A tiny program in the usual schedule: its worker killed at every scheduling
+  /// point, and in each of these sessions the scheduler at every one of its own.
+  func everyPair(_ program: Tiny, threads: Int, at only: [(Int, Int)]?) throws {
+    let options =
+      "--strategy dfs --program \(program.rawValue) --threads \(threads) --crash pair"
+    try timed(
+      Row(
+        strategy: "dfs",
+        configuration: "\(program.rawValue), \(threads) thread(s), every pair of crashes")
+    ) { row in
+      let scenario = program.scenario(threads: threads)
+      func run(_ crashes: [CrashPoint], _ trace: ((String) -> Void)?) throws -> RunResult {
+        var settings = Self.tinySettings
+        settings.crashes = crashes
+        let result = try Session(scenario, images: images).run(
+          Strategy(), settings, crash: crashes.isEmpty ? nil : Recover(delay: 1_000_000),
+          trace: trace)
+        let places = crashes.map { "\($0.role):\($0.point)" }.joined(separator: ",")
+        count(result, &row, replay: options + " --replay \(places)")
+        return result
+      }
+      let whole = try run([], nil)
+      func crash(_ role: Int, _ point: Int) -> CrashPoint {
+        CrashPoint(pid: Self.pid(whole, role - 1), role: role, point: point)
+      }
+      if let only {
+        _ = try run(only.map { crash($0.0, $0.1) }, trace)
+        return
+      }
+      let roles = whole.points.indices
+      for worker in roles where Self.pid(whole, worker) >= Session.workerPid(0) {
+        for first in stride(from: 1, through: whole.points[worker].points, by: 1) {
+          let once = try run([crash(worker + 1, first)], nil)
+          for scheduler in roles where Self.pid(whole, scheduler) == Session.schedulerPid {
+            for second in stride(from: 1, through: once.points[scheduler].points, by: 1) {
+              _ = try run([crash(worker + 1, first), crash(scheduler + 1, second)], nil)
+              if row.failures >= Self.maximumFailures { return }
+            }
+          }
         }
       }
       row.note = "exhausted"

@@ -25,7 +25,7 @@ internal import PTO2System
   var strategy: String?
   @Option(help: "tiny, small or large: sizes of random sessions.")
   var config = "small"
-  @Option(help: "Whose process dies: none, worker, scheduler, orchestrator or any.")
+  @Option(help: "Whose process dies: none, worker, scheduler, orchestrator or any; with dfs also pair: a worker, then the scheduler.")
   var crash = "none"
   @Option(help: "A run of more steps than this has a livelock; for dfs, steps in all.")
   var steps = 3_000_000
@@ -69,6 +69,9 @@ internal import PTO2System
     let crash = try named(CrashName.self, crash, "--crash")
     guard (1...3).contains(threads) else { throw ValidationError("--threads: expected 1 to 3") }
     guard strategy == .dfs else {
+      guard crash != .pair else {
+        throw ValidationError("--crash pair goes with --strategy dfs")
+      }
       return try campaign.random(
         try seedRange(), size: try named(Size.self, config, "--config"), strategy: strategy,
         crash: crash,
@@ -81,8 +84,12 @@ internal import PTO2System
           program, threads: threads, bound: preemptions, holds: hold, budget: steps,
           replay: replay)
       } else {
-        try campaign.everyCrash(
-          program, threads: threads, crash: crash, at: try replay.map(crashPoint))
+        let points = try replay?.split(separator: ",").map { try crashPoint(String($0)) }
+        if crash == .pair {
+          try campaign.everyPair(program, threads: threads, at: points)
+        } else {
+          try campaign.everyCrash(program, threads: threads, crash: crash, at: points?.first)
+        }
       }
     }
   }
@@ -109,6 +116,9 @@ internal import PTO2System
       try search(1, 2, false)
       try search(2, 1, false)
       try search(2, 1, true)
+      if [.one, .reuse].contains(program) {
+        try campaign.everyPair(program, threads: 1, at: nil)
+      }
       for threads in 1...3 {
         try campaign.everyCrash(program, threads: threads, crash: .any, at: nil)
       }
