@@ -329,21 +329,22 @@ internal import Synchronization
 
   /// Starts a process in the place of one that has died. This thread lives as
   /// long as the session, as PR_SET_PDEATHSIG needs.
+  /// - Returns: false when the system refused.
   private func startAgain(_ child: ChildProcess) -> Bool {
     do throws(SystemError) {
-      let next = try ChildProcess.spawn(
-        name: child.name, core: child.core, executable: child.executable,
-        arguments: child.arguments)
-      let isLate = lock.withLock { state in
-        guard let index = state.children.firstIndex(where: { $0.pid == child.pid }) else {
-          return true
-        }
+      // In one piece: `endChildren` knows of it, or it is not started any more.
+      try lock.withLock { (state) throws(SystemError) in
+        guard !state.isEnding,
+          let index = state.children.firstIndex(where: { $0.pid == child.pid })
+        else { return }
+        let next = try ChildProcess.spawn(
+          name: child.name, core: child.core, executable: child.executable,
+          arguments: child.arguments)
         close(state.children[index].descriptor)
         state.children[index] = next
         if child.core == nil { state.schedulerRestarts += 1 } else { state.restarts += 1 }
-        return false
       }
-      return !isLate
+      return true
     } catch { return false }
   }
 
