@@ -115,7 +115,10 @@ PTO2_AT(pto2_dispatch_line, blocks, 32);
 PTO2_SIZE(pto2_failure, 24);
 PTO2_SIZE(pto2_failures, 16 + 24 * PTO2_MAX_FAILURES);
 PTO2_AT(pto2_failures, first, 16);
-_Static_assert(PTO2_SCHED_COUNTERS + sizeof(pto2_scheduler_counters) <= PTO2_SCHED_FENCED, "fits");
+_Static_assert(PTO2_SCHED_COUNTERS + sizeof(pto2_scheduler_counters) <= PTO2_SCHED_ADMITTED, "fits");
+_Static_assert(PTO2_SCHED_ADMITTED + 4 * PTO2_MAX_CLUSTERS * PTO2_CORES_PER_CLUSTER <=
+                   PTO2_SCHED_FENCED,
+               "fits");
 _Static_assert(PTO2_SCHED_FENCED + 4 * PTO2_MAX_CLUSTERS * PTO2_CORES_PER_CLUSTER <=
                    PTO2_SCHED_FAILURES,
                "fits");

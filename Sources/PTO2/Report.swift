@@ -35,6 +35,8 @@ struct Report {
   var lostLocks: UInt64
   /// Subtasks whose worker died, and workers started in the place of dead ones.
   var lostSubtasks: UInt32
+  /// Workers killed because of what stood in their COND words.
+  var quarantined: UInt32
   var workerRestarts: Int
   var schedulerRestarts: Int
   /// What `--faults` has done.
@@ -61,6 +63,7 @@ struct Report {
     coreCount = configuration.coreCount
     schedulerThreads = configuration.schedulerThreads
     lostSubtasks = unsafe core.pointee.failureCounts.lost
+    quarantined = unsafe core.pointee.quarantinedWorkers
     self.workerRestarts = workerRestarts
     self.schedulerRestarts = schedulerRestarts
     reservedBytes = unsafe core.pointee.segment.object.allocatedBytes()
@@ -71,8 +74,9 @@ struct Report {
     for index in 0..<coreCount {
       let counters = unsafe (core.pointee.segment.readCore(index) + Int(PTO2_CORE_COUNTERS))
         .load(as: pto2_core_counters.self)
-      kernels += counters.kernels
-      timed += counters.timed_kernels
+      // A kernel may have overwritten its core's page.
+      kernels &+= counters.kernels
+      timed &+= counters.timed_kernels
       if counters.timed_kernels > 0 {
         nanoseconds +=
           Double(counters.timed_nanoseconds) / Double(counters.timed_kernels)
@@ -165,6 +169,7 @@ struct Report {
     json.add("worker_restarts", UInt64(workerRestarts))
     json.add("scheduler_restarts", UInt64(schedulerRestarts))
     json.add("lost_subtasks", UInt64(lostSubtasks))
+    json.add("quarantined_workers", UInt64(quarantined))
     if !faults.isEmpty { json.add("faults", faults.map(\.json)) }
     json.add(
       "rings",

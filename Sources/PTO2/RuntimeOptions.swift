@@ -100,6 +100,12 @@ public struct RuntimeOptions: ParsableArguments {
       valueName: "seconds"))
   public var stopGrace: Double = 5
 
+  @Flag(
+    help:
+      "When this process dies, scheduler and workers still do every task that it has submitted; without it they end at once."
+  )
+  public var drain: Bool = false
+
   @Option(
     help: ArgumentHelp(
       "Bytes of dispatch descriptors that a core can address (default and most: 2 GiB); a task beyond is error 101.",
@@ -183,7 +189,7 @@ public struct RuntimeOptions: ParsableArguments {
       firstPosition: firstPosition, attachTimeoutMilliseconds: UInt32(seconds * 1000),
       stallLimitMilliseconds: stallMilliseconds, offsetLimit: offsetLimit,
       kernelDeadlineMilliseconds: deadlineMilliseconds, stopGraceMilliseconds: graceMilliseconds,
-      flags: quiet ? PTO2_SESSION_QUIET : 0)
+      flags: (quiet ? PTO2_SESSION_QUIET : 0) | (drain ? PTO2_SESSION_DRAIN : 0))
     try configuration.validate()
     return configuration
   }

@@ -190,7 +190,7 @@ final class Session {
       onFault: { fault.raise(unsafe core.pointee.segment.truncationError() ?? $0) },
       workerError: { index in
         unsafe core.pointee.segment.truncationError()
-          ?? ErrorBlock(core.pointee.segment.readCore(index) + Int(PTO2_CORE_ERROR)).read()?.error
+          ?? ErrorBlock(core.pointee.segment.readCore(index) + Int(PTO2_CORE_ERROR)).readOfCore()
       },
       runningTask: { index in
         let task = unsafe core.pointee.segment.runningTask(core: index)

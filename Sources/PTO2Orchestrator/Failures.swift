@@ -16,6 +16,9 @@ extension OrchestratorCore {
     return unsafe (failed, failures.pointee.cancelled, failures.pointee.lost)
   }
 
+  /// Workers that were killed because of what stood in their COND words.
+  package var quarantinedWorkers: UInt32 { unsafe failures.pointee.quarantined }
+
   /// The root causes that were recorded, oldest first.
   package func rootCauses() -> [PTO2Error] {
     let count = min(Int(failedWord.loadAcquire()), Int(PTO2_MAX_FAILURES))
@@ -44,6 +47,8 @@ extension OrchestratorCore {
         "its kernel ran longer than --kernel-deadline allows; "
       } else if record.flags & PTO2_FAILURE_STOPPED != 0 {
         "it was stopped (SIGSTOP) for longer than --stop-grace; "
+      } else if record.flags & PTO2_FAILURE_GARBAGE != 0 {
+        "it was killed because its COND words had been overwritten; "
       } else {
         ""
       }

@@ -33,6 +33,14 @@ package import PTO2System
     )
   }
 
+  /// Of a core's page: what a worker says before it ends. Anything else a kernel has
+  /// stored there, and it counts for nothing.
+  package func readOfCore() -> PTO2Error? {
+    guard let error = read()?.error, error.code == .imageRefused || error.code == .garbageWord
+    else { return nil }
+    return error
+  }
+
   /// Publishes this role's error.
   package static func write(_ error: PTO2Error, core: Int? = nil, to base: UnsafeMutableRawPointer)
   {

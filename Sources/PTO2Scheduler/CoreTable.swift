@@ -18,6 +18,8 @@ internal import PTO2System
   /// Not 0 once the polling thread has seen the core READY; 0 again when its
   /// worker has died.
   var incarnation: UInt32 = 0
+  /// Who hosts it, as it said when it was admitted; counts while `incarnation` does.
+  var host: (identity: ProcessIdentity, isSupervised: Bool)?
   /// Dispatches so far, wrapping. Writer: the dispatcher.
   var started: UInt32 = 0
   var nextLane: UInt32 = 0

@@ -30,7 +30,7 @@ extension Scheduler {
 
   /// The error a worker has left in its core's page.
   package func coreError(_ core: Int) -> PTO2Error? {
-    unsafe ErrorBlock(shared.segment.readCore(core) + Int(PTO2_CORE_ERROR)).read()?.error
+    unsafe ErrorBlock(shared.segment.readCore(core) + Int(PTO2_CORE_ERROR)).readOfCore()
   }
 
   /// Where in the segment its worker faulted, in words.
@@ -47,6 +47,10 @@ extension Scheduler {
 
   /// The process hosting a core, once announced and while not known to be gone.
   package func coreProcess(_ core: Int) -> (identity: ProcessIdentity, isSupervised: Bool)? {
+    if unsafe S.load(lines.isDead(core)) != 0 { return nil }
+    if unsafe S.load(&cores[core].incarnation) != 0, let host = unsafe cores[core].host {
+      return host
+    }
     guard unsafe cores[core].ready.loadAcquire() != fencedWord(core).loadOwn(),
       let record = unsafe ProcessRecord(cores[core].process).read()
     else { return nil }

@@ -309,10 +309,13 @@ extension Scheduler {
       guard unsafe dispatcher.pointee.redo.place(of: lost) == nil else { continue }
       let word = unsafe cores[core].wordToCore(dispatch.lane).loadOwn()
       let cond = unsafe cores[core].cond(dispatch.lane).loadAcquire()
-      _ = lose(lost, core: core, hasStarted: cond == word)
+      let hasStarted =
+        cond == word || cond & PTO2_COND_FIN == 0 && cond != PTO2_CORE_IDLE && cond != PTO2_EXITED
+      _ = lose(lost, core: core, hasStarted: hasStarted)
     }
     unsafe dispatcher.pointee.cores.reset(core)
     let gone = unsafe cores[core].ready.loadAcquire()
+    admittedWord(core).storeRelease(0)
     fencedWord(core).storeRelease(gone)
     Futex.wake(fencedWord(core).shared)
   }

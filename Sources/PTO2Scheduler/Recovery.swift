@@ -10,6 +10,12 @@ extension Scheduler {
   @inline(__always)
   func fencedWord(_ core: Int) -> OwnedWord { unsafe OwnedWord(fenced + 4 * core) }
 
+  /// 1 while a READY worker of the core is not fenced.
+  @inline(__always)
+  func admittedWord(_ core: Int) -> OwnedWord {
+    unsafe OwnedWord(fenced - Int(PTO2_SCHED_FENCED - PTO2_SCHED_ADMITTED) + 4 * core)
+  }
+
   /// Any thread: the process of a core has ended, every thread of it. The core's
   /// own thread deals with it in its next step.
   package mutating func noteDeath(_ core: Int) {
@@ -33,8 +39,9 @@ extension Scheduler {
     }
     for core in 0..<coreCount where isOwn(core) {
       guard unsafe S.load(lines.isDead(core)) != 0 else { continue }
-      unsafe S.store(lines.isDead(core), 0)
       fence(core)
+      // Not before: nobody is to take this death for a second one.
+      unsafe S.store(lines.isDead(core), 0)
     }
     if S.isShared {
       unsafe S.unlock(lines.dispatchLock)
@@ -48,7 +55,10 @@ extension Scheduler {
   private mutating func fence(_ core: Int) {
     let state = unsafe cores + core
     let gone = unsafe state.pointee.ready.loadAcquire()
-    guard gone != fencedWord(core).loadOwn() else { return }
+    // A kernel may have changed the word: who was admitted is fenced.
+    guard unsafe state.pointee.incarnation != 0 || gone != fencedWord(core).loadOwn() else {
+      return
+    }
     var ended: [TaskID] = []
     while outstanding(core) > 0 {
       let laneIndex = unsafe state.pointee.oldestLane
@@ -57,12 +67,14 @@ extension Scheduler {
       let cond = unsafe state.pointee.cond(laneIndex).loadAcquire()
       let lost = lostSubtask(core, laneIndex, lane.taskID)
       retireOldest(core)
-      if cond == lane.word | PTO2_COND_FIN || !lose(lost, core: core, hasStarted: cond == lane.word)
-      {
+      // ACK, or garbage: then it may have begun.
+      let hasStarted = cond != lane.condBefore && cond != PTO2_EXITED
+      if cond == lane.word | PTO2_COND_FIN || !lose(lost, core: core, hasStarted: hasStarted) {
         ended.append(TaskID(rawValue: lane.taskID))
       }
     }
     unsafe S.store(lines.killReason(core), 0)
+    unsafe S.store(lines.quarantine(core), 0)
     // Before anything is completed: a scheduler that comes after this one must not
     // take a dead dispatch for one of the task that has its main slot then.
     unsafe dispatcher.pointee.cores.reset(core)
@@ -70,6 +82,7 @@ extension Scheduler {
     unsafe S.store(&state.pointee.incarnation, 0)
     for id in ended { finishSubtask(id) }
     // Pairs with the next worker's acquire: the lanes are idle again.
+    admittedWord(core).storeRelease(0)
     fencedWord(core).storeRelease(gone)
     Futex.wake(fencedWord(core).shared)
   }

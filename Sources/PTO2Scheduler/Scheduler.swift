@@ -144,6 +144,18 @@ internal import PTO2System
     return true
   }
 
+  /// Tasks that were published, once each of them is RELEASED; nil before.
+  package mutating func tasksDone() -> UInt64? {
+    guard unsafe S.load(&logState.pointee.wired) == submitted.loadAcquire() else { return nil }
+    var count: UInt64 = 0
+    for ring in 0..<ringCount {
+      let released = unsafe S.load(&rings[ring].released)
+      guard unsafe S.load(&rings[ring].wired) == released else { return nil }
+      count += UInt64(released &- shared.segment.configuration.firstPosition)
+    }
+    return count
+  }
+
   // MARK: The first error
 
   /// True once some thread has failed; `step` then does nothing.
@@ -249,15 +261,6 @@ internal import PTO2System
     }
   }
 
-  mutating func garbage(_ cond: UInt32, _ core: Int, _ lane: UInt32) {
-    let expected = unsafe dispatcher.pointee.cores.lane(core, lane).pointee
-    fail(
-      PTO2Error(
-        .garbageWord,
-        "core \(coreName(core)) lane \(lane): COND is 0x\(String(cond, radix: 16)), expected ACK or FIN of 0x\(String(expected.word, radix: 16)) or 0x\(String(expected.condBefore, radix: 16)). The worker's memory was overwritten, probably by a kernel",
-        task: TaskID(rawValue: expected.taskID)), core: core)
-  }
-
   mutating func admitCores() -> Int {
     var admitted = 0
     for core in 0..<coreCount where isOwn(core) {
@@ -265,6 +268,12 @@ internal import PTO2System
       guard unsafe state.pointee.incarnation == 0 else { continue }
       let incarnation = unsafe state.pointee.ready.loadAcquire()
       guard incarnation != fencedWord(core).loadOwn() else { continue }
+      // As long as no kernel has run there.
+      if let process = unsafe ProcessRecord(state.pointee.process).read() {
+        unsafe state.pointee.host = (process.identity, process.isSupervised)
+      }
+      // Before anything is dispatched there.
+      admittedWord(core).storeRelease(1)
       unsafe S.store(&state.pointee.incarnation, incarnation)
       noteFree(core)
       absentCores -= 1

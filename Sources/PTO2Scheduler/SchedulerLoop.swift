@@ -108,7 +108,7 @@ struct SchedulerLoop<S: Sharing>: ~Copyable {
     let late = scheduler.stop(deadline: deadline)
     if scheduler.hasFailed {
       let failure = scheduler.failure
-      if failure?.code == .orchestratorDied || failure?.code == .segmentTruncated {
+      if orchestrator?.hasEnded() ?? true || failure?.code == .segmentTruncated {
         scheduler.shared.segment.unlink()
       }
       return failure
@@ -123,18 +123,27 @@ struct SchedulerLoop<S: Sharing>: ~Copyable {
     let now = MonotonicClock.now()
     guard now >= nextCheck else { return }
     nextCheck = now &+ UInt64(SchedulerTimes.checkNanoseconds)
-    if orchestrator?.hasEnded() ?? true {
-      return scheduler.fail(
-        scheduler.shared.segment.truncationError()
-          ?? PTO2Error(.orchestratorDied, "the orchestrator has ended without finishing its run"))
+    if orchestrator?.hasEnded() ?? true, let error = errorOfOrphan() {
+      return scheduler.fail(error)
     }
     // A scheduler that comes after this one counts on from here.
     scheduler.publishCounters()
     checkWorkers()
+    for core in 0..<scheduler.coreCount where scheduler.takeQuarantine(core) { workers.kill(core) }
     checkStill(now)
     checkDeadlines(now)
     checkAttached()
     scheduler.checkStall()
+  }
+
+  /// The orchestrator has died: nil while what it has published is still to be done.
+  private mutating func errorOfOrphan() -> PTO2Error? {
+    if let error = scheduler.shared.segment.truncationError() { return error }
+    let text = "the orchestrator has ended without finishing its run"
+    guard scheduler.shared.segment.configuration.drains else { return PTO2Error(.orchestratorDied, text) }
+    guard let count = scheduler.tasksDone() else { return nil }
+    return PTO2Error(
+      .orchestratorDied, text + "; the \(count) tasks that it had published are done (--drain)")
   }
 
   private mutating func checkAttached() {

@@ -40,7 +40,7 @@ struct LogState {
 
   func deallocate() { unsafe base.deallocate() }
 
-  private static let count = 24 + 2 * Int(PTO2_MAX_RINGS) + Int(PTO2_MAX_SCHEDULER_THREADS)
+  private static let count = 40 + 2 * Int(PTO2_MAX_RINGS) + Int(PTO2_MAX_SCHEDULER_THREADS)
 
   @inline(__always)
   private func word(_ line: Int) -> UnsafeMutablePointer<UInt32> {
@@ -69,6 +69,14 @@ struct LogState {
   /// Why the core's worker is killed: PTO2_FAILURE_..., or 0.
   func killReason(_ core: Int) -> UnsafeMutablePointer<UInt32> {
     unsafe word(Self.count - 8) + core
+  }
+  /// 1 for a core whose COND words are garbage, 2 once its worker has been killed.
+  func quarantine(_ core: Int) -> UnsafeMutablePointer<UInt32> {
+    unsafe word(Self.count - 24) + core
+  }
+  /// How often a core was quarantined.
+  func quarantines(_ core: Int) -> UnsafeMutablePointer<UInt32> {
+    unsafe word(Self.count - 32) + core
   }
   @inline(__always)
   func releasedLock(_ ring: Int) -> UnsafeMutablePointer<UInt32> { unsafe word(8 + 2 * ring) }

@@ -102,6 +102,7 @@ package struct Configuration: Equatable, Sendable {
   }
 
   package var isQuiet: Bool { flags & PTO2_SESSION_QUIET != 0 }
+  package var drains: Bool { flags & PTO2_SESSION_DRAIN != 0 }
 
   package var coreCount: Int { Int(clusters) * Int(PTO2_CORES_PER_CLUSTER) }
 

@@ -37,7 +37,8 @@ extension Segment {
   package func crashPlace(core: Int) -> String? {
     let record = unsafe (readCore(core) + Int(PTO2_CORE_CRASH))
       .assumingMemoryBound(to: pto2_crash_record.self)
-    guard unsafe SharedWord(UnsafeRawPointer(record)).loadAcquire() != 0 else { return nil }
+    let signal = unsafe SharedWord(UnsafeRawPointer(record)).loadAcquire()
+    guard (1...31).contains(signal) else { return nil }
     let offset = unsafe record.pointee.offset
     guard offset < layout.totalBytes,
       let section = layout.sections.last(where: { $0.offset <= offset })

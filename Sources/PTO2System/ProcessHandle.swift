@@ -31,6 +31,12 @@ package struct ProcessHandle: ~Copyable {
     return unsafe poll(&entry, 1, 0) == 1
   }
 
+  /// Waits until it has.
+  package func waitUntilEnded() {
+    var entry = pollfd(fd: descriptor, events: Int16(POLLIN), revents: 0)
+    while unsafe poll(&entry, 1, -1) != 1 {}
+  }
+
   /// pidfd_send_signal(2): never reaches a stranger that got the pid later.
   package func send(signal: Int32) { _ = pto2_pidfd_send_signal(descriptor, signal) }
 }

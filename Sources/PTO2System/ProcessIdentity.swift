@@ -72,6 +72,9 @@ package func followParent(_ parent: Int32) {
   if getppid() != parent { _exit(1) }
 }
 
+/// Undoes `followParent`.
+package func outliveParent() { _ = pto2_set_parent_death_signal(0) }
+
 /// For a supervised child: Ctrl-C in the terminal is the orchestrator's matter.
 package func ignoreTerminalSignals() { pto2_ignore_terminal_signals() }
 

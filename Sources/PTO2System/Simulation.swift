@@ -84,6 +84,7 @@
     }
 
     package func hasEnded() -> Bool { Simulation.hasEnded(pid) }
+    package func waitUntilEnded() {}
   }
 
   package struct ProcessWatches {

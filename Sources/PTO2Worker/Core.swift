@@ -14,6 +14,9 @@ internal import PTO2System
   private let readyWord: OwnedWord
   /// The READY value that the scheduler knows to be gone.
   private let fencedWord: SharedWord
+  /// 1 while the scheduler counts on the worker before: its page, READY included, may
+  /// have been overwritten by a kernel.
+  private let admittedWord: SharedWord
   private let page: UnsafeMutableRawPointer
   private let schedulerParked: SharedWord
   /// The bit there of the scheduler thread that polls this core.
@@ -71,6 +74,8 @@ internal import PTO2System
     readyWord = unsafe OwnedWord(page + Int(PTO2_CORE_READY))
     fencedWord = unsafe SharedWord(
       segment.read(.schedulerWords) + Int(PTO2_SCHED_FENCED) + 4 * core)
+    admittedWord = unsafe SharedWord(
+      segment.read(.schedulerWords) + Int(PTO2_SCHED_ADMITTED) + 4 * core)
     schedulerParked = unsafe SharedWord(segment.read(.schedulerWords) + Int(PTO2_SCHED_PARKED))
     threadBit =
       1 << (UInt32(truncatingIfNeeded: core / 3) % segment.configuration.schedulerThreads)
@@ -110,11 +115,13 @@ internal import PTO2System
     let before = readyWord.loadOwn()
     while true {
       // Acquire: pairs with the scheduler's release after it made the lanes idle.
+      let admitted = admittedWord.loadAcquire()
       let fenced = fencedWord.loadAcquire()
-      if fenced == before { return true }
+      if fenced == before && admitted == 0 { return true }
       if !isSessionRunning { return false }
       waitSet.removeAll()
       waitSet.insert(fencedWord, while: fenced)
+      waitSet.insert(admittedWord, while: admitted)
       waitSet.insert(control, while: PTO2_CONTROL_RUNNING)
       waitSet.wait(timeoutNanoseconds: 100_000_000)
     }
@@ -130,6 +137,11 @@ internal import PTO2System
     unsafe recordCrashes(
       at: page + Int(PTO2_CORE_CRASH), base: base, bytes: totalBytes)
     resumeCounters()
+    // One more than what the scheduler knows to be gone, and not 0, whatever a kernel
+    // has left here.
+    let gone = fencedWord.loadRelaxed()
+    unsafe (page + Int(PTO2_CORE_PROCESS)).assumingMemoryBound(to: pto2_process_record.self)
+      .pointee.incarnation = gone == UInt32.max ? 0 : gone
     let incarnation = unsafe ProcessRecord.announce(
       isSupervised: isSupervised, at: page + Int(PTO2_CORE_PROCESS))
     readyWord.storeRelease(incarnation)
@@ -259,6 +271,10 @@ internal import PTO2System
   /// Goes on counting where the worker before has published its counters.
   private mutating func resumeCounters() {
     let counted = unsafe (page + Int(PTO2_CORE_COUNTERS)).load(as: pto2_core_counters.self)
+    // A kernel may have overwritten the page.
+    guard counted.timed_kernels <= counted.kernels, counted.kernels < 1 << 56,
+      counted.timed_nanoseconds < 1 << 62
+    else { return }
     kernels = counted.kernels
     timed = counted.timed_kernels
     timedNanoseconds = counted.timed_nanoseconds

@@ -7,11 +7,11 @@ internal import PTO2System
 /// A worker process from attach to exit: one thread per core.
 @safe package final class WorkerLoop: @unchecked Sendable {
   // Sendable: nothing here changes; each thread has a core of its own.
-  private let segment: Segment
+  let segment: Segment
   private let directory: KernelDirectory
-  private let orchestrator: ProcessHandle?
+  let orchestrator: ProcessHandle?
   private let cores: [Int]
-  private let isSupervised: Bool
+  let isSupervised: Bool
 
   /// Exit status when a core is taken, as for any segment error.
   private static let cannotAttachStatus: Int32 = 73
@@ -62,6 +62,7 @@ internal import PTO2System
     self.cores = cores
     self.isSupervised = isSupervised
     self.segment = segment
+    watchSessionEnd()
   }
 
   /// Serves all cores until EXIT or the end of the session. Ends the process
@@ -113,7 +114,7 @@ internal import PTO2System
       case .ran: backoff.reset()
       case .idle:
         guard backoff.next() else { continue }
-        if !core.isSessionRunning || orchestrator?.hasEnded() ?? true { return core.leave() }
+        if !core.isSessionRunning || isSessionDead { return core.leave() }
         core.park(timeoutNanoseconds: 100_000_000)
         backoff.resume()
       case .exited: return

@@ -186,10 +186,10 @@ private final class Driver: @unchecked Sendable {
     let rig = try Rig(configuration(window: 4))
     for _ in 0..<4 { try rig.submit(aic: true) }
     rig.settle()
-    rig.store(0x1234_5678, core: 0, lane: 0)
+    try rig.append(pto2_log_record(kind: 9, ring: 0, id: 0, count: 0))
     let driver = Driver(rig)
     let error = #expect(throws: PTO2Error.self) { try rig.submit(aic: true) }
-    #expect(error?.code == .garbageWord)
+    #expect(error?.code == .protocolViolation)
     driver.join()
   }
 }

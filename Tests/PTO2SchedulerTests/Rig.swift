@@ -313,6 +313,12 @@ final class Rig {
     ]
   }
 
+  /// Workers that were to be killed because of their COND words.
+  func quarantines() -> UInt32 {
+    (worker.read(.schedulerWords) + Int(PTO2_SCHED_FAILURES)).load(as: pto2_failures.self)
+      .quarantined
+  }
+
   private func checkWatermarks() {
     for ring in configuration.rings.indices {
       // First: the orchestrator may be running meanwhile.

@@ -32,4 +32,41 @@ import Testing
       "\(result.errors)")
     #expect(Leftovers.of(segment) == .none)
   }
+
+  /// What a worker can write of the protocol is its own core's page: that worker is
+  /// killed, its task runs again, and nothing else is touched.
+  @Test(arguments: ["0", "1", "2"], ["1", "2"])
+  func workerThatSpoilsItsOwnPageIsQuarantined(how: String, threads: String) {
+    let segment = freshSegment("scribble-\(how)-\(threads)")
+    let result = Command.run(
+      "pto2-orchestrator",
+      [
+        "--program", Command.buildDirectory + "libTestProgram.so", "--json", "--segment", segment,
+        "--threads", threads, "--clusters", "2", "--", "scribble", how,
+      ])
+    #expect(result.status == 0, "\(result.errors)")
+    #expect(result.output.contains("runs 2 sum 300"), "not exercised: \(result.output)")
+    #expect(number("quarantined_workers", in: result.output) == 1, "not exercised")
+    #expect(number("worker_restarts", in: result.output) == 1)
+    #expect(
+      result.errors.contains("The worker's memory was overwritten, probably by a kernel; it is killed"),
+      "\(result.errors)")
+    #expect(Leftovers.of(segment) == .none)
+  }
+
+  @Test func coreThatIsSpoiltAgainAndAgainEndsTheRun() {
+    let segment = freshSegment("scribble-again")
+    let result = Command.run(
+      "pto2-orchestrator",
+      [
+        "--program", Command.buildDirectory + "libTestProgram.so", "--quiet", "--segment", segment,
+        "--", "scribble", "0", "9",
+      ])
+    #expect(result.status == 46, "\(result.errors)")
+    #expect(result.output.contains("runs 3 "), "\(result.output)")
+    #expect(result.messages.count == 1, "\(result.errors)")
+    #expect(result.errors.contains("error 206 GARBAGE_WORD: core aic0"), "\(result.errors)")
+    #expect(result.errors.contains("COND is 0xdeadbeef"), "\(result.errors)")
+    #expect(Leftovers.of(segment) == .none)
+  }
 }

@@ -15,7 +15,7 @@ import Testing
 
   @Test(arguments: ["1", "2"])
   func slowKernelIsReportedOnce(threads: String) {
-    let result = run(["slow", "2600"], ["--threads", threads])
+    let result = run(["slow", "5000"], ["--threads", threads])
     #expect(result.status == 0)
     #expect(warnings(result).count == 1, "\(result.errors)")
     #expect(

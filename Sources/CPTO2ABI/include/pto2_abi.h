@@ -338,6 +338,7 @@ typedef struct pto2_process_record {
 #define PTO2_SCHED_RELEASED 0  /* one past the last of the RELEASED prefix */
 #define PTO2_SCHED_CONSUMED 4  /* one past the last of the CONSUMED prefix */
 #define PTO2_SCHED_COUNTERS 2048
+#define PTO2_SCHED_ADMITTED 3072 /* + 4 * core: 1 while a READY worker is not fenced */
 #define PTO2_SCHED_FENCED 4096   /* + 4 * core: READY value that is known to be gone */
 #define PTO2_SCHED_FAILURES 4608 /* pto2_failures */
 #define PTO2_SCHED_INTENT 5696   /* pto2_intent */
@@ -376,6 +377,7 @@ typedef struct pto2_failure {
 
 #define PTO2_FAILURE_DEADLINE 0x100u /* killed because a kernel ran too long */
 #define PTO2_FAILURE_STOPPED 0x200u  /* killed because it was stopped (SIGSTOP) */
+#define PTO2_FAILURE_GARBAGE 0x400u  /* killed because of what stood in its COND words */
 
 /* What did not end normally. Writer: scheduler; `failed` is released after the
  * record it counts, and before the task is RELEASED. */
@@ -384,7 +386,7 @@ typedef struct pto2_failures {
     uint32_t failed;    /* (word) */
     uint32_t cancelled; /* (word) */
     uint32_t lost;      /* (word) subtasks whose worker died, run again or not */
-    uint32_t reserved;
+    uint32_t quarantined; /* (word) workers killed because of their COND words */
     pto2_failure first[PTO2_MAX_FAILURES];
 } pto2_failures;
 
@@ -532,6 +534,7 @@ typedef struct pto2_configuration {
 } pto2_configuration;
 
 #define PTO2_SESSION_QUIET 0x1u /* no warnings on standard error */
+#define PTO2_SESSION_DRAIN 0x2u /* what is published is done even if the orchestrator dies */
 
 /* Start of the segment. Writer: orchestrator, then nobody. */
 typedef struct pto2_header {

@@ -141,6 +141,27 @@ static void t_section(const pto2_kernel_args *args) {
     }
 }
 
+/* 0 int64 [1] no dependency: counts the runs. The first scalar 1 runs spoil the page
+ * of their core, and wait to be killed: scalar 0 = 0 the COND words, else all of it
+ * with zeros (1) or ones (2). */
+static void t_scribble(const pto2_kernel_args *args) {
+    char *base = (char *)args->data[0] - args->tensor[0].offset;
+    const pto2_header *header = (const pto2_header *)base;
+    uint64_t run = (uint64_t)atomic_fetch_add((_Atomic int64_t *)args->data[0], 1);
+    if (run >= args->scalar[1]) return;
+    for (uint32_t i = 0; i < header->section_count; i++) {
+        const pto2_section *section = &header->sections[i];
+        if (section->kind != PTO2_SECTION_CORES) continue;
+        uint64_t stride = section->bytes / (PTO2_CORES_PER_CLUSTER * header->configuration.clusters);
+        volatile uint32_t *page = (void *)(base + section->offset + args->core * stride);
+        uint64_t words = args->scalar[0] ? stride / 4 : PTO2_MAX_LANES;
+        for (uint64_t w = 0; w < words; w++)
+            page[w] = args->scalar[0] == 0 ? 0xDEADBEEFu : args->scalar[0] == 1 ? 0 : 0xFFFFFFFFu;
+    }
+    struct timespec t = {.tv_sec = 25};
+    nanosleep(&t, NULL);
+}
+
 PTO2_KERNELS({"t_empty", t_empty, PTO2_AIV}, {"t_empty_aic", t_empty, PTO2_AIC},
              {"t_add", t_add, PTO2_AIV}, {"t_add_aic", t_add, PTO2_AIC},
              {"t_set", t_set, PTO2_AIV}, {"t_copy", t_copy, PTO2_AIV},
@@ -149,4 +170,5 @@ PTO2_KERNELS({"t_empty", t_empty, PTO2_AIV}, {"t_empty_aic", t_empty, PTO2_AIC},
              {"t_block", t_block, PTO2_AIV}, {"t_block_aic", t_block, PTO2_AIC},
              {"t_cell", t_cell, PTO2_AIV}, {"t_rendezvous", t_rendezvous, PTO2_AIV},
              {"t_meet", t_meet, PTO2_AIV}, {"t_gather", t_gather, PTO2_AIV},
-             {"t_wild_store", t_wild_store, PTO2_AIV}, {"t_section", t_section, PTO2_AIV})
+             {"t_wild_store", t_wild_store, PTO2_AIV}, {"t_section", t_section, PTO2_AIV},
+             {"t_scribble", t_scribble, PTO2_AIV}, {"t_scribble_aic", t_scribble, PTO2_AIC})

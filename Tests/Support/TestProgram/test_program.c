@@ -361,6 +361,30 @@ static int32_t section(uint64_t kind) {
     return status;
 }
 
+/* A kernel that spoils its core's page the first `times` times it runs, beside a
+ * chain on other cores. */
+static int32_t scribble(uint64_t how, uint64_t times) {
+    enum { STEPS = 300 };
+    pto2_tensor_handle x, y;
+    int64_t *runs = external(&x, 1), *sum = external(&y, 1);
+    if (!runs || !sum) return 1;
+    pto2_argument on_x[] = {argument(PTO2_NO_DEP, &x)}, on_y[] = {argument(PTO2_INOUT, &y)};
+    uint64_t scalars[2] = {how, times};
+    pto2_submission submission = {.kernels = {times > 1 ? "t_scribble_aic" : NULL,
+                                              times > 1 ? NULL : "t_scribble", NULL},
+                                  .arguments = on_x, .argument_count = 1, .scalars = scalars,
+                                  .scalar_count = 2, .recovery = PTO2_RECOVERY_AGAIN};
+    for (int i = 0; i < STEPS; i++) {
+        if (i == STEPS / 2 && api->submit(graph, &submission, NULL)) return 1;
+        if (submit(times > 1 ? NULL : "t_add_aic", times > 1 ? "t_add" : NULL, NULL, on_y, 1, 1, 20))
+            return 1;
+    }
+    int32_t status = api->wait(graph);
+    printf("runs %lld sum %lld\n", (long long)*runs, (long long)*sum);
+    fflush(stdout);
+    return status;
+}
+
 int32_t pto2_program_main(const pto2_program_api *program_api, pto2_graph *program_graph,
                           int32_t argc, const char *const *argv) {
     api = program_api;
@@ -392,6 +416,8 @@ int32_t pto2_program_main(const pto2_program_api *program_api, pto2_graph *progr
     if (!strcmp(argv[1], "crash")) return crash(n);
     if (!strcmp(argv[1], "wild")) return wild(n);
     if (!strcmp(argv[1], "section")) return section(n);
+    if (!strcmp(argv[1], "scribble"))
+        return scribble(n, argc > 3 ? strtoull(argv[3], NULL, 10) : 1);
     if (!strcmp(argv[1], "status")) return (int32_t)n;
     if (!strcmp(argv[1], "fail")) return api->fail(graph, "as the test asked");
     return api->fail(graph, "no such test");

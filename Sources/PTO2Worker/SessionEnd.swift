@@ -1,0 +1,43 @@
+internal import Glibc
+internal import PTO2Protocol
+internal import PTO2Segment
+internal import PTO2System
+
+/// The end of a session whose orchestrator has died.
+extension WorkerLoop {
+  /// True when nobody will dispatch any more: with --drain the scheduler does for a
+  /// while.
+  var isSessionDead: Bool {
+    guard orchestrator?.hasEnded() ?? true else { return false }
+    return !(segment.configuration.drains && segment.object.isLocked(byte: Place.scheduler.byte))
+  }
+
+  /// Time for the cores to leave by themselves.
+  private static var graceNanoseconds: UInt64 { 2_000_000_000 }
+
+  /// A supervised worker is killed when the orchestrator dies. One that was started
+  /// by hand, or that is to drain, ends itself, even if a kernel does not return.
+  func watchSessionEnd() {
+    #if !PTO2_SIMULATION
+      guard !isSupervised || segment.configuration.drains else { return }
+      var thread = pthread_t()
+      let context = unsafe Unmanaged.passRetained(self)
+      let status = unsafe pthread_create(
+        &thread, nil,
+        { context in
+          unsafe Unmanaged<WorkerLoop>.fromOpaque(context!).takeRetainedValue().endWithSession()
+        }, context.toOpaque())
+      guard status == 0 else { return unsafe context.release() }
+      pthread_detach(thread)
+      // From here on that thread answers for it.
+      if isSupervised { outliveParent() }
+    #endif
+  }
+
+  private func endWithSession() -> Never {
+    orchestrator?.waitUntilEnded()
+    while !isSessionDead { sleepNanoseconds(50_000_000) }
+    sleepNanoseconds(Self.graceNanoseconds)
+    exitNow(PTO2ErrorCode.orchestratorDied.exitStatus)
+  }
+}
