@@ -74,9 +74,9 @@ struct Report {
     for index in 0..<coreCount {
       let counters = unsafe (core.pointee.segment.readCore(index) + Int(PTO2_CORE_COUNTERS))
         .load(as: pto2_core_counters.self)
-      // A kernel may have overwritten its core's page.
-      kernels &+= counters.kernels
-      timed &+= counters.timed_kernels
+      guard counters.isPlausible else { continue }
+      kernels += counters.kernels
+      timed += counters.timed_kernels
       if counters.timed_kernels > 0 {
         nanoseconds +=
           Double(counters.timed_nanoseconds) / Double(counters.timed_kernels)

@@ -1,4 +1,4 @@
-internal import CPTO2ABI
+package import CPTO2ABI
 package import PTO2System
 
 /// A role's first error, as it stands in the segment.
@@ -97,5 +97,12 @@ package import PTO2System
     unsafe record.pointee.heartbeat_nanoseconds = MonotonicClock.now()
     unsafe OwnedWord(base).storeRelease(UInt32(bitPattern: identity.pid))
     return unsafe record.pointee.incarnation
+  }
+}
+
+extension pto2_core_counters {
+  /// False for what no worker has counted: a kernel has spoilt its core's page.
+  package var isPlausible: Bool {
+    kernels < 1 << 56 && timed_kernels <= kernels && timed_nanoseconds < 1 << 56
   }
 }

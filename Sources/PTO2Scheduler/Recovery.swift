@@ -106,7 +106,7 @@ extension Scheduler {
       let crash = unsafe SharedWord(shared.segment.readCore(core) + Int(PTO2_CORE_CRASH))
       // Up to what decides: each of many blocks may lose its worker.
       unsafe entry.pointee.kills = min(entry.pointee.kills, UInt8.max - 1) + 1
-      if crash.loadAcquire() != 0 {
+      if (1...31).contains(crash.loadAcquire()) {
         unsafe entry.pointee.crashes = min(entry.pointee.crashes, UInt8.max - 1) + 1
       }
     }

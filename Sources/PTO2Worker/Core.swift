@@ -271,10 +271,7 @@ internal import PTO2System
   /// Goes on counting where the worker before has published its counters.
   private mutating func resumeCounters() {
     let counted = unsafe (page + Int(PTO2_CORE_COUNTERS)).load(as: pto2_core_counters.self)
-    // A kernel may have overwritten the page.
-    guard counted.timed_kernels <= counted.kernels, counted.kernels < 1 << 56,
-      counted.timed_nanoseconds < 1 << 62
-    else { return }
+    guard counted.isPlausible else { return }
     kernels = counted.kernels
     timed = counted.timed_kernels
     timedNanoseconds = counted.timed_nanoseconds

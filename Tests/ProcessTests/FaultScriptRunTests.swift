@@ -108,8 +108,8 @@ import Testing
     #expect((fired(result).first ?? 0) >= 1)
   }
 
-  /// A word that no core stores; the worker is held so that the scheduler sees it.
-  @Test func damageEndsTheRunWithACode() {
+  /// A word that no core stores; the worker is held until it is killed for it.
+  @Test func damagedWordCostsItsWorkerAlone() {
     let result = run(
       "damage",
       """
@@ -118,9 +118,9 @@ import Testing
         {"point": "ack", "core": "aiv0", "hit": 20, "do": "corrupt", "word": "cond",
          "value": "0x12345678"}]}
       """, options: ["--lanes", "1"])
-    #expect(result.status == 46, "\(result.errors)")
-    #expect(result.messages.count == 1, "\(result.errors)")
-    #expect(result.errors.contains("COND is 0x12345678"), "\(result.errors)")
+    #expect(result.status == 0, "\(result.errors)")
+    #expect(number("quarantined_workers", in: result.output) == 1, "not exercised")
+    #expect(number("worker_restarts", in: result.output) == 1)
     #expect(fired(result) == [1, 1], "not exercised")
   }
 
