@@ -1,4 +1,5 @@
 import Glibc
+import Testing
 
 /// A process under test: started with posix_spawn, output in files, killed by a
 /// watchdog when it does not end.
@@ -122,6 +123,24 @@ func readFile(_ path: String) -> String {
     bytes += buffer[..<count]
   }
   return String(decoding: bytes, as: UTF8.self)
+}
+
+/// A run of a scene of ConformanceProgram, with its report in JSON and nothing else.
+func conformance(_ arguments: [String], segment: String, options: [String] = []) -> Command {
+  Command(
+    "pto2-orchestrator",
+    [
+      "--program", Command.buildDirectory + "libConformanceProgram.so", "--quiet", "--json",
+      "--segment", segment,
+    ] + options + ["--"] + arguments)
+}
+
+/// Nothing is left of a session; processes that were fenced or started late may still
+/// be on their way out.
+func expectClean(_ segment: String, location: SourceLocation = #_sourceLocation) {
+  let deadline = time(nil) + 20
+  while Leftovers.of(segment) != .none && time(nil) < deadline { usleep(2000) }
+  #expect(Leftovers.of(segment) == .none, sourceLocation: location)
 }
 
 /// What a run may leave: names in /dev/shm and processes, by segment name.

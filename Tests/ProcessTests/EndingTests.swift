@@ -14,15 +14,6 @@ import Testing
       ] + options + ["--"] + arguments)
   }
 
-  private func expectClean(
-    _ segment: String, location: SourceLocation = #_sourceLocation
-  ) {
-    // Processes that were fenced may still be on their way out.
-    let deadline = time(nil) + 20
-    while Leftovers.of(segment) != .none && time(nil) < deadline { usleep(2000) }
-    #expect(Leftovers.of(segment) == .none, sourceLocation: location)
-  }
-
   private func expectOneMessage(
     _ result: Command.Result, status: Int32, containing text: String,
     location: SourceLocation = #_sourceLocation

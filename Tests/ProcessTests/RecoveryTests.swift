@@ -4,21 +4,6 @@ import Testing
 /// Workers that die cost an attempt of what they were running, not the run. A
 /// test fails as "not exercised" when nothing was killed, or nothing was lost.
 @Suite(.serialized) struct RecoveryTests {
-  private func program(_ arguments: [String], segment: String, options: [String] = []) -> Command {
-    Command(
-      "pto2-orchestrator",
-      [
-        "--program", Command.buildDirectory + "libConformanceProgram.so", "--quiet", "--json",
-        "--segment", segment,
-      ] + options + ["--"] + arguments)
-  }
-
-  private func expectClean(_ segment: String, location: SourceLocation = #_sourceLocation) {
-    let deadline = time(nil) + 20
-    while Leftovers.of(segment) != .none && time(nil) < deadline { usleep(2000) }
-    #expect(Leftovers.of(segment) == .none, sourceLocation: location)
-  }
-
   /// Kills a worker of the session every so many microseconds until it ends.
   private func killWorkers(
     of command: Command, _ segment: String, every microseconds: UInt32, signal: Int32 = SIGKILL
@@ -36,7 +21,7 @@ import Testing
   @Test(arguments: [("1", "1"), ("1", "3"), ("3", "2")])
   func killedWorkersCostNoResult(threads: String, clusters: String) {
     let segment = freshSegment("kills-\(threads)-\(clusters)")
-    let command = program(
+    let command = conformance(
       ["pure", "3000"], segment: segment,
       options: [
         "--threads", threads, "--clusters", clusters, "--first-position", "4294967000",
@@ -57,7 +42,7 @@ import Testing
   @Test(arguments: ["1", "2"])
   func taskThatCannotBeRunAgainFailsAlone(threads: String) {
     let segment = freshSegment("failed-\(threads)")
-    let command = program(
+    let command = conformance(
       ["failing", "20"], segment: segment, options: ["--threads", threads, "--clusters", "2"])
     let result = command.wait()
     #expect(result.status == 40, "\(result.errors)")
@@ -74,7 +59,7 @@ import Testing
   /// A task that crashes every worker is poisoned after the second.
   @Test func taskThatCrashesTwoWorkersIsPoisoned() {
     let segment = freshSegment("poisoned")
-    let result = program(["poison", "0"], segment: segment).wait()
+    let result = conformance(["poison", "0"], segment: segment).wait()
     #expect(result.status == 40)
     #expect(result.errors.contains("2 workers died of it"), "\(result.errors)")
     expectClean(segment)
@@ -83,7 +68,7 @@ import Testing
   /// Changed in place, but the program says that it may be run again.
   @Test func taskThatSaysSoIsRunAgain() {
     let segment = freshSegment("again")
-    let command = program(["again", "3000"], segment: segment)
+    let command = conformance(["again", "3000"], segment: segment)
     let kills = killWorkers(of: command, segment, every: 25_000)
     let result = command.wait()
     #expect(result.status == 0, "\(kills) kills: \(result.errors)")
@@ -96,7 +81,7 @@ import Testing
   @Test(arguments: ["1", "2"])
   func taskWithASnapshotIsRunAgain(threads: String) {
     let segment = freshSegment("snapshot-\(threads)")
-    let command = program(
+    let command = conformance(
       ["snapshot", "3000"], segment: segment,
       options: ["--threads", threads, "--clusters", "2", "--task-window", "16"])
     let kills = killWorkers(of: command, segment, every: 25_000)
@@ -131,7 +116,7 @@ import Testing
   /// Every task dies twice with part of its stores done.
   @Test func workersThatDieHalfwayLeaveNothingOfTheirStores() {
     let segment = freshSegment("halfway")
-    let result = program(["halfway", "10"], segment: segment).wait()
+    let result = conformance(["halfway", "10"], segment: segment).wait()
     #expect(result.status == 0, "\(result.errors)")
     #expect(number("lost_subtasks", in: result.output) == 20)
     expectClean(segment)
@@ -139,7 +124,7 @@ import Testing
 
   @Test func taskThatMustRunOnceIsNotRunAgain() {
     let segment = freshSegment("once")
-    let result = program(["once"], segment: segment).wait()
+    let result = conformance(["once"], segment: segment).wait()
     #expect(result.status == 40)
     #expect(result.errors.contains("is not run again"), "\(result.errors)")
     expectClean(segment)
@@ -149,7 +134,7 @@ import Testing
   @Test(arguments: ["1", "2"])
   func kernelThatRunsTooLongIsKilled(threads: String) {
     let segment = freshSegment("deadline-\(threads)")
-    let command = program(
+    let command = conformance(
       ["overdue", "100"], segment: segment,
       options: ["--kernel-deadline", "0.2", "--threads", threads])
     let result = command.wait()
@@ -162,7 +147,7 @@ import Testing
   /// Short kernels behind one another, more processes than CPUs: none is late.
   @Test func deadlineIsOfOneKernelAlone() {
     let segment = freshSegment("in-time")
-    let result = program(
+    let result = conformance(
       ["pure", "6000"], segment: segment,
       options: ["--kernel-deadline", "0.5", "--clusters", "5", "--lanes", "8"]
     ).wait()

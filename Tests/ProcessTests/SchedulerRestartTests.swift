@@ -5,21 +5,6 @@ import Testing
 /// was; kernels run meanwhile. A test fails as "not exercised" when none was
 /// started again.
 @Suite(.serialized) struct SchedulerRestartTests {
-  private func program(_ arguments: [String], segment: String, options: [String] = []) -> Command {
-    Command(
-      "pto2-orchestrator",
-      [
-        "--program", Command.buildDirectory + "libConformanceProgram.so", "--quiet", "--json",
-        "--segment", segment,
-      ] + options + ["--"] + arguments)
-  }
-
-  private func expectClean(_ segment: String, location: SourceLocation = #_sourceLocation) {
-    let deadline = time(nil) + 20
-    while Leftovers.of(segment) != .none && time(nil) < deadline { usleep(2000) }
-    #expect(Leftovers.of(segment) == .none, sourceLocation: location)
-  }
-
   /// Kills a process of the session every so many microseconds until it ends;
   /// the first time once there is one.
   private func strike(
@@ -38,7 +23,7 @@ import Testing
   @Test(arguments: [("1", "1"), ("1", "3"), ("2", "2"), ("3", "3")])
   func killedSchedulersCostNothing(threads: String, clusters: String) {
     let segment = freshSegment("schedulers-\(threads)-\(clusters)")
-    let command = program(
+    let command = conformance(
       ["pure", "4000"], segment: segment,
       options: [
         "--threads", threads, "--clusters", clusters, "--first-position", "4294967000",
@@ -57,7 +42,7 @@ import Testing
   @Test(arguments: ["1", "3"])
   func schedulersAndWorkersMayDieTogether(threads: String) {
     let segment = freshSegment("both-\(threads)")
-    let command = program(
+    let command = conformance(
       ["pure", "4000"], segment: segment, options: ["--threads", threads, "--clusters", "1"])
     strike(command, segment, ["pto2-scheduler", "pto2-worker"], every: 25_000)
     let result = command.wait()
@@ -82,7 +67,7 @@ import Testing
   /// A long kernel runs on while there is no scheduler.
   @Test func schedulerThatCrashesAgainAndAgainEndsTheRun() {
     let segment = freshSegment("crashing")
-    let command = program(["idle", "60000"], segment: segment)
+    let command = conformance(["idle", "60000"], segment: segment)
     strike(command, segment, ["pto2-scheduler"], every: 20_000, signal: SIGSEGV)
     let result = command.wait()
     #expect(result.status == 41, "\(result.errors)")
@@ -94,7 +79,7 @@ import Testing
 
   @Test func schedulerStartedByHandCanBeStartedAgain() throws {
     let segment = freshSegment("by-hand")
-    let command = program(["pure", "12000"], segment: segment, options: ["--no-launch"])
+    let command = conformance(["pure", "12000"], segment: segment, options: ["--no-launch"])
     let worker = Command("pto2-worker", ["--segment", segment, "--cores", "aic0,aiv0,aiv1"])
     var scheduler = Command("pto2-scheduler", ["--segment", segment])
     var restarts = 0
@@ -117,7 +102,7 @@ import Testing
   /// Without a second one the run ends when the time to attach is over.
   @Test func schedulerStartedByHandThatIsNotStartedAgainEndsTheRun() throws {
     let segment = freshSegment("by-hand-gone")
-    let command = program(
+    let command = conformance(
       ["idle", "60000"], segment: segment, options: ["--no-launch", "--attach-timeout", "1"])
     let worker = Command("pto2-worker", ["--segment", segment, "--cores", "aic0,aiv0,aiv1"])
     let scheduler = Command("pto2-scheduler", ["--segment", segment])

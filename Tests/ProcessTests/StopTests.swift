@@ -13,12 +13,6 @@ import Testing
       ] + options + ["--"] + arguments)
   }
 
-  private func expectClean(_ segment: String, location: SourceLocation = #_sourceLocation) {
-    let deadline = time(nil) + 20
-    while Leftovers.of(segment) != .none && time(nil) < deadline { usleep(2000) }
-    #expect(Leftovers.of(segment) == .none, sourceLocation: location)
-  }
-
   private func state(_ pid: pid_t) -> Character? {
     let text = readFile("/proc/\(pid)/stat")
     return text.lastIndex(of: ")").flatMap { text[$0...].dropFirst(2).first }

@@ -8,12 +8,6 @@ import Testing
     case none, onePage, half, allButArena
   }
 
-  private func expectClean(_ segment: String, location: SourceLocation = #_sourceLocation) {
-    let deadline = time(nil) + 20
-    while Leftovers.of(segment) != .none && time(nil) < deadline { usleep(2000) }
-    #expect(Leftovers.of(segment) == .none, sourceLocation: location)
-  }
-
   @Test(arguments: Size.allCases, ["1", "2"])
   func truncatedSegmentEndsTheRun(size: Size, threads: String) throws {
     let segment = freshSegment("truncated-\(size)-\(threads)")
