@@ -73,8 +73,9 @@ final class WordTarget: FuzzTarget {
     let word = CallWord(rawValue: raw)
     expect(word.image >= -1 && word.image < 255, "image \(word.image)")
     let again = CallWord(
-      kernel: raw & (PTO2_CALL_OFFSET_MASK | PTO2_CALL_SPMD | 0xFF << 56), tensors: word.tensors,
-      scalars: word.scalars)
+      kernel: raw
+        & (PTO2_CALL_OFFSET_MASK | PTO2_CALL_SPMD | PTO2_CALL_SNAPSHOT | 0xFF << 56),
+      tensors: word.tensors, scalars: word.scalars)
     expect(again == word, "call word 0x\(String(raw, radix: 16)) does not come back")
     let id = TaskID(rawValue: raw & PTO2_FANIN_ID_MASK)
     expect(TaskID(ring: id.ring, local: id.local) == id, "task \(id) does not come back")
