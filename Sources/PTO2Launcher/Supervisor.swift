@@ -316,14 +316,19 @@ internal import Synchronization
 
   /// Workers of one core that may die one after the other before one is READY.
   private static let maximumDeathsBeforeReady = 3
+  /// SIGKILL is somebody else's doing: so many count as one death.
+  private static let killsForOneDeath = 40
 
   /// False when workers of this core keep dying before they serve.
-  private func mayStartAgain(_ core: Int) -> Bool {
+  private func mayStartAgain(_ core: Int, _ child: ChildProcess) -> Bool {
+    let weight = child.endingSignal == SIGKILL ? 1 : Self.killsForOneDeath
     let ready = hooks.readyWord(core)
     return lock.withLock { state in
       let isFirst = state.lastReady.updateValue(ready, forKey: core) != ready && ready != 0
-      state.deathsBeforeReady[core] = isFirst ? 0 : state.deathsBeforeReady[core, default: 0] + 1
-      return state.deathsBeforeReady[core]! < Self.maximumDeathsBeforeReady
+      state.deathsBeforeReady[core] =
+        isFirst ? 0 : state.deathsBeforeReady[core, default: 0] + weight
+      return state.deathsBeforeReady[core]!
+        < Self.maximumDeathsBeforeReady * Self.killsForOneDeath
     }
   }
 
@@ -381,7 +386,9 @@ internal import Synchronization
         // Before the next worker clears it.
         let error = hooks.workerError(core)
         hooks.onWorkerDeath(core, ending)
-        if error == nil, !hooks.hasFailed(), mayStartAgain(core), startAgain(child) { continue }
+        if error == nil, !hooks.hasFailed(), mayStartAgain(core, child), startAgain(child) {
+          continue
+        }
         hooks.onFault(error ?? PTO2Error(.workerDied, ending))
       } else if !hooks.hasSchedulerError() {
         if !hooks.hasFailed(), mayStartSchedulerAgain(child), startAgain(child) { continue }
