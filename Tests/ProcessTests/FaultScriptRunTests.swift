@@ -61,7 +61,7 @@ import Testing
     for (point, status) in [("ack", Int32(40)), ("fin", 0)] {
       let result = run(
         "once-\(point)",
-        "{\"faults\": [{\"point\": \"\(point)\", \"core\": \"aiv0\", \"hit\": 9, \"do\": \"kill\"}]}",
+        "{\"faults\": [{\"point\": \"\(point)\", \"hit\": 9, \"do\": \"kill\"}]}",
         program: ["alternate", "150"])
       #expect(result.status == status, "\(result.errors)")
       #expect(fired(result) == [1], "not exercised")
