@@ -39,9 +39,12 @@ extension OrchestratorCore {
     while fault.ending(core: core, task: "task \(id)") == nil, !deadline.hasPassed {
       sleepNanoseconds(1_000_000)
     }
-    let ending =
-      fault.ending(core: core, task: "task \(id)")
-      ?? "the worker of \(coreName(core)) died while running task \(id)"
+    var ending =
+      fault.ending(core: core, task: "task \(id)") ?? "the worker of \(coreName(core)) died"
+    // The supervisor cannot say what ran once the scheduler has fenced the core.
+    if !ending.contains(" while running ") {
+      ending += " while running task \(id), kernel \(segment.kernelName(Int(record.flags >> 16)))"
+    }
     let late =
       if record.flags & PTO2_FAILURE_DEADLINE != 0 {
         "its kernel ran longer than --kernel-deadline allows; "

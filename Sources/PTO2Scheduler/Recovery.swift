@@ -118,23 +118,26 @@ extension Scheduler {
     if mayRunAgain {
       unsafe dispatcher.pointee.redo.append(lost)
     } else {
-      unsafe fail(id, entry, core: core)
+      unsafe fail(id, entry, core: core, slot: lost.slot)
     }
     return mayRunAgain
   }
 
   /// FAILED: a root cause for the report.
   private mutating func fail(
-    _ id: TaskID, _ entry: UnsafeMutablePointer<pto2_consumed_entry>, core: Int
+    _ id: TaskID, _ entry: UnsafeMutablePointer<pto2_consumed_entry>, core: Int, slot: UInt32
   ) {
     guard unsafe S.load(&entry.pointee.outcome) == 0 else { return }
+    // It is not RELEASED: its main slot is still its own.
+    let ids = unsafe rings[id.ring].slot(id.local).pointee.kernel_ids
+    let kernel = slot == 0 ? ids.0 : slot == 1 ? ids.1 : ids.2
     let index = unsafe S.load(&failures.pointee.failed)
     if index < UInt32(PTO2_MAX_FAILURES) {
       let record = pto2_failure(
         task_id: id.rawValue, core: UInt32(core), code: UInt32(PTO2_ERROR_WORKER_DIED),
         kills: UInt32(unsafe entry.pointee.kills),
         flags: UInt32(unsafe entry.pointee.flags)
-          | (unsafe S.load(lines.killReason(core))))
+          | (unsafe S.load(lines.killReason(core))) | UInt32(kernel) << 16)
       unsafe (UnsafeMutableRawPointer(failures)
         + MemoryLayout<pto2_failures>.offset(of: \.first)!
         + Int(index) * MemoryLayout<pto2_failure>.stride)

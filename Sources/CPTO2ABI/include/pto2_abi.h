@@ -372,7 +372,7 @@ typedef struct pto2_failure {
     uint32_t core; /* on which its last attempt ended */
     uint32_t code; /* PTO2_ERROR_... */
     uint32_t kills;
-    uint32_t flags; /* PTO2_SLOT_... of the task, PTO2_FAILURE_... */
+    uint32_t flags; /* kernel id 31:16, PTO2_FAILURE_..., PTO2_SLOT_... of the task */
 } pto2_failure;
 
 #define PTO2_FAILURE_DEADLINE 0x100u /* killed because a kernel ran too long */
