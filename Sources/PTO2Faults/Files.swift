@@ -17,3 +17,17 @@ package func readWholeFile(_ path: String, limit: Int = 1 << 24) -> String? {
     bytes += buffer[..<count]
   }
 }
+
+/// The entries of a directory of /proc that are numbers: processes, or threads.
+package func numbers(in path: String) -> [Int32] {
+  guard let directory = unsafe opendir(path) else { return [] }
+  defer { unsafe closedir(directory) }
+  var numbers: [Int32] = []
+  while let entry = unsafe readdir(directory) {
+    let name = unsafe withUnsafeBytes(of: entry.pointee.d_name) { bytes in
+      unsafe String(decoding: bytes.prefix { $0 != 0 }, as: UTF8.self)
+    }
+    if let number = Int32(name) { numbers.append(number) }
+  }
+  return numbers
+}

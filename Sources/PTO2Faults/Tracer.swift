@@ -408,18 +408,7 @@ package struct WordWatch: Equatable, Sendable {
 
 // MARK: /proc
 
-private func threadIDs(of pid: Int32) -> [Int32] {
-  guard let directory = unsafe opendir("/proc/\(pid)/task") else { return [] }
-  defer { unsafe closedir(directory) }
-  var ids: [Int32] = []
-  while let entry = unsafe readdir(directory) {
-    let name = unsafe withUnsafeBytes(of: entry.pointee.d_name) { bytes in
-      unsafe String(decoding: bytes.prefix { $0 != 0 }, as: UTF8.self)
-    }
-    if let id = Int32(name) { ids.append(id) }
-  }
-  return ids
-}
+private func threadIDs(of pid: Int32) -> [Int32] { numbers(in: "/proc/\(pid)/task") }
 
 private func threadGroup(of thread: Int32) -> Int32? {
   guard let status = readSmallFile("/proc/\(thread)/status") else { return nil }

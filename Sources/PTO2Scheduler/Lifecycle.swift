@@ -155,7 +155,7 @@ extension Scheduler {
   }
 
   /// True when the process that announced the core is gone.
-  private func hasDied(_ core: Int) -> Bool {
+  func hasDied(_ core: Int) -> Bool {
     guard let process = unsafe ProcessRecord(cores[core].process).read() else { return false }
     return ProcessHandle(process.identity)?.hasEnded() ?? true
   }

@@ -249,7 +249,8 @@ extension Scheduler {
         unsafe state.pointee.nextLane = laneIndex
       }
       if word == PTO2_SCHEDULER_IDLE && cond != PTO2_CORE_IDLE && cond != PTO2_EXITED {
-        isHalfFenced = isHosted
+        // Or a live one whose kernel has spoilt its page: that is quarantined later.
+        isHalfFenced = isHosted && hasDied(core)
       }
       // EXIT, EXITED: the session is over, and every task CONSUMED or given up.
       guard word != PTO2_SCHEDULER_IDLE, word != PTO2_EXIT_SIGNAL, cond != PTO2_EXITED,

@@ -41,22 +41,17 @@ struct StepsCommand: ParsableCommand {
       "At most so many instructions of each point and store, evenly spread.", valueName: "n"))
   var limit: Int?
 
-  @Option(
-    help: ArgumentHelp(
-      "What the death of a scheduler is to do: cost no result (restarts), or end the run with error 201 (ends).",
-      valueName: "expectation"))
-  var scheduler: SchedulerExpectation = .restarts
-
   @Option(help: ArgumentHelp("Rounds of the program.", valueName: "n"))
   var rounds: Int = 6
 
   @Option(help: ArgumentHelp("Scheduler threads.", valueName: "n"))
   var threads: Int = 1
 
+  @Flag(help: "Expect another exit status of each run: every one must then be a violation.")
+  var sabotage = false
+
   @Flag(help: "The table as one JSON object.")
   var json = false
-
-  enum SchedulerExpectation: String, ExpressibleByArgument, CaseIterable { case ends, restarts }
 
   private func chosenPoints() throws -> [StepPoint] {
     guard let text = point ?? points else { return StepPoint.allCases }
@@ -187,13 +182,13 @@ struct Campaign {
     switch one.point.victim {
     case .orchestrator:
       // Its scheduler cleans up, and says so.
-      guard status == 128 + SIGKILL else { return describe(outcome) }
+      guard status == expected(128 + SIGKILL) else { return describe(outcome) }
       return outcome.errors.contains("ORCHESTRATOR_DIED") ? nil : describe(outcome)
-    case .scheduler where options.scheduler == .ends:
-      return status == 41 && outcome.errors.contains("SCHEDULER_DIED") ? nil : describe(outcome)
-    case .scheduler, .worker: return status == 0 ? nil : describe(outcome)
+    case .scheduler, .worker: return status == expected(0) ? nil : describe(outcome)
     }
   }
+
+  private func expected(_ status: Int32) -> Int32 { options.sabotage ? status + 1 : status }
 
   private func describe(_ outcome: StepRun.Outcome) -> String {
     let status = outcome.exitStatus.map { "status \($0)" } ?? "no end"
@@ -208,7 +203,7 @@ struct Campaign {
       "pto2-steps: \(one.point.rawValue): \(what); again: pto2-steps --point \(one.point.rawValue) --hit \(one.hit) --step \(one.step)"
         + (options.threads > 1 ? " --threads \(options.threads)" : "")
         + (options.rounds != 6 ? " --rounds \(options.rounds)" : "")
-        + (options.scheduler == .restarts ? "" : " --scheduler \(options.scheduler.rawValue)"))
+        + (options.sabotage ? " --sabotage" : ""))
   }
 
   // MARK: What is shown

@@ -193,18 +193,10 @@ private func isAccessible(_ path: String) -> Bool { unsafe access(path, F_OK) ==
 
 /// Processes, without zombies, that name the segment in their command line.
 private func leftoverProcesses(of segment: String) -> [Int32] {
-  guard let directory = unsafe opendir("/proc") else { return [] }
-  defer { unsafe closedir(directory) }
-  var found: [Int32] = []
-  while let entry = unsafe readdir(directory) {
-    let name = unsafe withUnsafeBytes(of: entry.pointee.d_name) { bytes in
-      unsafe String(decoding: bytes.prefix { $0 != 0 }, as: UTF8.self)
-    }
-    guard let pid = Int32(name), pid != getpid() else { continue }
+  numbers(in: "/proc").filter { pid in
     let command = (readSmallFile("/proc/\(pid)/cmdline") ?? "").split(separator: "\0")
-    if command.contains(Substring(segment)) { found.append(pid) }
+    return pid != getpid() && command.contains(Substring(segment))
   }
-  return found
 }
 
 // MARK: Files

@@ -54,18 +54,25 @@ import Testing
     }
   }
 
+  /// The arena of the run, when the hundredth task has stored its result.
+  private func resultsOnceTasksRun(_ command: Command, _ segment: String) throws
+    -> UnsafePointer<UInt64>
+  {
+    var cells: UnsafePointer<UInt64>?
+    try #require(
+      command.waitUntil {
+        cells = cells ?? arena(segment)
+        return cells.map { $0[100] != 0 } ?? false
+      }, "not exercised: no task has run")
+    return try #require(cells)
+  }
+
   @Test(arguments: ["1", "2"])
   func publishedTasksAreDone(threads: String) throws {
     let segment = freshSegment("drain-\(threads)")
     let command = orchestrator(
       segment, ["--drain", "--threads", threads], ["pure", "\(Self.tasks)"])
-    var cells: UnsafePointer<UInt64>?
-    // Some tasks have run.
-    try #require(
-      command.waitUntil {
-        cells = cells ?? arena(segment)
-        return cells.map { $0[100] != 0 } ?? false
-      })
+    let cells = try resultsOnceTasksRun(command, segment)
     command.signal(SIGKILL)
     try #require(command.waitUntil { command.errors.contains("(--drain)") }, "\(command.errors)")
     let errors = command.errors
@@ -74,7 +81,7 @@ import Testing
     #expect(count > 100 && count < Self.tasks, "not exercised: \(count)")
     #expect(waitForNoProcess(segment))
     #expect(Leftovers.of(segment) == .none)
-    expectResults(cells!, done: count)
+    expectResults(cells, done: count)
   }
 
   @Test func processesStartedByHandDrainToo() throws {
@@ -82,19 +89,14 @@ import Testing
     let command = orchestrator(segment, ["--drain", "--no-launch"], ["pure", "\(Self.tasks)"])
     let scheduler = Command("pto2-scheduler", ["--segment", segment])
     let worker = Command("pto2-worker", ["--segment", segment, "--cores", "aic0,aiv0,aiv1"])
-    var cells: UnsafePointer<UInt64>?
-    try #require(
-      command.waitUntil {
-        cells = cells ?? arena(segment)
-        return cells.map { $0[100] != 0 } ?? false
-      })
+    let cells = try resultsOnceTasksRun(command, segment)
     command.signal(SIGKILL)
     #expect(command.wait().status == 137)
     let result = scheduler.wait()
     #expect(result.status == 42, "\(result.errors)")
     #expect(worker.wait().status == 0)
     let count = try #require(done(result.errors), "\(result.errors)")
-    expectResults(cells!, done: count)
+    expectResults(cells, done: count)
     #expect(Leftovers.of(segment) == .none)
   }
 
@@ -102,12 +104,7 @@ import Testing
   @Test func nothingIsLeftWhenTheSchedulerDiesInBetween() throws {
     let segment = freshSegment("drain-scheduler")
     let command = orchestrator(segment, ["--drain"], ["pure", "\(Self.tasks)"])
-    var cells: UnsafePointer<UInt64>?
-    try #require(
-      command.waitUntil {
-        cells = cells ?? arena(segment)
-        return cells.map { $0[100] != 0 } ?? false
-      })
+    _ = try resultsOnceTasksRun(command, segment)
     command.signal(SIGKILL)
     _ = command.wait()
     let scheduler = try #require(processes(segment, named: "pto2-scheduler").first, "not exercised")

@@ -37,7 +37,7 @@ import Testing
   /// Nor an end that differs from what is expected.
   @Test func otherEndIsAViolation() {
     let result = Command.run(
-      "pto2-steps", ["--points", "dispatch", "--hit", "5", "--limit", "1", "--scheduler", "ends"])
+      "pto2-steps", ["--points", "dispatch", "--hit", "5", "--limit", "1", "--sabotage"])
     #expect(result.status == 1)
     #expect(
       result.errors.contains("again: pto2-steps --point dispatch --hit 5 --step "),
