@@ -151,4 +151,14 @@ import Testing
     #expect(rig.failure == nil)
     #expect(rig.isDrained)
   }
+
+  /// A kernel has stored into a lane of its core that is idle. Its worker lives, so it
+  /// was not being fenced: it keeps its core.
+  @Test func spoiltIdleLaneOfALiveCoreIsNoFence() throws {
+    let rig = try Rig(configuration(clusters: 1, lanes: 2))
+    rig.settle()
+    rig.store(0x8000_0004, core: 1, lane: 0)
+    try rig.restartScheduler()
+    #expect(rig.missingCores == [])
+  }
 }
