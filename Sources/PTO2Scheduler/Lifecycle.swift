@@ -122,11 +122,11 @@ extension Scheduler {
       for lane in 0..<laneCount { unsafe Futex.wake(cores[core].wordToCore(lane).shared) }
     }
     // Cores answer within microseconds, unless a kernel runs. Whether a worker
-    // has died is looked up in /proc: not at every round.
+    // has died costs system calls: every few milliseconds.
     var backoff = Backoff()
     var rounds = 0
     var isLate = false
-    while hasUnacknowledgedCore(checkingForDeath: rounds % 100 == 99) {
+    while hasUnacknowledgedCore(checkingForDeath: rounds % 25 == 24) {
       isLate = deadline.hasPassed
       if isLate { break }
       guard backoff.next() else { continue }
