@@ -125,7 +125,7 @@ package import PTO2System
 
   /// The process that plays a role now, if it has announced itself and lives.
   package func process(_ role: ProcessRole) -> ProcessIdentity? {
-    if role == .orchestrator { return isAlive(creator) ? creator : nil }
+    if role == .orchestrator { return creator.isAlive ? creator : nil }
     let record = record(role)
     let low = MemoryLayout<pto2_process_record>.offset(of: \.start_time)!
     guard let pid = word(record), pid != 0, let first = word(record + UInt64(low)),
@@ -133,11 +133,6 @@ package import PTO2System
     else { return nil }
     let identity = ProcessIdentity(
       pid: Int32(bitPattern: pid), startTime: UInt64(second) << 32 | UInt64(first))
-    return isAlive(identity) ? identity : nil
-  }
-
-  private func isAlive(_ identity: ProcessIdentity) -> Bool {
-    guard let handle = ProcessHandle(identity) else { return false }
-    return !handle.hasEnded()
+    return identity.isAlive ? identity : nil
   }
 }

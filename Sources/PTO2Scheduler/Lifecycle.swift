@@ -157,7 +157,7 @@ extension Scheduler {
   /// True when the process that announced the core is gone.
   func hasDied(_ core: Int) -> Bool {
     guard let process = unsafe ProcessRecord(cores[core].process).read() else { return false }
-    return ProcessHandle(process.identity)?.hasEnded() ?? true
+    return !process.identity.isAlive
   }
 
   /// Goes on counting where the scheduler before has published its counters.

@@ -6,8 +6,8 @@ extension Segment {
   ///
   /// Steps, each with its own error: the name exists; the object has a page;
   /// the magic is published; same ABI; same page size; nothing is missing at
-  /// the end; a valid configuration; the same layout; the place is free. Only
-  /// then anything is mapped. Waits for the name at most `timeoutMilliseconds`,
+  /// the end; a valid configuration; the same layout; the orchestrator can be
+  /// watched; the place is free. Only then anything is mapped. Waits for the name at most `timeoutMilliseconds`,
   /// then for the magic at most two seconds.
   package static func attach(name: String, role: RoleSet, timeoutMilliseconds: UInt64)
     throws(SegmentError) -> Segment
@@ -25,6 +25,13 @@ extension Segment {
     // more, and its session is over.
     guard object.tryLock(byte: Place.liveness.byte, .shared), object.isStillNamed() else {
       throw .notFound(name: name, waitedMilliseconds: 0)
+    }
+    // In another PID or time namespace (start times differ there) everybody's
+    // identity is a stranger's: processes that live would be taken for dead.
+    let creator = ProcessIdentity(
+      pid: Int32(bitPattern: header.creator_pid), startTime: header.creator_start_time)
+    guard creator.isAlive || !object.isLocked(byte: Place.orchestrator.byte) else {
+      throw .otherNamespace(name: name, pid: creator.pid)
     }
     if role == .scheduler, !object.take(.scheduler) {
       throw .roleTaken("the scheduler's place")

@@ -19,6 +19,8 @@ package enum SegmentError: Error, CustomStringConvertible {
   case invalidHeader(ConfigurationError)
   /// Its orchestrator is gone.
   case abandoned(name: String)
+  /// Its orchestrator lives where this process cannot see it.
+  case otherNamespace(name: String, pid: Int32)
   /// Another process plays that role or hosts that core.
   case roleTaken(String)
   case noSpace(neededBytes: UInt64, availableBytes: UInt64)
@@ -50,6 +52,8 @@ package enum SegmentError: Error, CustomStringConvertible {
       "the segment's header is damaged: \(error)"
     case .abandoned(let name):
       "the orchestrator of segment \"\(name)\" has ended; start a new run"
+    case .otherNamespace(let name, let pid):
+      "the orchestrator of segment \"\(name)\" (process \(pid)) lives, and is not to be seen from here: start this process in the same PID and time namespace, as in the same container"
     case .roleTaken(let role):
       "\(role) of this segment is already taken by a live process"
     case .noSpace(let needed, let available):

@@ -24,6 +24,12 @@ package struct ProcessIdentity: Equatable, Sendable {
   /// Nil when there is no such process.
   package static func startTime(of pid: Int32) -> UInt64? { status(of: pid)?.startTime }
 
+  /// False once it has ended, and for a process that cannot be seen from here.
+  package var isAlive: Bool {
+    guard let handle = ProcessHandle(self) else { return false }
+    return !handle.hasEnded()
+  }
+
   /// True while the process is stopped by a signal (not by a debugger).
   package func isStopped() -> Bool {
     #if PTO2_SIMULATION
