@@ -62,6 +62,24 @@ struct FaultRun {
     }
   }
 
+  /// Before the segment is created, and before any thread: the session's own
+  /// /dev/shm, if the script wants one.
+  func enterSharedMemory(isUnnamed: Bool) throws(SessionFailure) {
+    guard let bytes = script.sharedMemoryBytes else { return }
+    guard !isUnnamed else {
+      throw SessionFailure(
+        text:
+          "error: --faults: \"shm_bytes\" has no meaning with --memfd, which is not in /dev/shm",
+        exitStatus: ExitStatus.usage)
+    }
+    do { try PrivateSharedMemory.enter(bytes: bytes) } catch {
+      throw SessionFailure(
+        text:
+          "error: --faults: no /dev/shm of its own for \"shm_bytes\": \(error). It needs CAP_SYS_ADMIN or user namespaces",
+        exitStatus: ExitStatus.cannotCreate)
+    }
+  }
+
   /// Starts the process that does them.
   mutating func start(segment: String, executable: () throws(SystemError) -> String)
     throws(SessionFailure)

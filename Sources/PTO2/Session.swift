@@ -132,6 +132,7 @@ final class Session {
     }
     if let path = options.faults {
       faults = try FaultRun(path: path, configuration)
+      try faults?.enterSharedMemory(isUnnamed: options.memfd)
     }
     let images = try loadImages(names, directories: imageDirectories)
     let label = options.segment ?? Self.freshName()

@@ -30,12 +30,20 @@ internal import PTO2System
     var isOver: Bool { isSpent || (fault.count.map { count.fired + dropping >= $0 } ?? false) }
   }
 
+  /// What a fault with a length of time ends with.
+  private enum Release {
+    case goOn(ProcessIdentity)
+    case letGo(ProcessIdentity)
+    /// Of what fills /dev/shm.
+    case close(Int32)
+  }
+
   private let probe: SegmentProbe
   private let tracer: Tracer?
   private var pending: [Pending]
   private var memory = WordMemory()
   /// What must go on again, and when.
-  private var releases: [(time: UInt64, process: ProcessIdentity, isHeld: Bool)] = []
+  private var releases: [(time: UInt64, what: Release)] = []
   private let control: Int32
   private let parent: Int32
   private var nextLook: UInt64 = 0
@@ -201,6 +209,9 @@ internal import PTO2System
     switch fault.what {
     case .corrupt(let corruption): if !corrupt(corruption) { return false }
     case .truncate(let bytes): if !probe.truncate(bytes) { return false }
+    case .fill(let bytes, let seconds):
+      guard let filler = PrivateSharedMemory.fill(leaving: bytes) else { return false }
+      remember(.close(filler), seconds)
     default:
       guard let role = victim(index, by: thread) else { return false }
       let traced = tracer?.processes.values.first { $0.role == role }
@@ -223,11 +234,11 @@ internal import PTO2System
       case .signal(let signal, _): handle.send(signal: signal)
       case .stop(let seconds):
         handle.send(signal: SIGSTOP)
-        remember(identity, seconds, isHeld: false)
+        remember(.goOn(identity), seconds)
       case .hang(let seconds):
         guard let traced, traced.id == identity.pid else { return false }
         tracer?.hold(traced)
-        remember(identity, seconds, isHeld: true)
+        remember(.letGo(identity), seconds)
       default: break
       }
     }
@@ -280,18 +291,19 @@ internal import PTO2System
 
   // MARK: And on again
 
-  private func remember(_ process: ProcessIdentity, _ seconds: Double?, isHeld: Bool) {
+  private func remember(_ what: Release, _ seconds: Double?) {
     let time = seconds.map { MonotonicClock.now() &+ UInt64($0 * 1e9) } ?? UInt64.max
-    releases.append((time, process, isHeld))
+    releases.append((time, what))
   }
 
-  /// Lets those go on whose time has come; at the end, all.
+  /// Undoes what has lasted its time; at the end, all.
   private func letGo(until now: UInt64) {
     for release in releases where release.time <= now {
-      if release.isHeld {
-        if let process = tracer?.processes[release.process.pid] { tracer?.release(process) }
-      } else {
-        ProcessHandle(release.process)?.send(signal: SIGCONT)
+      switch release.what {
+      case .goOn(let process): ProcessHandle(process)?.send(signal: SIGCONT)
+      case .letGo(let process):
+        if let process = tracer?.processes[process.pid] { tracer?.release(process) }
+      case .close(let descriptor): close(descriptor)
       }
     }
     releases.removeAll { $0.time <= now }

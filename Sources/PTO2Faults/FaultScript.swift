@@ -5,6 +5,8 @@ package import PTO2Segment
 package struct FaultScript: Sendable {
   /// From which every dice is made.
   package var seed: UInt64 = 1
+  /// Size of a /dev/shm of the session's own; nil: the machine's.
+  package var sharedMemoryBytes: UInt64?
   package var faults: [Fault] = []
 
   /// The most bytes a file may have.
@@ -34,11 +36,13 @@ package struct Fault: Sendable {
     case dropWake
     case corrupt(Corruption)
     case truncate(bytes: UInt64)
+    /// Takes what is free in the session's own /dev/shm but `bytes`.
+    case fill(leaving: UInt64, seconds: Double?)
 
     /// Whether it is done to a process.
     var hasVictim: Bool {
       switch self {
-      case .corrupt, .truncate: false
+      case .corrupt, .truncate, .fill: false
       default: true
       }
     }
@@ -93,6 +97,8 @@ package struct Fault: Sendable {
     case .dropWake: text = "drop-wake"
     case .corrupt: text = "corrupt"
     case .truncate(let bytes): text = "truncate to \(bytes) bytes"
+    case .fill(let bytes, let seconds):
+      text = "fill to \(bytes) bytes" + (seconds.map { " for \($0) s" } ?? "")
     }
     switch victim {
     case .role(let role): text += " \(role)"

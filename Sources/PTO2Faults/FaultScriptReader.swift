@@ -10,14 +10,26 @@ extension FaultScript {
     }
     var top = try Members(try JSONReader.parse(text), "the script")
     if let node = top.take("seed") { seed = try node.whole("seed", 0...(1 << 53)) }
+    if let node = top.take("shm_bytes") {
+      sharedMemoryBytes = try node.whole("shm_bytes", 1...(1 << 53))
+    }
     guard let list = top.take("faults") else {
       throw TextError(top.place, "the script has no \"faults\"")
     }
     guard case .array(let nodes) = list.value else {
       throw TextError(list.place, "\"faults\": expected an array, found \(list.kind)")
     }
-    try top.finish(["seed", "faults"])
-    for node in nodes { faults.append(try Fault(node)) }
+    try top.finish(["seed", "shm_bytes", "faults"])
+    for node in nodes {
+      let fault = try Fault(node)
+      if case .fill = fault.what, sharedMemoryBytes == nil {
+        throw TextError(
+          fault.place,
+          "\"fill\" needs \"shm_bytes\" beside \"faults\": the size of a /dev/shm of the session's own, so that nobody else's is filled"
+        )
+      }
+      faults.append(fault)
+    }
     guard !faults.isEmpty else { throw TextError(list.place, "\"faults\" is empty") }
   }
 }
@@ -167,7 +179,7 @@ extension Fault {
 
   private static let actions = [
     "kill", "stop", "continue", "segv", "abrt", "ill", "fpe", "hang", "corrupt", "truncate",
-    "drop-wake",
+    "drop-wake", "fill",
   ]
 
   private static func readWhat(_ members: inout Members, core: Int?) throws(TextError) -> What {
@@ -191,6 +203,10 @@ extension Fault {
         throw TextError(node.place, "\"truncate\" needs \"bytes\"")
       }
       return .truncate(bytes: try bytes.whole("bytes", 0...(1 << 53)))
+    case "fill":
+      return .fill(
+        leaving: try members.take("bytes")?.whole("bytes", 0...(1 << 53)) ?? 0,
+        seconds: try members.take("for")?.seconds("for"))
     case "corrupt": return .corrupt(try readCorruption(&members, core: core, at: node.place))
     default: throw node.expected("do", expected)
     }

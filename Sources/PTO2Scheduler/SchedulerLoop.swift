@@ -140,7 +140,9 @@ struct SchedulerLoop<S: Sharing>: ~Copyable {
   private mutating func errorOfOrphan() -> PTO2Error? {
     if let error = scheduler.shared.segment.truncationError() { return error }
     let text = "the orchestrator has ended without finishing its run"
-    guard scheduler.shared.segment.configuration.drains else { return PTO2Error(.orchestratorDied, text) }
+    guard scheduler.shared.segment.configuration.drains else {
+      return PTO2Error(.orchestratorDied, text)
+    }
     guard let count = scheduler.tasksDone() else { return nil }
     return PTO2Error(
       .orchestratorDied, text + "; the \(count) tasks that it had published are done (--drain)")

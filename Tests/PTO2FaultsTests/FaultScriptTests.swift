@@ -18,16 +18,17 @@ struct FaultScriptTests {
   @Test func readsWhenWhatAndWhom() throws {
     let script = try FaultScript(
       """
-      {"seed": 7, "faults": [
+      {"seed": 7, "shm_bytes": 1048576, "faults": [
         {"at": 0.5, "do": "kill", "to": "scheduler"},
         {"every": 0.1, "count": 3, "do": "stop", "for": 0.02, "to": "worker", "probability": 0.5},
         {"after": 100, "do": "truncate", "bytes": 4096},
         {"point": "ack", "core": "aiv1", "hit": 4, "do": "segv"},
         {"point": "release", "ring": 2, "do": "hang", "for": 1, "to": "orchestrator"},
         {"after": 0, "do": "corrupt", "word": "cond", "core": "aic1", "lane": 1, "value": "0xFFFFFFFF"},
-        {"at": 0, "do": "corrupt", "section": "dispatchTable", "offset": 8, "flip": 1}]}
+        {"at": 0, "do": "corrupt", "section": "dispatchTable", "offset": 8, "flip": 1},
+        {"at": 0, "do": "fill", "bytes": 4096, "for": 0.5}]}
       """)
-    #expect(script.seed == 7)
+    #expect(script.seed == 7 && script.sharedMemoryBytes == 1 << 20)
     let faults = script.faults
     #expect(faults[0].when == .at(0.5) && faults[0].victim == .role(.scheduler))
     #expect(faults[0].what == .signal(9, name: "kill") && faults[0].count == 1)
@@ -48,6 +49,7 @@ struct FaultScriptTests {
       faults[6].what
         == .corrupt(
           .init(target: .section(.dispatchTable, ring: 0, offset: 8), value: 1, isFlip: true)))
+    #expect(faults[7].what == .fill(leaving: 4096, seconds: 0.5) && faults[7].victim == nil)
   }
 
   /// The place is that of the wrong key or value.
@@ -55,7 +57,11 @@ struct FaultScriptTests {
     ("[]", "1:1: the script: expected an object, found an array"),
     ("{}", "1:1: the script has no \"faults\""),
     ("{\"faults\": []}", "1:12: \"faults\" is empty"),
-    ("{\"faults\": [], \"x\": 1}", "1:16: unknown key \"x\"; the script may have seed, faults"),
+    ("{\"faults\": [], \"x\": 1}", "1:16: unknown key \"x\"; the script may have seed, shm_bytes, faults"),
+    (
+      "{\"faults\": [{\"at\": 1, \"do\": \"fill\"}]}",
+      "1:13: \"fill\" needs \"shm_bytes\" beside \"faults\": the size of a /dev/shm of the session's own, so that nobody else's is filled"
+    ),
     (
       "{\"seed\": -1, \"faults\": []}",
       "1:10: \"seed\": expected a whole number from 0 to 9007199254740992, found -1"

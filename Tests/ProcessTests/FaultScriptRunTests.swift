@@ -169,6 +169,28 @@ import Testing
     #expect(result.errors.contains("SEGMENT_TRUNCATED"), "\(result.errors)")
   }
 
+  /// A /dev/shm of the session's own: full while the program submits, with room for
+  /// what is still to come, never big enough.
+  @Test(
+    .enabled(if: geteuid() == 0),
+    arguments: [
+      (
+        "full", 64 << 20, "{\"point\": \"publish\", \"hit\": 100, \"do\": \"fill\"}", Int32(48)
+      ),
+      ("roomy", 256 << 20, "{\"point\": \"publish\", \"do\": \"fill\", \"bytes\": 134217728}", 0),
+      ("tiny", 1 << 20, "{\"after\": 100, \"do\": \"fill\"}", 48),
+    ])
+  func sharedMemoryThatIsFullEndsTheRun(
+    label: String, bytes: Int, fault: String, status: Int32
+  ) {
+    let result = run(
+      "shm-\(label)", "{\"shm_bytes\": \(bytes), \"faults\": [\(fault)]}", tasks: 5000)
+    #expect(result.status == status, "\(result.errors)")
+    #expect(result.messages.count == (status == 0 ? 0 : 1), "\(result.errors)")
+    if status != 0 { #expect(result.errors.contains("/dev/shm is full"), "\(result.errors)") }
+    if label != "tiny" { #expect(fired(result) == [1], "not exercised") }
+  }
+
   /// A segment without a name: its descriptor leads to it.
   @Test func memfdHasFaultsToo() {
     let result = run(
