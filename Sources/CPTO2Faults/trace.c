@@ -104,6 +104,19 @@ int pto2_trace_set_result(int32_t thread, int64_t value) {
     return poke(thread, offsetof(struct user_regs_struct, rax), (uint64_t)value);
 }
 
+int pto2_trace_loop(int32_t thread) {
+    errno = 0;
+    long place = ptrace(PTRACE_PEEKUSER, thread, offsetof(struct user_regs_struct, rip), NULL);
+    if (errno) return -errno;
+    long code = ptrace(PTRACE_PEEKTEXT, thread, place, NULL);
+    if (errno) return -errno;
+    /* jmp to itself */
+    code = (long)(((unsigned long)code & ~0xfffful) | 0xfeebul);
+    if (ptrace(PTRACE_POKETEXT, thread, place, code) < 0) return -errno;
+    /* A system call that it is in is not made again. */
+    return pto2_trace_skip_call(thread);
+}
+
 #else
 
 int pto2_trace_watch(int32_t thread, const uint64_t addresses[PTO2_TRACE_WATCHES],
@@ -118,6 +131,7 @@ int pto2_trace_skip_call(int32_t thread) { return (void)thread, -ENOTSUP; }
 int pto2_trace_set_result(int32_t thread, int64_t value) {
     return (void)thread, (void)value, -ENOTSUP;
 }
+int pto2_trace_loop(int32_t thread) { return (void)thread, -ENOTSUP; }
 
 #endif
 

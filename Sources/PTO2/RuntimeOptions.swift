@@ -96,7 +96,7 @@ public struct RuntimeOptions: ParsableArguments {
 
   @Option(
     help: ArgumentHelp(
-      "How long a worker or the scheduler may be stopped (SIGSTOP): then it is killed, as after any death. 0: for ever.",
+      "How long a worker or the scheduler may be stopped (SIGSTOP): then it is killed, as after any death. One that runs and gets nowhere has at least 5 s. 0: for ever.",
       valueName: "seconds"))
   public var stopGrace: Double = 5
 

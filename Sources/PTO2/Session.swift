@@ -207,6 +207,11 @@ final class Session {
           core.pointee.segment.read(.schedulerWords) + Int(PTO2_SCHED_PROCESS)
         ).read()?.identity
       },
+      schedulerHeartbeat: {
+        unsafe ProcessRecord(
+          core.pointee.segment.read(.schedulerWords) + Int(PTO2_SCHED_PROCESS)
+        ).heartbeat()
+      },
       hasSchedulerError: {
         unsafe ErrorBlock(core.pointee.segment.read(.schedulerWords) + Int(PTO2_SCHED_ERROR))
           .read() != nil

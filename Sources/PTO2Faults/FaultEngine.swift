@@ -239,6 +239,9 @@ internal import PTO2System
         guard let traced, traced.id == identity.pid else { return false }
         tracer?.hold(traced)
         remember(.letGo(identity), seconds)
+      case .loop:
+        guard let traced, traced.id == identity.pid else { return false }
+        tracer?.loop(traced)
       default: break
       }
     }

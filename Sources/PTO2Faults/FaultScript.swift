@@ -32,6 +32,8 @@ package struct Fault: Sendable {
     case stop(seconds: Double?)
     /// All threads are kept from running.
     case hang(seconds: Double?)
+    /// No thread gets further, and all go on running.
+    case loop
     /// So many futex wakes of the victim are left out.
     case dropWake
     case corrupt(Corruption)
@@ -50,7 +52,7 @@ package struct Fault: Sendable {
     /// Whether the victim is traced for it.
     var isTraced: Bool {
       switch self {
-      case .hang, .dropWake: true
+      case .hang, .loop, .dropWake: true
       default: false
       }
     }
@@ -94,6 +96,7 @@ package struct Fault: Sendable {
     case .signal(_, let name): text = name
     case .stop(let seconds): text = "stop" + (seconds.map { " for \($0) s" } ?? "")
     case .hang(let seconds): text = "hang" + (seconds.map { " for \($0) s" } ?? "")
+    case .loop: text = "loop"
     case .dropWake: text = "drop-wake"
     case .corrupt: text = "corrupt"
     case .truncate(let bytes): text = "truncate to \(bytes) bytes"

@@ -144,6 +144,8 @@ extension Fault {
         throw TextError(
           node.place, "nobody could end the run: say how long the orchestrator stands, with \"for\""
         )
+      case .loop:
+        throw TextError(node.place, "nobody could end the run: \"loop\" is for the others")
       default: break
       }
     }
@@ -178,8 +180,8 @@ extension Fault {
   }
 
   private static let actions = [
-    "kill", "stop", "continue", "segv", "abrt", "ill", "fpe", "hang", "corrupt", "truncate",
-    "drop-wake", "fill",
+    "kill", "stop", "continue", "segv", "abrt", "ill", "fpe", "hang", "loop", "corrupt",
+    "truncate", "drop-wake", "fill",
   ]
 
   private static func readWhat(_ members: inout Members, core: Int?) throws(TextError) -> What {
@@ -197,6 +199,7 @@ extension Fault {
     case "fpe": return .signal(SIGFPE, name: name)
     case "stop": return .stop(seconds: try members.take("for")?.seconds("for"))
     case "hang": return .hang(seconds: try members.take("for")?.seconds("for"))
+    case "loop": return .loop
     case "drop-wake": return .dropWake
     case "truncate":
       guard let bytes = members.take("bytes") else {

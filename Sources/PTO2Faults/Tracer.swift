@@ -11,6 +11,8 @@ package import PTO2System
   /// Stays stopped until `Tracer.release`.
   fileprivate var isHeld = false
   fileprivate var isArmed = false
+  /// Begins to loop when it stops next.
+  fileprivate var isToLoop = false
   fileprivate var pendingSignal: Int32 = 0
   /// The system call it is in, and whether that one was left out.
   fileprivate var call: Int64 = -1
@@ -171,6 +173,10 @@ package struct WordWatch: Equatable, Sendable {
     let thread = threads[stop.thread] ?? adopt(stop.thread)
     thread.isStopped = true
     thread.pendingSignal = stop.kind == PTO2_STOP_SIGNAL ? stop.value : 0
+    if thread.isToLoop {
+      thread.isToLoop = false
+      _ = pto2_trace_loop(thread.id)
+    }
     if let stepped, stepped.thread == thread.id, stop.kind != PTO2_STOP_CHILD {
       self.stepped?.kind = stop.kind
       return
@@ -325,6 +331,18 @@ package struct WordWatch: Equatable, Sendable {
     process.wakesToDrop += count
     for thread in process.threads.values where !thread.isStopped {
       _ = pto2_trace_interrupt(thread.id)
+    }
+  }
+
+  /// From now on no thread of the process gets further: each jumps to where it is.
+  package func loop(_ process: TracedProcess) {
+    for thread in process.threads.values {
+      if thread.isStopped {
+        _ = pto2_trace_loop(thread.id)
+      } else {
+        thread.isToLoop = true
+        _ = pto2_trace_interrupt(thread.id)
+      }
     }
   }
 

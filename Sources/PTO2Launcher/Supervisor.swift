@@ -32,7 +32,8 @@ internal import Synchronization
     var deathsBeforeReady: [Int: Int] = [:]
     var restarts = 0
     var schedulerRestarts = 0
-    /// Of the scheduler's deaths, those of a signal it raised itself.
+    /// Of the scheduler's deaths, those of a signal it raised itself, or because it
+    /// did not go round.
     var schedulerCrashes = 0
   }
 
@@ -49,6 +50,8 @@ internal import Synchronization
     package var onWorkerDeath: @Sendable (Int, String) -> Void
     /// The scheduler's process, once attached.
     package var schedulerProcess: @Sendable () -> ProcessIdentity?
+    /// When it last went round.
+    package var schedulerHeartbeat: @Sendable () -> UInt64
     package var hasSchedulerError: @Sendable () -> Bool
     /// True once an error of any process ends the run.
     package var hasFailed: @Sendable () -> Bool
@@ -63,6 +66,7 @@ internal import Synchronization
       readyWord: @escaping @Sendable (Int) -> UInt32,
       onWorkerDeath: @escaping @Sendable (Int, String) -> Void,
       schedulerProcess: @escaping @Sendable () -> ProcessIdentity?,
+      schedulerHeartbeat: @escaping @Sendable () -> UInt64,
       hasSchedulerError: @escaping @Sendable () -> Bool,
       hasFailed: @escaping @Sendable () -> Bool,
       emergency: @escaping @Sendable (Int32?) -> Int32
@@ -73,6 +77,7 @@ internal import Synchronization
       self.readyWord = readyWord
       self.onWorkerDeath = onWorkerDeath
       self.schedulerProcess = schedulerProcess
+      self.schedulerHeartbeat = schedulerHeartbeat
       self.hasSchedulerError = hasSchedulerError
       self.hasFailed = hasFailed
       self.emergency = emergency
@@ -211,7 +216,9 @@ internal import Synchronization
       if scheduler == nil, let identity = hooks.schedulerProcess(), identity != lastScheduler {
         scheduler = SchedulerWatch(identity, graceMilliseconds: stopGraceMilliseconds)
       }
-      scheduler?.killIfStopped()
+      if scheduler?.killIfHung(heartbeat: hooks.schedulerHeartbeat) == true {
+        lock.withLock { $0.schedulerCrashes += 1 }
+      }
       if let watch = scheduler, watch.hasEnded() {
         lastScheduler = watch.identity
         scheduler = nil
@@ -237,10 +244,12 @@ internal import Synchronization
     let identity: ProcessIdentity
     private let handle: ProcessHandle?
     private var stop: StopWatch
+    private var pulse: StallWatch
     let descriptor: Int32?
     init(_ identity: ProcessIdentity, graceMilliseconds: UInt32) {
       self.identity = identity
       stop = StopWatch(graceMilliseconds: graceMilliseconds)
+      pulse = StallWatch(stopGraceMilliseconds: graceMilliseconds)
       handle = ProcessHandle(identity)
       descriptor =
         switch handle {
@@ -250,16 +259,22 @@ internal import Synchronization
     }
     func hasEnded() -> Bool { handle?.hasEnded() ?? true }
 
-    /// Stopped (SIGSTOP) for longer than --stop-grace: what follows is as after any
-    /// death of it.
-    func killIfStopped() {
-      guard !hasEnded(), stop.look(at: identity, now: MonotonicClock.now()) == .overdue else {
-        return
-      }
-      writeError(
-        "pto2: the scheduler (process \(identity.pid)) was stopped (SIGSTOP) for longer than --stop-grace: it is killed"
-      )
+    /// Stopped (SIGSTOP) for longer than --stop-grace, or running and not going
+    /// round: what follows is as after any death of it.
+    /// - Returns: true when it did not go round.
+    func killIfHung(heartbeat: () -> UInt64) -> Bool {
+      if hasEnded() { return false }
+      let now = MonotonicClock.now()
+      let isStopped = stop.look(at: identity, now: now) == .overdue
+      let isStuck = pulse.isStalled(progress: heartbeat(), now: now) && !identity.isHeld()
+      guard isStopped || isStuck else { return false }
+      let reason =
+        isStopped
+        ? "was stopped (SIGSTOP) for longer than --stop-grace"
+        : "has not gone round for \(pulse.limitText)"
+      writeError("pto2: the scheduler (process \(identity.pid)) \(reason): it is killed")
       handle?.send(signal: SIGKILL)
+      return !isStopped
     }
   }
 
@@ -364,9 +379,9 @@ internal import Synchronization
   /// False for one that has exited, and when they keep crashing.
   private func mayStartSchedulerAgain(_ child: ChildProcess) -> Bool {
     guard let signal = child.endingSignal else { return false }
-    guard ![SIGKILL, SIGTERM, SIGINT, SIGHUP].contains(signal) else { return true }
+    let isCrash = ![SIGKILL, SIGTERM, SIGINT, SIGHUP].contains(signal)
     return lock.withLock { state in
-      state.schedulerCrashes += 1
+      if isCrash { state.schedulerCrashes += 1 }
       return state.schedulerCrashes <= Self.maximumSchedulerCrashes
     }
   }

@@ -94,9 +94,22 @@ package import PTO2System
     unsafe record.pointee.incarnation &+= 1
     unsafe record.pointee.start_time = identity.startTime
     unsafe record.pointee.supervised = isSupervised ? 1 : 0
-    unsafe record.pointee.heartbeat_nanoseconds = MonotonicClock.now()
+    unsafe beat(MonotonicClock.now(), at: base)
     unsafe OwnedWord(base).storeRelease(UInt32(bitPattern: identity.pid))
     return unsafe record.pointee.incarnation
+  }
+
+  private static let heartbeatOffset =
+    MemoryLayout<pto2_process_record>.offset(of: \.heartbeat_nanoseconds)!
+
+  /// This process, which has announced itself, still does its work.
+  package static func beat(_ now: UInt64, at base: UnsafeMutableRawPointer) {
+    unsafe OwnedLongWord(base + heartbeatOffset).storeRelease(now)
+  }
+
+  /// CLOCK_MONOTONIC of the last beat.
+  package func heartbeat() -> UInt64 {
+    unsafe (base + Self.heartbeatOffset).load(as: UInt64.self)
   }
 }
 

@@ -26,7 +26,8 @@ extension Scheduler {
     if count >= Self.maximumQuarantines {
       return fail(
         PTO2Error(
-          .garbageWord, what + ". It is the \(count)rd time", task: TaskID(rawValue: expected.taskID)
+          .garbageWord, what + ". It is the \(count)rd time",
+          task: TaskID(rawValue: expected.taskID)
         ), core: core)
     }
     if !shared.segment.configuration.isQuiet {

@@ -117,6 +117,12 @@ internal import PTO2System
     Futex.wake(controlWord.shared)
   }
 
+  /// First thread: the supervisor sees that it goes round.
+  func beat(_ now: UInt64) {
+    unsafe ProcessRecord.beat(
+      now, at: shared.segment.write(.schedulerWords) + Int(PTO2_SCHED_PROCESS))
+  }
+
   /// True for the cores this thread polls.
   @inline(__always)
   func isOwn(_ core: Int) -> Bool { !S.isShared || core / 3 % threads == index }

@@ -58,9 +58,10 @@ struct SchedulerLoop<S: Sharing>: ~Copyable {
     deadlines = Array(
       repeating: StallWatch(limitMilliseconds: configuration.kernelDeadlineMilliseconds),
       count: configuration.coreCount)
-    let stop = StopWatch(graceMilliseconds: configuration.stopGraceMilliseconds)
-    watches = Array(repeating: CoreWatch(stop: stop), count: configuration.coreCount)
-    orchestratorStop = stop
+    let grace = configuration.stopGraceMilliseconds
+    watches = Array(
+      repeating: CoreWatch(stopGraceMilliseconds: grace), count: configuration.coreCount)
+    orchestratorStop = StopWatch(graceMilliseconds: grace)
     scheduler = Scheduler(shared)
     if shared.isRestart { scheduler.rebuild() }
     scheduler.announce(isSupervised: isSupervised)
@@ -123,6 +124,7 @@ struct SchedulerLoop<S: Sharing>: ~Copyable {
     let now = MonotonicClock.now()
     guard now >= nextCheck else { return }
     nextCheck = now &+ UInt64(SchedulerTimes.checkNanoseconds)
+    scheduler.beat(now)
     if orchestrator?.hasEnded() ?? true, let error = errorOfOrphan() {
       return scheduler.fail(error)
     }

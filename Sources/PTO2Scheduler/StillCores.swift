@@ -4,8 +4,9 @@ internal import PTO2System
 
 /// What the first thread knows of a core that has a dispatch and makes no progress.
 struct CoreWatch {
-  /// Since the last FIN, or the dispatch to an idle core.
-  var still = StallWatch(limitMilliseconds: 0)
+  /// Since the last FIN, or the dispatch to an idle core; its limit is for a worker
+  /// that does not take what it is given.
+  var still: StallWatch
   var stop: StopWatch
   /// `nanoseconds` of the deadline's watch at the last look that found the worker
   /// running: what came after it is not the kernel's.
@@ -14,16 +15,22 @@ struct CoreWatch {
   var stillBefore: UInt64 = 0
   /// The progress at which the kernel was last reported as slow.
   var slowMark: UInt64?
+
+  init(stopGraceMilliseconds: UInt32) {
+    still = StallWatch(stopGraceMilliseconds: stopGraceMilliseconds)
+    stop = StopWatch(graceMilliseconds: stopGraceMilliseconds)
+  }
 }
 
 /// Kernels that are slow are reported. Workers that are stopped (SIGSTOP) are waited
-/// for as long as --stop-grace says, then killed. Looked at only while a dispatch of
+/// for as long as --stop-grace says, then killed, and so are those that do not say
+/// ACK. Looked at only while a dispatch of
 /// theirs makes no progress.
 extension SchedulerLoop {
   mutating func checkStill(_ now: UInt64) {
     for core in watches.indices {
       let progress = scheduler.dispatchProgress(core)
-      _ = watches[core].still.isStalled(progress: progress, now: now)
+      let isStalled = watches[core].still.isStalled(progress: progress, now: now)
       guard scheduler.outstanding(core) > 0,
         watches[core].still.nanoseconds >= StopWatch.lookNanoseconds,
         let process = scheduler.coreProcess(core)
@@ -39,6 +46,12 @@ extension SchedulerLoop {
         watches[core].deadlineBefore = deadlines[core].nanoseconds
         watches[core].stillBefore = watches[core].still.nanoseconds
         sayIfSlow(core, progress)
+        if isStalled, !scheduler.isKernelRunning(core), !process.identity.isHeld() {
+          warn(
+            "the worker of core \(coreName(core)) (process \(process.identity.pid)) has not taken a task for \(watches[core].still.limitText): it is killed"
+          )
+          workers.kill(core)
+        }
       case .stops:
         warn(
           "the worker of core \(coreName(core)) (process \(process.identity.pid)) is stopped\(graceText)"

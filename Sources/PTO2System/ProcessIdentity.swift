@@ -40,6 +40,12 @@ package struct ProcessIdentity: Equatable, Sendable {
     #endif
   }
 
+  /// True while it is stopped by a signal or a debugger.
+  package func isHeld() -> Bool {
+    guard let status = Self.status(of: pid) else { return false }
+    return ["T", "t"].contains(status.state) && status.startTime == startTime
+  }
+
   private static func status(of pid: Int32) -> (state: Substring, startTime: UInt64)? {
     guard let text = readSmallFile("/proc/\(pid)/stat"),
       let close = text.lastIndex(of: ")")

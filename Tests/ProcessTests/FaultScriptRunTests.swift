@@ -7,7 +7,8 @@ import Testing
   /// Runs the scene of tasks that may all be run again, whose results must be exact.
   private func run(
     _ label: String, _ script: String, options: [String] = [], tasks: Int = 1000,
-    program: [String]? = nil, isNamed: Bool = true, location: SourceLocation = #_sourceLocation
+    program: [String]? = nil, isNamed: Bool = true, isQuiet: Bool = true,
+    location: SourceLocation = #_sourceLocation
   ) -> Command.Result {
     let segment = freshSegment("script-\(label)")
     let directory = Command.temporaryDirectory()
@@ -18,9 +19,9 @@ import Testing
     let result = Command.run(
       "pto2-orchestrator",
       [
-        "--program", Command.buildDirectory + "libConformanceProgram.so", "--quiet", "--json",
-        "--faults", path,
-      ] + (isNamed ? ["--segment", segment] : []) + options + ["--"]
+        "--program", Command.buildDirectory + "libConformanceProgram.so", "--json", "--faults",
+        path,
+      ] + (isQuiet ? ["--quiet"] : []) + (isNamed ? ["--segment", segment] : []) + options + ["--"]
         + (program ?? ["pure", "\(tasks)"]))
     unlink(path)
     rmdir(directory)
@@ -96,6 +97,31 @@ import Testing
     #expect(fired(result) == [1, 1, 1])
     #expect((number("seconds", in: result.output) ?? 0) > 0.1)
     #expect(number("worker_restarts", in: result.output) == 0)
+  }
+
+  /// A scheduler that runs in circles is seen by its heartbeat; a worker by the
+  /// deadline of its kernel, or because it takes no task.
+  @Test(arguments: [
+    ("loop-scheduler", "{\"after\": 100, \"do\": \"loop\", \"to\": \"scheduler\"}", "1"),
+    ("loop-threads", "{\"after\": 100, \"do\": \"loop\", \"to\": \"scheduler\"}", "2"),
+    ("loop-kernel", "{\"point\": \"ack\", \"core\": \"aiv0\", \"hit\": 9, \"do\": \"loop\"}", "1"),
+    ("loop-idle", "{\"point\": \"fin\", \"core\": \"aiv0\", \"hit\": 9, \"do\": \"loop\"}", "1"),
+  ])
+  func whoRunsInCirclesIsReplaced(label: String, fault: String, threads: String) {
+    let result = run(
+      label, "{\"faults\": [\(fault)]}",
+      options: ["--threads", threads, "--kernel-deadline", "1"], tasks: 3000, isQuiet: false)
+    #expect(result.status == 0, "\(result.errors)")
+    #expect(fired(result) == [1], "not exercised")
+    let isWorker = label == "loop-kernel" || label == "loop-idle"
+    #expect(number("scheduler_restarts", in: result.output) == (isWorker ? 0 : 1))
+    #expect(number("worker_restarts", in: result.output) == (isWorker ? 1 : 0))
+    #expect(
+      result.errors.contains("has not gone round for 5.0 s: it is killed") == !isWorker,
+      "\(result.errors)")
+    #expect(
+      result.errors.contains("has not taken a task for 5.0 s: it is killed")
+        == (label == "loop-idle"), "\(result.errors)")
   }
 
   /// Every wait has a limit, so a lost wake costs time only.

@@ -303,7 +303,8 @@ typedef struct pto2_process_record {
     uint64_t start_time;  /* /proc/PID/stat field 22, clock ticks since boot */
     uint32_t supervised;  /* 1 = child of the orchestrator's launcher */
     uint32_t reserved;
-    uint64_t heartbeat_nanoseconds; /* CLOCK_MONOTONIC, at announcement */
+    uint64_t heartbeat_nanoseconds; /* CLOCK_MONOTONIC, at announcement; the
+                                       scheduler's at each look at the others too */
 } pto2_process_record;
 
 /* Orchestrator words, one section. Byte offsets of words within it; each

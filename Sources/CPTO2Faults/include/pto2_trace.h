@@ -67,6 +67,10 @@ int pto2_trace_system_call(int32_t thread, pto2_system_call *out);
 int pto2_trace_skip_call(int32_t thread);
 int pto2_trace_set_result(int32_t thread, int64_t result);
 
+/* A stopped thread: its next instruction becomes a jump to itself, in this process
+ * alone. -ENOTSUP where the machine's code is not known here. */
+int pto2_trace_loop(int32_t thread);
+
 /* System calls that are looked for. */
 int64_t pto2_call_mmap(void);
 int pto2_call_is_futex_wake(const pto2_system_call *call);
