@@ -245,6 +245,7 @@ internal import Synchronization
     private let handle: ProcessHandle?
     private var stop: StopWatch
     private var pulse: StallWatch
+    private var hasSaidHeld = false
     let descriptor: Int32?
     init(_ identity: ProcessIdentity, graceMilliseconds: UInt32) {
       self.identity = identity
@@ -265,16 +266,30 @@ internal import Synchronization
     func killIfHung(heartbeat: () -> UInt64) -> Bool {
       if hasEnded() { return false }
       let now = MonotonicClock.now()
-      let isStopped = stop.look(at: identity, now: now) == .overdue
-      let isStuck = pulse.isStalled(progress: heartbeat(), now: now) && !identity.isHeld()
-      guard isStopped || isStuck else { return false }
-      let reason =
-        isStopped
-        ? "was stopped (SIGSTOP) for longer than --stop-grace"
-        : "has not gone round for \(pulse.limitText)"
-      writeError("pto2: the scheduler (process \(identity.pid)) \(reason): it is killed")
+      let isOverdue = stop.look(at: identity, now: now) == .overdue
+      let isStuck = pulse.isStalled(progress: heartbeat(), now: now)
+      if isOverdue {
+        kill("was stopped (SIGSTOP) for longer than --stop-grace")
+      } else if stop.isStopped {
+        pulse.rewind(to: 0)
+      } else if isStuck, identity.isHeld() {
+        pulse.rewind(to: 0)
+        if !hasSaidHeld { say("is held by a debugger, and waited for") }
+        hasSaidHeld = true
+      } else if isStuck {
+        kill("has not gone round for \(pulse.limitText)")
+        return true
+      }
+      return false
+    }
+
+    private func kill(_ reason: String) {
+      say(reason + ": it is killed")
       handle?.send(signal: SIGKILL)
-      return !isStopped
+    }
+
+    private func say(_ what: String) {
+      writeError("pto2: the scheduler (process \(identity.pid)) \(what)")
     }
   }
 

@@ -46,12 +46,7 @@ extension SchedulerLoop {
         watches[core].deadlineBefore = deadlines[core].nanoseconds
         watches[core].stillBefore = watches[core].still.nanoseconds
         sayIfSlow(core, progress)
-        if isStalled, !scheduler.isKernelRunning(core), !process.identity.isHeld() {
-          warn(
-            "the worker of core \(coreName(core)) (process \(process.identity.pid)) has not taken a task for \(watches[core].still.limitText): it is killed"
-          )
-          workers.kill(core)
-        }
+        if isStalled, !scheduler.isKernelRunning(core) { killIdle(core, process.identity) }
       case .stops:
         warn(
           "the worker of core \(coreName(core)) (process \(process.identity.pid)) is stopped\(graceText)"
@@ -68,6 +63,15 @@ extension SchedulerLoop {
         "the orchestrator (process \(orchestratorIdentity.pid)) is stopped; what it has submitted is done meanwhile"
       )
     }
+  }
+
+  /// A worker that does not take what it is given, unless a debugger holds it.
+  private mutating func killIdle(_ core: Int, _ process: ProcessIdentity) {
+    if process.isHeld() { return watches[core].still.rewind(to: StopWatch.lookNanoseconds) }
+    warn(
+      "the worker of core \(coreName(core)) (process \(process.pid)) has not taken a task for \(watches[core].still.limitText): it is killed"
+    )
+    workers.kill(core)
   }
 
   /// Neither the deadline nor the warning counts it.

@@ -124,6 +124,23 @@ import Testing
         == (label == "loop-idle"), "\(result.errors)")
   }
 
+  /// For longer than that, and nobody is killed.
+  @Test(arguments: [
+    "\"after\": 100, \"to\": \"scheduler\"", "\"point\": \"fin\", \"core\": \"aiv0\"",
+  ])
+  func whoIsHeldByADebuggerIsWaitedFor(place: String) {
+    let result = run(
+      "held", "{\"faults\": [{\(place), \"do\": \"hang\", \"for\": 6.5}]}", isQuiet: false)
+    #expect(result.status == 0, "\(result.errors)")
+    #expect(fired(result) == [1])
+    #expect((number("seconds", in: result.output) ?? 0) > 6.4, "not exercised")
+    #expect(number("scheduler_restarts", in: result.output) == 0)
+    #expect(number("worker_restarts", in: result.output) == 0)
+    #expect(
+      result.errors.contains("is held by a debugger") == place.contains("scheduler"),
+      "\(result.errors)")
+  }
+
   /// Every wait has a limit, so a lost wake costs time only.
   @Test func lostWakesCostNoResult() {
     let result = run(
