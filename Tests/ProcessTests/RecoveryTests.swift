@@ -159,12 +159,17 @@ import Testing
   /// A worker that dies before it serves is not started for ever.
   @Test func workerThatNeverServesEndsTheRun() {
     let segment = freshSegment("never")
+    let directory = brokenWorkerDirectory()
+    defer {
+      for name in ["pto2-scheduler", "pto2-worker"] { unlink(directory + "/" + name) }
+      rmdir(directory)
+    }
     let result = Command.run(
       "pto2-orchestrator",
       [
         "--program", Command.buildDirectory + "libConformanceProgram.so", "--quiet", "--segment",
         segment, "--", "tasks", "1",
-      ], environment: ["PTO2_BIN_DIR": brokenWorkerDirectory()])
+      ], environment: ["PTO2_BIN_DIR": directory])
     #expect(result.status == 40, "\(result.errors)")
     #expect(result.errors.contains("exited with status 3"), "\(result.errors)")
     expectClean(segment)
