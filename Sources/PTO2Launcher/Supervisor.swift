@@ -50,8 +50,8 @@ internal import Synchronization
     package var onWorkerDeath: @Sendable (Int, String) -> Void
     /// The scheduler's process, once attached.
     package var schedulerProcess: @Sendable () -> ProcessIdentity?
-    /// When it last went round.
-    package var schedulerHeartbeat: @Sendable () -> UInt64
+    /// Changes as long as it goes round.
+    package var schedulerHeartbeat: @Sendable () -> UInt32
     package var hasSchedulerError: @Sendable () -> Bool
     /// True once an error of any process ends the run.
     package var hasFailed: @Sendable () -> Bool
@@ -66,7 +66,7 @@ internal import Synchronization
       readyWord: @escaping @Sendable (Int) -> UInt32,
       onWorkerDeath: @escaping @Sendable (Int, String) -> Void,
       schedulerProcess: @escaping @Sendable () -> ProcessIdentity?,
-      schedulerHeartbeat: @escaping @Sendable () -> UInt64,
+      schedulerHeartbeat: @escaping @Sendable () -> UInt32,
       hasSchedulerError: @escaping @Sendable () -> Bool,
       hasFailed: @escaping @Sendable () -> Bool,
       emergency: @escaping @Sendable (Int32?) -> Int32
@@ -263,11 +263,11 @@ internal import Synchronization
     /// Stopped (SIGSTOP) for longer than --stop-grace, or running and not going
     /// round: what follows is as after any death of it.
     /// - Returns: true when it did not go round.
-    func killIfHung(heartbeat: () -> UInt64) -> Bool {
+    func killIfHung(heartbeat: () -> UInt32) -> Bool {
       if hasEnded() { return false }
       let now = MonotonicClock.now()
       let isOverdue = stop.look(at: identity, now: now) == .overdue
-      let isStuck = pulse.isStalled(progress: heartbeat(), now: now)
+      let isStuck = pulse.isStalled(progress: UInt64(heartbeat()), now: now)
       if isOverdue {
         kill("was stopped (SIGSTOP) for longer than --stop-grace")
       } else if stop.isStopped {

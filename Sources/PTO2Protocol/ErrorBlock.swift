@@ -107,9 +107,9 @@ package import PTO2System
     unsafe OwnedLongWord(base + heartbeatOffset).storeRelease(now)
   }
 
-  /// CLOCK_MONOTONIC of the last beat.
-  package func heartbeat() -> UInt64 {
-    unsafe (base + Self.heartbeatOffset).load(as: UInt64.self)
+  /// Changes with every beat: the lower half of its time.
+  package func heartbeat() -> UInt32 {
+    unsafe SharedWord(base + Self.heartbeatOffset).loadAcquire()
   }
 }
 

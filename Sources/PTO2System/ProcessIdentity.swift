@@ -31,19 +31,19 @@ package struct ProcessIdentity: Equatable, Sendable {
   }
 
   /// True while the process is stopped by a signal (not by a debugger).
-  package func isStopped() -> Bool {
+  package func isStopped() -> Bool { isIn("T") }
+
+  /// True while it is stopped by a signal or a debugger.
+  package func isHeld() -> Bool { isIn("Tt") }
+
+  /// One of these states of /proc/PID/stat.
+  private func isIn(_ states: String) -> Bool {
     #if PTO2_SIMULATION
       return false
     #else
       guard let status = Self.status(of: pid) else { return false }
-      return status.state == "T" && status.startTime == startTime
+      return states.contains(status.state) && status.startTime == startTime
     #endif
-  }
-
-  /// True while it is stopped by a signal or a debugger.
-  package func isHeld() -> Bool {
-    guard let status = Self.status(of: pid) else { return false }
-    return ["T", "t"].contains(status.state) && status.startTime == startTime
   }
 
   private static func status(of pid: Int32) -> (state: Substring, startTime: UInt64)? {
