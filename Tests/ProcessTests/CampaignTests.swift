@@ -25,6 +25,13 @@ import Testing
     }
   }
 
+  /// Each kind of fault comes to its end, and the table has a row for it.
+  @Test func boundsAreMeasured() {
+    let result = Command.run("pto2-campaign", ["--bounds", "--kills", "2", "--json"])
+    #expect(result.status == 0, "\(result.output)\(result.errors)")
+    #expect(numbers("kills", in: result.output) == Array(repeating: 2, count: 11))
+  }
+
   @Test func fewerKillsThanAskedForIsNotExercised() {
     let result = Command.run(
       "pto2-campaign", ["--kills", "1000", "--seed", "5", "--sessions", "1"])

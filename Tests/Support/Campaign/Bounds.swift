@@ -31,10 +31,26 @@ struct Bounds {
       rows.append(Row(what: "\(name) to fenced", milliseconds: fenced))
       rows.append(Row(what: "\(name) to the next READY", milliseconds: ready))
     }
-    rows.append(
-      Row(what: "scheduler SIGKILL to the next attached", milliseconds: try schedulers()))
-    rows.append(
-      Row(what: "orchestrator SIGKILL to nothing left", milliseconds: try orchestrators()))
+    let grace = UInt64(Self.graceSeconds * 1e9)
+    rows += [
+      Row(
+        what: "kernel past its deadline to fenced, after it",
+        milliseconds: try overdueKernels()),
+      Row(
+        what: "worker SIGSTOP to fenced, after the grace",
+        milliseconds: try workers(SIGSTOP, allowed: grace).fenced),
+      Row(what: "garbage in COND to fenced", milliseconds: try garbage()),
+      Row(what: "scheduler SIGKILL to the next attached", milliseconds: try schedulers(SIGKILL)),
+      Row(
+        what: "scheduler SIGSTOP to the next, after the grace",
+        milliseconds: try schedulers(SIGSTOP, allowed: grace)),
+      Row(
+        what: "orchestrator SIGKILL to nothing left",
+        milliseconds: try sessions("orchestrator") { $0.orchestrator.signal(SIGKILL) }),
+      Row(
+        what: "segment truncated to nothing left",
+        milliseconds: try sessions("truncated") { _ = $0.view.truncate() }),
+    ]
     return rows
   }
 
@@ -43,10 +59,10 @@ struct Bounds {
       let tenths = Int((value * 10).rounded())
       return padded("\(tenths / 10).\(tenths % 10)", 8, left: false)
     }
-    var lines = [padded("milliseconds from", 42, left: true) + "   kills     p50     p99     max"]
+    var lines = [padded("milliseconds from", 46, left: true) + "   kills     p50     p99     max"]
     for row in rows {
       lines.append(
-        padded(row.what, 42, left: true) + padded("\(row.milliseconds.count)", 8, left: false)
+        padded(row.what, 46, left: true) + padded("\(row.milliseconds.count)", 8, left: false)
           + cell(row.percentile(50)) + cell(row.percentile(99)) + cell(row.percentile(100)))
     }
     return lines.joined(separator: "\n")
@@ -69,14 +85,15 @@ struct Bounds {
     let orchestrator: Orchestrator
     let view: SegmentView
 
-    init(_ name: String) throws {
+    /// - Parameter spin: microseconds that a kernel takes.
+    init(_ name: String, spin: Int = 200, options: [String] = []) throws {
       segment = "test-pto2-bounds-\(getpid())-\(name)"
       orchestrator = Orchestrator(
         "pto2-campaign",
         [
           "program", "--shape", "independent", "--tasks", "2000000", "--elements", "1", "--spin",
-          "200", "--segment", segment, "--quiet", "--task-window", "256",
-        ])
+          "\(spin)", "--segment", segment, "--quiet", "--task-window", "256",
+        ] + options)
       var view: SegmentView?
       let deadline = now() + 20_000_000_000
       while view == nil || !(0..<view!.coreCount).allSatisfy(view!.isServed) {
@@ -90,6 +107,7 @@ struct Bounds {
     }
 
     /// - Returns: milliseconds until the condition holds.
+    @discardableResult
     func time(since begin: UInt64, _ what: String, _ condition: () -> Bool) throws -> Double {
       while !condition() {
         if now() > begin + 20_000_000_000 {
@@ -97,7 +115,12 @@ struct Bounds {
         }
         usleep(20)
       }
-      return Double(now() - begin) / 1e6
+      return (Double(now()) - Double(begin)) / 1e6
+    }
+
+    /// Until every core is served.
+    func awaitWorkers() throws {
+      try time(since: now(), "workers") { (0..<view.coreCount).allSatisfy(view.isServed) }
     }
 
     func end() {
@@ -108,24 +131,28 @@ struct Bounds {
     }
   }
 
+  private static let graceSeconds = 0.3
+  private static let graceOptions = ["--stop-grace", "\(graceSeconds)"]
+
   /// So that signals come at any time within the 20 ms after which processes look.
   private mutating func pause() { usleep(UInt32.random(in: 1000...30000, using: &random)) }
 
-  private mutating func workers(_ signal: Int32) throws -> (fenced: [Double], ready: [Double]) {
-    let target = try Target("worker-\(signal)")
+  /// - Parameter allowed: nanoseconds that are not counted.
+  private mutating func workers(_ signal: Int32, allowed: UInt64 = 0) throws
+    -> (fenced: [Double], ready: [Double])
+  {
+    let target = try Target("worker-\(signal)", options: Self.graceOptions)
     defer { target.end() }
     let view = target.view
     var fenced: [Double] = []
     var ready: [Double] = []
     while fenced.count < kills {
-      _ = try target.time(since: now(), "workers") {
-        (0..<view.coreCount).allSatisfy(view.isServed)
-      }
+      try target.awaitWorkers()
       pause()
       let core = Int.random(in: 0..<view.coreCount, using: &random)
       let before = view.ready(core)
       guard let victim = Victim(view.workerPid(core), segment: target.segment) else { continue }
-      let begin = now()
+      let begin = now() + allowed
       guard victim.signal(signal) else { continue }
       fenced.append(try target.time(since: begin, "fence") { view.fenced(core) == before })
       ready.append(try target.time(since: begin, "READY") { view.ready(core) != before })
@@ -133,8 +160,8 @@ struct Bounds {
     return (fenced, ready)
   }
 
-  private mutating func schedulers() throws -> [Double] {
-    let target = try Target("scheduler")
+  private mutating func schedulers(_ signal: Int32, allowed: UInt64 = 0) throws -> [Double] {
+    let target = try Target("scheduler-\(signal)", options: Self.graceOptions)
     defer { target.end() }
     let view = target.view
     var times: [Double] = []
@@ -142,8 +169,8 @@ struct Bounds {
       pause()
       let before = view.schedulerPid
       guard before != 0, let victim = Victim(before, segment: target.segment) else { continue }
-      let begin = now()
-      guard victim.signal(SIGKILL) else { continue }
+      let begin = now() + allowed
+      guard victim.signal(signal) else { continue }
       times.append(
         try target.time(since: begin, "scheduler") {
           view.schedulerPid != before && view.schedulerPid != 0 && view.isSchedulerAttached
@@ -152,18 +179,64 @@ struct Bounds {
     return times
   }
 
-  private mutating func orchestrators() throws -> [Double] {
+  /// Every kernel takes longer than it may.
+  private mutating func overdueKernels() throws -> [Double] {
+    let deadline = 0.1
+    let target = try Target(
+      "deadline", spin: 400_000, options: ["--kernel-deadline", "\(deadline)"])
+    defer { target.end() }
+    let view = target.view
     var times: [Double] = []
     while times.count < kills {
-      let target = try Target("orchestrator-\(times.count)")
+      let core = Int.random(in: 0..<view.coreCount, using: &random)
+      try target.time(since: now(), "no kernel") { view.runningLane(core) == nil }
+      try target.time(since: now(), "a kernel") { view.runningLane(core) != nil }
+      let before = view.ready(core)
+      let begin = now() + UInt64(deadline * 1e9)
+      times.append(try target.time(since: begin, "fence") { view.fenced(core) == before })
+    }
+    return times
+  }
+
+  /// Twice a core: the third time ends a run.
+  private mutating func garbage() throws -> [Double] {
+    var times: [Double] = []
+    while times.count < kills {
+      let target = try Target("garbage-\(times.count)", spin: 400_000)
+      defer { target.end() }
+      let view = target.view
+      for core in (0..<2 * view.coreCount).map({ $0 / 2 }) where times.count < kills {
+        var lane: Int?
+        try target.time(since: now(), "a kernel") {
+          lane = view.runningLane(core)
+          return lane != nil
+        }
+        pause()
+        // It has run for 30 ms of 400 at most, so its FIN does not hide the word.
+        let before = view.ready(core)
+        let begin = now()
+        guard view.runningLane(core) == lane, view.damage(core, lane: lane!, 0x1234_5678) else {
+          continue
+        }
+        times.append(try target.time(since: begin, "fence") { view.fenced(core) == before })
+      }
+    }
+    return times
+  }
+
+  /// From what is done to a session to its end.
+  private mutating func sessions(_ name: String, _ fault: (Target) -> Void) throws -> [Double] {
+    var times: [Double] = []
+    while times.count < kills {
+      let target = try Target("\(name)-\(times.count)")
       pause()
       let begin = now()
-      target.orchestrator.signal(SIGKILL)
-      let time = try target.time(since: begin, "the end") {
-        target.orchestrator.poll() != nil && !isNamed(target.segment)
-          && processes(with: target.segment).isEmpty
-      }
-      times.append(time)
+      fault(target)
+      times.append(
+        try target.time(since: begin, "the end") {
+          target.orchestrator.poll() != nil && !isNamed(target.segment)
+            && processes(with: target.segment).isEmpty
+        })
     }
     return times
   }

@@ -10,10 +10,14 @@ final class SegmentView {
   private let cores: UnsafeRawPointer
   private let bytes: (scheduler: Int, cores: Int)
   private let coreStride: Int
+  private let laneCount: Int
+  private let path: String
+  private let coresOffset: Int
 
   /// - Returns: nil while there is no such segment, or it is not published yet.
   init?(_ name: String) {
-    let descriptor = open("/dev/shm/" + name, O_RDONLY | O_CLOEXEC)
+    path = "/dev/shm/" + name
+    let descriptor = open(path, O_RDONLY | O_CLOEXEC)
     guard descriptor >= 0 else { return nil }
     defer { close(descriptor) }
     var status = stat()
@@ -45,6 +49,8 @@ final class SegmentView {
     bytes = (Int(words.bytes), Int(pages.bytes))
     coreCount = 3 * Int(header.configuration.clusters)
     coreStride = Int(pages.bytes) / coreCount
+    laneCount = Int(header.configuration.lanes)
+    coresOffset = Int(pages.offset)
   }
 
   deinit {
@@ -68,6 +74,34 @@ final class SegmentView {
   }
   /// A worker serves the core.
   func isServed(_ core: Int) -> Bool { ready(core) != 0 && ready(core) != fenced(core) }
+
+  /// The lane of the kernel that the core runs.
+  func runningLane(_ core: Int) -> Int? {
+    guard isServed(core) else { return nil }
+    return (0..<laneCount).first { lane in
+      let value = word(cores + core * coreStride + Int(PTO2_CORE_COND) + 4 * lane)
+      return value & PTO2_COND_FIN == 0 && value != PTO2_CORE_IDLE && value != PTO2_EXITED
+    }
+  }
+
+  /// Stores a COND word, as a kernel of that core could.
+  func damage(_ core: Int, lane: Int, _ value: UInt32) -> Bool {
+    var value = value
+    return withFile {
+      pwrite($0, &value, 4, off_t(coresOffset + core * coreStride + Int(PTO2_CORE_COND) + 4 * lane))
+        == 4
+    }
+  }
+
+  /// Nothing of the segment is left; this view must not be looked at any more.
+  func truncate() -> Bool { withFile { ftruncate($0, 0) == 0 } }
+
+  private func withFile(_ body: (Int32) -> Bool) -> Bool {
+    let descriptor = open(path, O_WRONLY | O_CLOEXEC)
+    guard descriptor >= 0 else { return false }
+    defer { close(descriptor) }
+    return body(descriptor)
+  }
 }
 
 /// `aic0`, `aiv0`, `aiv1` are cores 0 to 2.
