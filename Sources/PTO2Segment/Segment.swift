@@ -113,6 +113,14 @@ package import PTO2System
   package func unlink() {
     if object.isStillNamed() { SharedMemoryObject.unlink(name: object.name) }
   }
+
+  /// For the last that this process does in a session whose orchestrator has died:
+  /// gives its liveness lock back and removes the name unless somebody else has one.
+  /// Whoever comes last to this finds nobody.
+  package func leaveForGood() {
+    object.unlock(byte: Place.liveness.byte)
+    if object.tryLock(byte: Place.liveness.byte, .exclusive) { unlink() }
+  }
 }
 
 /// The places of a session that a live process can hold: one byte each, beyond

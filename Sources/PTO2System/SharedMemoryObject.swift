@@ -126,6 +126,9 @@ internal import Glibc
     pto2_lock_byte(descriptor, byte, kind == .shared ? F_RDLCK : F_WRLCK) == 0
   }
 
+  /// Gives that byte back.
+  package func unlock(byte: Int64) { _ = pto2_lock_byte(descriptor, byte, F_UNLCK) }
+
   /// True when some other process holds that byte.
   package func isLocked(byte: Int64) -> Bool { pto2_byte_is_locked(descriptor, byte) == 1 }
 }

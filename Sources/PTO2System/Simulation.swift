@@ -170,6 +170,10 @@
       return true
     }
 
+    package func unlock(byte: Int64) {
+      unsafe Self.owners[byte, default: []].removeAll { $0 == Simulation.pid }
+    }
+
     package func isLocked(byte: Int64) -> Bool {
       unsafe Self.owners[byte, default: []].contains {
         $0 != Simulation.pid && !Simulation.hasEnded($0)

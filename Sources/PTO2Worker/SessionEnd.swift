@@ -38,6 +38,7 @@ extension WorkerLoop {
     orchestrator?.waitUntilEnded()
     while !isSessionDead { sleepNanoseconds(50_000_000) }
     sleepNanoseconds(Self.graceNanoseconds)
+    segment.leaveForGood()
     exitNow(PTO2ErrorCode.orchestratorDied.exitStatus)
   }
 }

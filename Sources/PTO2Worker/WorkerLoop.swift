@@ -83,6 +83,7 @@ internal import PTO2System
     }
     if let first = cores.first { serve(first) }
     for thread in threads { pthread_join(thread, nil) }
+    if orchestrator?.hasEnded() ?? true { segment.leaveForGood() }
   }
 
   private final class Seat {
