@@ -143,6 +143,12 @@ func expectClean(_ segment: String, location: SourceLocation = #_sourceLocation)
   #expect(Leftovers.of(segment) == .none, sourceLocation: location)
 }
 
+/// False where unshare(1) grants no such namespaces: not to this user, or not in this
+/// container.
+func mayUnshare(_ options: [String]) -> Bool {
+  Command.run("/usr/bin/unshare", options + ["true"]).status == 0
+}
+
 /// What a run may leave: names in /dev/shm and processes, by segment name.
 struct Leftovers: Equatable, CustomStringConvertible {
   var segments: [String]

@@ -146,7 +146,9 @@ import Testing
 
   /// A tmpfs of its own, in a mount namespace: full at creation, full while
   /// running. Needs root.
-  @Test(.enabled(if: geteuid() == 0), arguments: [("1M", "small-33"), ("24M", "ring")])
+  @Test(
+    .enabled(if: mayUnshare(["--mount"]), "no mount namespaces here"),
+    arguments: [("1M", "small-33"), ("24M", "ring")])
   func fullSharedMemoryIsReported(size: String, workload: String) {
     let segment = freshSegment("full-\(size)")
     let script = """

@@ -215,7 +215,7 @@ import Testing
   /// A /dev/shm of the session's own: full while the program submits, with room for
   /// what is still to come, never big enough.
   @Test(
-    .enabled(if: geteuid() == 0),
+    .enabled(if: mayUnshare(["--mount"]), "no mount namespaces here"),
     arguments: [
       (
         "full", 64 << 20, "{\"point\": \"publish\", \"hit\": 100, \"do\": \"fill\"}", Int32(48)

@@ -1,13 +1,14 @@
 import Glibc
 import Testing
 
-/// Sessions in time and PID namespaces of unshare(1). Need root.
-@Suite(.enabled(if: geteuid() == 0)) struct NamespaceTests {
-  /// Clocks that are 12 days on, start times of processes too.
-  private static let later = ["--time", "--monotonic", "1000000", "--boottime", "1000000"]
-  /// Other PIDs, and a /proc that shows them.
-  private static let otherPIDs = ["--pid", "--fork", "--kill-child", "--mount-proc"]
+/// Clocks that are 12 days on, start times of processes too.
+private let later = ["--time", "--monotonic", "1000000", "--boottime", "1000000"]
+/// Other PIDs, and a /proc that shows them.
+private let otherPIDs = ["--pid", "--fork", "--kill-child", "--mount-proc"]
 
+/// Sessions in time and PID namespaces of unshare(1). Need root.
+@Suite(.enabled(if: mayUnshare(later) && mayUnshare(otherPIDs), "no namespaces here"))
+struct NamespaceTests {
   /// Deadlines and identities all are of one namespace: nobody is taken for dead or
   /// late, and who has died is started again.
   @Test func sessionWithAnotherClockRecovers() {
@@ -23,7 +24,7 @@ import Testing
     fclose(file)
     let result = Command.run(
       "/usr/bin/unshare",
-      Self.later + [
+      later + [
         Command.buildDirectory + "pto2-orchestrator", "--program",
         Command.buildDirectory + "libConformanceProgram.so", "--quiet", "--json", "--segment",
         segment, "--kernel-deadline", "20", "--stall-limit", "20", "--faults", path, "--", "pure",
