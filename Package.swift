@@ -45,10 +45,12 @@ func executable(_ name: String, _ dependencies: [Target.Dependency], linking: [S
 }
 
 /// C code of a shared object: a kernel image or a program.
-func kernels(_ name: String, path: String) -> Target {
+func kernels(_ name: String, path: String, knowsSegment: Bool = false) -> Target {
   .target(
-    name: name, dependencies: ["CPTO2ABI"], path: path,
-    cSettings: cRules + [.unsafeFlags(["-O3"])],
+    name: name, dependencies: ["CPTO2"], path: path,
+    cSettings: cRules + [.unsafeFlags(["-O3"])]
+      + (knowsSegment
+        ? [.unsafeFlags(["-I", Context.packageDirectory + "/Sources/CPTO2Segment/include"])] : []),
     linkerSettings: [.unsafeFlags(imageLinking)])
 }
 
@@ -106,21 +108,24 @@ let package = Package(
     .package(url: "https://github.com/apple/swift-argument-parser", from: "1.8.2")
   ],
   targets: [
-    .target(name: "CPTO2ABI"),
+    .target(name: "CPTO2"),
+    .target(name: "CPTO2Segment", dependencies: ["CPTO2"]),
     .target(name: "CPTO2Linux", cSettings: cRules),
-    module("PTO2System", ["CPTO2Linux"]),
-    module("PTO2Segment", ["CPTO2ABI", "PTO2System"]),
-    module("PTO2Protocol", ["CPTO2ABI", "PTO2System", "PTO2Segment"]),
-    module("PTO2Orchestrator", ["CPTO2ABI", "PTO2System", "PTO2Segment", "PTO2Protocol"]),
-    module("PTO2Scheduler", ["CPTO2ABI", "PTO2System", "PTO2Segment", "PTO2Protocol"]),
-    module("PTO2Worker", ["CPTO2ABI", "CPTO2Linux", "PTO2System", "PTO2Segment", "PTO2Protocol"]),
+    module("PTO2Protocol", ["CPTO2Segment"]),
+    module("PTO2System", ["CPTO2Linux", "PTO2Protocol"]),
+    module("PTO2Segment", ["CPTO2Segment", "PTO2Protocol", "PTO2System"]),
+    module("PTO2Orchestrator", ["CPTO2Segment", "PTO2System", "PTO2Segment", "PTO2Protocol"]),
+    module("PTO2Scheduler", ["CPTO2Segment", "PTO2System", "PTO2Segment", "PTO2Protocol"]),
+    module("PTO2Worker", ["CPTO2Segment", "CPTO2Linux", "PTO2System", "PTO2Segment", "PTO2Protocol"]),
     module("PTO2Launcher", ["CPTO2Linux", "PTO2System", "PTO2Protocol"]),
     .target(name: "CPTO2Faults", cSettings: cRules),
-    module("PTO2Faults", ["CPTO2ABI", "CPTO2Faults", "PTO2System", "PTO2Segment"]),
+    module(
+      "PTO2Faults",
+      ["CPTO2Segment", "CPTO2Faults", "PTO2Protocol", "PTO2System", "PTO2Segment"]),
     module(
       "PTO2",
       [
-        "CPTO2ABI", "PTO2System", "PTO2Segment", "PTO2Protocol", "PTO2Orchestrator",
+        "CPTO2Segment", "PTO2System", "PTO2Segment", "PTO2Protocol", "PTO2Orchestrator",
         "PTO2Launcher", "PTO2Faults", argumentParser,
       ]),
     executable(
@@ -149,7 +154,7 @@ let package = Package(
     kernels("VectorKernels", path: "Examples/Vector/Kernels"),
     kernels("VectorProgram", path: "Examples/Vector/SharedObject"),
     .target(
-      name: "VectorSwiftProgram", dependencies: ["CPTO2ABI"],
+      name: "VectorSwiftProgram", dependencies: ["CPTO2"],
       path: "Examples/Vector/SwiftSharedObject",
       swiftSettings: [.swiftLanguageMode(.v6), .treatAllWarnings(as: .error)]),
     example("VectorExample", path: "Examples/Vector/Program"),
@@ -164,12 +169,12 @@ let package = Package(
     example(
       "PTO2Bench",
       [
-        "CBenchRaw", "CPTO2ABI", "PTO2System", "PTO2Segment", "PTO2Protocol",
+        "CBenchRaw", "CPTO2Segment", "PTO2System", "PTO2Segment", "PTO2Protocol",
         "PTO2Orchestrator", "PTO2Launcher",
       ], path: "Benchmarks/Bench"),
 
     // Tests.
-    kernels("TestKernels", path: "Tests/Support/TestKernels"),
+    kernels("TestKernels", path: "Tests/Support/TestKernels", knowsSegment: true),
     kernels("OddKernels", path: "Tests/Support/OddKernels"),
     kernels("TestProgram", path: "Tests/Support/TestProgram"),
     kernels("ConformanceKernels", path: "Tests/Support/ConformanceKernels"),
@@ -180,31 +185,31 @@ let package = Package(
     example("RandomProgram", ["TestSupport"], path: "Tests/Support/RandomProgram"),
     kernels("CampaignKernels", path: "Tests/Support/CampaignKernels"),
     example(
-      "Campaign", ["CPTO2ABI", "CPTO2Linux", "TestSupport"], path: "Tests/Support/Campaign"),
+      "Campaign", ["CPTO2Segment", "CPTO2Linux", "TestSupport"], path: "Tests/Support/Campaign"),
     tests(
       "PTO2WorkerTests",
-      ["CPTO2ABI", "PTO2System", "PTO2Segment", "PTO2Protocol", "PTO2Worker", "TestSupport"]),
+      ["CPTO2Segment", "PTO2System", "PTO2Segment", "PTO2Protocol", "PTO2Worker", "TestSupport"]),
     tests("PagedAttentionReferenceTests", ["PagedAttentionReference"]),
     tests("ProcessTests", []),
     .target(
       name: "TestSupport", path: "Tests/Support/TestSupport",
       swiftSettings: [.swiftLanguageMode(.v6), .treatAllWarnings(as: .error)]),
-    tests("PTO2SegmentTests", ["CPTO2ABI", "PTO2System", "PTO2Segment", "TestSupport"]),
+    tests("PTO2SegmentTests", ["CPTO2Segment", "PTO2System", "PTO2Segment", "TestSupport"]),
     tests(
       "PTO2ProtocolTests",
-      ["CPTO2ABI", "PTO2System", "PTO2Segment", "PTO2Protocol", "TestSupport"]),
+      ["CPTO2Segment", "PTO2System", "PTO2Segment", "PTO2Protocol", "TestSupport"]),
     tests("PTO2FaultsTests", ["PTO2Faults", "PTO2Segment"]),
     tests(
       "PTO2OrchestratorTests",
-      ["CPTO2ABI", "PTO2Segment", "PTO2Protocol", "PTO2Orchestrator", "TestSupport"]),
+      ["CPTO2Segment", "PTO2Segment", "PTO2Protocol", "PTO2Orchestrator", "TestSupport"]),
     tests(
       "PTO2SchedulerTests",
       [
-        "CPTO2ABI", "PTO2System", "PTO2Segment", "PTO2Protocol", "PTO2Orchestrator",
+        "CPTO2Segment", "PTO2System", "PTO2Segment", "PTO2Protocol", "PTO2Orchestrator",
         "PTO2Scheduler", "TestSupport",
       ]),
     tests(
       "PTO2Tests",
-      ["CPTO2ABI", "PTO2Segment", "PTO2Protocol", "PTO2Orchestrator", "PTO2", "TestSupport"]),
+      ["CPTO2Segment", "PTO2Segment", "PTO2Protocol", "PTO2Orchestrator", "PTO2", "TestSupport"]),
   ]
 )

@@ -38,27 +38,28 @@ let package = Package(
   ],
   targets: [
     .target(name: "CSimulation", cSettings: cRules),
-    .target(name: "CPTO2ABI"),
+    .target(name: "CPTO2"),
+    .target(name: "CPTO2Segment", dependencies: ["CPTO2"]),
     .target(name: "CPTO2Linux", cSettings: cRules),
+    module("PTO2Protocol", ["CPTO2Segment", "CSimulation"], strict),
     // Simulation.swift has the simulated ones.
     module(
-      "PTO2System", ["CPTO2Linux", "CSimulation"], strict,
+      "PTO2System", ["CPTO2Linux", "CSimulation", "PTO2Protocol"], strict,
       exclude: ["SharedMemoryObject.swift", "Mapping.swift", "ProcessHandle.swift"]),
-    module("PTO2Segment", ["CPTO2ABI", "PTO2System"], strict),
-    module("PTO2Protocol", ["CPTO2ABI", "PTO2System", "PTO2Segment"], strict),
+    module("PTO2Segment", ["CPTO2Segment", "PTO2Protocol", "PTO2System"], strict),
     module(
-      "PTO2Orchestrator", ["CPTO2ABI", "PTO2System", "PTO2Segment", "PTO2Protocol"], testable),
-    module("PTO2Scheduler", ["CPTO2ABI", "PTO2System", "PTO2Segment", "PTO2Protocol"], testable),
+      "PTO2Orchestrator", ["CPTO2Segment", "PTO2System", "PTO2Segment", "PTO2Protocol"], testable),
+    module("PTO2Scheduler", ["CPTO2Segment", "PTO2System", "PTO2Segment", "PTO2Protocol"], testable),
     module(
-      "PTO2Worker", ["CPTO2ABI", "CPTO2Linux", "PTO2System", "PTO2Segment", "PTO2Protocol"],
+      "PTO2Worker", ["CPTO2Segment", "CPTO2Linux", "PTO2System", "PTO2Segment", "PTO2Protocol"],
       testable),
     .target(
-      name: "SimulationKernels", dependencies: ["CPTO2ABI"],
+      name: "SimulationKernels", dependencies: ["CPTO2"],
       linkerSettings: [.unsafeFlags(["-Xlinker", "--build-id"])]),
     .executableTarget(
       name: "pto2-simulate",
       dependencies: [
-        "CSimulation", "CPTO2ABI", "PTO2System", "PTO2Segment", "PTO2Protocol", "PTO2Orchestrator",
+        "CSimulation", "CPTO2Segment", "PTO2System", "PTO2Segment", "PTO2Protocol", "PTO2Orchestrator",
         "PTO2Scheduler", "PTO2Worker",
         .product(name: "ArgumentParser", package: "swift-argument-parser"),
       ], swiftSettings: strict),

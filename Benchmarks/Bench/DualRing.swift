@@ -1,7 +1,8 @@
-import CPTO2ABI
+import CPTO2Segment
 import Glibc
 import PTO2
 import PTO2Orchestrator
+import PTO2Protocol
 import PTO2Segment
 import PTO2System
 import Synchronization

@@ -1,5 +1,5 @@
 import CBenchRaw
-import CPTO2ABI
+import CPTO2Segment
 import PTO2
 import PTO2Launcher
 import PTO2Orchestrator

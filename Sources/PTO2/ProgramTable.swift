@@ -1,4 +1,4 @@
-internal import CPTO2ABI
+internal import CPTO2Segment
 internal import Glibc
 internal import PTO2Orchestrator
 internal import PTO2Protocol
@@ -50,7 +50,7 @@ private func dataType(_ raw: UInt32) throws(PTO2Error) -> DataType {
 /// The functions of pto2_program.h.
 var programAPI: pto2_program_api {
   unsafe pto2_program_api(
-    abi_major: UInt32(PTO2_ABI_MAJOR), bytes: UInt32(MemoryLayout<pto2_program_api>.size),
+    major: UInt32(PTO2_PROGRAM_MAJOR), bytes: UInt32(MemoryLayout<pto2_program_api>.size),
     external_tensor: { handle, type, rank, extents, out in
       let box = unsafe ProgramBox.of(handle)
       return box.call {
@@ -203,13 +203,13 @@ private func stage(_ submission: pto2_submission, into task: inout TaskArguments
 {
   for index in 0..<Int(unsafe submission.argument_count) {
     let argument = unsafe submission.arguments[index]
-    switch Int32(bitPattern: unsafe argument.access) {
-    case PTO2_INPUT: task.input(unsafe try TensorHandle.decode(argument.tensor))
-    case PTO2_INOUT: task.inout(unsafe try TensorHandle.decode(argument.tensor))
-    case PTO2_OUTPUT_EXISTING:
+    switch unsafe argument.access {
+    case PTO2_INPUT.rawValue: task.input(unsafe try TensorHandle.decode(argument.tensor))
+    case PTO2_INOUT.rawValue: task.inout(unsafe try TensorHandle.decode(argument.tensor))
+    case PTO2_OUTPUT_EXISTING.rawValue:
       task.outputExisting(unsafe try TensorHandle.decode(argument.tensor))
-    case PTO2_NO_DEP: task.noDependency(unsafe try TensorHandle.decode(argument.tensor))
-    case PTO2_OUTPUT:
+    case PTO2_NO_DEP.rawValue: task.noDependency(unsafe try TensorHandle.decode(argument.tensor))
+    case PTO2_OUTPUT.rawValue:
       let e = unsafe argument.shape
       let rank = unsafe Int(argument.rank)
       guard rank <= Int(PTO2_MAX_RANK) else {

@@ -1,5 +1,5 @@
 public import ArgumentParser
-internal import CPTO2ABI
+internal import CPTO2Segment
 internal import PTO2Launcher
 internal import PTO2Segment
 internal import PTO2System

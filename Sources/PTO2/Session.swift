@@ -1,5 +1,5 @@
 internal import ArgumentParser
-internal import CPTO2ABI
+internal import CPTO2Segment
 internal import PTO2Faults
 internal import PTO2Launcher
 public import PTO2Orchestrator

@@ -1,4 +1,4 @@
-internal import CPTO2ABI
+internal import CPTO2Segment
 internal import PTO2Segment
 
 /// A step of the protocol, known by the word that it stores.

@@ -1,4 +1,4 @@
-internal import CPTO2ABI
+internal import CPTO2Segment
 internal import Glibc
 package import PTO2Segment
 package import PTO2System

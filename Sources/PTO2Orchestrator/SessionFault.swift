@@ -1,4 +1,4 @@
-internal import CPTO2ABI
+internal import CPTO2Segment
 package import PTO2Protocol
 internal import PTO2System
 internal import Synchronization

@@ -1,4 +1,4 @@
-internal import CPTO2ABI
+internal import CPTO2Segment
 public import PTO2Protocol
 
 /// How a task uses a tensor.

@@ -1,4 +1,4 @@
-internal import CPTO2ABI
+internal import CPTO2Segment
 internal import PTO2Protocol
 
 /// A task as the orchestrator remembers it: ring and a 64-bit ordinal, which

@@ -1,4 +1,4 @@
-internal import CPTO2ABI
+internal import CPTO2Segment
 
 /// What a task needs to run, from its active mask.
 enum TaskShape: Int, CaseIterable {

@@ -1,4 +1,4 @@
-internal import CPTO2ABI
+internal import CPTO2Segment
 internal import PTO2Protocol
 internal import PTO2Segment
 internal import PTO2System
@@ -134,7 +134,7 @@ extension Scheduler {
     let index = unsafe S.load(&failures.pointee.failed)
     if index < UInt32(PTO2_MAX_FAILURES) {
       let record = pto2_failure(
-        task_id: id.rawValue, core: UInt32(core), code: UInt32(PTO2_ERROR_WORKER_DIED),
+        task_id: id.rawValue, core: UInt32(core), code: UInt32(PTO2_ERROR_WORKER_DIED.rawValue),
         kills: UInt32(unsafe entry.pointee.kills),
         flags: UInt32(unsafe entry.pointee.flags)
           | (unsafe S.load(lines.killReason(core))) | UInt32(kernel) << 16)
@@ -146,7 +146,7 @@ extension Scheduler {
     // Release: who sees the count sees the record. Only the dispatch lock's
     // holder gets here.
     unsafe OwnedWord(&failures.pointee.failed).storeRelease(index + 1)
-    unsafe S.store(&entry.pointee.outcome, UInt32(PTO2_ERROR_WORKER_DIED))
+    unsafe S.store(&entry.pointee.outcome, UInt32(PTO2_ERROR_WORKER_DIED.rawValue))
   }
 
   /// CANCELLED: a producer it needs did not end well. It passes through every

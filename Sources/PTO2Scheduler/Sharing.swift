@@ -1,7 +1,7 @@
 internal import Synchronization
 
 #if PTO2_SIMULATION
-  internal import PTO2System
+  internal import PTO2Protocol
 #endif
 
 /// How scheduler threads access what they share.

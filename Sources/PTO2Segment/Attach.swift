@@ -1,4 +1,4 @@
-package import CPTO2ABI
+package import CPTO2Segment
 package import PTO2System
 
 extension Segment {
@@ -82,10 +82,10 @@ extension Segment {
     -> (Configuration, SegmentLayout)
   {
     guard header.magic == PTO2_MAGIC else { throw .notASegment(name: "?", magic: header.magic) }
-    guard header.abi_major == PTO2_ABI_MAJOR else {
+    guard header.segment_major == PTO2_SEGMENT_MAJOR else {
       throw .wrongVersion(
-        found: (header.abi_major, header.abi_minor),
-        expected: (UInt32(PTO2_ABI_MAJOR), UInt32(PTO2_ABI_MINOR)))
+        found: (header.segment_major, header.segment_minor),
+        expected: (UInt32(PTO2_SEGMENT_MAJOR), UInt32(PTO2_SEGMENT_MINOR)))
     }
     guard header.page_bytes == systemPageBytes() else {
       throw .wrongPageSize(found: header.page_bytes, expected: systemPageBytes())

@@ -1,4 +1,4 @@
-internal import CPTO2ABI
+internal import CPTO2Segment
 
 /// A value a user gave that cannot be used: which, what it was, what it may be.
 package struct ConfigurationError: Error, Equatable, CustomStringConvertible {

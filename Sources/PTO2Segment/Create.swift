@@ -1,4 +1,5 @@
-internal import CPTO2ABI
+internal import CPTO2Segment
+internal import PTO2Protocol
 internal import PTO2System
 
 extension Segment {
@@ -147,8 +148,8 @@ extension Segment {
   private func writeHeader() {
     let identity = ProcessIdentity.current()
     let header = unsafe write(.header).assumingMemoryBound(to: pto2_header.self)
-    unsafe header.pointee.abi_major = UInt32(PTO2_ABI_MAJOR)
-    unsafe header.pointee.abi_minor = UInt32(PTO2_ABI_MINOR)
+    unsafe header.pointee.segment_major = UInt32(PTO2_SEGMENT_MAJOR)
+    unsafe header.pointee.segment_minor = UInt32(PTO2_SEGMENT_MINOR)
     unsafe header.pointee.layout_hash = layout.hash
     unsafe header.pointee.total_bytes = layout.totalBytes
     unsafe header.pointee.page_bytes = layout.pageBytes

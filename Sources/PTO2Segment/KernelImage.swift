@@ -1,4 +1,4 @@
-internal import CPTO2ABI
+internal import CPTO2Segment
 internal import PTO2System
 
 /// Why a kernel image cannot be used.
@@ -74,10 +74,10 @@ package struct KernelImage {
     guard unsafe table.magic == PTO2_KERNEL_TABLE_MAGIC else {
       throw .badTable(path: path, reason: "wrong magic")
     }
-    guard unsafe table.abi_major == PTO2_ABI_MAJOR else {
+    guard unsafe table.major == PTO2_KERNEL_MAJOR else {
       throw .badTable(
         path: path,
-        reason: "it has ABI \(unsafe table.abi_major), this program ABI \(PTO2_ABI_MAJOR)")
+        reason: "it has ABI \(unsafe table.major), this program ABI \(PTO2_KERNEL_MAJOR)")
     }
     guard unsafe table.count > 0, unsafe table.count <= PTO2_MAX_KERNELS,
       let entries = unsafe table.entries
@@ -98,7 +98,8 @@ package struct KernelImage {
         throw .badTable(
           path: path, reason: "name \"\(name)\" has \(name.utf8.count) bytes, expected 1 to 47")
       }
-      guard unsafe entry.core_type == PTO2_AIC || entry.core_type == PTO2_AIV else {
+      guard unsafe entry.core_type == PTO2_AIC.rawValue || entry.core_type == PTO2_AIV.rawValue
+      else {
         throw .badTable(
           path: path, reason: "kernel \(name) has core type \(unsafe entry.core_type)")
       }

@@ -1,4 +1,5 @@
-internal import CPTO2ABI
+internal import CPTO2Segment
+internal import PTO2Protocol
 package import PTO2System
 
 /// A segment this process takes part in: the object, its mapping, its layout.
@@ -157,25 +158,8 @@ extension SharedMemoryObject {
   }
 }
 
-/// `aic0`, `aiv0`, `aiv1`: AIC c is core 3c, AIV v is core 3 * (v / 2) + 1 + v % 2.
-package func coreName(_ core: Int) -> String {
-  let (cluster, slot) = core.quotientAndRemainder(dividingBy: 3)
-  return slot == 0 ? "aic\(cluster)" : "aiv\(2 * cluster + slot - 1)"
-}
+/// The name of a core by its number.
+package func coreName(_ core: Int) -> String { CoreID(core).description }
 
-/// The inverse of `coreName`; nil for any other text.
-package func coreIndex(named name: String) -> Int? {
-  let text = Array(name.utf8)
-  guard (4...8).contains(text.count) else { return nil }
-  var number = 0
-  for byte in text[3...] {
-    guard (UInt8(ascii: "0")...UInt8(ascii: "9")).contains(byte) else { return nil }
-    number = 10 * number + Int(byte - UInt8(ascii: "0"))
-  }
-  guard text[0] == UInt8(ascii: "a"), text[1] == UInt8(ascii: "i") else { return nil }
-  switch text[2] {
-  case UInt8(ascii: "c"): return 3 * number
-  case UInt8(ascii: "v"): return 3 * (number / 2) + 1 + number % 2
-  default: return nil
-  }
-}
+/// The number of the core of this name; nil for any other text.
+package func coreIndex(named name: String) -> Int? { CoreID(named: name)?.index }

@@ -1,4 +1,4 @@
-internal import CPTO2ABI
+internal import CPTO2Segment
 internal import PTO2System
 
 /// Who may write a section.
@@ -78,7 +78,7 @@ package struct SegmentLayout: Equatable, Sendable {
   package init(_ configuration: Configuration, pageBytes: UInt32) {
     let page = UInt64(pageBytes)
     func stride<T>(_ type: T.Type) -> UInt64 { UInt64(MemoryLayout<T>.stride) }
-    let coreStride = (UInt64(PTO2_CORE_BYTES) + page - 1) / page * page
+    let coreStride = (stride(pto2_core_page.self) + page - 1) / page * page
 
     // kind, writers, reserved at creation, bytes
     typealias Row = (SectionKind, RoleSet, Bool, (Configuration.Ring) -> UInt64)
@@ -99,7 +99,7 @@ package struct SegmentLayout: Equatable, Sendable {
           one(UInt64(configuration.kernelCount) * stride(pto2_kernel_record.self))
         )
       ),
-      (false, (.orchestratorWords, .orchestrator, true, one(UInt64(PTO2_ORCH_BYTES)))),
+      (false, (.orchestratorWords, .orchestrator, true, one(stride(pto2_orchestrator_page.self)))),
       (
         false,
         (
@@ -111,7 +111,7 @@ package struct SegmentLayout: Equatable, Sendable {
         true,
         (
           .mainRing, .orchestrator, false,
-          { UInt64($0.taskWindow) * UInt64(PTO2_MAIN_SLOT_STRIDE) }
+          { UInt64($0.taskWindow) * stride(pto2_main_record.self) }
         )
       ),
       (
@@ -122,7 +122,7 @@ package struct SegmentLayout: Equatable, Sendable {
         )
       ),
       (true, (.fanin, .orchestrator, false, { UInt64($0.dependencyPool) * 8 })),
-      (false, (.schedulerWords, .scheduler, true, one(UInt64(PTO2_SCHED_BYTES)))),
+      (false, (.schedulerWords, .scheduler, true, one(stride(pto2_scheduler_page.self)))),
       (
         false,
         (
@@ -195,26 +195,9 @@ package struct SegmentLayout: Equatable, Sendable {
     sections.reduce(0) { $0 + ($1.isReservedAtCreation ? $1.bytes : 0) }
   }
 
-  /// Differs whenever two builds would disagree on where or how large a
-  /// record is.
-  package static let recordHash: UInt64 = {
-    var hash = FNV1a()
-    for size in [
-      MemoryLayout<pto2_header>.size, MemoryLayout<pto2_configuration>.size,
-      MemoryLayout<pto2_section>.size, MemoryLayout<pto2_image_record>.size,
-      MemoryLayout<pto2_kernel_record>.size, MemoryLayout<pto2_log_record>.size,
-      MemoryLayout<pto2_main_slot>.size, MemoryLayout<pto2_tensor>.size,
-      MemoryLayout<PTO2DispatchDesc>.size, MemoryLayout<pto2_consumed_entry>.size,
-      MemoryLayout<pto2_main_slot_state>.size, MemoryLayout<pto2_fanout_edge>.size,
-      MemoryLayout<pto2_dispatch_line>.size, MemoryLayout<pto2_error_block>.size,
-      MemoryLayout<pto2_process_record>.size, MemoryLayout<pto2_scheduler_counters>.size,
-      MemoryLayout<pto2_core_counters>.size, MemoryLayout<pto2_crash_record>.size,
-      Int(PTO2_MAIN_SLOT_STRIDE), Int(PTO2_DESC_STRIDE),
-      Int(PTO2_ORCH_BYTES), Int(PTO2_SCHED_BYTES), Int(PTO2_CORE_BYTES), Int(PTO2_SECTION_KINDS),
-      Int(PTO2_MAX_TENSORS), Int(PTO2_MAX_SCALARS), Int(PTO2_MAX_LANES),
-    ] { hash.add(UInt64(size)) }
-    return hash.value
-  }()
+  /// Differs whenever two builds disagree on the name, place or size of any field of
+  /// any record.
+  package static let recordHash = pto2_layout_hash()
 
   /// Of the records and of the section table.
   package var hash: UInt64 {

@@ -1,5 +1,6 @@
 internal import CPTO2Linux
 internal import Glibc
+package import PTO2Protocol
 
 /// futex(2) on words shared between processes. A waiter needs read access only.
 package enum Futex {

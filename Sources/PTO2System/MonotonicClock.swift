@@ -1,3 +1,6 @@
+#if PTO2_SIMULATION
+  internal import PTO2Protocol
+#endif
 internal import CPTO2Linux
 internal import Glibc
 

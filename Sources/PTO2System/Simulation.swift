@@ -1,48 +1,9 @@
 #if PTO2_SIMULATION
   internal import CSimulation
+  package import PTO2Protocol
 
-  /// Where the simulator takes part: it decides who performs the next shared
-  /// access, what the time is, and who sleeps. Only in the package Simulation.
-  @usableFromInline
-  package enum Simulation {
-    package enum Update: Int32 {
-      case store = 1
-      case add, exchange, compareExchange, or
-    }
-
-    // MARK: Words
-
-    @usableFromInline
-    package static func willLoad(_ address: UnsafeRawPointer) {
-      unsafe sim_access(SIM_LOAD, address, 0)
-    }
-
-    @usableFromInline
-    package static func willStore(_ address: UnsafeRawPointer, _ value: UInt32) {
-      unsafe sim_access(SIM_STORE, address, UInt64(value))
-    }
-
-    @usableFromInline
-    package static func didStore() { sim_done() }
-
-    package static func load<Word: FixedWidthInteger>(_ word: UnsafeMutablePointer<Word>) -> Word {
-      unsafe sim_access(SIM_LOAD, word, 0)
-      return unsafe word.pointee
-    }
-
-    /// One read-modify-write, with nobody between; returns the old value.
-    package static func update<Word: FixedWidthInteger>(
-      _ word: UnsafeMutablePointer<Word>, _ kind: Update, _ operand: Word, _ new: (Word) -> Word
-    ) -> Word {
-      unsafe sim_access(kind.rawValue, word, UInt64(truncatingIfNeeded: operand))
-      let old = unsafe word.pointee
-      unsafe word.pointee = new(old)
-      sim_done()
-      return old
-    }
-
-    // MARK: Waiting
-
+  /// What waits, sleeps, or asks who lives, as the simulator has it.
+  extension Simulation {
     package static func wait(
       _ words: UnsafeMutablePointer<UnsafePointer<UInt32>?>,
       _ expected: UnsafeMutablePointer<UInt32>, _ count: Int, _ timeoutNanoseconds: Int64

@@ -1,4 +1,4 @@
-internal import CPTO2ABI
+internal import CPTO2Segment
 internal import Glibc
 internal import PTO2Protocol
 internal import PTO2Segment
@@ -39,7 +39,7 @@ internal import PTO2System
     var copy = header + UInt64(PTO2_SNAPSHOT_ELEMENTS)
     for index in 0..<count {
       let tensor = unsafe tensors[index]
-      guard tensor.access == UInt8(PTO2_INOUT) else { continue }
+      guard tensor.access == UInt8(PTO2_INOUT.rawValue) else { continue }
       guard let bytes = checkedBytes(tensor), copy <= end, bytes <= end - copy
       else {
         return
@@ -52,7 +52,7 @@ internal import PTO2System
     // Acquire: pairs with the release below, of a worker that has died since.
     let isTaken = word.shared.loadAcquire() == PTO2_SNAPSHOT_TAKEN
     copy = header + UInt64(PTO2_SNAPSHOT_ELEMENTS)
-    for index in 0..<count where unsafe tensors[index].access == UInt8(PTO2_INOUT) {
+    for index in 0..<count where unsafe tensors[index].access == UInt8(PTO2_INOUT.rawValue) {
       copy += HeapRing.rounded(unsafe move(tensors[index], copy, isRestored: isTaken))
     }
     // Release: who sees it sees the elements.
@@ -128,11 +128,11 @@ internal import PTO2System
   }
 
   private static func elementBytes(_ type: UInt8) -> UInt64? {
-    switch Int32(type) {
-    case PTO2_INT8, PTO2_UINT8: 1
-    case PTO2_FLOAT16, PTO2_BFLOAT16, PTO2_INT16, PTO2_UINT16: 2
-    case PTO2_FLOAT32, PTO2_INT32, PTO2_UINT32: 4
-    case PTO2_INT64, PTO2_UINT64: 8
+    switch UInt32(type) {
+    case PTO2_INT8.rawValue, PTO2_UINT8.rawValue: 1
+    case PTO2_FLOAT16.rawValue, PTO2_BFLOAT16.rawValue, PTO2_INT16.rawValue, PTO2_UINT16.rawValue: 2
+    case PTO2_FLOAT32.rawValue, PTO2_INT32.rawValue, PTO2_UINT32.rawValue: 4
+    case PTO2_INT64.rawValue, PTO2_UINT64.rawValue: 8
     default: nil
     }
   }

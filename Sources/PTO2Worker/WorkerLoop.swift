@@ -1,4 +1,4 @@
-internal import CPTO2ABI
+internal import CPTO2Segment
 internal import Glibc
 internal import PTO2Protocol
 package import PTO2Segment

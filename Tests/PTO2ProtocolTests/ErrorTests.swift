@@ -1,4 +1,4 @@
-import CPTO2ABI
+import CPTO2Segment
 import Glibc
 import PTO2Protocol
 import TestSupport
@@ -33,7 +33,7 @@ private func withBlock(_ bytes: Int, _ body: (UnsafeMutableRawPointer) -> Void) 
     ]
     #expect(codes.count == PTO2ErrorCode.allCases.count)
     for (code, number) in codes { #expect(code.rawValue == UInt32(number)) }
-    #expect(PTO2_ERROR_ENCODING_OVERFLOW == 101 && PTO2_ERROR_INTERRUPTED == 209)
+    #expect(PTO2_ERROR_ENCODING_OVERFLOW.rawValue == 101 && PTO2_ERROR_INTERRUPTED.rawValue == 209)
   }
 
   @Test func namesAreDistinctAndStandInTheDescription() {

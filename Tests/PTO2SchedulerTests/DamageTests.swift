@@ -1,4 +1,4 @@
-import CPTO2ABI
+import CPTO2Segment
 import PTO2Protocol
 import PTO2Segment
 import PTO2System
@@ -67,10 +67,10 @@ extension Rig {
     },
     Damage(testDescription: "predicate of an element that ends beyond the segment") { rig, task in
       rig.changePredicate(
-        task, offset: rig.worker.layout.totalBytes - 1, dataType: UInt8(PTO2_INT64))
+        task, offset: rig.worker.layout.totalBytes - 1, dataType: UInt8(PTO2_INT64.rawValue))
     },
     Damage(testDescription: "predicate of a word of the protocol") { rig, task in
-      rig.changePredicate(task, offset: 4096, dataType: UInt8(PTO2_INT32))
+      rig.changePredicate(task, offset: 4096, dataType: UInt8(PTO2_INT32.rawValue))
     },
     Damage(testDescription: "predicate of an unknown data type") { rig, task in
       rig.changePredicate(

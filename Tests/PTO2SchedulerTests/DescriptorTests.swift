@@ -1,4 +1,4 @@
-import CPTO2ABI
+import CPTO2Segment
 import PTO2Orchestrator
 import PTO2Protocol
 import PTO2Segment
@@ -41,7 +41,7 @@ import Testing
     #expect(tensor.offset == arena + 40 && tensor.rank == 2 && tensor.dtype == 0)
     #expect(tensor.shape.0 == 2 && tensor.shape.1 == 3 && tensor.shape.2 == 1)
     #expect(tensor.strides.0 == 8 && tensor.strides.1 == 1)
-    #expect(tensor.access == UInt8(PTO2_INPUT) && tensor.element_count == 6)
+    #expect(tensor.access == UInt8(PTO2_INPUT.rawValue) && tensor.element_count == 6)
     rig.settle()
     #expect(rig.running.map(\.task) == [task, task])
   }

@@ -1,4 +1,4 @@
-import CPTO2ABI
+import CPTO2Segment
 import Testing
 
 @testable import PTO2Scheduler
@@ -21,8 +21,8 @@ import Testing
     location: SourceLocation = #_sourceLocation
   ) {
     let expected: [(Int32, Bool)] = [
-      (PTO2_EQ, order == 0), (PTO2_NE, order != 0), (PTO2_GT, order == 1), (PTO2_LT, order == -1),
-      (PTO2_GE, order == 0 || order == 1), (PTO2_LE, order == 0 || order == -1),
+      (PTO2_EQ.rawValue, order == 0), (PTO2_NE.rawValue, order != 0), (PTO2_GT.rawValue, order == 1), (PTO2_LT.rawValue, order == -1),
+      (PTO2_GE.rawValue, order == 0 || order == 1), (PTO2_LE.rawValue, order == 0 || order == -1),
     ]
     for (comparison, holds) in expected {
       #expect(
@@ -54,14 +54,14 @@ import Testing
   }
 
   @Test func integersCompareAsNumbers() {
-    checkInteger(PTO2_INT8, Int8.self)
-    checkInteger(PTO2_INT16, Int16.self)
-    checkInteger(PTO2_INT32, Int32.self)
-    checkInteger(PTO2_INT64, Int64.self)
-    checkInteger(PTO2_UINT8, UInt8.self)
-    checkInteger(PTO2_UINT16, UInt16.self)
-    checkInteger(PTO2_UINT32, UInt32.self)
-    checkInteger(PTO2_UINT64, UInt64.self)
+    checkInteger(PTO2_INT8.rawValue, Int8.self)
+    checkInteger(PTO2_INT16.rawValue, Int16.self)
+    checkInteger(PTO2_INT32.rawValue, Int32.self)
+    checkInteger(PTO2_INT64.rawValue, Int64.self)
+    checkInteger(PTO2_UINT8.rawValue, UInt8.self)
+    checkInteger(PTO2_UINT16.rawValue, UInt16.self)
+    checkInteger(PTO2_UINT32.rawValue, UInt32.self)
+    checkInteger(PTO2_UINT64.rawValue, UInt64.self)
   }
 
   @Test func realsCompareAsDoubles() {
@@ -71,12 +71,12 @@ import Testing
     ]
     for value in values {
       for single in singles {
-        check(PTO2_FLOAT32, single, value: value.bitPattern, order: order(Double(single), value))
+        check(PTO2_FLOAT32.rawValue, single, value: value.bitPattern, order: order(Double(single), value))
       }
       for single in singles {
         let bits = UInt16(single.bitPattern >> 16)
         let element = Double(Float(bitPattern: UInt32(bits) << 16))
-        check(PTO2_BFLOAT16, bits, value: value.bitPattern, order: order(element, value))
+        check(PTO2_BFLOAT16.rawValue, bits, value: value.bitPattern, order: order(element, value))
       }
     }
   }
@@ -92,18 +92,18 @@ import Testing
       }
       #expect(Double(converted) == value && (converted.sign == value.sign), "\(bits)")
     }
-    check(PTO2_FLOAT16, Float16(-1.5), value: Double(-1.5).bitPattern, order: 0)
-    check(PTO2_FLOAT16, Float16.nan, value: Double(1).bitPattern, order: nil)
-    check(PTO2_FLOAT16, Float16(0), value: Double.nan.bitPattern, order: nil)
+    check(PTO2_FLOAT16.rawValue, Float16(-1.5), value: Double(-1.5).bitPattern, order: 0)
+    check(PTO2_FLOAT16.rawValue, Float16.nan, value: Double(1).bitPattern, order: nil)
+    check(PTO2_FLOAT16.rawValue, Float16(0), value: Double.nan.bitPattern, order: nil)
   }
 
   @Test func whatDoesNotExistIsFalse() {
     for dtype in [PTO2_DTYPE_COUNT, 255] {
-      #expect(!isTrue(dtype, PTO2_NE, UInt64(1), value: 0))
+      #expect(!isTrue(dtype, PTO2_NE.rawValue, UInt64(1), value: 0))
     }
     for comparison: Int32 in [6, 255] {
-      #expect(!isTrue(PTO2_INT64, comparison, Int64(0), value: 0))
-      #expect(!isTrue(PTO2_FLOAT32, comparison, Float(0), value: 0))
+      #expect(!isTrue(PTO2_INT64.rawValue, comparison, Int64(0), value: 0))
+      #expect(!isTrue(PTO2_FLOAT32.rawValue, comparison, Float(0), value: 0))
     }
   }
 }

@@ -1,4 +1,4 @@
-import CPTO2ABI
+import CPTO2Segment
 import Glibc
 import PTO2Segment
 import PTO2System
@@ -158,7 +158,7 @@ import Testing
       if case .notASegment = $0 { true } else { false }
     },
     Damage(name: "major version") { header, _ in
-      header.abi_major += 1
+      header.segment_major += 1
     } isExpected: {
       if case .wrongVersion((2, 0), (1, 0)) = $0 { true } else { false }
     },

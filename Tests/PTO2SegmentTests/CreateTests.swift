@@ -1,4 +1,4 @@
-import CPTO2ABI
+import CPTO2Segment
 import Glibc
 import PTO2Segment
 import PTO2System
@@ -43,7 +43,7 @@ import Testing
     try withSegment { segment, _ in
       let header = header(segment)
       #expect(header.magic == 0x3147_4553_324F_5450)
-      #expect(header.abi_major == 1)
+      #expect(header.segment_major == 2)
       #expect(header.creator_pid == UInt32(getpid()))
       #expect(header.creator_start_time == ProcessIdentity.startTime(of: getpid()))
       #expect(header.total_bytes == segment.layout.totalBytes)

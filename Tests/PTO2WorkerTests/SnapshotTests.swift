@@ -1,4 +1,4 @@
-import CPTO2ABI
+import CPTO2Segment
 import Glibc
 import PTO2Protocol
 import PTO2Segment
@@ -101,8 +101,8 @@ private func testImage(_ name: String) -> String {
 
 @Suite struct SnapshotTests {
   private static let types: [(UInt8, Int)] = [
-    (UInt8(PTO2_INT8), 1), (UInt8(PTO2_BFLOAT16), 2), (UInt8(PTO2_FLOAT32), 4),
-    (UInt8(PTO2_UINT64), 8),
+    (UInt8(PTO2_INT8.rawValue), 1), (UInt8(PTO2_BFLOAT16.rawValue), 2), (UInt8(PTO2_FLOAT32.rawValue), 4),
+    (UInt8(PTO2_UINT64.rawValue), 8),
   ]
 
   /// A view with gaps, of any rank, dimensions in any order.
@@ -128,7 +128,7 @@ private func testImage(_ name: String) -> String {
     tensor.dtype = type
     tensor.rank = UInt8(rank)
     tensor.access = UInt8(
-      [PTO2_INOUT, PTO2_INOUT, PTO2_INPUT, PTO2_OUTPUT_EXISTING].randomElement(using: &random)!)
+      [PTO2_INOUT.rawValue, PTO2_INOUT.rawValue, PTO2_INPUT.rawValue, PTO2_OUTPUT_EXISTING.rawValue].randomElement(using: &random)!)
     tensor.element_count = extents.reduce(1, *)
     return (tensor, size)
   }
@@ -158,7 +158,7 @@ private func testImage(_ name: String) -> String {
 
     var place = 64
     var restored: Set<Int> = []
-    for (tensor, size) in list where tensor.access == UInt8(PTO2_INOUT) {
+    for (tensor, size) in list where tensor.access == UInt8(PTO2_INOUT.rawValue) {
       for (index, at) in places(tensor, elementBytes: size).enumerated() {
         for byte in 0..<size {
           let old = before[at + byte - Int(arena.offset)]
@@ -193,9 +193,9 @@ private func testImage(_ name: String) -> String {
     tensor.offset = bench.owner.layout.section(.arena).offset
     tensor.shape = (4, 4, 1, 1, 1)
     tensor.strides = (8, 1, 0, 0, 0)
-    tensor.dtype = UInt8(PTO2_INT64)
+    tensor.dtype = UInt8(PTO2_INT64.rawValue)
     tensor.rank = 2
-    tensor.access = UInt8(PTO2_INOUT)
+    tensor.access = UInt8(PTO2_INOUT.rawValue)
     tensor.element_count = 16
     let data = bench.owner.layout.section(.heap).offset
     let total = bench.owner.layout.totalBytes
@@ -232,9 +232,9 @@ private func testImage(_ name: String) -> String {
     tensor.offset = bench.owner.layout.totalBytes - 8 * 28
     tensor.shape = (4, 4, 1, 1, 1)
     tensor.strides = (8, 1, 0, 0, 0)
-    tensor.dtype = UInt8(PTO2_INT64)
+    tensor.dtype = UInt8(PTO2_INT64.rawValue)
     tensor.rank = 2
-    tensor.access = UInt8(PTO2_INOUT)
+    tensor.access = UInt8(PTO2_INOUT.rawValue)
     tensor.element_count = 16
     try bench.dispatch([tensor])
     #expect(core.step() == .ran)

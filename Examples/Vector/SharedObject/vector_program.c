@@ -36,7 +36,7 @@ static int32_t vector_task(const pto2_program_api *api, pto2_graph *graph, const
 
 int32_t pto2_program_main(const pto2_program_api *api, pto2_graph *graph, int32_t argc,
                           const char *const *argv) {
-    if (api->abi_major != PTO2_ABI_MAJOR) return 2;
+    if (api->major != PTO2_PROGRAM_MAJOR) return 2;
     long elements = argc > 1 ? strtol(argv[1], NULL, 10) : 65536;
     if (elements < 1 || elements > 1 << 28)
         return api->fail(graph, "the number of elements must be 1 to 268435456");

@@ -4,7 +4,7 @@
 //
 // It uses the C ABI alone and links no pto2 library: the orchestrator brings
 // that, and both share one Swift runtime.
-import CPTO2ABI
+import CPTO2
 
 private typealias API = UnsafePointer<pto2_program_api>
 
@@ -22,7 +22,7 @@ private struct Vectors {
   func external() throws -> pto2_tensor_handle {
     var tensor = pto2_tensor_handle()
     var shape = count
-    try check(api.pointee.external_tensor(graph, UInt32(PTO2_FLOAT32), 1, &shape, &tensor))
+    try check(api.pointee.external_tensor(graph, UInt32(PTO2_FLOAT32.rawValue), 1, &shape, &tensor))
     return tensor
   }
 
@@ -43,13 +43,13 @@ private struct Vectors {
     return try tensors.withUnsafeMutableBufferPointer { tensors in
       var arguments = tensors.indices.map { index in
         var argument = pto2_argument()
-        argument.access = UInt32(PTO2_INPUT)
+        argument.access = UInt32(PTO2_INPUT.rawValue)
         argument.tensor = tensors.baseAddress! + index
         return argument
       }
       let last = arguments.count - 1
-      arguments[last].access = UInt32(target == nil ? PTO2_OUTPUT : PTO2_INOUT)
-      arguments[last].dtype = UInt32(PTO2_FLOAT32)
+      arguments[last].access = UInt32(target == nil ? PTO2_OUTPUT.rawValue : PTO2_INOUT.rawValue)
+      arguments[last].dtype = UInt32(PTO2_FLOAT32.rawValue)
       arguments[last].rank = 1
       arguments[last].shape.0 = count
       try kernel.withCString { name in
@@ -93,7 +93,7 @@ public func programMain(
   _ api: UnsafePointer<pto2_program_api>, _ graph: OpaquePointer, _ argc: Int32,
   _ argv: UnsafePointer<UnsafePointer<CChar>?>
 ) -> Int32 {
-  guard api.pointee.abi_major == UInt32(PTO2_ABI_MAJOR) else { return 2 }
+  guard api.pointee.major == UInt32(PTO2_PROGRAM_MAJOR) else { return 2 }
   let argument = argc > 1 ? argv[1].map { String(cString: $0) } : "65536"
   guard let argument, let count = UInt32(argument), count > 0 else {
     return api.pointee.fail(graph, "the number of elements must be above 0")

@@ -1,4 +1,4 @@
-import CPTO2ABI
+import CPTO2Segment
 import Glibc
 import PTO2Segment
 import PTO2System
@@ -65,7 +65,7 @@ final class ImageTarget: FuzzTarget {
       table.pointee.count = max(UInt64(PTO2_MAX_KERNELS) + 1, input.number(UInt64.self))
     }
     if flags & 4 != 0 { table.pointee.magic = input.value(near: good.magic) }
-    if flags & 8 != 0 { table.pointee.abi_major = input.value(near: 1) }
+    if flags & 8 != 0 { table.pointee.major = input.value(near: 1) }
     do {
       let image = try KernelImage(path: path)
       expect(image.kernels.count == count, "\(image.kernels.count) kernels of \(count)")

@@ -1,5 +1,5 @@
 import CFuzzer
-import CPTO2ABI
+import CPTO2Segment
 import PTO2Protocol
 import PTO2Scheduler
 import PTO2Segment

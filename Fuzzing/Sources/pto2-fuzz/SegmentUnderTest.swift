@@ -1,6 +1,7 @@
 import CFuzzer
-import CPTO2ABI
+import CPTO2Segment
 import Glibc
+import PTO2Protocol
 import PTO2Segment
 import PTO2System
 

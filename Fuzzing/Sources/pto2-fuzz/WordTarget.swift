@@ -1,4 +1,4 @@
-import CPTO2ABI
+import CPTO2Segment
 import PTO2Protocol
 
 /// Register words, offsets, call words, ids, positions and the heap ring's

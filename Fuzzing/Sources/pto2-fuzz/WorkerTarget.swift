@@ -1,4 +1,4 @@
-import CPTO2ABI
+import CPTO2Segment
 import PTO2Protocol
 import PTO2Segment
 import PTO2System
@@ -108,7 +108,7 @@ final class WorkerTarget: FuzzTarget {
     main.pointee.tensor_count = 1
     main.pointee.snapshot_line = UInt32(input.byte() & 3)
     main.pointee.output_offset = segment.layout.section(.heap).offset
-    tensor.pointee.access = UInt8(PTO2_INOUT)
+    tensor.pointee.access = UInt8(PTO2_INOUT.rawValue)
     tensor.pointee.offset = segment.layout.section(.arena).offset + UInt64(input.byte())
     tensor.pointee.rank = input.byte() & 7
     tensor.pointee.dtype = input.byte() & 15

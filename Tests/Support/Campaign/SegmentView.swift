@@ -1,4 +1,4 @@
-import CPTO2ABI
+import CPTO2Segment
 import Glibc
 
 /// A session's words, seen from outside: mapped read-only, with no lock taken, so

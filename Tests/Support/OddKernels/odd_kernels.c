@@ -16,7 +16,7 @@ static void odd(const pto2_kernel_args *args) {
 }
 
 PTO2_KERNEL_EXPORT pto2_kernel_table pto2_kernel_table_v1 = {PTO2_KERNEL_TABLE_MAGIC,
-                                                             PTO2_ABI_MAJOR, 0, entries};
+                                                             PTO2_KERNEL_MAJOR, 0, entries};
 
 static unsigned long setting(const char *name, unsigned long fallback) {
     const char *text = getenv(name);

@@ -1,4 +1,5 @@
 /* Kernels that tests are made of: they count, wait, record, and crash. */
+#include "pto2_segment.h"
 #include "test_kernels.h"
 
 #include <sched.h>

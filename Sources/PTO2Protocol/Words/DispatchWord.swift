@@ -1,12 +1,4 @@
-public import CPTO2ABI
-
-/// Which subtask of a task: its place in function_bin_addrs.
-@frozen
-public enum SubtaskSlot: UInt32, Sendable, CaseIterable {
-  case aic = 0
-  case aiv0 = 1
-  case aiv1 = 2
-}
+public import CPTO2Segment
 
 /// What a scheduler stores to DATA_MAIN_BASE (proposal 326).
 ///

@@ -14,7 +14,11 @@
 #ifndef PTO2_PROGRAM_H
 #define PTO2_PROGRAM_H
 
-#include "pto2_abi.h"
+#include "pto2.h"
+
+/* The version of the program table, apart from those of the kernel table and of the
+ * segment. */
+#define PTO2_PROGRAM_MAJOR 1
 
 #define PTO2_PROGRAM_MAIN_SYMBOL "pto2_program_main"
 #define PTO2_PROGRAM_IMAGES_SYMBOL "pto2_program_images"
@@ -85,7 +89,7 @@ typedef struct pto2_submission {
 } pto2_submission;
 
 typedef struct pto2_program_api {
-    uint32_t abi_major; /* PTO2_ABI_MAJOR; check it */
+    uint32_t major; /* PTO2_PROGRAM_MAJOR; check it */
     uint32_t bytes;     /* sizeof(pto2_program_api) of the runtime: what lies
                            beyond is not there. Members are added at the end. */
 

@@ -1,4 +1,4 @@
-package import PTO2Segment
+package import PTO2Protocol
 internal import PTO2System
 
 /// Error 210: somebody made the segment's object smaller while it is in use.

@@ -1,4 +1,4 @@
-internal import CPTO2ABI
+internal import CPTO2Segment
 
 /// A task: (ring << 32) | local id. Local ids run free within their ring.
 @frozen

@@ -1,4 +1,4 @@
-internal import CPTO2ABI
+internal import CPTO2Segment
 
 /// Error codes: 1 to 100 are the original's, 101 is proposal 326's, 200 and
 /// more are process faults.

@@ -18,7 +18,11 @@
 #ifndef PTO2_KERNEL_H
 #define PTO2_KERNEL_H
 
-#include "pto2_abi.h"
+#include "pto2.h"
+
+/* The version of the kernel table, apart from those of the program table and of the
+ * segment: a compiled image serves as long as this one stays. */
+#define PTO2_KERNEL_MAJOR 1
 
 /* One call of a kernel. Everything is read-only but the data of OUTPUT and
  * INOUT tensors; all of it is valid until the kernel returns. */
@@ -45,7 +49,7 @@ typedef struct pto2_kernel_entry {
 #define PTO2_KERNEL_TABLE_MAGIC 0x324B5450u
 typedef struct pto2_kernel_table {
     uint32_t magic;
-    uint32_t abi_major;
+    uint32_t major; /* PTO2_KERNEL_MAJOR */
     uint64_t count;
     const pto2_kernel_entry *entries;
 } pto2_kernel_table;
@@ -62,7 +66,7 @@ typedef struct pto2_kernel_table {
 #define PTO2_KERNELS(...)                                                   \
     static const pto2_kernel_entry pto2_kernel_entries_[] = {__VA_ARGS__};  \
     PTO2_KERNEL_EXPORT const pto2_kernel_table pto2_kernel_table_v1 = {     \
-        PTO2_KERNEL_TABLE_MAGIC, PTO2_ABI_MAJOR,                            \
+        PTO2_KERNEL_TABLE_MAGIC, PTO2_KERNEL_MAJOR,                         \
         sizeof pto2_kernel_entries_ / sizeof pto2_kernel_entries_[0],       \
         pto2_kernel_entries_};
 

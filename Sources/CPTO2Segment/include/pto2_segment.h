@@ -1,8 +1,10 @@
-/* The shared-memory ABI of pto2: every constant, record and offset that two
- * processes must agree on. Plain C11, no other header needed first.
+/* The layout of a segment: every record and constant that two processes of pto2
+ * must agree on. Private: kernels and programs see pto2.h alone.
  *
  * Rules that hold for every record here:
- *   - fixed-width fields, explicit padding, an assert on every offset in abi.c;
+ *   - fixed-width fields, explicit padding; below each record stands the list of
+ *     its fields with their offsets, asserted there and read again by layout.c for
+ *     the layout hash and for docs/segment-layout.md;
  *   - offsets, never addresses: bytes from the start of the segment unless the
  *     field says otherwise;
  *   - each record names its one writer role. A reader maps it read-only;
@@ -11,36 +13,22 @@
  *   - fields marked (word) are accessed atomically, the others are published
  *     by the release store of a word that the record's comment names.
  */
-#ifndef PTO2_ABI_H
-#define PTO2_ABI_H
+#ifndef PTO2_SEGMENT_H
+#define PTO2_SEGMENT_H
 
-#include <stddef.h>
-#include <stdint.h>
+#include "pto2.h"
 
 /* ---- identity ----------------------------------------------------------- */
 
 #define PTO2_MAGIC 0x31474553324F5450ull /* "PTO2SEG1", published last */
-#define PTO2_ABI_MAJOR 1
-#define PTO2_ABI_MINOR 0
+/* The segment's own version, apart from those of the kernel and program tables. */
+#define PTO2_SEGMENT_MAJOR 2
+#define PTO2_SEGMENT_MINOR 0
 
-/* ---- limits ------------------------------------------------------------- */
+/* ---- limits of the segment ---------------------------------------------- */
 
-#define PTO2_CACHE_LINE 64
-#define PTO2_MAX_RINGS 8
-#define PTO2_MAX_SCOPE_DEPTH 64
-#define PTO2_MAX_CLUSTERS 40 /* 3 COND words each; futex_waitv takes 128 */
-#define PTO2_CORES_PER_CLUSTER 3
-#define PTO2_MAX_LANES 8
-#define PTO2_MAX_SCHEDULER_THREADS 8
-#define PTO2_MAX_RANK 5
-#define PTO2_MAX_TENSORS 32 /* per task; one more is error 5 */
-#define PTO2_MAX_SCALARS 16 /* per task; one more is error 5 */
-#define PTO2_MAX_ARGS 48
-#define PTO2_MAX_IMAGES 16
-#define PTO2_MAX_KERNELS 4096
 #define PTO2_MAX_SECTIONS 96
-#define PTO2_HEAP_ALIGN 64 /* bytes; every output starts on a cache line */
-#define PTO2_SLOTS 3       /* subtask slots: AIC 0, AIV0 1, AIV1 2 */
+#define PTO2_MAX_CORES (PTO2_MAX_CLUSTERS * PTO2_CORES_PER_CLUSTER)
 
 /* ---- DATA_MAIN_BASE word: scheduler to core ------------------------------
  *  31 | 30     | 29 .................. 2 | 1 0
@@ -74,83 +62,6 @@
 
 #define PTO2_OUTCOME_CANCELLED 0x80000000u /* a producer FAILED or was CANCELLED */
 
-/* ---- error codes: 1..100 are the original's, 101 proposal 326's, 200+ ours */
-
-#define PTO2_ERROR_NONE 0
-#define PTO2_ERROR_SCOPE_DEADLOCK 1
-#define PTO2_ERROR_HEAP_RING_DEADLOCK 2
-#define PTO2_ERROR_FLOW_CONTROL_DEADLOCK 3
-#define PTO2_ERROR_DEP_POOL_OVERFLOW 4
-#define PTO2_ERROR_INVALID_ARGS 5
-#define PTO2_ERROR_REQUIRE_SYNC_START_INVALID 7
-#define PTO2_ERROR_TENSOR_WAIT_TIMEOUT 8
-#define PTO2_ERROR_EXPLICIT_ORCH_FATAL 9
-#define PTO2_ERROR_TENSORMAP_OVERFLOW 11
-#define PTO2_ERROR_SCHEDULER_TIMEOUT 100
-#define PTO2_ERROR_ENCODING_OVERFLOW 101
-#define PTO2_ERROR_WORKER_DIED 200
-#define PTO2_ERROR_SCHEDULER_DIED 201
-#define PTO2_ERROR_ORCHESTRATOR_DIED 202
-#define PTO2_ERROR_WORKER_MISSING 203    /* a core was never announced READY */
-#define PTO2_ERROR_SCHEDULER_MISSING 204 /* no scheduler attached in time */
-#define PTO2_ERROR_IMAGE_REFUSED 205     /* kernel image missing or different */
-#define PTO2_ERROR_GARBAGE_WORD 206      /* a register word that is not legal */
-#define PTO2_ERROR_PROTOCOL 207          /* a record that contradicts its id */
-#define PTO2_ERROR_OUT_OF_MEMORY 208     /* /dev/shm is full */
-#define PTO2_ERROR_INTERRUPTED 209       /* SIGINT or SIGTERM */
-#define PTO2_ERROR_SEGMENT_TRUNCATED 210 /* somebody made the object smaller */
-
-/* ---- data types --------------------------------------------------------- */
-
-#define PTO2_FLOAT32 0
-#define PTO2_FLOAT16 1
-#define PTO2_BFLOAT16 2
-#define PTO2_INT8 3
-#define PTO2_INT16 4
-#define PTO2_INT32 5
-#define PTO2_INT64 6
-#define PTO2_UINT8 7
-#define PTO2_UINT16 8
-#define PTO2_UINT32 9
-#define PTO2_UINT64 10
-#define PTO2_DTYPE_COUNT 11
-
-/* ---- tensor access modes ------------------------------------------------ */
-
-#define PTO2_INPUT 0
-#define PTO2_OUTPUT 1          /* allocated by the runtime from the heap ring */
-#define PTO2_INOUT 2
-#define PTO2_OUTPUT_EXISTING 3 /* written in place, never read: no read-after-write */
-#define PTO2_NO_DEP 4          /* passed to the kernel, no dependency either way */
-
-/* ---- predicates: element (comparison) value ----------------------------- */
-
-#define PTO2_EQ 0
-#define PTO2_NE 1
-#define PTO2_GT 2
-#define PTO2_LT 3
-#define PTO2_GE 4
-#define PTO2_LE 5
-
-/* ---- core types --------------------------------------------------------- */
-
-#define PTO2_AIC 0 /* matrix */
-#define PTO2_AIV 1 /* vector */
-
-/* A tensor as a kernel sees it, one cache line, in the main slot's payload.
- * Writer: orchestrator. Published by the `submitted` word. */
-typedef struct pto2_tensor {
-    uint64_t offset;                  /* of the first element */
-    uint32_t shape[PTO2_MAX_RANK];    /* elements; 1 beyond rank */
-    int32_t strides[PTO2_MAX_RANK];   /* elements, not bytes; 0 beyond rank */
-    uint8_t dtype;                    /* PTO2_FLOAT32 ... */
-    uint8_t rank;                     /* 0 (scalar) to 5 */
-    uint8_t access;                   /* PTO2_INPUT ... */
-    uint8_t reserved;
-    uint32_t element_count;           /* product of shape */
-    uint64_t reserved2;
-} pto2_tensor;
-
 /* What a core reads to run a subtask: proposal 326's PTO2DispatchDesc.
  * Writer: orchestrator, at submit; published by the `submitted` word.
  *
@@ -163,7 +74,15 @@ typedef struct PTO2DispatchDesc {
     uint64_t args[PTO2_MAX_ARGS];
 } PTO2DispatchDesc;
 
+#define PTO2_DISPATCH_DESC_FIELDS(F, T) \
+    F(T, function_bin_addrs, 0) F(T, args, 24)
+PTO2_ASSERT_LAYOUT(PTO2DispatchDesc, PTO2_DISPATCH_DESC_FIELDS, 408);
+
 #define PTO2_DESC_STRIDE 448 /* bytes: whole cache lines, 5 args fit in one */
+PTO2_STATIC_ASSERT(PTO2_DESC_STRIDE % PTO2_CACHE_LINE == 0, "descriptors start on lines");
+PTO2_STATIC_ASSERT(PTO2_DESC_STRIDE >= sizeof(PTO2DispatchDesc), "a descriptor fits");
+PTO2_STATIC_ASSERT(PTO2_MAX_TENSORS < 1 << 6, "the call word's field holds the count");
+PTO2_STATIC_ASSERT(PTO2_MAX_ARGS == PTO2_MAX_TENSORS + PTO2_MAX_SCALARS, "unified args");
 
 #define PTO2_CALL_IMAGE_SHIFT 56
 #define PTO2_CALL_SPMD 0x0080000000000000ull
@@ -172,7 +91,7 @@ typedef struct PTO2DispatchDesc {
 #define PTO2_CALL_SCALARS_SHIFT 40
 #define PTO2_CALL_OFFSET_MASK 0x000000FFFFFFFFFFull
 
-/* One main-ring slot: this line, then PTO2_MAX_TENSORS tensors.
+/* The first line of a main-ring slot.
  * Writer: orchestrator; published by `submitted`; freed at RELEASED. */
 typedef struct pto2_main_slot {
     uint64_t task_id;
@@ -193,7 +112,14 @@ typedef struct pto2_main_slot {
     uint64_t heap_end;       /* after what this task takes and any wrap gap */
 } pto2_main_slot;
 
-#define PTO2_SLOT_PREDICATE 0x01  /* the record at PTO2_SLOT_PREDICATE_AT counts */
+#define PTO2_MAIN_SLOT_FIELDS(F, T) \
+    F(T, task_id, 0) F(T, fanin_first, 8) F(T, fanin_count, 12) F(T, scope_previous, 16) \
+    F(T, active_mask, 20) F(T, flags, 21) F(T, tensor_count, 22) F(T, scalar_count, 23) \
+    F(T, kernel_ids, 24) F(T, scope_depth, 30) F(T, block_count, 32) F(T, snapshot_line, 36) \
+    F(T, output_offset, 40) F(T, heap_begin, 48) F(T, heap_end, 56)
+PTO2_ASSERT_LAYOUT(pto2_main_slot, PTO2_MAIN_SLOT_FIELDS, 64);
+
+#define PTO2_SLOT_PREDICATE 0x01  /* the predicate behind the tensors counts */
 #define PTO2_SLOT_SYNC_START 0x02 /* all blocks start together */
 #define PTO2_SLOT_RERUN 0x04      /* running it twice gives the same: see recovery */
 #define PTO2_SLOT_CANCELLED 0x08  /* depends on a task that failed before: not to run */
@@ -208,7 +134,7 @@ typedef struct pto2_main_slot {
 #define PTO2_SNAPSHOT_TAKEN 1u /* (word) release: the elements */
 #define PTO2_SNAPSHOT_ELEMENTS 64
 
-/* The predicate of a task, after its tensors. Writer: orchestrator. */
+/* The predicate of a task. Writer: orchestrator. */
 typedef struct pto2_slot_predicate {
     uint64_t offset;    /* of the element, from the segment base */
     uint64_t value;     /* bits of an int64, or of a double for real types */
@@ -217,14 +143,31 @@ typedef struct pto2_slot_predicate {
     uint8_t reserved[6];
 } pto2_slot_predicate;
 
-#define PTO2_SLOT_PREDICATE_AT 2112
-#define PTO2_MAIN_SLOT_STRIDE 2176 /* bytes: the line, its tensors, the predicate */
+#define PTO2_SLOT_PREDICATE_FIELDS(F, T) \
+    F(T, offset, 0) F(T, value, 8) F(T, dtype, 16) F(T, comparison, 17) F(T, reserved, 18)
+PTO2_ASSERT_LAYOUT(pto2_slot_predicate, PTO2_SLOT_PREDICATE_FIELDS, 24);
+
+/* What the main ring is made of. */
+typedef struct pto2_main_record {
+    pto2_main_slot slot;
+    pto2_tensor tensors[PTO2_MAX_TENSORS];
+    pto2_slot_predicate predicate; /* of a task with PTO2_SLOT_PREDICATE */
+    uint64_t reserved[5];
+} pto2_main_record;
+
+#define PTO2_MAIN_RECORD_FIELDS(F, T) \
+    F(T, slot, 0) F(T, tensors, 64) F(T, predicate, 2112) F(T, reserved, 2136)
+PTO2_ASSERT_LAYOUT(pto2_main_record, PTO2_MAIN_RECORD_FIELDS, 2176);
 
 /* PTO2MainSlotState. Writer: scheduler. */
 typedef struct pto2_main_slot_state {
     uint32_t fanin_refcount; /* producers that need no more waiting, + 1 once wired */
     uint32_t fanin_count;    /* producers + 1; READY when equal */
 } pto2_main_slot_state;
+
+#define PTO2_MAIN_SLOT_STATE_FIELDS(F, T) \
+    F(T, fanin_refcount, 0) F(T, fanin_count, 4)
+PTO2_ASSERT_LAYOUT(pto2_main_slot_state, PTO2_MAIN_SLOT_STATE_FIELDS, 8);
 
 /* One consumed-ring entry. Writer: scheduler; freed at CONSUMED. */
 typedef struct pto2_consumed_entry {
@@ -248,6 +191,14 @@ typedef struct pto2_consumed_entry {
     uint32_t scope_ended;     /* 1 = the scope has given its reference back */
 } pto2_consumed_entry;
 
+#define PTO2_CONSUMED_ENTRY_FIELDS(F, T) \
+    F(T, task_id, 0) F(T, state, 8) F(T, fanout_head, 12) F(T, fanout_count, 16) \
+    F(T, fanout_refcount, 20) F(T, scope_previous, 24) F(T, flags, 28) F(T, active_mask, 29) \
+    F(T, kills, 30) F(T, crashes, 31) F(T, heap_end, 32) F(T, outcome, 40) \
+    F(T, pool_end, 44) F(T, block_count, 48) F(T, blocks_started, 52) \
+    F(T, subtasks_left, 56) F(T, scope_ended, 60)
+PTO2_ASSERT_LAYOUT(pto2_consumed_entry, PTO2_CONSUMED_ENTRY_FIELDS, 64);
+
 /* A dependency-pool position holds two halves with two writers: the fanin
  * entry (orchestrator) and the fanout edge made from it (scheduler).
  * Fanin entry: a task id with PTO2_FANIN_... flags in its top bits. */
@@ -261,6 +212,10 @@ typedef struct pto2_fanout_edge {
     uint32_t next;     /* edge reference */
     uint32_t flags;    /* PTO2_EDGE_... */
 } pto2_fanout_edge;
+
+#define PTO2_FANOUT_EDGE_FIELDS(F, T) \
+    F(T, consumer, 0) F(T, next, 8) F(T, flags, 12)
+PTO2_ASSERT_LAYOUT(pto2_fanout_edge, PTO2_FANOUT_EDGE_FIELDS, 16);
 
 #define PTO2_EDGE_RETAINED 0x1u
 #define PTO2_EDGE_DATA 0x2u
@@ -277,6 +232,10 @@ typedef struct pto2_log_record {
     uint32_t id;    /* local id of the task, or of the scope's last task */
     uint32_t count; /* scope end: tasks submitted directly in the scope */
 } pto2_log_record;
+
+#define PTO2_LOG_RECORD_FIELDS(F, T) \
+    F(T, kind, 0) F(T, ring, 4) F(T, id, 8) F(T, count, 12)
+PTO2_ASSERT_LAYOUT(pto2_log_record, PTO2_LOG_RECORD_FIELDS, 16);
 
 #define PTO2_LOG_TASK 1u
 #define PTO2_LOG_SCOPE_END 2u
@@ -296,6 +255,12 @@ typedef struct pto2_error_block {
     char message[PTO2_MESSAGE_BYTES]; /* UTF-8, message_length bytes */
 } pto2_error_block;
 
+#define PTO2_ERROR_BLOCK_FIELDS(F, T) \
+    F(T, code, 0) F(T, ring, 4) F(T, task_id, 8) F(T, needed, 16) F(T, available, 24) \
+    F(T, time_nanoseconds, 32) F(T, core, 40) F(T, message_length, 44) F(T, reserved, 48) \
+    F(T, message, 64)
+PTO2_ASSERT_LAYOUT(pto2_error_block, PTO2_ERROR_BLOCK_FIELDS, 1024);
+
 /* Who a role's process is. `pid` is stored last, with release. */
 typedef struct pto2_process_record {
     uint32_t pid;         /* (word) 0 = none */
@@ -307,45 +272,53 @@ typedef struct pto2_process_record {
                                        scheduler's at each look at the others too */
 } pto2_process_record;
 
-/* Orchestrator words, one section. Byte offsets of words within it; each
- * line has its own reason to be written. */
-#define PTO2_ORCH_SUBMITTED 0     /* log position; release: log, slots, descs */
-#define PTO2_ORCH_PARKED 64       /* which word is waited on, 0 = awake */
-#define PTO2_ORCH_TARGET 68       /* position it is waited to reach */
-#define PTO2_ORCH_CONTROL 128     /* PTO2_CONTROL_...; waited on by everyone */
-#define PTO2_ORCH_PROCESS 192
-#define PTO2_ORCH_ERROR 256
-#define PTO2_ORCH_RINGS 1536      /* + 64 * ring: current_task_index */
-#define PTO2_ORCH_BYTES 2048
+#define PTO2_PROCESS_RECORD_FIELDS(F, T) \
+    F(T, pid, 0) F(T, incarnation, 4) F(T, start_time, 8) F(T, supervised, 16) \
+    F(T, reserved, 20) F(T, heartbeat_nanoseconds, 24)
+PTO2_ASSERT_LAYOUT(pto2_process_record, PTO2_PROCESS_RECORD_FIELDS, 32);
+
+/* Per-ring words of the orchestrator. */
+typedef struct pto2_orchestrator_ring {
+    uint32_t current_task_index; /* (word) local id of the next task; for tools */
+    uint32_t reserved[15];
+} pto2_orchestrator_ring;
+
+#define PTO2_ORCHESTRATOR_RING_FIELDS(F, T) \
+    F(T, current_task_index, 0) F(T, reserved, 4)
+PTO2_ASSERT_LAYOUT(pto2_orchestrator_ring, PTO2_ORCHESTRATOR_RING_FIELDS, 64);
+
+/* The orchestrator's words, one section; each line has its own reason to be written. */
+typedef struct pto2_orchestrator_page {
+    uint32_t submitted; /* (word) log position; release: log, slots, descriptors */
+    uint32_t reserved[15];
+    uint32_t parked; /* (word) PTO2_PARKED_...: what is waited on, 0 = awake */
+    uint32_t target; /* (word) position it is waited to reach */
+    uint32_t reserved2[14];
+    uint32_t control; /* (word) PTO2_CONTROL_...; waited on by everyone */
+    uint32_t reserved3[15];
+    pto2_process_record process;
+    uint32_t reserved4[8];
+    pto2_error_block error;
+    uint32_t reserved5[64];
+    pto2_orchestrator_ring rings[PTO2_MAX_RINGS];
+} pto2_orchestrator_page;
+
+#define PTO2_ORCHESTRATOR_PAGE_FIELDS(F, T) \
+    F(T, submitted, 0) F(T, reserved, 4) F(T, parked, 64) F(T, target, 68) \
+    F(T, reserved2, 72) F(T, control, 128) F(T, reserved3, 132) F(T, process, 192) \
+    F(T, reserved4, 224) F(T, error, 256) F(T, reserved5, 1280) F(T, rings, 1536)
+PTO2_ASSERT_LAYOUT(pto2_orchestrator_page, PTO2_ORCHESTRATOR_PAGE_FIELDS, 2048);
 
 #define PTO2_CONTROL_RUNNING 0u
 #define PTO2_CONTROL_DONE 1u  /* program over, all consumed: leave cleanly */
 #define PTO2_CONTROL_FATAL 2u /* the error block says why */
 
-/* What PTO2_ORCH_PARKED may name. */
+/* What the orchestrator's `parked` may name. */
 #define PTO2_PARKED_ON_WIRED 1u
 #define PTO2_PARKED_ON_RELEASED 16u /* + ring */
 #define PTO2_PARKED_ON_CONSUMED 32u /* + ring */
 
-/* Scheduler words, one section. What is said of its restart: docs/faults.md. */
-#define PTO2_SCHED_WIRED 0     /* log position: records before it are wired */
-#define PTO2_SCHED_RING_WIRED 4 /* + 4 * ring: local id of the next task to wire; */
-                               /* stored before PTO2_SCHED_WIRED passes the task */
-#define PTO2_SCHED_PARKED 64   /* bit t: thread t sleeps; 0 waits for `submitted` */
-#define PTO2_SCHED_CONTROL 128 /* PTO2_SCHED_... state; FATAL: see error block */
-#define PTO2_SCHED_PROCESS 192
-#define PTO2_SCHED_ERROR 256
-#define PTO2_SCHED_RINGS 1536  /* + 64 * ring: the two watermarks */
-#define PTO2_SCHED_RELEASED 0  /* one past the last of the RELEASED prefix */
-#define PTO2_SCHED_CONSUMED 4  /* one past the last of the CONSUMED prefix */
-#define PTO2_SCHED_COUNTERS 2048
-#define PTO2_SCHED_ADMITTED 3072 /* + 4 * core: 1 while a READY worker is not fenced */
-#define PTO2_SCHED_FENCED 4096   /* + 4 * core: READY value that is known to be gone */
-#define PTO2_SCHED_FAILURES 4608 /* pto2_failures */
-#define PTO2_SCHED_INTENT 5696   /* pto2_intent */
-#define PTO2_SCHED_REDO 8192     /* PTO2_MAX_LOST times pto2_lost_subtask */
-#define PTO2_SCHED_BYTES 24576
-
+/* The scheduler's `control`. */
 #define PTO2_SCHED_ABSENT 0u
 #define PTO2_SCHED_ATTACHED 1u
 #define PTO2_SCHED_FATAL 2u
@@ -357,15 +330,20 @@ typedef struct pto2_scheduler_counters {
     uint64_t edges;
     uint64_t subtasks_dispatched;
     uint64_t parks;
-    uint64_t first_dispatch_nanoseconds;
     uint64_t lost_locks; /* try-locks that another scheduler thread had */
-    uint64_t reserved[2];
+    uint64_t reserved[3];
     uint32_t peak_main[PTO2_MAX_RINGS];
     uint32_t peak_consumed[PTO2_MAX_RINGS];
     uint32_t peak_dep_pool[PTO2_MAX_RINGS];
     uint32_t reserved2[8];
     uint64_t peak_heap_bytes[PTO2_MAX_RINGS];
 } pto2_scheduler_counters;
+
+#define PTO2_SCHEDULER_COUNTERS_FIELDS(F, T) \
+    F(T, tasks_completed, 0) F(T, edges, 8) F(T, subtasks_dispatched, 16) F(T, parks, 24) \
+    F(T, lost_locks, 32) F(T, reserved, 40) F(T, peak_main, 64) F(T, peak_consumed, 96) \
+    F(T, peak_dep_pool, 128) F(T, reserved2, 160) F(T, peak_heap_bytes, 192)
+PTO2_ASSERT_LAYOUT(pto2_scheduler_counters, PTO2_SCHEDULER_COUNTERS_FIELDS, 256);
 
 /* A task that FAILED: a root cause, not an echo. */
 typedef struct pto2_failure {
@@ -375,6 +353,10 @@ typedef struct pto2_failure {
     uint32_t kills;
     uint32_t flags; /* kernel id 31:16, PTO2_FAILURE_..., PTO2_SLOT_... of the task */
 } pto2_failure;
+
+#define PTO2_FAILURE_FIELDS(F, T) \
+    F(T, task_id, 0) F(T, core, 8) F(T, code, 12) F(T, kills, 16) F(T, flags, 20)
+PTO2_ASSERT_LAYOUT(pto2_failure, PTO2_FAILURE_FIELDS, 24);
 
 #define PTO2_FAILURE_DEADLINE 0x100u /* killed because a kernel ran too long */
 #define PTO2_FAILURE_STOPPED 0x200u  /* killed because it was stopped (SIGSTOP) */
@@ -391,6 +373,10 @@ typedef struct pto2_failures {
     pto2_failure first[PTO2_MAX_FAILURES];
 } pto2_failures;
 
+#define PTO2_FAILURES_FIELDS(F, T) \
+    F(T, failed, 0) F(T, cancelled, 4) F(T, lost, 8) F(T, quarantined, 12) F(T, first, 16)
+PTO2_ASSERT_LAYOUT(pto2_failures, PTO2_FAILURES_FIELDS, 784);
+
 /* What the dispatcher is about to store to DATA_MAIN_BASE, for a scheduler that
  * comes after it. `target` is stored before the word, a slot's bit in `pending`
  * is cleared after it: so it can be told which words were stored. */
@@ -401,6 +387,10 @@ typedef struct pto2_intent {
     uint32_t reserved;
 } pto2_intent;
 
+#define PTO2_INTENT_FIELDS(F, T) \
+    F(T, task_id, 0) F(T, target, 8) F(T, pending, 16) F(T, reserved, 20)
+PTO2_ASSERT_LAYOUT(pto2_intent, PTO2_INTENT_FIELDS, 24);
+
 /* A subtask whose worker has died, to run again. */
 #define PTO2_MAX_LOST 960 /* every lane of every core */
 typedef struct pto2_lost_subtask {
@@ -409,7 +399,60 @@ typedef struct pto2_lost_subtask {
     uint32_t reserved;
 } pto2_lost_subtask;
 
+#define PTO2_LOST_SUBTASK_FIELDS(F, T) \
+    F(T, task_id, 0) F(T, subtask, 8) F(T, reserved, 12)
+PTO2_ASSERT_LAYOUT(pto2_lost_subtask, PTO2_LOST_SUBTASK_FIELDS, 16);
+
 #define PTO2_LOST_USED 0x4u
+
+/* Per-ring words of the scheduler: the two watermarks. */
+typedef struct pto2_scheduler_ring {
+    uint32_t released; /* (word) last_task_released: one past the RELEASED prefix */
+    uint32_t consumed; /* (word) last_task_consumed: one past the CONSUMED prefix */
+    uint32_t reserved[14];
+} pto2_scheduler_ring;
+
+#define PTO2_SCHEDULER_RING_FIELDS(F, T) \
+    F(T, released, 0) F(T, consumed, 4) F(T, reserved, 8)
+PTO2_ASSERT_LAYOUT(pto2_scheduler_ring, PTO2_SCHEDULER_RING_FIELDS, 64);
+
+/* The scheduler's words, one section. What is said of its restart: docs/faults.md. */
+typedef struct pto2_scheduler_page {
+    uint32_t wired; /* (word) log position: records before it are wired */
+    uint32_t ring_wired[PTO2_MAX_RINGS]; /* (word) local id of the ring's next task to wire;
+                                            stored before `wired` passes the task */
+    uint32_t reserved[7];
+    uint32_t parked; /* (word) bit t: thread t sleeps; thread 0 waits for `submitted` */
+    uint32_t reserved2[15];
+    uint32_t control; /* (word) PTO2_SCHED_...; FATAL: see `error` */
+    uint32_t reserved3[15];
+    pto2_process_record process;
+    uint32_t reserved4[8];
+    pto2_error_block error;
+    uint32_t reserved5[64];
+    pto2_scheduler_ring rings[PTO2_MAX_RINGS];
+    pto2_scheduler_counters counters;
+    uint32_t reserved6[192];
+    uint32_t admitted[PTO2_MAX_CORES]; /* (word) 1 while a READY worker is not fenced */
+    uint32_t reserved7[136];
+    uint32_t fenced[PTO2_MAX_CORES]; /* (word) READY value that is known to be gone */
+    uint32_t reserved8[8];
+    pto2_failures failures;
+    uint32_t reserved9[76];
+    pto2_intent intent;
+    uint32_t reserved10[618];
+    pto2_lost_subtask redo[PTO2_MAX_LOST];
+    uint32_t reserved11[256];
+} pto2_scheduler_page;
+
+#define PTO2_SCHEDULER_PAGE_FIELDS(F, T) \
+    F(T, wired, 0) F(T, ring_wired, 4) F(T, reserved, 36) F(T, parked, 64) \
+    F(T, reserved2, 68) F(T, control, 128) F(T, reserved3, 132) F(T, process, 192) \
+    F(T, reserved4, 224) F(T, error, 256) F(T, reserved5, 1280) F(T, rings, 1536) \
+    F(T, counters, 2048) F(T, reserved6, 2304) F(T, admitted, 3072) F(T, reserved7, 3552) \
+    F(T, fenced, 4096) F(T, reserved8, 4576) F(T, failures, 4608) F(T, reserved9, 5392) \
+    F(T, intent, 5696) F(T, reserved10, 5720) F(T, redo, 8192) F(T, reserved11, 23552)
+PTO2_ASSERT_LAYOUT(pto2_scheduler_page, PTO2_SCHEDULER_PAGE_FIELDS, 24576);
 
 /* DATA_MAIN_BASE: one line a core. Writer: scheduler. */
 typedef struct pto2_dispatch_line {
@@ -417,15 +460,9 @@ typedef struct pto2_dispatch_line {
     uint32_t blocks[PTO2_MAX_LANES]; /* SPMD block index; published by its word */
 } pto2_dispatch_line;
 
-/* One page a core. Writer: the worker hosting that core. */
-#define PTO2_CORE_COND 0       /* lanes of COND words */
-#define PTO2_CORE_PARKED 64    /* 1 = asleep on its next DATA_MAIN_BASE lane */
-#define PTO2_CORE_READY 128    /* incarnation once READY, 0 before */
-#define PTO2_CORE_PROCESS 192
-#define PTO2_CORE_ERROR 256
-#define PTO2_CORE_COUNTERS 1536
-#define PTO2_CORE_CRASH 1792 /* pto2_crash_record of the worker before, or of this one */
-#define PTO2_CORE_BYTES 2048
+#define PTO2_DISPATCH_LINE_FIELDS(F, T) \
+    F(T, words, 0) F(T, blocks, 32)
+PTO2_ASSERT_LAYOUT(pto2_dispatch_line, PTO2_DISPATCH_LINE_FIELDS, 64);
 
 /* Written by a worker's signal handler when it crashes. */
 typedef struct pto2_crash_record {
@@ -436,6 +473,11 @@ typedef struct pto2_crash_record {
     uint32_t access;  /* PTO2_CRASH_... */
     uint32_t reserved;
 } pto2_crash_record;
+
+#define PTO2_CRASH_RECORD_FIELDS(F, T) \
+    F(T, signal, 0) F(T, code, 4) F(T, address, 8) F(T, offset, 16) F(T, access, 24) \
+    F(T, reserved, 28)
+PTO2_ASSERT_LAYOUT(pto2_crash_record, PTO2_CRASH_RECORD_FIELDS, 32);
 
 #define PTO2_CRASH_ELSEWHERE 0xFFFFFFFFFFFFFFFFull
 #define PTO2_CRASH_ACCESS 0u /* what it was is not known */
@@ -454,6 +496,35 @@ typedef struct pto2_core_counters {
     uint64_t parks;
 } pto2_core_counters;
 
+#define PTO2_CORE_COUNTERS_FIELDS(F, T) \
+    F(T, kernels, 0) F(T, timed_kernels, 8) F(T, timed_nanoseconds, 16) F(T, parks, 24)
+PTO2_ASSERT_LAYOUT(pto2_core_counters, PTO2_CORE_COUNTERS_FIELDS, 32);
+
+/* One page a core. Writer: the worker hosting that core. */
+typedef struct pto2_core_page {
+    uint32_t cond[PTO2_MAX_LANES]; /* (word) COND, one per lane */
+    uint32_t reserved[8];
+    uint32_t parked; /* (word) 1 = asleep on its next DATA_MAIN_BASE lane */
+    uint32_t reserved2[15];
+    uint32_t ready; /* (word) incarnation once READY, 0 before */
+    uint32_t reserved3[15];
+    pto2_process_record process;
+    uint32_t reserved4[8];
+    pto2_error_block error;
+    uint32_t reserved5[64];
+    pto2_core_counters counters;
+    uint32_t reserved6[56];
+    pto2_crash_record crash; /* of the worker before, or of this one */
+    uint32_t reserved7[56];
+} pto2_core_page;
+
+#define PTO2_CORE_PAGE_FIELDS(F, T) \
+    F(T, cond, 0) F(T, reserved, 32) F(T, parked, 64) F(T, reserved2, 68) F(T, ready, 128) \
+    F(T, reserved3, 132) F(T, process, 192) F(T, reserved4, 224) F(T, error, 256) \
+    F(T, reserved5, 1280) F(T, counters, 1536) F(T, reserved6, 1568) F(T, crash, 1792) \
+    F(T, reserved7, 1824)
+PTO2_ASSERT_LAYOUT(pto2_core_page, PTO2_CORE_PAGE_FIELDS, 2048);
+
 /* A kernel image every process must load. Writer: orchestrator, before magic. */
 #define PTO2_PATH_BYTES 1024
 #define PTO2_IDENTITY_BYTES 32
@@ -465,6 +536,11 @@ typedef struct pto2_image_record {
     char path[PTO2_PATH_BYTES];            /* absolute, NUL-terminated */
 } pto2_image_record;
 
+#define PTO2_IMAGE_RECORD_FIELDS(F, T) \
+    F(T, identity_length, 0) F(T, kernel_count, 4) F(T, table_hash, 8) F(T, identity, 16) \
+    F(T, path, 48)
+PTO2_ASSERT_LAYOUT(pto2_image_record, PTO2_IMAGE_RECORD_FIELDS, 1072);
+
 /* Kernel names by kernel id, for messages and tools. */
 #define PTO2_KERNEL_NAME_BYTES 48
 typedef struct pto2_kernel_record {
@@ -473,6 +549,10 @@ typedef struct pto2_kernel_record {
     uint32_t name_length;
     char name[PTO2_KERNEL_NAME_BYTES];
 } pto2_kernel_record;
+
+#define PTO2_KERNEL_RECORD_FIELDS(F, T) \
+    F(T, call, 0) F(T, core_type, 8) F(T, name_length, 12) F(T, name, 16)
+PTO2_ASSERT_LAYOUT(pto2_kernel_record, PTO2_KERNEL_RECORD_FIELDS, 64);
 
 /* One section of the segment. */
 typedef struct pto2_section {
@@ -483,6 +563,11 @@ typedef struct pto2_section {
     uint32_t writer; /* PTO2_ROLE_... bits */
     uint32_t reserved;
 } pto2_section;
+
+#define PTO2_SECTION_FIELDS(F, T) \
+    F(T, kind, 0) F(T, index, 4) F(T, offset, 8) F(T, bytes, 16) F(T, writer, 24) \
+    F(T, reserved, 28)
+PTO2_ASSERT_LAYOUT(pto2_section, PTO2_SECTION_FIELDS, 32);
 
 #define PTO2_ROLE_ORCHESTRATOR 1u
 #define PTO2_ROLE_SCHEDULER 2u
@@ -511,6 +596,10 @@ typedef struct PTO2DispatchInitInfo {
     uint64_t dispatch_base; /* segment offset of descriptor 0 */
 } PTO2DispatchInitInfo;
 
+#define PTO2_DISPATCH_INIT_INFO_FIELDS(F, T) \
+    F(T, dispatch_base, 0)
+PTO2_ASSERT_LAYOUT(PTO2DispatchInitInfo, PTO2_DISPATCH_INIT_INFO_FIELDS, 8);
+
 /* The configuration of a session; everything the layout is computed from. */
 typedef struct pto2_configuration {
     uint32_t rings;
@@ -534,14 +623,24 @@ typedef struct pto2_configuration {
     uint32_t flags;                   /* PTO2_SESSION_... */
 } pto2_configuration;
 
+#define PTO2_CONFIGURATION_FIELDS(F, T) \
+    F(T, rings, 0) F(T, clusters, 4) F(T, lanes, 8) F(T, scheduler_threads, 12) \
+    F(T, log_capacity, 16) F(T, first_position, 20) F(T, image_count, 24) \
+    F(T, kernel_count, 28) F(T, attach_timeout_milliseconds, 32) \
+    F(T, stall_limit_milliseconds, 36) F(T, arena_bytes, 40) F(T, task_window, 48) \
+    F(T, consumed_window, 80) F(T, dep_pool, 112) F(T, heap_bytes, 144) \
+    F(T, offset_limit, 208) F(T, kernel_deadline_milliseconds, 212) \
+    F(T, stop_grace_milliseconds, 216) F(T, flags, 220)
+PTO2_ASSERT_LAYOUT(pto2_configuration, PTO2_CONFIGURATION_FIELDS, 224);
+
 #define PTO2_SESSION_QUIET 0x1u /* no warnings on standard error */
 #define PTO2_SESSION_DRAIN 0x2u /* what is published is done even if the orchestrator dies */
 
 /* Start of the segment. Writer: orchestrator, then nobody. */
 typedef struct pto2_header {
     uint64_t magic; /* (word) release: everything in this header */
-    uint32_t abi_major;
-    uint32_t abi_minor;
+    uint32_t segment_major;
+    uint32_t segment_minor;
     uint64_t layout_hash;
     uint64_t total_bytes;
     uint32_t page_bytes;
@@ -555,5 +654,98 @@ typedef struct pto2_header {
     pto2_configuration configuration;
     pto2_section sections[PTO2_MAX_SECTIONS];
 } pto2_header;
+
+#define PTO2_HEADER_FIELDS(F, T) \
+    F(T, magic, 0) F(T, segment_major, 8) F(T, segment_minor, 12) F(T, layout_hash, 16) \
+    F(T, total_bytes, 24) F(T, page_bytes, 32) F(T, creator_pid, 36) \
+    F(T, creator_start_time, 40) F(T, session_epoch, 48) F(T, boot_id, 56) \
+    F(T, dispatch, 72) F(T, section_count, 80) F(T, reserved, 84) F(T, configuration, 88) \
+    F(T, sections, 312)
+PTO2_ASSERT_LAYOUT(pto2_header, PTO2_HEADER_FIELDS, 3384);
+
+/* TEMPORARY offsets, until every user goes through the views of PTO2Protocol. */
+#define PTO2_ORCH_SUBMITTED 0
+#define PTO2_ORCH_PARKED 64
+#define PTO2_ORCH_TARGET 68
+#define PTO2_ORCH_CONTROL 128
+#define PTO2_ORCH_PROCESS 192
+#define PTO2_ORCH_ERROR 256
+#define PTO2_ORCH_RINGS 1536
+#define PTO2_ORCH_BYTES 2048
+#define PTO2_SCHED_WIRED 0
+#define PTO2_SCHED_RING_WIRED 4
+#define PTO2_SCHED_PARKED 64
+#define PTO2_SCHED_CONTROL 128
+#define PTO2_SCHED_PROCESS 192
+#define PTO2_SCHED_ERROR 256
+#define PTO2_SCHED_RINGS 1536
+#define PTO2_SCHED_RELEASED 0
+#define PTO2_SCHED_CONSUMED 4
+#define PTO2_SCHED_COUNTERS 2048
+#define PTO2_SCHED_ADMITTED 3072
+#define PTO2_SCHED_FENCED 4096
+#define PTO2_SCHED_FAILURES 4608
+#define PTO2_SCHED_INTENT 5696
+#define PTO2_SCHED_REDO 8192
+#define PTO2_SCHED_BYTES 24576
+#define PTO2_CORE_COND 0
+#define PTO2_CORE_PARKED 64
+#define PTO2_CORE_READY 128
+#define PTO2_CORE_PROCESS 192
+#define PTO2_CORE_ERROR 256
+#define PTO2_CORE_COUNTERS 1536
+#define PTO2_CORE_CRASH 1792
+#define PTO2_CORE_BYTES 2048
+#define PTO2_SLOT_PREDICATE_AT 2112
+#define PTO2_MAIN_SLOT_STRIDE 2176
+
+/* Every record, for layout.c. */
+#define PTO2_RECORDS(R) \
+    R(pto2_tensor, PTO2_TENSOR_FIELDS) \
+    R(PTO2DispatchDesc, PTO2_DISPATCH_DESC_FIELDS) \
+    R(pto2_main_slot, PTO2_MAIN_SLOT_FIELDS) \
+    R(pto2_slot_predicate, PTO2_SLOT_PREDICATE_FIELDS) \
+    R(pto2_main_record, PTO2_MAIN_RECORD_FIELDS) \
+    R(pto2_main_slot_state, PTO2_MAIN_SLOT_STATE_FIELDS) \
+    R(pto2_consumed_entry, PTO2_CONSUMED_ENTRY_FIELDS) \
+    R(pto2_fanout_edge, PTO2_FANOUT_EDGE_FIELDS) \
+    R(pto2_log_record, PTO2_LOG_RECORD_FIELDS) \
+    R(pto2_error_block, PTO2_ERROR_BLOCK_FIELDS) \
+    R(pto2_process_record, PTO2_PROCESS_RECORD_FIELDS) \
+    R(pto2_orchestrator_ring, PTO2_ORCHESTRATOR_RING_FIELDS) \
+    R(pto2_orchestrator_page, PTO2_ORCHESTRATOR_PAGE_FIELDS) \
+    R(pto2_scheduler_counters, PTO2_SCHEDULER_COUNTERS_FIELDS) \
+    R(pto2_failure, PTO2_FAILURE_FIELDS) \
+    R(pto2_failures, PTO2_FAILURES_FIELDS) \
+    R(pto2_intent, PTO2_INTENT_FIELDS) \
+    R(pto2_lost_subtask, PTO2_LOST_SUBTASK_FIELDS) \
+    R(pto2_scheduler_ring, PTO2_SCHEDULER_RING_FIELDS) \
+    R(pto2_scheduler_page, PTO2_SCHEDULER_PAGE_FIELDS) \
+    R(pto2_dispatch_line, PTO2_DISPATCH_LINE_FIELDS) \
+    R(pto2_crash_record, PTO2_CRASH_RECORD_FIELDS) \
+    R(pto2_core_counters, PTO2_CORE_COUNTERS_FIELDS) \
+    R(pto2_core_page, PTO2_CORE_PAGE_FIELDS) \
+    R(pto2_image_record, PTO2_IMAGE_RECORD_FIELDS) \
+    R(pto2_kernel_record, PTO2_KERNEL_RECORD_FIELDS) \
+    R(pto2_section, PTO2_SECTION_FIELDS) \
+    R(PTO2DispatchInitInfo, PTO2_DISPATCH_INIT_INFO_FIELDS) \
+    R(pto2_configuration, PTO2_CONFIGURATION_FIELDS) \
+    R(pto2_header, PTO2_HEADER_FIELDS)
+
+/* One field as layout.c tells of it. */
+typedef struct pto2_layout_field {
+    const char *record;
+    const char *name;
+    uint32_t offset; /* bytes from the start of the record */
+    uint32_t bytes;
+    uint32_t record_bytes;
+} pto2_layout_field;
+
+/* The fields of all records, in the order of PTO2_RECORDS and of their offsets. */
+const pto2_layout_field *pto2_layout_fields(uint32_t *count);
+
+/* FNV-1a over every record's and field's name, offset and size, and over the limits
+ * that strides depend on: differs whenever two builds disagree on any of them. */
+uint64_t pto2_layout_hash(void);
 
 #endif

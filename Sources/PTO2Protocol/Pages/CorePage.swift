@@ -1,0 +1,102 @@
+public import CPTO2Segment
+
+/// One core's page: `CorePage<OwnedWord>` is the worker's that hosts the core,
+/// `CorePage<SharedWord>` everybody else's.
+@safe @frozen @usableFromInline
+package struct CorePage<Word: SegmentWord> {
+  @usableFromInline let base: UnsafeRawPointer
+
+  @usableFromInline typealias Layout = pto2_core_page
+
+  /// - Parameter base: mapped for the life of this value; writable for OwnedWord.
+  @inlinable
+  package init(at base: UnsafeRawPointer) { unsafe self.base = base }
+
+  @inlinable @inline(__always)
+  func word(_ offset: Int?) -> Word { unsafe Word(at: base + offset!) }
+
+  /// COND of a lane. Release of FIN: what the kernel stored. The scheduler acquires it.
+  @inlinable @inline(__always)
+  package func cond(_ lane: UInt32) -> Word {
+    word(MemoryLayout<Layout>.offset(of: \.cond)! + 4 * Int(lane))
+  }
+  /// 1 = asleep on its next DATA_MAIN_BASE lane.
+  @inlinable package var parked: Word { word(MemoryLayout<Layout>.offset(of: \.parked)) }
+  /// The incarnation once READY, 0 before.
+  @inlinable package var ready: Word { word(MemoryLayout<Layout>.offset(of: \.ready)) }
+
+  package var process: ProcessRecord {
+    unsafe ProcessRecord(at: base + MemoryLayout<Layout>.offset(of: \.process)!)
+  }
+  package var error: ErrorBlock {
+    unsafe ErrorBlock(at: base + MemoryLayout<Layout>.offset(of: \.error)!)
+  }
+  package var counters: pto2_core_counters {
+    unsafe (base + MemoryLayout<Layout>.offset(of: \.counters)!).load(as: pto2_core_counters.self)
+  }
+  /// The signal of the worker's crash; 0 = none. Released after the rest of `crash`.
+  package var crashSignal: Word { word(MemoryLayout<Layout>.offset(of: \.crash)) }
+  package var crash: pto2_crash_record {
+    unsafe (base + MemoryLayout<Layout>.offset(of: \.crash)!).load(as: pto2_crash_record.self)
+  }
+}
+
+extension CorePage where Word == OwnedWord {
+  package var ownProcess: OwnedProcessRecord {
+    unsafe OwnedProcessRecord(at: base + MemoryLayout<Layout>.offset(of: \.process)!)
+  }
+  package var ownError: OwnedErrorBlock {
+    unsafe OwnedErrorBlock(at: base + MemoryLayout<Layout>.offset(of: \.error)!)
+  }
+  package var ownCounters: Cell<pto2_core_counters> {
+    unsafe Cell(
+      UnsafeMutableRawPointer(mutating: base + MemoryLayout<Layout>.offset(of: \.counters)!)
+        .assumingMemoryBound(to: pto2_core_counters.self))
+  }
+  /// Where a signal handler records this worker's crash.
+  package var ownCrash: UnsafeMutableRawPointer {
+    unsafe UnsafeMutableRawPointer(mutating: base + MemoryLayout<Layout>.offset(of: \.crash)!)
+  }
+}
+
+extension pto2_core_counters {
+  /// False for what no worker has counted: a kernel has spoilt its core's page.
+  package var isPlausible: Bool {
+    kernels < 1 << 56 && timed_kernels <= kernels && timed_nanoseconds < 1 << 56
+  }
+}
+
+/// A core's line of DATA_MAIN_BASE words: `DispatchLine<OwnedWord>` is the scheduler's,
+/// `DispatchLine<SharedWord>` everybody else's.
+@safe @frozen @usableFromInline
+package struct DispatchLine<Word: SegmentWord>: RecordView {
+  @usableFromInline let base: UnsafeRawPointer
+
+  @inlinable
+  package static var stride: Int { MemoryLayout<pto2_dispatch_line>.stride }
+
+  /// - Parameter base: mapped for the life of this value; writable for OwnedWord.
+  @inlinable @inline(__always)
+  package init(at base: UnsafeRawPointer) { unsafe self.base = base }
+
+  /// DATA_MAIN_BASE of a lane. Release: what the core reads to run the subtask.
+  @inlinable @inline(__always)
+  package func word(_ lane: UInt32) -> Word { unsafe Word(at: base + 4 * Int(lane)) }
+
+  /// The SPMD block of the lane's dispatch; published by its word.
+  @inlinable @inline(__always)
+  package func block(_ lane: UInt32) -> UInt32 {
+    unsafe (base + MemoryLayout<pto2_dispatch_line>.offset(of: \.blocks)!)
+      .assumingMemoryBound(to: UInt32.self)[Int(lane)]
+  }
+}
+
+extension DispatchLine where Word == OwnedWord {
+  /// Before the lane's word is stored.
+  @inlinable @inline(__always)
+  package func setBlock(_ lane: UInt32, _ block: UInt32) {
+    unsafe UnsafeMutableRawPointer(
+      mutating: base + MemoryLayout<pto2_dispatch_line>.offset(of: \.blocks)!
+    ).assumingMemoryBound(to: UInt32.self)[Int(lane)] = block
+  }
+}

@@ -1,0 +1,204 @@
+public import CPTO2Segment
+
+/// The scheduler's words: `SchedulerPage<OwnedWord>` is the scheduler's,
+/// `SchedulerPage<SharedWord>` everybody else's.
+@safe @frozen @usableFromInline
+package struct SchedulerPage<Word: SegmentWord> {
+  @usableFromInline let base: UnsafeRawPointer
+
+  @usableFromInline typealias Layout = pto2_scheduler_page
+
+  /// - Parameter base: mapped for the life of this value; writable for OwnedWord.
+  package init(at base: UnsafeRawPointer) { unsafe self.base = base }
+
+  @inlinable @inline(__always)
+  func word(_ offset: Int?, _ index: Int = 0, stride: Int = 4) -> Word {
+    unsafe Word(at: base + (offset! + index * stride))
+  }
+
+  /// Log position: records before it are wired.
+  @inlinable package var wired: Word { word(MemoryLayout<Layout>.offset(of: \.wired)) }
+  /// Local id of the ring's next task to wire; stored before `wired` passes the task.
+  @inlinable
+  package func wired(_ ring: Int) -> Word {
+    word(MemoryLayout<Layout>.offset(of: \.ring_wired), ring)
+  }
+  /// Bit t: thread t sleeps; thread 0 waits for `submitted`.
+  @inlinable package var parked: Word { word(MemoryLayout<Layout>.offset(of: \.parked)) }
+  /// PTO2_SCHED_...
+  @inlinable package var control: Word { word(MemoryLayout<Layout>.offset(of: \.control)) }
+
+  /// `last_task_released`: one past the RELEASED prefix. Release: the last look at the
+  /// main slots, descriptors and pool entries before it. The orchestrator acquires it.
+  @inlinable
+  package func released(_ ring: Int) -> Word {
+    word(
+      MemoryLayout<Layout>.offset(of: \.rings)! + MemoryLayout<pto2_scheduler_ring>.offset(
+        of: \.released)!, ring, stride: MemoryLayout<pto2_scheduler_ring>.stride)
+  }
+  /// `last_task_consumed`: one past the CONSUMED prefix. Release: every consumer of the
+  /// outputs before it has ended. The orchestrator acquires it.
+  @inlinable
+  package func consumed(_ ring: Int) -> Word {
+    word(
+      MemoryLayout<Layout>.offset(of: \.rings)! + MemoryLayout<pto2_scheduler_ring>.offset(
+        of: \.consumed)!, ring, stride: MemoryLayout<pto2_scheduler_ring>.stride)
+  }
+
+  /// 1 while a READY worker of the core is not fenced.
+  @inlinable
+  package func admitted(_ core: Int) -> Word {
+    word(MemoryLayout<Layout>.offset(of: \.admitted), core)
+  }
+  /// The READY value of the core's last worker that is known to be gone. The next
+  /// worker touches the core's words only after this says so.
+  @inlinable
+  package func fenced(_ core: Int) -> Word {
+    word(MemoryLayout<Layout>.offset(of: \.fenced), core)
+  }
+
+  package var process: ProcessRecord {
+    unsafe ProcessRecord(at: base + MemoryLayout<Layout>.offset(of: \.process)!)
+  }
+  package var error: ErrorBlock {
+    unsafe ErrorBlock(at: base + MemoryLayout<Layout>.offset(of: \.error)!)
+  }
+  package var failures: FailureTable<Word> {
+    unsafe FailureTable(at: base + MemoryLayout<Layout>.offset(of: \.failures)!)
+  }
+  /// Exact once `control` says STOPPED.
+  package var counters: pto2_scheduler_counters {
+    unsafe (base + MemoryLayout<Layout>.offset(of: \.counters)!)
+      .load(as: pto2_scheduler_counters.self)
+  }
+  /// Place `index` of the list of subtasks to run again; less than PTO2_MAX_LOST.
+  package func lostSubtask(_ index: Int) -> pto2_lost_subtask {
+    unsafe (base + MemoryLayout<Layout>.offset(of: \.redo)!)
+      .assumingMemoryBound(to: pto2_lost_subtask.self)[index]
+  }
+  package var intent: pto2_intent {
+    unsafe (base + MemoryLayout<Layout>.offset(of: \.intent)!).load(as: pto2_intent.self)
+  }
+}
+
+extension SchedulerPage where Word == OwnedWord {
+  package var ownProcess: OwnedProcessRecord {
+    unsafe OwnedProcessRecord(at: base + MemoryLayout<Layout>.offset(of: \.process)!)
+  }
+  package var ownError: OwnedErrorBlock {
+    unsafe OwnedErrorBlock(at: base + MemoryLayout<Layout>.offset(of: \.error)!)
+  }
+  /// `parked` for several threads: each adds and subtracts its bit.
+  package var parkedBits: Cell<UInt32> {
+    unsafe Cell(
+      UnsafeMutableRawPointer(mutating: base + MemoryLayout<Layout>.offset(of: \.parked)!)
+        .assumingMemoryBound(to: UInt32.self))
+  }
+  package var ownCounters: Cell<pto2_scheduler_counters> {
+    unsafe Cell(
+      UnsafeMutableRawPointer(mutating: base + MemoryLayout<Layout>.offset(of: \.counters)!)
+        .assumingMemoryBound(to: pto2_scheduler_counters.self))
+  }
+  package var ownIntent: OwnedIntent {
+    unsafe OwnedIntent(at: base + MemoryLayout<Layout>.offset(of: \.intent)!)
+  }
+  /// A place of the list of subtasks to run again: its `subtask` word is stored last.
+  package func ownLostSubtask(_ index: Int) -> OwnedLostSubtask {
+    unsafe OwnedLostSubtask(
+      at: base + MemoryLayout<Layout>.offset(of: \.redo)! + index
+        * MemoryLayout<pto2_lost_subtask>.stride)
+  }
+}
+
+/// What did not end normally: counts, and the first root causes.
+@safe @frozen @usableFromInline
+package struct FailureTable<Word: SegmentWord> {
+  @usableFromInline let base: UnsafeRawPointer
+
+  package init(at base: UnsafeRawPointer) { unsafe self.base = base }
+
+  /// Tasks that FAILED. Released after the record it counts, and before the task is
+  /// RELEASED.
+  package var failed: Word {
+    unsafe Word(at: base + MemoryLayout<pto2_failures>.offset(of: \.failed)!)
+  }
+  /// All four counts.
+  package var counts: (failed: UInt32, cancelled: UInt32, lost: UInt32, quarantined: UInt32) {
+    let table = unsafe base.assumingMemoryBound(to: pto2_failures.self)
+    return unsafe (
+      table.pointee.failed, table.pointee.cancelled, table.pointee.lost, table.pointee.quarantined
+    )
+  }
+  /// - Parameter index: less than PTO2_MAX_FAILURES, and than an acquired `failed`.
+  package func record(_ index: Int) -> pto2_failure {
+    unsafe (base + MemoryLayout<pto2_failures>.offset(of: \.first)!)
+      .assumingMemoryBound(to: pto2_failure.self)[index]
+  }
+}
+
+extension FailureTable where Word == OwnedWord {
+  private var table: UnsafeMutablePointer<pto2_failures> {
+    unsafe UnsafeMutableRawPointer(mutating: base).assumingMemoryBound(to: pto2_failures.self)
+  }
+  /// Counts that scheduler threads share.
+  package var cancelled: Cell<UInt32> { unsafe Cell(&table.pointee.cancelled) }
+  package var lost: Cell<UInt32> { unsafe Cell(&table.pointee.lost) }
+  package var quarantined: Cell<UInt32> { unsafe Cell(&table.pointee.quarantined) }
+  package var failedCount: Cell<UInt32> { unsafe Cell(&table.pointee.failed) }
+
+  /// Before `failed` counts it.
+  package func setRecord(_ index: Int, _ record: pto2_failure) {
+    unsafe (UnsafeMutableRawPointer(table) + MemoryLayout<pto2_failures>.offset(of: \.first)!)
+      .assumingMemoryBound(to: pto2_failure.self)[index] = record
+  }
+}
+
+/// What the dispatcher is about to store to DATA_MAIN_BASE.
+@safe @frozen @usableFromInline
+package struct OwnedIntent {
+  @usableFromInline let record: UnsafeMutablePointer<pto2_intent>
+
+  package init(at base: UnsafeRawPointer) {
+    unsafe record = UnsafeMutableRawPointer(mutating: base)
+      .assumingMemoryBound(to: pto2_intent.self)
+  }
+
+  @inlinable @inline(__always)
+  package var taskID: TaskID {
+    get { TaskID(rawValue: unsafe record.pointee.task_id) }
+    nonmutating set { unsafe record.pointee.task_id = newValue.rawValue }
+  }
+  /// The word 31:0, its core and lane 63:32; 0 = none yet. Stored before the word.
+  @inlinable @inline(__always)
+  package var target: OwnedLongWord {
+    unsafe OwnedLongWord(
+      UnsafeMutableRawPointer(record) + MemoryLayout<pto2_intent>.offset(of: \.target)!)
+  }
+  /// Block 31:3, subtask slots 2:0; a slot's bit is cleared after its word is stored.
+  @inlinable @inline(__always)
+  package var pending: OwnedWord {
+    unsafe OwnedWord(
+      UnsafeMutableRawPointer(record) + MemoryLayout<pto2_intent>.offset(of: \.pending)!)
+  }
+}
+
+/// A place of the list of subtasks to run again.
+@safe @frozen @usableFromInline
+package struct OwnedLostSubtask {
+  @usableFromInline let record: UnsafeMutablePointer<pto2_lost_subtask>
+
+  package init(at base: UnsafeRawPointer) {
+    unsafe record = UnsafeMutableRawPointer(mutating: base)
+      .assumingMemoryBound(to: pto2_lost_subtask.self)
+  }
+
+  package var taskID: TaskID {
+    get { TaskID(rawValue: unsafe record.pointee.task_id) }
+    nonmutating set { unsafe record.pointee.task_id = newValue.rawValue }
+  }
+  /// PTO2_LOST_USED, block 31:3 and subtask slot 1:0; 0 = free place.
+  package var subtask: OwnedWord {
+    unsafe OwnedWord(
+      UnsafeMutableRawPointer(record) + MemoryLayout<pto2_lost_subtask>.offset(of: \.subtask)!)
+  }
+}
