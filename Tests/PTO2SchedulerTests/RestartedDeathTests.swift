@@ -1,4 +1,4 @@
-import CPTO2ABI
+import CPTO2Segment
 import PTO2Protocol
 import PTO2Segment
 import PTO2System
