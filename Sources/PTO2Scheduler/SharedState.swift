@@ -1,6 +1,6 @@
 internal import CPTO2Segment
-package import PTO2Segment
 internal import PTO2Protocol
+package import PTO2Segment
 internal import PTO2System
 
 /// Reading the submission log; belongs to the holder of `Lines.logLock`.

@@ -1,4 +1,5 @@
 internal import CPTO2Segment
+internal import PTO2Protocol
 internal import PTO2Segment
 internal import PTO2System
 

@@ -1,5 +1,5 @@
-internal import CPTO2Segment
 internal import CPTO2Linux
+internal import CPTO2Segment
 package import PTO2Protocol
 package import PTO2Segment
 internal import PTO2System
