@@ -19,8 +19,8 @@ extension Segment {
         guard offset >= section.offset, offset < section.offset + section.bytes else { continue }
         let index = (offset - section.offset) / UInt64(PTO2_DESC_STRIDE)
         guard index < UInt64(configuration.rings[ring].taskWindow) else { continue }
-        let slot = unsafe (read(.mainRing, ring: ring) + Int(index) * Int(PTO2_MAIN_SLOT_STRIDE))
-          .load(as: pto2_main_slot.self)
+        let position = MainRing.slotOffset(UInt32(index))
+        let slot = unsafe (read(.mainRing, ring: ring) + position).load(as: pto2_main_slot.self)
         let ids = [slot.kernel_ids.0, slot.kernel_ids.1, slot.kernel_ids.2]
         return
           "task \(slot.task_id >> 32):\(UInt32(truncatingIfNeeded: slot.task_id)), kernel \(kernelName(Int(ids[Int(subtask)])))"

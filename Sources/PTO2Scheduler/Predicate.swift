@@ -6,17 +6,6 @@ struct Predicate {
 
   init(_ record: pto2_slot_predicate) { self.record = record }
 
-  /// Nil for a data type that does not exist.
-  static func elementBytes(_ dataType: UInt8) -> UInt64? {
-    switch Int32(dataType) {
-    case PTO2_INT8, PTO2_UINT8: 1
-    case PTO2_FLOAT16, PTO2_BFLOAT16, PTO2_INT16, PTO2_UINT16: 2
-    case PTO2_FLOAT32, PTO2_INT32, PTO2_UINT32: 4
-    case PTO2_INT64, PTO2_UINT64: 8
-    default: nil
-    }
-  }
-
   /// Integers compare as integers, wider than either side; real types as
   /// doubles. A comparison or data type that does not exist is false.
   func isTrue(at element: UnsafeRawPointer) -> Bool {
