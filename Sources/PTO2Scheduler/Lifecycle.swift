@@ -169,7 +169,6 @@ extension Scheduler {
     counters.dispatched = counted.subtasks_dispatched
     counters.parks = counted.parks
     counters.lostLocks = counted.lost_locks
-    counters.firstDispatch = counted.first_dispatch_nanoseconds
     for ring in 0..<ringCount {
       func peak(_ offset: Int) -> UInt32 {
         unsafe record.load(fromByteOffset: offset + 4 * ring, as: UInt32.self)
@@ -194,7 +193,6 @@ extension Scheduler {
     unsafe record.pointee.subtasks_dispatched = counters.dispatched
     unsafe record.pointee.parks = counters.parks
     unsafe record.pointee.lost_locks = counters.lostLocks
-    unsafe record.pointee.first_dispatch_nanoseconds = counters.firstDispatch
     func store<Value>(_ value: Value, at offset: Int, _ ring: Int) {
       unsafe UnsafeMutableRawPointer(record).storeBytes(
         of: value, toByteOffset: offset + ring * MemoryLayout<Value>.stride, as: Value.self)

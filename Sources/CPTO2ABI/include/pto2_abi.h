@@ -357,7 +357,7 @@ typedef struct pto2_scheduler_counters {
     uint64_t edges;
     uint64_t subtasks_dispatched;
     uint64_t parks;
-    uint64_t first_dispatch_nanoseconds;
+    uint64_t reserved1;
     uint64_t lost_locks; /* try-locks that another scheduler thread had */
     uint64_t reserved[2];
     uint32_t peak_main[PTO2_MAX_RINGS];
