@@ -297,8 +297,6 @@ package struct SchedulerCounters: Sendable {
   var parks: UInt64 = 0
   /// Try-locks that were found taken.
   package var lostLocks: UInt64 = 0
-  /// CLOCK_MONOTONIC; 0 = none yet.
-  var firstDispatch: UInt64 = 0
 
   mutating func add(_ other: SchedulerCounters) {
     completed += other.completed
@@ -306,9 +304,5 @@ package struct SchedulerCounters: Sendable {
     dispatched += other.dispatched
     parks += other.parks
     lostLocks += other.lostLocks
-    if other.firstDispatch != 0 {
-      firstDispatch =
-        firstDispatch == 0 ? other.firstDispatch : min(firstDispatch, other.firstDispatch)
-    }
   }
 }
