@@ -1,4 +1,5 @@
 internal import CPTO2Segment
+internal import PTO2Protocol
 internal import PTO2System
 
 /// Why a kernel image cannot be used.
@@ -107,7 +108,7 @@ package struct KernelImage {
         throw .badTable(path: path, reason: "kernel \(name) is not in the image's code")
       }
       let offset = UInt64(address - object.base)
-      guard offset <= PTO2_CALL_OFFSET_MASK else {
+      guard offset <= CallWord.maximumOffset else {
         throw .badTable(path: path, reason: "kernel \(name) lies beyond 1 TiB")
       }
       kernels.append(
@@ -134,11 +135,6 @@ package struct KernelImage {
   static func text(_ identity: [UInt8]) -> String {
     identity.map { ($0 < 16 ? "0" : "") + String($0, radix: 16) }.joined()
   }
-
-  /// The function_bin_addr of a kernel, without its arity.
-  package static func callWord(image: Int, offset: UInt64) -> UInt64 {
-    UInt64(image + 1) << UInt64(PTO2_CALL_IMAGE_SHIFT) | offset
-  }
 }
 
 extension Segment {
@@ -162,7 +158,7 @@ extension Segment {
       for kernel in image.kernels {
         let entry = unsafe (names + kernelID * MemoryLayout<pto2_kernel_record>.stride)
           .assumingMemoryBound(to: pto2_kernel_record.self)
-        unsafe entry.pointee.call = KernelImage.callWord(image: index, offset: kernel.offset)
+        unsafe entry.pointee.call = CallWord(image: index, offset: kernel.offset).rawValue
         unsafe entry.pointee.core_type = kernel.coreType
         unsafe entry.pointee.name_length = UInt32(kernel.name.utf8.count)
         unsafe withUnsafeMutableBytes(of: &entry.pointee.name) {

@@ -1,5 +1,5 @@
 internal import CPTO2Segment
-internal import PTO2Protocol
+package import PTO2Protocol
 package import PTO2System
 
 /// A segment this process takes part in: the object, its mapping, its layout.
@@ -52,6 +52,11 @@ package import PTO2System
     return "/" + name
   }
 
+  /// Everything that is mapped.
+  package var bytes: SegmentBytes {
+    unsafe SegmentBytes(at: mapping.base, count: layout.totalBytes)
+  }
+
   /// First byte of a section, for reading.
   package func read(_ kind: SectionKind, ring: Int = 0) -> UnsafeRawPointer {
     unsafe mapping.base + Int(layout.section(kind, ring: ring).offset)
@@ -79,7 +84,7 @@ package import PTO2System
 
   /// Takes a core for this worker process: its lock, then its page. Fails when
   /// a live process hosts the core.
-  package func openCore(_ core: Int) throws(SegmentError) -> UnsafeMutableRawPointer {
+  package func openCore(_ core: Int) throws(SegmentError) -> CorePage<OwnedWord> {
     precondition(role == .worker)
     guard object.take(.core(core)) else {
       throw .roleTaken("core \(coreName(core))")
@@ -87,8 +92,8 @@ package import PTO2System
     do {
       let offset = layout.section(.cores).offset + UInt64(core) * layout.coreStride
       try mapping.makeWritable(offset: offset, bytes: layout.coreStride)
-      return unsafe UnsafeMutableRawPointer(mutating: mapping.base + Int(offset))
     } catch { throw .system(error) }
+    return unsafe CorePage(at: readCore(core))
   }
 
   /// Reserves part of a section this role allocates from; maps it ahead if asked.
