@@ -9,7 +9,7 @@ extension WorkerLoop {
   /// while.
   var isSessionDead: Bool {
     guard orchestrator?.hasEnded() ?? true else { return false }
-    return !(segment.configuration.drains && segment.object.isLocked(byte: Place.scheduler.byte))
+    return !(segment.configuration.drains && segment.object.isLocked(.scheduler))
   }
 
   /// Time for the cores to leave by themselves.

@@ -364,7 +364,7 @@ func configuration(
         taskWindow: window, consumedWindow: consumed, heapBytes: heap, dependencyPool: pool),
       count: rings),
     clusters: clusters, lanes: lanes, schedulerThreads: threads, arenaBytes: 65536,
-    firstPosition: first, stallLimitMilliseconds: stallLimitMilliseconds, flags: PTO2_SESSION_QUIET)
+    firstPosition: first, stallLimitMilliseconds: stallLimitMilliseconds, flags: .quiet)
 }
 
 extension OrchestratorCore {

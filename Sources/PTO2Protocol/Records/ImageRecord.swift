@@ -1,4 +1,4 @@
-package import CPTO2Segment
+internal import CPTO2Segment
 
 /// Text in a record's array of bytes; ends at the first NUL.
 private func text(_ bytes: UnsafeRawBufferPointer) -> String {
