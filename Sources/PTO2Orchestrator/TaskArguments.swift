@@ -25,12 +25,6 @@ struct StagedArgument: BitwiseCopyable {
   var strides: (Int32, Int32, Int32, Int32, Int32)
 }
 
-/// How a predicate compares an element with its value.
-public enum Comparison: UInt8, Sendable, CaseIterable {
-  case equal = 0
-  case notEqual, greater, less, greaterOrEqual, lessOrEqual
-}
-
 /// Whether a task that lost its worker is run again; see `TaskArguments.recovery`.
 public enum Recovery: Sendable {
   /// If it has no `inout` and no `noDependency` tensor.

@@ -1,4 +1,5 @@
 internal import CPTO2Segment
+internal import PTO2Protocol
 
 /// A comparison of one tensor element with a constant.
 struct Predicate {
@@ -9,20 +10,20 @@ struct Predicate {
   /// Integers compare as integers, wider than either side; real types as
   /// doubles. A comparison or data type that does not exist is false.
   func isTrue(at element: UnsafeRawPointer) -> Bool {
-    switch Int32(record.dtype) {
-    case PTO2_FLOAT32: unsafe real(Double(element.load(as: Float.self)))
-    case PTO2_FLOAT16: unsafe real(Double(Self.half(element.load(as: UInt16.self))))
-    case PTO2_BFLOAT16:
+    switch DataType(rawValue: record.dtype) {
+    case .float32: unsafe real(Double(element.load(as: Float.self)))
+    case .float16: unsafe real(Double(element.load(as: Float16.self)))
+    case .bfloat16:
       unsafe real(Double(Float(bitPattern: UInt32(element.load(as: UInt16.self)) << 16)))
-    case PTO2_INT8: unsafe integer(Int64(element.load(as: Int8.self)))
-    case PTO2_INT16: unsafe integer(Int64(element.load(as: Int16.self)))
-    case PTO2_INT32: unsafe integer(Int64(element.load(as: Int32.self)))
-    case PTO2_INT64: unsafe integer(element.load(as: Int64.self))
-    case PTO2_UINT8: unsafe integer(Int64(element.load(as: UInt8.self)))
-    case PTO2_UINT16: unsafe integer(Int64(element.load(as: UInt16.self)))
-    case PTO2_UINT32: unsafe integer(Int64(element.load(as: UInt32.self)))
-    case PTO2_UINT64: unsafe unsigned(element.load(as: UInt64.self))
-    default: false
+    case .int8: unsafe integer(Int64(element.load(as: Int8.self)))
+    case .int16: unsafe integer(Int64(element.load(as: Int16.self)))
+    case .int32: unsafe integer(Int64(element.load(as: Int32.self)))
+    case .int64: unsafe integer(element.load(as: Int64.self))
+    case .uint8: unsafe integer(Int64(element.load(as: UInt8.self)))
+    case .uint16: unsafe integer(Int64(element.load(as: UInt16.self)))
+    case .uint32: unsafe integer(Int64(element.load(as: UInt32.self)))
+    case .uint64: unsafe unsigned(element.load(as: UInt64.self))
+    case nil: false
     }
   }
 
@@ -41,28 +42,14 @@ struct Predicate {
   }
 
   private func compare<Value: Comparable>(_ a: Value, _ b: Value) -> Bool {
-    switch Int32(record.comparison) {
-    case PTO2_EQ: a == b
-    case PTO2_NE: a != b
-    case PTO2_GT: a > b
-    case PTO2_LT: a < b
-    case PTO2_GE: a >= b
-    case PTO2_LE: a <= b
-    default: false
-    }
-  }
-
-  /// IEEE 754 binary16, without relying on the CPU's support for it.
-  static func half(_ bits: UInt16) -> Float {
-    let sign: Float = bits & 0x8000 == 0 ? 1 : -1
-    let exponent = Int(bits >> 10 & 0x1F)
-    let fraction = Float(bits & 0x3FF)
-    switch exponent {
-    case 0: return sign * fraction * 0x1p-24
-    case 31: return fraction == 0 ? sign * .infinity : .nan
-    default:
-      return sign * (1 + fraction / 1024)
-        * Float(sign: .plus, exponent: exponent - 15, significand: 1)
+    switch Comparison(rawValue: record.comparison) {
+    case .equal: a == b
+    case .notEqual: a != b
+    case .greater: a > b
+    case .less: a < b
+    case .greaterOrEqual: a >= b
+    case .lessOrEqual: a <= b
+    case nil: false
     }
   }
 }

@@ -66,11 +66,6 @@
     package func kill(_ place: Int) {}
   }
 
-  /// Signals are the simulator's.
-  package func recordCrashes(
-    at record: UnsafeMutableRawPointer, base: UnsafeRawPointer, bytes: UInt64
-  ) {}
-
   /// The one segment there is, in plain memory. Its locks are those of the
   /// simulated processes, and go with them.
   @safe package struct SharedMemoryObject: ~Copyable {

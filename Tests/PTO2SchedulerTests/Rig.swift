@@ -1,8 +1,8 @@
 import CPTO2Segment
+import Harness
 import PTO2Protocol
 import PTO2Segment
 import PTO2System
-import TestSupport
 import Testing
 
 @testable import PTO2Orchestrator
@@ -367,7 +367,7 @@ func configuration(
         taskWindow: window, consumedWindow: consumed, heapBytes: heap, dependencyPool: pool),
       count: rings),
     clusters: clusters, lanes: lanes, schedulerThreads: threads, arenaBytes: 65536,
-    firstPosition: first, stallLimitMilliseconds: stallLimitMilliseconds, flags: PTO2_SESSION_QUIET)
+    firstPosition: first, stallLimitMilliseconds: stallLimitMilliseconds, flags: .quiet)
 }
 
 extension OrchestratorCore {
