@@ -3,7 +3,6 @@ import Glibc
 import PTO2Protocol
 import PTO2System
 import Synchronization
-import TestSupport
 import Testing
 
 @testable import PTO2Orchestrator

@@ -2,7 +2,6 @@ import CPTO2Segment
 import PTO2Protocol
 import PTO2Segment
 import PTO2System
-import TestSupport
 import Testing
 
 @testable import PTO2Orchestrator

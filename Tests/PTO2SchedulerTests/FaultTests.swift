@@ -1,7 +1,7 @@
 import CPTO2Segment
 import PTO2Orchestrator
 import PTO2Protocol
-import TestSupport
+import PTO2System
 import Testing
 
 /// The error a call must throw.

@@ -1,8 +1,8 @@
 import CPTO2Segment
+import Harness
 import PTO2Protocol
 import PTO2Segment
 import PTO2System
-import TestSupport
 import Testing
 
 @testable import PTO2Orchestrator

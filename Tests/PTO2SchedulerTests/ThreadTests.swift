@@ -3,7 +3,6 @@ import Glibc
 import PTO2Protocol
 import PTO2Segment
 import PTO2System
-import TestSupport
 import Testing
 
 @testable import PTO2Orchestrator

@@ -1,9 +1,9 @@
 import CPTO2Segment
 import Glibc
+import Harness
 import PTO2Protocol
 import PTO2Segment
 import PTO2System
-import TestSupport
 import Testing
 
 @testable import PTO2Worker
