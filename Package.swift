@@ -54,7 +54,8 @@ func kernels(_ name: String, path: String, knowsSegment: Bool = false) -> Target
     linkerSettings: [.unsafeFlags(imageLinking)])
 }
 
-/// A program that a user could have written: it imports PTO2 and nothing else.
+/// A program on top of PTO2: an example, which imports nothing else, or one of the
+/// tools and tests that look inside.
 func example(_ name: String, _ dependencies: [Target.Dependency] = [], path: String) -> Target {
   .executableTarget(
     name: name, dependencies: ["PTO2"] + dependencies, path: path,

@@ -16,7 +16,7 @@ internal import PTO2System
     let object: LoadedImage
     do { object = try LoadedImage(path: path) } catch {
       switch error {
-      case .cannotLoad(let reason), .noSymbol(let reason):
+      case .cannotLoad(let reason):
         throw PTO2Error(.invalidArgs, "program \(path) cannot be loaded: \(reason)")
       }
     }

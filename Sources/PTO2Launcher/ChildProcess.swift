@@ -31,11 +31,6 @@ package struct ChildProcess {
     return status & 0x7F
   }
 
-  package var exitStatus: Int32? {
-    guard let status, status & 0x7F == 0 else { return nil }
-    return status >> 8 & 0xFF
-  }
-
   /// posix_spawn(3) in a process group of its own, so that a terminal's Ctrl-C
   /// reaches the orchestrator alone.
   static func spawn(name: String, core: Int?, executable: String, arguments: [String])

@@ -8,8 +8,8 @@ internal import Synchronization
 /// children, the scheduler, signals. What ends the session goes to `onFault`;
 /// the program's thread then finds it at its next call.
 @safe package final class Supervisor: @unchecked Sendable {
-  // Sendable: `children` and `phase` are read and written under `lock`; the
-  // closures are Sendable; the rest does not change.
+  // Sendable: `State` is read and written under `lock`; the closures are Sendable;
+  // the rest does not change.
   private let lock = Mutex(State())
   private let signalDescriptor: Int32
   private let wakeRead: Int32
@@ -40,8 +40,9 @@ internal import Synchronization
   /// What the supervisor needs to know of the session.
   package struct Hooks: Sendable {
     package var onFault: @Sendable (PTO2Error) -> Void
-    /// The error a worker published for its core, and what it was running.
+    /// The error a worker published for its core.
     package var workerError: @Sendable (Int) -> PTO2Error?
+    /// What a core is running, in words.
     package var runningTask: @Sendable (Int) -> String?
     /// The core's READY word.
     package var readyWord: @Sendable (Int) -> UInt32
@@ -88,8 +89,8 @@ internal import Synchronization
   /// next call.
   private static let graceNanoseconds: UInt64 = 3_000_000_000
 
-  /// Blocks the terminal's signals in this thread and its future ones, and
-  /// starts watching. Children are started with `launch`.
+  /// Starts watching. Children are started with `launch`.
+  /// - Parameter signalDescriptor: of `blockSignals`.
   package init(
     segment: String, signalDescriptor: Int32, attachTimeoutMilliseconds: UInt64,
     stopGraceMilliseconds: UInt32 = 0, hooks: Hooks
@@ -121,8 +122,8 @@ internal import Synchronization
     guard result == 0 else { throw SystemError("pthread_create", "supervisor", errno: result) }
   }
 
-  /// signalfd(2) for SIGINT, SIGTERM and SIGHUP; call before any other thread
-  /// exists.
+  /// Blocks SIGINT, SIGTERM and SIGHUP in this thread and those it starts, and returns
+  /// a signalfd(2) for them; call before any other thread exists.
   package static func blockSignals() -> Int32 { pto2_signal_descriptor() }
 
   /// Undoes `blockSignals`, so that Ctrl-C ends a program that goes on.

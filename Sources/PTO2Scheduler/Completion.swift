@@ -200,10 +200,8 @@ extension Scheduler {
       unsafe state.pointee.scopeEnd.left -= 1
       work += 1
       if isDone { continue }
-      #if !PTO2_WITHOUT_RECOVERY
-        // Release: before the reference is given back, and for good.
-        unsafe OwnedWord(&entry.pointee.scope_ended).storeRelease(1)
-      #endif
+      // Release: before the reference is given back, and for good.
+      unsafe OwnedWord(&entry.pointee.scope_ended).storeRelease(1)
       dropReference(id)
     }
     if unsafe state.pointee.scopeEnd.left == 0 { unsafe state.pointee.isResumed = false }

@@ -36,9 +36,9 @@ internal import PTO2System
 /// What is outstanding on one lane.
 struct LaneState {
   /// The word last stored to DATA_MAIN_BASE.
-  var word: UInt32 = PTO2_SCHEDULER_IDLE
+  var word = DispatchWord.idle
   /// What COND held before that dispatch: the FIN of the one before.
-  var condBefore: UInt32 = PTO2_CORE_IDLE
+  var condBefore = ConditionWord.coreIdle
   var taskID: UInt64 = 0
 }
 
@@ -159,15 +159,14 @@ struct LaneState {
     let state = unsafe cores + core
     let laneIndex = unsafe state.pointee.nextLane
     let lane = unsafe lane(core, laneIndex)
-    let toggle = unsafe lane.pointee.word & PTO2_WORD_TOGGLE == 0
+    let toggle = unsafe !lane.pointee.word.toggle
     guard
       let word = unsafe DispatchWord(
         descriptorOffset: descriptorOffset, slot: slot, toggle: toggle, limit: offsetLimit)
     else { return false }
     unsafe lane.pointee.condBefore =
-      unsafe lane.pointee.word == PTO2_SCHEDULER_IDLE
-      ? PTO2_CORE_IDLE : lane.pointee.word | PTO2_COND_FIN
-    unsafe lane.pointee.word = word.rawValue
+      unsafe lane.pointee.word == .idle ? .coreIdle : .fin(lane.pointee.word)
+    unsafe lane.pointee.word = word
     unsafe lane.pointee.taskID = taskID
     unsafe intent.aim(core: core, lane: laneIndex, word: word.rawValue)
     // The block index lies behind the words, one per lane.

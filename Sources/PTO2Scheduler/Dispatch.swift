@@ -12,9 +12,9 @@ internal import PTO2System
 /// must start together drains the cores: nothing else is dispatched until
 /// enough of them are idle.
 extension Scheduler {
-  /// With several threads one at a time dispatches, to the cores of all; who
-  /// finds the lock taken has put its tasks on the intake and its cores into
-  /// `freed` before, and the holder looks again after unlocking.
+  /// With several threads, one at a time dispatches, to the cores of all. A thread
+  /// that finds the lock taken need not wait: its tasks are on the intake and its cores
+  /// in `freed` already, and the holder looks again after unlocking.
   mutating func dispatchReady() -> Int {
     guard S.isShared else { return dispatchAll() }
     var work = 0
@@ -267,6 +267,5 @@ extension Scheduler {
     }
     unsafe CoreTable.set(&toWake, core % 3, core / 3, true)
     counters.dispatched += 1
-    if counters.firstDispatch == 0 { counters.firstDispatch = MonotonicClock.now() }
   }
 }

@@ -23,28 +23,22 @@ internal import PTO2System
   /// Before the block counts as started, or is taken out of the queue.
   @inline(__always)
   func begin(_ id: TaskID, block: UInt32, slots: UInt8) {
-    #if !PTO2_WITHOUT_RECOVERY
-      unsafe task.storeRelease(id.rawValue)
-      unsafe target.storeRelease(0)
-      unsafe pending.storeRelease(block << 3 | UInt32(slots))
-    #endif
+    unsafe task.storeRelease(id.rawValue)
+    unsafe target.storeRelease(0)
+    unsafe pending.storeRelease(block << 3 | UInt32(slots))
   }
 
   /// Before the word is stored.
   @inline(__always)
   func aim(core: Int, lane: UInt32, word: UInt32) {
-    #if !PTO2_WITHOUT_RECOVERY
-      let place = UInt64(truncatingIfNeeded: core) << 3 | UInt64(lane)
-      unsafe target.storeRelease(place << 32 | UInt64(word))
-    #endif
+    let place = UInt64(truncatingIfNeeded: core) << 3 | UInt64(lane)
+    unsafe target.storeRelease(place << 32 | UInt64(word))
   }
 
   /// After the word is stored.
   @inline(__always)
   func settle(slot: UInt32) {
-    #if !PTO2_WITHOUT_RECOVERY
-      unsafe pending.storeRelease(pending.loadOwn() & ~(1 << slot))
-    #endif
+    unsafe pending.storeRelease(pending.loadOwn() & ~(1 << slot))
   }
 
   /// What was not settled; nil when nothing was.

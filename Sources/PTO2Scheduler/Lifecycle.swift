@@ -91,7 +91,7 @@ extension Scheduler {
         let lane = unsafe state.pointee.oldestLane
         let word = unsafe dispatcher.pointee.cores.lane(core, lane).pointee.word
         let cond = unsafe state.pointee.cond(lane).loadAcquire()
-        if cond == word | PTO2_COND_FIN { hasNews = true }
+        if cond == ConditionWord.fin(word).rawValue { hasNews = true }
         unsafe waitSet.insert(state.pointee.cond(lane), while: cond)
       }
     }

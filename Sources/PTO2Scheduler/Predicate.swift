@@ -6,33 +6,22 @@ struct Predicate {
 
   init(_ record: pto2_slot_predicate) { self.record = record }
 
-  /// Nil for a data type that does not exist.
-  static func elementBytes(_ dataType: UInt8) -> UInt64? {
-    switch UInt32(dataType) {
-    case PTO2_INT8.rawValue, PTO2_UINT8.rawValue: 1
-    case PTO2_FLOAT16.rawValue, PTO2_BFLOAT16.rawValue, PTO2_INT16.rawValue, PTO2_UINT16.rawValue: 2
-    case PTO2_FLOAT32.rawValue, PTO2_INT32.rawValue, PTO2_UINT32.rawValue: 4
-    case PTO2_INT64.rawValue, PTO2_UINT64.rawValue: 8
-    default: nil
-    }
-  }
-
   /// Integers compare as integers, wider than either side; real types as
   /// doubles. A comparison or data type that does not exist is false.
   func isTrue(at element: UnsafeRawPointer) -> Bool {
-    switch UInt32(record.dtype) {
-    case PTO2_FLOAT32.rawValue: unsafe real(Double(element.load(as: Float.self)))
-    case PTO2_FLOAT16.rawValue: unsafe real(Double(Self.half(element.load(as: UInt16.self))))
-    case PTO2_BFLOAT16.rawValue:
+    switch Int32(record.dtype) {
+    case PTO2_FLOAT32: unsafe real(Double(element.load(as: Float.self)))
+    case PTO2_FLOAT16: unsafe real(Double(Self.half(element.load(as: UInt16.self))))
+    case PTO2_BFLOAT16:
       unsafe real(Double(Float(bitPattern: UInt32(element.load(as: UInt16.self)) << 16)))
-    case PTO2_INT8.rawValue: unsafe integer(Int64(element.load(as: Int8.self)))
-    case PTO2_INT16.rawValue: unsafe integer(Int64(element.load(as: Int16.self)))
-    case PTO2_INT32.rawValue: unsafe integer(Int64(element.load(as: Int32.self)))
-    case PTO2_INT64.rawValue: unsafe integer(element.load(as: Int64.self))
-    case PTO2_UINT8.rawValue: unsafe integer(Int64(element.load(as: UInt8.self)))
-    case PTO2_UINT16.rawValue: unsafe integer(Int64(element.load(as: UInt16.self)))
-    case PTO2_UINT32.rawValue: unsafe integer(Int64(element.load(as: UInt32.self)))
-    case PTO2_UINT64.rawValue: unsafe unsigned(element.load(as: UInt64.self))
+    case PTO2_INT8: unsafe integer(Int64(element.load(as: Int8.self)))
+    case PTO2_INT16: unsafe integer(Int64(element.load(as: Int16.self)))
+    case PTO2_INT32: unsafe integer(Int64(element.load(as: Int32.self)))
+    case PTO2_INT64: unsafe integer(element.load(as: Int64.self))
+    case PTO2_UINT8: unsafe integer(Int64(element.load(as: UInt8.self)))
+    case PTO2_UINT16: unsafe integer(Int64(element.load(as: UInt16.self)))
+    case PTO2_UINT32: unsafe integer(Int64(element.load(as: UInt32.self)))
+    case PTO2_UINT64: unsafe unsigned(element.load(as: UInt64.self))
     default: false
     }
   }
@@ -52,13 +41,13 @@ struct Predicate {
   }
 
   private func compare<Value: Comparable>(_ a: Value, _ b: Value) -> Bool {
-    switch UInt32(record.comparison) {
-    case PTO2_EQ.rawValue: a == b
-    case PTO2_NE.rawValue: a != b
-    case PTO2_GT.rawValue: a > b
-    case PTO2_LT.rawValue: a < b
-    case PTO2_GE.rawValue: a >= b
-    case PTO2_LE.rawValue: a <= b
+    switch Int32(record.comparison) {
+    case PTO2_EQ: a == b
+    case PTO2_NE: a != b
+    case PTO2_GT: a > b
+    case PTO2_LT: a < b
+    case PTO2_GE: a >= b
+    case PTO2_LE: a <= b
     default: false
     }
   }

@@ -15,12 +15,12 @@ extension Scheduler {
   /// The thread that polls the core: its COND word is garbage. The core is left
   /// alone until its worker is gone.
   @inline(never)
-  mutating func garbage(_ cond: UInt32, _ core: Int, _ lane: UInt32) {
+  mutating func garbage(_ cond: ConditionWord, _ core: Int, _ lane: UInt32) {
     guard unsafe S.load(lines.quarantine(core)) == 0 else { return }
     unsafe S.store(lines.quarantine(core), 1)
     let expected = unsafe dispatcher.pointee.cores.lane(core, lane).pointee
     let what =
-      "core \(coreName(core)) lane \(lane): COND is 0x\(String(cond, radix: 16)), expected ACK or FIN of 0x\(String(expected.word, radix: 16)) or 0x\(String(expected.condBefore, radix: 16)). The worker's memory was overwritten, probably by a kernel"
+      "core \(coreName(core)) lane \(lane): COND is 0x\(String(cond.rawValue, radix: 16)), expected ACK or FIN of 0x\(String(expected.word.rawValue, radix: 16)) or 0x\(String(expected.condBefore.rawValue, radix: 16)). The worker's memory was overwritten, probably by a kernel"
     _ = unsafe S.add(&failures.pointee.quarantined, 1)
     let count = unsafe S.add(lines.quarantines(core), 1)
     if count >= Self.maximumQuarantines {

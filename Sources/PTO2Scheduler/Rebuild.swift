@@ -232,37 +232,39 @@ extension Scheduler {
   /// differs from lane 0's; those without FIN lie before it.
   private mutating func resumeCore(_ core: Int) {
     let state = unsafe cores + core
-    var outstanding: [(lane: UInt32, task: UInt64)] = []
+    var outstanding: [Outstanding] = []
     // A worker makes COND idle before it is READY: what says otherwise of an idle
     // lane is a dead one's.
     var isHalfFenced = false
     let isHosted = unsafe state.pointee.ready.loadAcquire() != fencedWord(core).loadOwn()
     unsafe state.pointee.nextLane = 0
-    let toggle = unsafe state.pointee.wordToCore(0).loadOwn() & PTO2_WORD_TOGGLE
+    let toggle = unsafe DispatchWord(rawValue: state.pointee.wordToCore(0).loadOwn()).toggle
     for laneIndex in 0..<laneCount {
-      let word = unsafe state.pointee.wordToCore(laneIndex).loadOwn()
+      let word = unsafe DispatchWord(rawValue: state.pointee.wordToCore(laneIndex).loadOwn())
       // Acquire: as in `pollOldest`.
-      let cond = unsafe state.pointee.cond(laneIndex).loadAcquire()
+      let cond = unsafe ConditionWord(rawValue: state.pointee.cond(laneIndex).loadAcquire())
       let lane = unsafe dispatcher.pointee.cores.lane(core, laneIndex)
       unsafe lane.pointee = LaneState(word: word)
-      if unsafe word & PTO2_WORD_TOGGLE != toggle && state.pointee.nextLane == 0 {
+      if unsafe word.toggle != toggle && state.pointee.nextLane == 0 {
         unsafe state.pointee.nextLane = laneIndex
       }
-      if word == PTO2_SCHEDULER_IDLE && cond != PTO2_CORE_IDLE && cond != PTO2_EXITED {
+      if word == .idle && cond != .coreIdle && cond != .exited {
         // Or a live one whose kernel has spoilt its page: that is quarantined later.
         isHalfFenced = isHosted && hasDied(core)
       }
       // EXIT, EXITED: the session is over, and every task CONSUMED or given up.
-      guard word != PTO2_SCHEDULER_IDLE, word != PTO2_EXIT_SIGNAL, cond != PTO2_EXITED,
-        cond != word | PTO2_COND_FIN
-      else { continue }
+      guard word != .idle, word != .exit else { continue }
+      let progress = cond.progress(of: word, after: nil)
+      guard progress != .exited, progress != .finished else { continue }
       guard let task = task(of: word) else {
         return violation(
           "DATA_MAIN_BASE of \(coreName(core)) lane \(laneIndex) names no task that runs")
       }
       unsafe lane.pointee.taskID = task
-      unsafe lane.pointee.condBefore = cond & PTO2_COND_FIN != 0 ? cond : PTO2_CORE_IDLE
-      outstanding.append((laneIndex, task))
+      // Of a word that was taken: COND never holds again what it held before that.
+      unsafe lane.pointee.condBefore = progress == .notTaken ? cond : .ack(word)
+      outstanding.append(
+        Outstanding(lane: laneIndex, task: task, hasBegun: progress.hasBegun))
     }
     let count = UInt32(outstanding.count)
     let oldest = unsafe (state.pointee.nextLane + laneCount - count) % laneCount
@@ -280,10 +282,8 @@ extension Scheduler {
 
   /// The task that a word without FIN was dispatched for: it has its main slot
   /// still.
-  private func task(of word: UInt32) -> UInt64? {
-    guard case .dispatch(let offset, let slot) = DispatchWord(rawValue: word).content else {
-      return nil
-    }
+  private func task(of word: DispatchWord) -> UInt64? {
+    guard case .dispatch(let offset, let slot) = word.content else { return nil }
     for index in 0..<ringCount {
       let ring = unsafe rings + index
       let (place, rest) = unsafe (offset &- ring.pointee.descriptorBase)
@@ -304,15 +304,11 @@ extension Scheduler {
 
   /// The scheduler died while it fenced this core: its worker is dead, part of
   /// its dispatches are decided.
-  private mutating func fenceAgain(_ core: Int, _ left: [(lane: UInt32, task: UInt64)]) {
+  private mutating func fenceAgain(_ core: Int, _ left: [Outstanding]) {
     for dispatch in left {
       let lost = lostSubtask(core, dispatch.lane, dispatch.task)
       guard unsafe dispatcher.pointee.redo.place(of: lost) == nil else { continue }
-      let word = unsafe cores[core].wordToCore(dispatch.lane).loadOwn()
-      let cond = unsafe cores[core].cond(dispatch.lane).loadAcquire()
-      let hasStarted =
-        cond == word || cond & PTO2_COND_FIN == 0 && cond != PTO2_CORE_IDLE && cond != PTO2_EXITED
-      _ = lose(lost, core: core, hasStarted: hasStarted)
+      _ = lose(lost, core: core, hasBegun: dispatch.hasBegun)
     }
     unsafe dispatcher.pointee.cores.reset(core)
     let gone = unsafe cores[core].ready.loadAcquire()
@@ -381,4 +377,11 @@ extension Scheduler {
   private func shape(of id: TaskID) -> TaskShape {
     unsafe TaskShape.of(mask: rings[id.ring].entry(id.local).pointee.active_mask)
   }
+}
+
+/// A dispatch without FIN that a scheduler's restart has found on a lane.
+private struct Outstanding {
+  var lane: UInt32
+  var task: UInt64
+  var hasBegun: Bool
 }

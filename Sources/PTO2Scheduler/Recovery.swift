@@ -64,12 +64,11 @@ extension Scheduler {
       let laneIndex = unsafe state.pointee.oldestLane
       let lane = unsafe dispatcher.pointee.cores.lane(core, laneIndex).pointee
       // The kernel's stores and this word are there: its process has ended.
-      let cond = unsafe state.pointee.cond(laneIndex).loadAcquire()
+      let cond = unsafe ConditionWord(rawValue: state.pointee.cond(laneIndex).loadAcquire())
+      let progress = cond.progress(of: lane.word, after: lane.condBefore)
       let lost = lostSubtask(core, laneIndex, lane.taskID)
       retireOldest(core)
-      // ACK, or garbage: then it may have begun.
-      let hasStarted = cond != lane.condBefore && cond != PTO2_EXITED
-      if cond == lane.word | PTO2_COND_FIN || !lose(lost, core: core, hasStarted: hasStarted) {
+      if progress == .finished || !lose(lost, core: core, hasBegun: progress.hasBegun) {
         ended.append(TaskID(rawValue: lane.taskID))
       }
     }
@@ -98,11 +97,11 @@ extension Scheduler {
   /// run once more if that gives the same, at most three times in all, and not if
   /// it has crashed two workers by itself.
   /// - Returns: false when it is not run again: the task has FAILED.
-  mutating func lose(_ lost: LostSubtask, core: Int, hasStarted: Bool) -> Bool {
+  mutating func lose(_ lost: LostSubtask, core: Int, hasBegun: Bool) -> Bool {
     let id = TaskID(rawValue: lost.task)
     let entry = unsafe rings[id.ring].entry(id.local)
     _ = unsafe S.add(&failures.pointee.lost, 1)
-    if hasStarted {
+    if hasBegun {
       let crash = unsafe SharedWord(shared.segment.readCore(core) + Int(PTO2_CORE_CRASH))
       // Up to what decides: each of many blocks may lose its worker.
       unsafe entry.pointee.kills = min(entry.pointee.kills, UInt8.max - 1) + 1
@@ -111,7 +110,7 @@ extension Scheduler {
       }
     }
     let mayRunAgain =
-      unsafe !hasStarted
+      unsafe !hasBegun
       || (entry.pointee.flags & UInt8(PTO2_SLOT_RERUN) != 0
         && entry.pointee.kills < UInt8(PTO2_MAX_KILLS)
         && entry.pointee.crashes < UInt8(PTO2_MAX_CRASHES))

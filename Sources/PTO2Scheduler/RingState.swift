@@ -78,7 +78,7 @@ internal import PTO2System
   /// The main slot of a local id.
   @inline(__always)
   func slot(_ local: UInt32) -> UnsafePointer<pto2_main_slot> {
-    unsafe (main + Int(local & mainMask) * Int(PTO2_MAIN_SLOT_STRIDE))
+    unsafe (main + MainRing.slotOffset(MainRing.index(of: local, mask: mainMask)))
       .assumingMemoryBound(to: pto2_main_slot.self)
   }
 

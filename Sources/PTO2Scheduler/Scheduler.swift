@@ -229,11 +229,11 @@ internal import PTO2System
     let lane = unsafe cores[core].oldestLane
     let state = unsafe dispatcher.pointee.cores.lane(core, lane)
     // Acquire: pairs with the core's release of FIN, after the kernel's stores.
-    let cond = unsafe cores[core].cond(lane).loadAcquire()
+    let cond = unsafe ConditionWord(rawValue: cores[core].cond(lane).loadAcquire())
     let word = unsafe state.pointee.word
-    guard cond == word | PTO2_COND_FIN else {
-      // EXITED: the worker saw the session end first; so will this process.
-      if unsafe cond != word && cond != state.pointee.condBefore && cond != PTO2_EXITED {
+    guard cond == .fin(word) else {
+      // Not when EXITED: the worker saw the session end first; so will this process.
+      if unsafe cond.progress(of: word, after: state.pointee.condBefore) == .garbage {
         garbage(cond, core, lane)
       }
       return false
@@ -297,8 +297,6 @@ package struct SchedulerCounters: Sendable {
   var parks: UInt64 = 0
   /// Try-locks that were found taken.
   package var lostLocks: UInt64 = 0
-  /// CLOCK_MONOTONIC; 0 = none yet.
-  var firstDispatch: UInt64 = 0
 
   mutating func add(_ other: SchedulerCounters) {
     completed += other.completed
@@ -306,9 +304,5 @@ package struct SchedulerCounters: Sendable {
     dispatched += other.dispatched
     parks += other.parks
     lostLocks += other.lostLocks
-    if other.firstDispatch != 0 {
-      firstDispatch =
-        firstDispatch == 0 ? other.firstDispatch : min(firstDispatch, other.firstDispatch)
-    }
   }
 }

@@ -161,8 +161,8 @@ struct SchedulerLoop<S: Sharing>: ~Copyable {
       ))
   }
 
-  /// Tells the scheduler of every core whose worker has ended since; another
-  /// worker then has the time to come that the first one had.
+  /// Tells the scheduler of every core whose worker has ended since the last look. The
+  /// next worker then has as much time to attach as the first one had.
   private mutating func checkWorkers() {
     for core in 0..<scheduler.coreCount where !workers.isWatched(core) {
       if let process = scheduler.coreProcess(core) { workers.watch(core, process.identity) }

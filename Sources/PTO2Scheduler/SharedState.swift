@@ -1,6 +1,6 @@
 internal import CPTO2Segment
-package import PTO2Segment
 internal import PTO2Protocol
+package import PTO2Segment
 internal import PTO2System
 
 /// Reading the submission log; belongs to the holder of `Lines.logLock`.
@@ -28,8 +28,9 @@ struct LogState {
   var redo: RedoQueue
 }
 
-/// Words of this process alone that scheduler threads share; a cache line
-/// each.
+/// Words of this process alone that scheduler threads share. Each has a cache line
+/// of its own, but for the three of `freed`, which share one, and the words per core,
+/// which are rarely stored to.
 @unsafe struct Lines {
   private let base: UnsafeMutableRawPointer
 

@@ -1,12 +1,10 @@
 internal import CPTO2Segment
 internal import PTO2Protocol
+internal import PTO2Segment
 internal import PTO2System
 
 /// What the scheduler relies on in a main slot that it did not write.
 extension Scheduler {
-  /// SPMD blocks of one task at most, as the orchestrator admits them.
-  private static var maximumBlocks: UInt32 { 1 << 20 }
-
   /// True when a slot's task lies in the windows and takes the next entries of
   /// the dependency pool, so that it overwrites nothing in use, and when its
   /// kernels can be counted and placed. Fails otherwise.
@@ -26,8 +24,11 @@ extension Scheduler {
       unsafe first == ring.pointee.poolHead && count <= pool
       && first &+ count &- S.load(&ring.pointee.poolTail) <= pool
     let canRun =
-      mask < 1 << UInt8(PTO2_SLOTS) && blocks &- 1 < Self.maximumBlocks
-      && (flags & UInt8(PTO2_SLOT_SYNC_START) == 0 || blocks <= places(mask))
+      mask < 1 << UInt8(PTO2_SLOTS) && blocks &- 1 < BlockLimits.maximum
+      && (flags & UInt8(PTO2_SLOT_SYNC_START) == 0
+        || blocks
+          <= BlockLimits.startingTogether(
+            mask: mask, clusters: shared.segment.configuration.clusters))
     if isInWindows && hasPool && canRun { return true }
     if !isInWindows {
       violation("task \(id) is submitted into a slot or an entry that is in use")
@@ -38,11 +39,5 @@ extension Scheduler {
         "task \(id) has active mask \(mask), \(blocks) blocks, flags \(flags)")
     }
     return false
-  }
-
-  /// Blocks of a task that can start together.
-  private func places(_ mask: UInt8) -> UInt32 {
-    let clusters = UInt32(truncatingIfNeeded: coreCount / 3)
-    return mask == 0b010 || mask == 0b100 ? 2 * clusters : clusters
   }
 }

@@ -44,8 +44,10 @@ extension Scheduler {
   /// waits behind a kernel has not begun.
   package func isKernelRunning(_ core: Int) -> Bool {
     for lane in 0..<laneCount {
-      let word = unsafe cores[core].wordToCore(lane).loadOwn()
-      if unsafe cores[core].cond(lane).loadAcquire() == word { return true }
+      let word = unsafe DispatchWord(rawValue: cores[core].wordToCore(lane).loadOwn())
+      guard case .dispatch = word.content else { continue }
+      let cond = unsafe ConditionWord(rawValue: cores[core].cond(lane).loadAcquire())
+      if cond.progress(of: word, after: nil) == .acknowledged { return true }
     }
     return false
   }

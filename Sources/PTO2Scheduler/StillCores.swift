@@ -1,4 +1,5 @@
 internal import CPTO2Segment
+internal import PTO2Protocol
 internal import PTO2Segment
 internal import PTO2System
 
@@ -22,10 +23,9 @@ struct CoreWatch {
   }
 }
 
-/// Kernels that are slow are reported. Workers that are stopped (SIGSTOP) are waited
-/// for as long as --stop-grace says, then killed, and so are those that do not say
-/// ACK. Looked at only while a dispatch of
-/// theirs makes no progress.
+/// Slow kernels are reported. A worker that is stopped (SIGSTOP) is given the time of
+/// --stop-grace, then killed; so is one that does not acknowledge its dispatch. A
+/// worker is looked at only while a dispatch of its makes no progress.
 extension SchedulerLoop {
   mutating func checkStill(_ now: UInt64) {
     for core in watches.indices {

@@ -148,11 +148,9 @@ extension Scheduler {
     // Before the last addition below: after it the task may run and be gone.
     unsafe S.store(&ring.pointee.wired, local &+ 1)
     unsafe notePeaks(ring, slot)
-    #if !PTO2_WITHOUT_RECOVERY
-      // A scheduler that comes after this one wires the task again, or finds all of
-      // the above; see `Scheduler.rebuild`.
-      unsafe ring.pointee.wiredWord.storeRelease(local &+ 1)
-    #endif
+    // A scheduler that comes after this one wires the task again, or finds all of
+    // the above; see `Scheduler.rebuild`.
+    unsafe ring.pointee.wiredWord.storeRelease(local &+ 1)
     // Pairs with the orchestrator's acquire before it reuses log records.
     wiredWord.storeRelease(position &+ 1)
     if unsafe S.add(&state.pointee.fanin_refcount, satisfied + 1) == count + 1 { makeReady(id) }
@@ -231,7 +229,8 @@ extension Scheduler {
     // Heaps and arena come last. Elements are aligned, so one that begins inside
     // ends inside.
     let layout = shared.segment.layout
-    guard let bytes = Predicate.elementBytes(predicate.dtype), predicate.offset % bytes == 0,
+    guard let type = DataType(rawValue: predicate.dtype),
+      predicate.offset % UInt64(type.byteCount) == 0,
       predicate.offset >= layout.section(.heap).offset, predicate.offset < layout.totalBytes
     else { return nil }
     return unsafe Predicate(predicate).isTrue(

@@ -7,8 +7,8 @@ extension Segment {
   /// Steps, each with its own error: the name exists; the object has a page;
   /// the magic is published; same ABI; same page size; nothing is missing at
   /// the end; a valid configuration; the same layout; the orchestrator can be
-  /// watched; the place is free. Only then anything is mapped. Waits for the name at most `timeoutMilliseconds`,
-  /// then for the magic at most two seconds.
+  /// watched; the place is free. Nothing is mapped before all that. Waits for the name
+  /// at most `timeoutMilliseconds`, then for the magic at most two seconds.
   package static func attach(name: String, role: RoleSet, timeoutMilliseconds: UInt64)
     throws(SegmentError) -> Segment
   {
@@ -21,8 +21,8 @@ extension Segment {
     do { size = try object.size() } catch { throw .system(error) }
     let (configuration, layout) = try check(header, size: size)
 
-    // The name last: an object that was swept before the lock is another's no
-    // more, and its session is over.
+    // Check the name last: if a sweep removed this object before we took the lock,
+    // the session is over.
     guard object.tryLock(byte: Place.liveness.byte, .shared), object.isStillNamed() else {
       throw .notFound(name: name, waitedMilliseconds: 0)
     }

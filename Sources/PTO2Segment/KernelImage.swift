@@ -62,7 +62,7 @@ package struct KernelImage {
     let image: LoadedImage
     do { image = try LoadedImage(path: path) } catch {
       switch error {
-      case .cannotLoad(let reason), .noSymbol(let reason):
+      case .cannotLoad(let reason):
         throw .cannotLoad(path: path, reason: reason)
       }
     }

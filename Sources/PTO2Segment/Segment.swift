@@ -144,8 +144,8 @@ package enum Place {
 }
 
 extension SharedMemoryObject {
-  /// Takes a place. That of a process that has died may become free a moment after
-  /// its end: while somebody reads /proc/PID/cmdline, as ps does, the dead one's
+  /// Takes a place. The place of a process that has died may become free a moment
+  /// after its end: while somebody reads /proc/PID/cmdline, as ps does, the dead one's
   /// memory stays, and with it the open object that holds the lock.
   /// - Returns: false when a live process has it.
   func take(_ place: Place) -> Bool {

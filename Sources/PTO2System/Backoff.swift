@@ -1,8 +1,9 @@
+internal import CPTO2Linux
+internal import Glibc
+
 #if PTO2_SIMULATION
   public import PTO2Protocol
 #endif
-internal import CPTO2Linux
-internal import Glibc
 
 /// Spin, then yield, then tell the caller to park; how much of each follows
 /// from how long the yields take.

@@ -1,8 +1,9 @@
 internal import CPTO2Linux
 internal import Glibc
-package import PTO2Protocol
+public import PTO2Protocol
 
 /// futex(2) on words shared between processes. A waiter needs read access only.
+@usableFromInline
 package enum Futex {
   /// Sleeps while `word` holds `expected`, until a wake or the timeout.
   /// Returns at once when it holds something else. Spurious returns happen.
@@ -15,6 +16,7 @@ package enum Futex {
   }
 
   /// Wakes every sleeper on `word`; a system call even when there is none.
+  @usableFromInline
   package static func wake(_ word: SharedWord) {
     #if PTO2_SIMULATION
       unsafe Simulation.wake(word.address)

@@ -8,7 +8,6 @@ internal import Glibc
   package enum Failure: Error {
     /// dlerror(3)'s words.
     case cannotLoad(String)
-    case noSymbol(String)
   }
 
   /// - Parameter path: with a slash in it, so that no search path is used.

@@ -1,8 +1,9 @@
+internal import CPTO2Linux
+internal import Glibc
+
 #if PTO2_SIMULATION
   internal import PTO2Protocol
 #endif
-internal import CPTO2Linux
-internal import Glibc
 
 /// CLOCK_MONOTONIC, in nanoseconds. A reading costs about 20 ns.
 package enum MonotonicClock {

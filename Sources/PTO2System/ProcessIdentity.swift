@@ -1,8 +1,9 @@
+internal import CPTO2Linux
+internal import Glibc
+
 #if PTO2_SIMULATION
   internal import PTO2Protocol
 #endif
-internal import CPTO2Linux
-internal import Glibc
 
 /// A process, told apart from a later one with the same pid by its start time.
 package struct ProcessIdentity: Equatable, Sendable {

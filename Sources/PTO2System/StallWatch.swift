@@ -27,7 +27,7 @@ package struct StallWatch {
   /// The limit in words.
   package var limitText: String { "\(Double(limitNanoseconds) / 1e9) s" }
 
-  /// Takes back what was counted since.
+  /// Discards the time counted beyond `nanoseconds`.
   package mutating func rewind(to nanoseconds: UInt64) {
     self.nanoseconds = min(nanoseconds, self.nanoseconds)
   }

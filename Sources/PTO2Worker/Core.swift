@@ -1,5 +1,5 @@
-internal import CPTO2Segment
 internal import CPTO2Linux
+internal import CPTO2Segment
 package import PTO2Protocol
 package import PTO2Segment
 internal import PTO2System
@@ -56,7 +56,7 @@ internal import PTO2System
     case garbage(PTO2ErrorMessage)
   }
 
-  /// A message that compares equal to any other: for `Outcome`.
+  /// What is wrong with a word or descriptor, for the error's text.
   package struct PTO2ErrorMessage: Equatable {
     package var text: String
   }
@@ -214,7 +214,8 @@ internal import PTO2System
     else { return garbage("no image has a kernel at 0x\(String(call.rawValue, radix: 16))") }
 
     let mainSlot =
-      unsafe base + Int(ringBases[ring].slots + slotIndex * UInt64(PTO2_MAIN_SLOT_STRIDE))
+      unsafe base + Int(ringBases[ring].slots)
+      + MainRing.slotOffset(UInt32(truncatingIfNeeded: slotIndex))
     // Before ACK: a worker that dies here has not begun, so the task comes again.
     if call.hasSnapshot, let reason = unsafe snapshots.prepare(mainSlot) { return garbage(reason) }
     cond(lane).storeRelease(ConditionWord.ack(word).rawValue)

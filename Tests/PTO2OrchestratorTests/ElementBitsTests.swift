@@ -1,3 +1,4 @@
+import PTO2Protocol
 import TestSupport
 import Testing
 

@@ -260,6 +260,9 @@ final class Rig {
     step()
   }
 
+  /// What a core has is forgotten: its worker is dead, and no scheduler is told.
+  func drop(core: Int) { queues[core] = [] }
+
   /// The next worker of a core whose last one has died.
   func comeAgain(core: Int) {
     let ready = pages[core] + Int(PTO2_CORE_READY)

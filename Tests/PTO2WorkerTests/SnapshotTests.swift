@@ -101,7 +101,8 @@ private func testImage(_ name: String) -> String {
 
 @Suite struct SnapshotTests {
   private static let types: [(UInt8, Int)] = [
-    (UInt8(PTO2_INT8.rawValue), 1), (UInt8(PTO2_BFLOAT16.rawValue), 2), (UInt8(PTO2_FLOAT32.rawValue), 4),
+    (UInt8(PTO2_INT8.rawValue), 1), (UInt8(PTO2_BFLOAT16.rawValue), 2),
+    (UInt8(PTO2_FLOAT32.rawValue), 4),
     (UInt8(PTO2_UINT64.rawValue), 8),
   ]
 
@@ -128,7 +129,10 @@ private func testImage(_ name: String) -> String {
     tensor.dtype = type
     tensor.rank = UInt8(rank)
     tensor.access = UInt8(
-      [PTO2_INOUT.rawValue, PTO2_INOUT.rawValue, PTO2_INPUT.rawValue, PTO2_OUTPUT_EXISTING.rawValue].randomElement(using: &random)!)
+      [
+        PTO2_INOUT.rawValue, PTO2_INOUT.rawValue, PTO2_INPUT.rawValue,
+        PTO2_OUTPUT_EXISTING.rawValue,
+      ].randomElement(using: &random)!)
     tensor.element_count = extents.reduce(1, *)
     return (tensor, size)
   }

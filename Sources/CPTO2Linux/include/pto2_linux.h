@@ -1,6 +1,6 @@
 /* Shims for what Swift's Glibc import cannot reach: variadic `syscall`, calls
- * that need _GNU_SOURCE, and instructions. Each is one system call, returns its
- * result, or the negated errno. */
+ * that need _GNU_SOURCE, signal handlers, and instructions. One that stands for a
+ * system call returns its result, or the negated errno. */
 #ifndef PTO2_LINUX_H
 #define PTO2_LINUX_H
 

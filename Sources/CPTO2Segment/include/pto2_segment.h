@@ -293,7 +293,10 @@ typedef struct pto2_orchestrator_page {
     uint32_t reserved[15];
     uint32_t parked; /* (word) PTO2_PARKED_...: what is waited on, 0 = awake */
     uint32_t target; /* (word) position it is waited to reach */
-    uint32_t reserved2[14];
+    /* (word) the scheduler's `failed` as the run began: its failure records are counted
+       from there; stored before the run's first submission */
+    uint32_t failed_before;
+    uint32_t reserved2[13];
     uint32_t control; /* (word) PTO2_CONTROL_...; waited on by everyone */
     uint32_t reserved3[15];
     pto2_process_record process;
@@ -305,7 +308,7 @@ typedef struct pto2_orchestrator_page {
 
 #define PTO2_ORCHESTRATOR_PAGE_FIELDS(F, T) \
     F(T, submitted, 0) F(T, reserved, 4) F(T, parked, 64) F(T, target, 68) \
-    F(T, reserved2, 72) F(T, control, 128) F(T, reserved3, 132) F(T, process, 192) \
+    F(T, failed_before, 72) F(T, reserved2, 76) F(T, control, 128) F(T, reserved3, 132) F(T, process, 192) \
     F(T, reserved4, 224) F(T, error, 256) F(T, reserved5, 1280) F(T, rings, 1536)
 PTO2_ASSERT_LAYOUT(pto2_orchestrator_page, PTO2_ORCHESTRATOR_PAGE_FIELDS, 2048);
 

@@ -119,7 +119,8 @@ public enum ScopeMode: Sendable {
   ///       return task.output(Shape(16, 128), .float32)
   ///     }
   ///
-  /// Blocks while a ring is full. Allocates nothing.
+  /// Blocks while a ring is full. Allocates only where a table of the orchestrator has
+  /// to grow beyond the largest size it has had.
   /// - Returns: what the closure returns, usually the task's outputs.
   /// - Throws: error 5 for invalid arguments; 7 for blocks that can never start
   ///   together; 1 to 4 when a ring, 11 when the TensorMap can never take the

@@ -63,7 +63,8 @@ internal import PTO2Protocol
       unsafe addReader(only, task, isLive)
       return
     }
-    var (before, middle, after) = unsafe cut(root, begin, end)
+    let (left, inside, after) = unsafe cut(root, begin, end)
+    var (before, middle) = (left, inside)
     var position = begin
     var filled = unsafe Self.null
     // In order; gaps get a range of their own, so that a later writer finds
@@ -90,7 +91,6 @@ internal import PTO2Protocol
     }
     before = unsafe merge(before, filled)
     root = unsafe merge(before, after)
-    after = unsafe Self.null
   }
 
   /// `task` writes the range: it depends on every last writer and every reader

@@ -77,9 +77,9 @@ struct TaskMemory: BitwiseCopyable {
 
   @inline(__always)
   func slot(of ordinal: UInt64) -> UnsafeMutablePointer<pto2_main_slot> {
-    unsafe (main + Int(UInt32(truncatingIfNeeded: ordinal) & (window - 1))
-      * Int(PTO2_MAIN_SLOT_STRIDE))
-      .assumingMemoryBound(to: pto2_main_slot.self)
+    let index = unsafe MainRing.index(
+      of: UInt32(truncatingIfNeeded: ordinal), mask: window - 1)
+    return unsafe (main + MainRing.slotOffset(index)).assumingMemoryBound(to: pto2_main_slot.self)
   }
 
   /// Reads `last_task_released`. Acquire: pairs with the scheduler's release

@@ -62,9 +62,9 @@ extension Orchestrator {
   }
 
   mutating func stageBlocks(_ count: Int, _ startTogether: Bool) {
-    guard (1...1 << 20).contains(count) else {
+    guard (1...Int(BlockLimits.maximum)).contains(count) else {
       return stageFailure(
-        PTO2Error(.invalidArgs, "\(count) blocks: expected 1 to \(1 << 20)"))
+        PTO2Error(.invalidArgs, "\(count) blocks: expected 1 to \(BlockLimits.maximum)"))
     }
     stagedBlocks = UInt32(count)
     stagedSyncStart = startTogether

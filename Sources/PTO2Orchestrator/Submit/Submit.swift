@@ -143,12 +143,11 @@ extension Orchestrator {
   private func checkBlocks(_ mask: UInt8) throws(PTO2Error) {
     guard stagedSyncStart else { return }
     let clusters = segment.configuration.clusters
-    let isVectorOnly = mask == 0b010 || mask == 0b100
-    let places = isVectorOnly ? 2 * clusters : clusters
+    let places = BlockLimits.startingTogether(mask: mask, clusters: clusters)
     guard stagedBlocks <= places else {
       throw PTO2Error(
         .requireSyncStartInvalid,
-        "\(stagedBlocks) blocks are to start together, but this session has \(places) places for such a task. Use fewer blocks, or --clusters \(isVectorOnly ? (stagedBlocks + 1) / 2 : stagedBlocks)",
+        "\(stagedBlocks) blocks are to start together, but this session has \(places) places for such a task. Use fewer blocks, or --clusters \((stagedBlocks * clusters + places - 1) / places)",
         needed: UInt64(stagedBlocks), available: UInt64(places))
     }
   }
@@ -241,49 +240,14 @@ extension Orchestrator {
     _ argument: UnsafeMutablePointer<StagedArgument>, _ body: (UInt64, UInt64) -> Void
   ) {
     let argument = unsafe argument.pointee
-    let shape = argument.shape
-    let strides = argument.strides
-    let extents = (shape.0, shape.1, shape.2, shape.3, shape.4)
-    // As 32 unsigned bits: the stride of a dimension of one element can exceed
-    // Int32, and is multiplied by index 0 alone.
-    func stride(_ d: Int) -> UInt64 {
-      UInt64(
-        UInt32(
-          bitPattern: d == 0
-            ? strides.0 : d == 1 ? strides.1 : d == 2 ? strides.2 : d == 3 ? strides.3 : strides.4))
-    }
-    // A repeated dimension touches what its first index touches.
-    func extent(_ d: Int) -> UInt64 {
-      if stride(d) == 0 { return 1 }
-      return UInt64(
-        d == 0
-          ? extents.0 : d == 1 ? extents.1 : d == 2 ? extents.2 : d == 3 ? extents.3 : extents.4)
-    }
-    let size = UInt64(DataType(rawValue: argument.dataType)!.byteCount)
-    // Innermost dimensions that lie without gaps form one run.
-    var run: UInt64 = 1
-    var outer = Int(argument.rank)
-    while outer > 0, extent(outer - 1) == 1 || stride(outer - 1) == run {
-      run *= extent(outer - 1)
-      outer -= 1
-    }
-    var runs: UInt64 = 1
-    for d in 0..<outer { runs *= extent(d) }
-    if unsafe runs == 1 || runs > UInt64(TensorMap.maximumRuns) {
+    let runs = ByteRuns(
+      offset: argument.offset, rank: Int(argument.rank), shape: argument.shape,
+      strides: argument.strides,
+      elementBytes: UInt64(DataType(rawValue: argument.dataType)!.byteCount))
+    if unsafe runs.count == 1 || runs.count > UInt64(TensorMap.maximumRuns) {
       return body(argument.offset, argument.end)
     }
-    for number in 0..<runs {
-      var rest = number
-      var offset = argument.offset
-      var d = outer - 1
-      while d >= 0 {
-        let (quotient, index) = rest.quotientAndRemainder(dividingBy: extent(d))
-        offset += index * stride(d) * size
-        rest = quotient
-        d -= 1
-      }
-      body(offset, offset + run * size)
-    }
+    for (begin, end) in runs { body(begin, end) }
   }
 
   /// First lap only: memory for what the task's slot, descriptor, fanin list

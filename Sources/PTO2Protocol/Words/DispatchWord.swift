@@ -83,8 +83,54 @@ package struct ConditionWord: Equatable {
   package static let coreIdle = ConditionWord(rawValue: PTO2_CORE_IDLE)
   package static let exited = ConditionWord(rawValue: PTO2_EXITED)
 
+  /// How far a core has come with the dispatch on one of its lanes.
+  @frozen @usableFromInline
+  package enum Progress: Equatable {
+    /// COND holds what it held before the dispatch.
+    case notTaken
+    /// ACK: the kernel has begun, or is about to.
+    case acknowledged
+    /// FIN: what the kernel has stored is there.
+    case finished
+    /// The core has left; then the session is over.
+    case exited
+    /// None of these: a kernel has overwritten its core's page.
+    case garbage
+
+    /// False only where it is certain that no kernel has run for this dispatch. A
+    /// kernel has stored the garbage, and it may have been this dispatch's.
+    @inlinable @inline(__always)
+    package var hasBegun: Bool { self != .notTaken && self != .exited }
+  }
+
+  /// What this word, read from a lane's COND, says of the dispatch on that lane.
+  /// Every answer to "has it begun?" comes from here.
+  ///
+  /// - Parameters:
+  ///   - word: a dispatch, not IDLE or EXIT.
+  ///   - previous: what COND held before. Nil after the scheduler's restart, when
+  ///     nobody knows: then the dispatch counts as not taken when COND holds what it
+  ///     can have held, which is CORE_IDLE before the first word of a lane (whose
+  ///     toggle is 0), and otherwise the FIN of a word that has the other toggle and
+  ///     could be a dispatch. Garbage that looks like that FIN is not recognised.
   @inlinable @inline(__always)
-  package var isFin: Bool { rawValue & PTO2_COND_FIN != 0 }
+  package func progress(of word: DispatchWord, after previous: ConditionWord?) -> Progress {
+    if self == .fin(word) { return .finished }
+    if self == .ack(word) { return .acknowledged }
+    if rawValue == PTO2_EXITED { return .exited }
+    let isPrevious = previous.map { self == $0 } ?? canPrecede(word)
+    return isPrevious ? .notTaken : .garbage
+  }
+
+  @inlinable
+  func canPrecede(_ word: DispatchWord) -> Bool {
+    if rawValue == PTO2_CORE_IDLE { return !word.toggle }
+    let last = DispatchWord(rawValue: rawValue & ~PTO2_COND_FIN)
+    guard rawValue & PTO2_COND_FIN != 0, last.toggle != word.toggle,
+      case .dispatch = last.content
+    else { return false }
+    return true
+  }
 }
 
 /// A function_bin_addr: equal in every process, 0 = inactive.
