@@ -119,11 +119,18 @@ var tools: [Target] {
       "pto2-mutants", ["Harness", "PTO2System", argumentParser], path: "Verification/Mutants/Driver"),
     program("pto2-random", ["PTO2System"], path: "Verification/Random"),
     program(
-      "pto2-campaign", ["CPTO2Segment", "CPTO2Linux", "Harness", "PTO2System"],
+      "pto2-campaign",
+      [
+        "CPTO2Segment", "CPTO2Linux", "PTO2Protocol", "PTO2System", "PTO2Segment", "PTO2Faults",
+        "Harness",
+      ],
       path: "Verification/Campaign"),
     executable(
       "pto2-steps",
-      ["CPTO2Faults", "Harness", "PTO2System", "PTO2Segment", "PTO2Faults", argumentParser],
+      [
+        "CPTO2Faults", "PTO2Protocol", "PTO2System", "PTO2Segment", "PTO2Faults", "Harness",
+        argumentParser,
+      ],
       path: "Verification/Steps"),
   ]
 }

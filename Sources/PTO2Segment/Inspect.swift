@@ -17,6 +17,22 @@ extension SegmentViews where Self: ~Copyable {
     return nil
   }
 
+  /// A worker serves the core.
+  package func isServed(core: Int) -> Bool {
+    let ready = corePage(core).ready.loadAcquire()
+    return ready != 0 && ready != schedulerPage.fenced(core).loadAcquire()
+  }
+
+  /// The lane whose kernel the core runs, as its COND words alone say.
+  package func runningLane(core: Int) -> UInt32? {
+    guard isServed(core: core) else { return nil }
+    return (0..<configuration.lanes).first {
+      let cond = DispatchWord(rawValue: corePage(core).cond($0).loadAcquire())
+      if case .dispatch = cond.content { return true }
+      return false
+    }
+  }
+
   /// The slot of the task whose descriptor lies so far from dispatch_base.
   private func mainSlot(at descriptorOffset: UInt64) -> MainSlot? {
     let offset = layout.dispatchBase + descriptorOffset

@@ -99,11 +99,11 @@
     package func availableBytes() -> UInt64 { 0 }
     package func reserve(offset: UInt64, bytes: UInt64) throws(SystemError) {}
 
-    package func read(into buffer: UnsafeMutableRawBufferPointer) -> Bool {
-      guard let base = unsafe Self.base, unsafe UInt64(buffer.count) <= Self.bytes else {
-        return false
-      }
-      unsafe buffer.copyMemory(from: UnsafeRawBufferPointer(start: base, count: buffer.count))
+    package func read(into buffer: UnsafeMutableRawBufferPointer, at offset: UInt64 = 0) -> Bool {
+      guard let base = unsafe Self.base, unsafe offset + UInt64(buffer.count) <= Self.bytes
+      else { return false }
+      unsafe buffer.copyMemory(
+        from: UnsafeRawBufferPointer(start: base + Int(offset), count: buffer.count))
       return true
     }
 
