@@ -1,7 +1,7 @@
-internal import CPTO2Segment
+package import CPTO2
 internal import Glibc
-internal import PTO2Orchestrator
-internal import PTO2Protocol
+package import PTO2Orchestrator
+package import PTO2Protocol
 
 /// Kernels by the names a program in C asked for, and by the handles it got. One per
 /// session: a handle is good for every run.

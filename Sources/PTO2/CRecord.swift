@@ -1,4 +1,4 @@
-internal import CPTO2Segment
+internal import CPTO2
 internal import PTO2Protocol
 
 /// Structs that begin with their own size, `uint32_t bytes`: between a program and a

@@ -1,5 +1,5 @@
 internal import ArgumentParser
-internal import CPTO2Segment
+internal import CPTO2
 internal import Glibc
 internal import PTO2Orchestrator
 package import PTO2Protocol

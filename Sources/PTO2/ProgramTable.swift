@@ -1,7 +1,8 @@
-internal import CPTO2Segment
+package import CPTO2
 internal import Glibc
 internal import PTO2Orchestrator
 internal import PTO2Protocol
+internal import PTO2Segment
 
 private func shape(_ rank: UInt32, _ extents: UnsafePointer<UInt32>?) throws(PTO2Error) -> Shape {
   guard rank <= UInt32(PTO2_MAX_RANK) else {
