@@ -58,7 +58,7 @@ var modules: [Target] {
     module(
       "PTO2",
       [
-        "CPTO2Segment", "PTO2System", "PTO2Segment", "PTO2Protocol", "PTO2Orchestrator",
+        "CPTO2", "CPTO2Segment", "PTO2System", "PTO2Segment", "PTO2Protocol", "PTO2Orchestrator",
         "PTO2Launcher", "PTO2Faults", argumentParser,
       ]),
   ]

@@ -1,10 +1,5 @@
 public import PTO2Protocol
 
-/// How a predicate compares an element with its value.
-public enum Comparison: UInt8, Sendable, CaseIterable {
-  case equal = 0
-  case notEqual, greater, less, greaterOrEqual, lessOrEqual
-}
 
 /// Whether a task that lost its worker is run again; see `TaskArguments.recovery`.
 public enum Recovery: Sendable {
