@@ -88,7 +88,8 @@ final class Rig {
     graph = try Graph(Orchestrator(segment, mapLimit: mapLimit), images: [])
     try startScheduler()
     for core in 0..<configuration.coreCount {
-      let page = try worker.openCore(core)
+      _ = try worker.openCore(core)
+      let page = UnsafeMutableRawPointer(mutating: worker.readCore(core))
       for lane in 0..<8 { OwnedWord(page + 4 * lane).storeRelaxed(PTO2_CORE_IDLE) }
       pages.append(page)
     }
