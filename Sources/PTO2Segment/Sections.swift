@@ -60,7 +60,7 @@ package struct SectionSpec: Sendable {
     /// By their allocators, in chunks, just before first use.
     case submit = "orchestrator, at submit"
     case wiring = "scheduler, at wiring"
-    case external = "orchestrator, at `external`"
+    case external = "orchestrator, with a tensor of the program"
   }
 
   package let kind: SectionKind

@@ -6,7 +6,7 @@ import Testing
 @Suite struct OffsetTests {
   /// How an offset by hand looks.
   private static let signs = [
-    ".offset(of:", "fromByteOffset:", "toByteOffset:", "+ Int(PTO2_", "* Int(PTO2_DESC_STRIDE",
+    ".offset(of: \\", "fromByteOffset:", "toByteOffset:", "+ Int(PTO2_", "* Int(PTO2_DESC_STRIDE",
     "PTO2_ORCH_", "PTO2_SCHED_R", "PTO2_SCHED_WIRED", "PTO2_SCHED_PARKED", "PTO2_SCHED_C",
     "PTO2_SCHED_PROCESS", "PTO2_SCHED_ERROR", "PTO2_SCHED_F", "PTO2_SCHED_ADMITTED",
     "PTO2_SCHED_INTENT", "PTO2_SCHED_BYTES", "PTO2_CORE_COND", "PTO2_CORE_PARKED",
