@@ -64,18 +64,11 @@ package struct FNV1a {
 
   /// Of a file's contents; nil when it cannot be read.
   package static func ofFile(_ path: String) -> UInt64? {
-    let descriptor = unsafe open(path, O_RDONLY | O_CLOEXEC)
-    guard descriptor >= 0 else { return nil }
-    defer { close(descriptor) }
     var hash = FNV1a()
-    var buffer = [UInt8](repeating: 0, count: 1 << 16)
-    while true {
-      let length = unsafe buffer.withUnsafeMutableBytes {
-        unsafe read(descriptor, $0.baseAddress!, $0.count)
-      }
-      guard length >= 0 else { return nil }
-      if length == 0 { return hash.value }
-      for byte in buffer[..<length] { hash.add(byte) }
+    let isWhole = readPieces(path) {
+      for byte in $0 { hash.add(byte) }
+      return true
     }
+    return isWhole ? hash.value : nil
   }
 }

@@ -14,9 +14,6 @@ package enum MonotonicClock {
       return pto2_monotonic_nanoseconds()
     #endif
   }
-
-  /// CLOCK_REALTIME, for stamps only; never to measure or to wait.
-  package static func realtime() -> UInt64 { pto2_realtime_nanoseconds() }
 }
 
 /// A point in time after which a wait gives up.

@@ -84,12 +84,3 @@ package struct ProcessWatches {
     body(place)
   }
 }
-
-/// For the calling thread: a signal it raises itself is written to `record`
-/// (`pto2_crash_record`) before the process dies of it, the address as an offset
-/// from `base` if it lies within `bytes` of it.
-package func recordCrashes(
-  at record: UnsafeMutableRawPointer, base: UnsafeRawPointer, bytes: UInt64
-) {
-  unsafe pto2_record_crashes(record.assumingMemoryBound(to: pto2_crash.self), base, bytes)
-}

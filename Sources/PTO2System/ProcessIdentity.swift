@@ -51,7 +51,7 @@ package struct ProcessIdentity: Equatable, Sendable {
   }
 
   private static func status(of pid: Int32) -> (state: Substring, startTime: UInt64)? {
-    guard let text = readSmallFile("/proc/\(pid)/stat"),
+    guard let text = readWholeFile("/proc/\(pid)/stat"),
       let close = text.lastIndex(of: ")")
     else { return nil }
     // After the command name: state is field 3, the start time field 22.
@@ -63,22 +63,10 @@ package struct ProcessIdentity: Equatable, Sendable {
 
 /// /proc/sys/kernel/random/boot_id as 16 bytes; zeros when it cannot be read.
 package func readBootID() -> [UInt8] {
-  let text = readSmallFile("/proc/sys/kernel/random/boot_id") ?? ""
+  let text = readWholeFile("/proc/sys/kernel/random/boot_id") ?? ""
   let digits = text.compactMap(\.hexDigitValue)
   guard digits.count >= 32 else { return [UInt8](repeating: 0, count: 16) }
   return (0..<16).map { UInt8(digits[$0 * 2] << 4 | digits[$0 * 2 + 1]) }
-}
-
-/// The first 4095 bytes of a file in /proc or /sys.
-package func readSmallFile(_ path: String) -> String? {
-  let descriptor = unsafe open(path, O_RDONLY | O_CLOEXEC)
-  guard descriptor >= 0 else { return nil }
-  defer { close(descriptor) }
-  var bytes = [UInt8](repeating: 0, count: 4095)
-  let length = unsafe bytes.withUnsafeMutableBytes {
-    unsafe read(descriptor, $0.baseAddress!, $0.count)
-  }
-  return length > 0 ? String(decoding: bytes[..<length], as: UTF8.self) : nil
 }
 
 /// Ends this process when its parent `parent` does, and at once when it has

@@ -83,9 +83,14 @@ internal import Glibc
     return UInt64(status.st_size)
   }
 
-  /// pread(2) of the first bytes; false when the object has fewer.
-  package func read(into bytes: UnsafeMutableRawBufferPointer) -> Bool {
-    unsafe pread(descriptor, bytes.baseAddress!, bytes.count, 0) == bytes.count
+  /// pread(2); false when the object has fewer bytes.
+  package func read(into bytes: UnsafeMutableRawBufferPointer, at offset: UInt64 = 0) -> Bool {
+    unsafe pread(descriptor, bytes.baseAddress!, bytes.count, off_t(offset)) == bytes.count
+  }
+
+  /// pwrite(2), past any mapping's protection; false when the object has fewer bytes.
+  package func write(_ bytes: UnsafeRawBufferPointer, at offset: UInt64) -> Bool {
+    unsafe pwrite(descriptor, bytes.baseAddress!, bytes.count, off_t(offset)) == bytes.count
   }
 
   /// Sets the size; uses no memory. See `reserve`.

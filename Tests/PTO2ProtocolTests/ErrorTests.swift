@@ -1,7 +1,7 @@
 import CPTO2Segment
 import Glibc
 import PTO2Protocol
-import TestSupport
+import PTO2System
 import Testing
 
 /// 8-byte aligned zeros in the place of a record.

@@ -2,7 +2,6 @@ import CPTO2Segment
 import PTO2Orchestrator
 import PTO2Protocol
 import PTO2Segment
-import TestSupport
 import Testing
 
 @Suite struct DescriptorTests {

@@ -1,6 +1,6 @@
 import CPTO2Segment
+import Harness
 import PTO2Segment
-import TestSupport
 import Testing
 
 func smallConfiguration(rings: Int = 2, clusters: UInt32 = 1) -> Configuration {

@@ -547,14 +547,13 @@ PTO2_ASSERT_LAYOUT(pto2_image_record, PTO2_IMAGE_RECORD_FIELDS, 1072);
 /* Kernel names by kernel id, for messages and tools. */
 #define PTO2_KERNEL_NAME_BYTES 48
 typedef struct pto2_kernel_record {
-    uint64_t call;       /* image and offset as in function_bin_addrs */
-    uint32_t core_type;
-    uint32_t name_length;
+    uint32_t name_length; /* bytes of name */
+    uint32_t reserved[3];
     char name[PTO2_KERNEL_NAME_BYTES];
 } pto2_kernel_record;
 
 #define PTO2_KERNEL_RECORD_FIELDS(F, T) \
-    F(T, call, 0) F(T, core_type, 8) F(T, name_length, 12) F(T, name, 16)
+    F(T, name_length, 0) F(T, reserved, 4) F(T, name, 16)
 PTO2_ASSERT_LAYOUT(pto2_kernel_record, PTO2_KERNEL_RECORD_FIELDS, 64);
 
 /* One section of the segment. */
@@ -649,7 +648,6 @@ typedef struct pto2_header {
     uint32_t page_bytes;
     uint32_t creator_pid;
     uint64_t creator_start_time;
-    uint64_t session_epoch; /* CLOCK_REALTIME nanoseconds at creation */
     uint8_t boot_id[16];
     PTO2DispatchInitInfo dispatch;
     uint32_t section_count;
@@ -661,10 +659,9 @@ typedef struct pto2_header {
 #define PTO2_HEADER_FIELDS(F, T) \
     F(T, magic, 0) F(T, segment_major, 8) F(T, segment_minor, 12) F(T, layout_hash, 16) \
     F(T, total_bytes, 24) F(T, page_bytes, 32) F(T, creator_pid, 36) \
-    F(T, creator_start_time, 40) F(T, session_epoch, 48) F(T, boot_id, 56) \
-    F(T, dispatch, 72) F(T, section_count, 80) F(T, reserved, 84) F(T, configuration, 88) \
-    F(T, sections, 312)
-PTO2_ASSERT_LAYOUT(pto2_header, PTO2_HEADER_FIELDS, 3384);
+    F(T, creator_start_time, 40) F(T, boot_id, 48) F(T, dispatch, 64) \
+    F(T, section_count, 72) F(T, reserved, 76) F(T, configuration, 80) F(T, sections, 304)
+PTO2_ASSERT_LAYOUT(pto2_header, PTO2_HEADER_FIELDS, 3376);
 
 /* TEMPORARY offsets, until every user goes through the views of PTO2Protocol. */
 #define PTO2_ORCH_SUBMITTED 0

@@ -149,6 +149,34 @@ package struct CallWord: Equatable {
       | UInt64(truncatingIfNeeded: scalars) << UInt64(PTO2_CALL_SCALARS_SHIFT)
   }
 
+  /// A kernel of an image, arity zero.
+  /// - Parameter offset: of the function from the image's load base; below 1 TiB.
+  @inlinable @inline(__always)
+  package init(image: Int, offset: UInt64) {
+    rawValue =
+      UInt64(truncatingIfNeeded: image + 1) << UInt64(PTO2_CALL_IMAGE_SHIFT) | offset
+  }
+
+  /// This kernel, called with so many arguments.
+  @inlinable @inline(__always)
+  package func with(tensors: Int, scalars: Int) -> CallWord {
+    CallWord(kernel: rawValue, tensors: tensors, scalars: scalars)
+  }
+
+  /// No call: the task has no such subtask.
+  @inlinable @inline(__always)
+  package static var inactive: CallWord { CallWord(rawValue: 0) }
+
+  /// Largest offset of a function from its image's load base.
+  @inlinable
+  package static var maximumOffset: UInt64 { PTO2_CALL_OFFSET_MASK }
+
+  /// Image and offset alone: which function it is.
+  @inlinable @inline(__always)
+  package var kernel: UInt64 {
+    rawValue & (PTO2_CALL_OFFSET_MASK | 0xFF << UInt64(PTO2_CALL_IMAGE_SHIFT))
+  }
+
   /// -1 when inactive.
   @inlinable @inline(__always)
   package var image: Int { Int(rawValue >> UInt64(PTO2_CALL_IMAGE_SHIFT)) - 1 }

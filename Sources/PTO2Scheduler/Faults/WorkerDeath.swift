@@ -112,14 +112,14 @@ extension SchedulerThread {
       table.setRecord(
         Int(index),
         pto2_failure(
-          task_id: lost.task.rawValue, core: UInt32(core), code: UInt32(PTO2_ERROR_WORKER_DIED),
+          task_id: lost.task.rawValue, core: UInt32(core), code: PTO2_ERROR_WORKER_DIED.rawValue,
           kills: UInt32(entry.kills),
           flags: UInt32(entry.flags.rawValue) | S.load(words.killReason(core))
             | UInt32(kernel) << 16))
     }
     // Release: who sees the count sees the record.
     table.failed.storeRelease(count + 1)
-    S.store(entry.outcome, UInt32(PTO2_ERROR_WORKER_DIED))
+    S.store(entry.outcome, PTO2_ERROR_WORKER_DIED.rawValue)
   }
 }
 

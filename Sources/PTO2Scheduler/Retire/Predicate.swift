@@ -4,18 +4,13 @@ internal import PTO2Protocol
 /// A comparison of one tensor element with a constant.
 struct Predicate {
   private let record: pto2_slot_predicate
-  private let type: DataType
 
-  /// - Parameter type: of the element.
-  init(_ record: pto2_slot_predicate, of type: DataType) {
-    self.record = record
-    self.type = type
-  }
+  init(_ record: pto2_slot_predicate) { self.record = record }
 
-  /// Integers compare as integers, wider than either side; real types as doubles. A
-  /// comparison that does not exist is false.
+  /// Integers compare as integers, wider than either side; real types as
+  /// doubles. A comparison or data type that does not exist is false.
   func isTrue(at element: UnsafeRawPointer) -> Bool {
-    switch type {
+    switch DataType(rawValue: record.dtype) {
     case .float32: unsafe real(Double(element.load(as: Float.self)))
     case .float16: unsafe real(Double(element.load(as: Float16.self)))
     case .bfloat16:
@@ -28,6 +23,7 @@ struct Predicate {
     case .uint16: unsafe integer(Int64(element.load(as: UInt16.self)))
     case .uint32: unsafe integer(Int64(element.load(as: UInt32.self)))
     case .uint64: unsafe unsigned(element.load(as: UInt64.self))
+    case nil: false
     }
   }
 
@@ -46,14 +42,14 @@ struct Predicate {
   }
 
   private func compare<Value: Comparable>(_ a: Value, _ b: Value) -> Bool {
-    switch UInt32(record.comparison) {
-    case PTO2_EQ.rawValue: a == b
-    case PTO2_NE.rawValue: a != b
-    case PTO2_GT.rawValue: a > b
-    case PTO2_LT.rawValue: a < b
-    case PTO2_GE.rawValue: a >= b
-    case PTO2_LE.rawValue: a <= b
-    default: false
+    switch Comparison(rawValue: record.comparison) {
+    case .equal: a == b
+    case .notEqual: a != b
+    case .greater: a > b
+    case .less: a < b
+    case .greaterOrEqual: a >= b
+    case .lessOrEqual: a <= b
+    case nil: false
     }
   }
 }

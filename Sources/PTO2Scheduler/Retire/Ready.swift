@@ -42,7 +42,7 @@ extension SchedulerThread {
       predicate.offset % UInt64(type.byteCount) == 0,
       predicate.offset >= layout.section(.heap).offset, predicate.offset < layout.totalBytes
     else { return nil }
-    return unsafe Predicate(predicate, of: type).isTrue(
-      at: shared.segment.mapping.base + Int(predicate.offset))
+    return unsafe Predicate(predicate).isTrue(
+      at: shared.segment.base + Int(predicate.offset))
   }
 }

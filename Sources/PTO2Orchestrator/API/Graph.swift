@@ -1,0 +1,260 @@
+public import PTO2Protocol
+package import PTO2Segment
+
+/// A kernel that tasks can run: found by name in a kernel image.
+@frozen
+public struct Kernel: Sendable {
+  public enum CoreType: UInt32, Sendable {
+    /// Matrix core.
+    case aic = 0
+    /// Vector core.
+    case aiv = 1
+  }
+
+  package var call: UInt64
+  package var id: UInt16
+  public let coreType: CoreType
+
+  package init(call: UInt64, id: UInt16, coreType: CoreType) {
+    self.call = call
+    self.id = id
+    self.coreType = coreType
+  }
+}
+
+/// Where the order of a scope's tasks comes from.
+public enum ScopeMode: Sendable {
+  /// From the tensors, and from explicit dependencies.
+  case automatic
+  /// From explicit dependencies alone: tensors are neither looked up nor
+  /// remembered. A tensor from the heap still waits for the task that put it
+  /// out, and holds its memory.
+  case manual
+}
+
+/// The graph of tasks a program builds while it runs.
+///
+/// Tasks start as soon as their producers are done; submission blocks only
+/// while a ring is full. Dependencies follow from the tensors: read after
+/// write, write after write and write after read, views included. Use it from
+/// one thread. After an error every call throws that same first error.
+@safe public final class Graph {
+  package let orchestrator: UnsafeMutablePointer<Orchestrator>
+  private let kernels: [String: Kernel]
+  /// Lines a program adds to the run's report, in order.
+  package private(set) var reportLines: [(label: String, value: String)] = []
+  package var progressHandler: ((String, Double) -> Void)?
+
+  package init(_ orchestrator: consuming Orchestrator, images: [KernelImage]) throws(PTO2Error) {
+    var kernels: [String: Kernel] = [:]
+    var id: UInt16 = 0
+    for (index, image) in images.enumerated() {
+      for kernel in image.kernels {
+        kernels[kernel.name] = Kernel(
+          call: CallWord(image: index, offset: kernel.offset).rawValue, id: id,
+          coreType: kernel.coreType == 0 ? .aic : .aiv)
+        id += 1
+      }
+    }
+    self.kernels = kernels
+    unsafe self.orchestrator = .allocate(capacity: 1)
+    unsafe self.orchestrator.initialize(to: orchestrator)
+  }
+
+  deinit {
+    unsafe orchestrator.deinitialize(count: 1)
+    unsafe orchestrator.deallocate()
+  }
+
+  /// Looks a kernel up by the name in its image's table.
+  /// - Throws: error 5 naming what there is.
+  public func kernel(_ name: String) throws(PTO2Error) -> Kernel {
+    if let kernel = kernels[name] { return kernel }
+    let known = kernels.keys.sorted().joined(separator: ", ")
+    throw unsafe orchestrator.pointee.fault.raise(
+      PTO2Error(
+        .invalidArgs,
+        "no kernel \"\(name)\" in the images of this run; there is \(known.isEmpty ? "none" : known)"
+      ))
+  }
+
+  /// A tensor in memory that the program owns: zero-filled, readable and
+  /// writable by program and kernels, alive until the run ends.
+  /// - Throws: error 5 for a shape that is not valid, 208 when the arena or
+  ///   /dev/shm is full.
+  public func external(_ shape: Shape, _ type: DataType) throws(PTO2Error) -> Tensor {
+    unsafe try orchestrator.pointee.external(shape, type)
+  }
+
+  /// Opens a scope, runs the closure, ends the scope. Outputs of tasks
+  /// submitted inside live until the scope's end at least. Scopes nest up to
+  /// 64 deep; each depth up to the last ring has rings of its own.
+  /// - Parameter mode: for tasks submitted directly in this scope; a scope
+  ///   inside it has its own.
+  public func scope<Result>(_ mode: ScopeMode = .automatic, _ body: () throws -> Result) throws
+    -> Result
+  {
+    try beginScope(mode)
+    let result: Result
+    do { result = try body() } catch {
+      try? unsafe orchestrator.pointee.endScope()
+      throw error
+    }
+    unsafe try orchestrator.pointee.endScope()
+    return result
+  }
+
+  /// The two halves of `scope`, for callers that cannot pass a closure.
+  public func beginScope(_ mode: ScopeMode = .automatic) throws(PTO2Error) {
+    unsafe try orchestrator.pointee.beginScope(isManual: mode == .manual)
+  }
+  public func endScope() throws(PTO2Error) { unsafe try orchestrator.pointee.endScope() }
+
+  /// Submits a task of up to three kernels, which run on one cluster and see
+  /// the same arguments; with none it is a barrier that only has dependencies.
+  ///
+  ///     let scores = try graph.submit(aic: qk) { task in
+  ///       task.input(query)
+  ///       task.input(keys)
+  ///       return task.output(Shape(16, 128), .float32)
+  ///     }
+  ///
+  /// Blocks while a ring is full. Allocates only where a table of the orchestrator has
+  /// to grow beyond the largest size it has had.
+  /// - Returns: what the closure returns, usually the task's outputs.
+  /// - Throws: error 5 for invalid arguments; 7 for blocks that can never start
+  ///   together; 1 to 4 when a ring, 11 when the TensorMap can never take the
+  ///   task; whatever else has ended the run.
+  @discardableResult
+  public func submit<Result>(
+    aic: Kernel? = nil, aiv0: Kernel? = nil, aiv1: Kernel? = nil,
+    _ arguments: (inout TaskArguments) -> Result
+  ) throws(PTO2Error) -> Result {
+    try beginStaging()
+    let result = stage(arguments)
+    _ = try submitStaged(aic, aiv0, aiv1)
+    return result
+  }
+
+  /// Submits a task that runs one vector kernel.
+  @discardableResult
+  public func submit<Result>(aiv kernel: Kernel, _ arguments: (inout TaskArguments) -> Result)
+    throws(PTO2Error) -> Result
+  {
+    try submit(aiv0: kernel, arguments)
+  }
+
+  private func beginStaging() throws(PTO2Error) {
+    guard unsafe !orchestrator.pointee.isStaging else {
+      throw unsafe orchestrator.pointee.fault.raise(
+        PTO2Error(.invalidArgs, "submit inside the closure of another submit"))
+    }
+    unsafe orchestrator.pointee.isStaging = true
+  }
+
+  @inline(__always)
+  private func stage<Result>(_ arguments: (inout TaskArguments) -> Result) -> Result {
+    var staging = unsafe TaskArguments(orchestrator: orchestrator)
+    return arguments(&staging)
+  }
+
+  @inline(__always)
+  package func submitStaged(_ aic: Kernel?, _ aiv0: Kernel?, _ aiv1: Kernel?) throws(PTO2Error)
+    -> TaskID
+  {
+    var set = KernelSet()
+    if let aic {
+      set.calls.0 = aic.call
+      set.ids.0 = aic.id
+    }
+    if let aiv0 {
+      set.calls.1 = aiv0.call
+      set.ids.1 = aiv0.id
+    }
+    if let aiv1 {
+      set.calls.2 = aiv1.call
+      set.ids.2 = aiv1.id
+    }
+    if (aic?.coreType ?? .aic) != .aic || (aiv0?.coreType ?? .aiv) != .aiv
+      || (aiv1?.coreType ?? .aiv) != .aiv
+    {
+      unsafe orchestrator.pointee.stageFailure(
+        PTO2Error(
+          .invalidArgs,
+          "a kernel of the other core type: AIC runs matrix kernels, AIV0 and AIV1 vector kernels"))
+    }
+    return unsafe try orchestrator.pointee.submit(set)
+  }
+
+  /// `submit` for the C ABI: the closure may find the arguments invalid, and
+  /// the task's id is returned.
+  package func submitRaw(
+    _ aic: Kernel?, _ aiv0: Kernel?, _ aiv1: Kernel?,
+    _ arguments: (inout TaskArguments) throws(PTO2Error) -> Void
+  ) throws(PTO2Error) -> TaskID {
+    try beginStaging()
+    var staging = unsafe TaskArguments(orchestrator: orchestrator)
+    do throws(PTO2Error) { try arguments(&staging) } catch {
+      unsafe orchestrator.pointee.stageFailure(error)
+    }
+    return try submitStaged(aic, aiv0, aiv1)
+  }
+
+  /// Blocks until every task submitted so far is done.
+  public func wait() throws(PTO2Error) { unsafe try orchestrator.pointee.waitForAll() }
+
+  /// Reads a tensor's elements, in memory order, after waiting for every task
+  /// submitted so far.
+  /// - Throws: error 5 when the tensor has gaps, its scope has ended, or
+  ///   `Element` has another size than its data type.
+  public func read<Element: BitwiseCopyable, Result>(
+    _ tensor: Tensor, as type: Element.Type, _ body: (Span<Element>) throws -> Result
+  ) throws -> Result {
+    let buffer = unsafe try elements(of: tensor, as: type)
+    return try body(unsafe Span(_unsafeElements: UnsafeBufferPointer(buffer)))
+  }
+
+  /// Writes a tensor's elements, in memory order, after waiting for every task
+  /// submitted so far. Errors as in `read`.
+  public func write<Element: BitwiseCopyable, Result>(
+    _ tensor: Tensor, as type: Element.Type, _ body: (inout MutableSpan<Element>) throws -> Result
+  ) throws -> Result {
+    let buffer = unsafe try elements(of: tensor, as: type)
+    var span = unsafe MutableSpan(_unsafeElements: buffer)
+    return try body(&span)
+  }
+
+  private func elements<Element>(of tensor: Tensor, as type: Element.Type) throws(PTO2Error)
+    -> UnsafeMutableBufferPointer<Element>
+  {
+    if unsafe orchestrator.pointee.hasUnfinished { try wait() }
+    let fault = unsafe orchestrator.pointee.fault
+    guard unsafe orchestrator.pointee.isInScope(tensor),
+      let address = unsafe orchestrator.pointee.address(of: tensor)
+    else {
+      throw fault.raise(
+        PTO2Error(.invalidArgs, "tensor \(tensor.shape) has no memory: its scope has ended"))
+    }
+    guard tensor.isContiguous, MemoryLayout<Element>.stride == tensor.dataType.byteCount else {
+      throw fault.raise(
+        PTO2Error(
+          .invalidArgs,
+          "tensor \(tensor.shape) of \(tensor.dataType) cannot be seen as \(type): expected no gaps and elements of \(tensor.dataType.byteCount) bytes"
+        ))
+    }
+    return unsafe UnsafeMutableBufferPointer(
+      start: address.assumingMemoryBound(to: Element.self), count: tensor.elementCount)
+  }
+
+  /// Ends the run with error 9.
+  public func fail(_ message: String) -> PTO2Error {
+    unsafe orchestrator.pointee.fault.raise(PTO2Error(.explicitOrchFatal, message))
+  }
+
+  /// Adds a line to the report that is printed when the run is over.
+  public func report(_ label: String, _ value: String) { reportLines.append((label, value)) }
+
+  /// Tells how far the program is: a few words and a fraction from 0 to 1.
+  /// Cheap; shown at most a few times a second, on a terminal.
+  public func progress(_ text: String, _ fraction: Double) { progressHandler?(text, fraction) }
+}

@@ -1,0 +1,49 @@
+internal import CPTO2Segment
+internal import PTO2Protocol
+internal import PTO2Segment
+internal import PTO2System
+
+/// Room for what a task's INOUT tensors held before it: `Recovery.snapshot`.
+extension Orchestrator {
+  /// Bytes of the staged task's snapshot, its header included; 0 when there is
+  /// nothing to keep.
+  /// - Throws: error 5 for a task whose tensors not it alone changes.
+  @inline(never)
+  func snapshotBytes(_ activeMask: UInt8) throws(PTO2Error) -> UInt64 {
+    guard activeMask != 0 else { return 0 }
+    if let (input, output) = overwrittenInput() {
+      throw PTO2Error(
+        .invalidArgs,
+        "recovery by snapshot: argument \(output) is an outputExisting tensor with elements of argument \(input), an input. Pass it as inout, so that a snapshot is taken of it"
+      )
+    }
+    var bytes: UInt64 = 0
+    for index in 0..<stagedCount {
+      let argument = unsafe staged[index]
+      if argument.access == Access.noDependency.rawValue {
+        throw PTO2Error(
+          .invalidArgs,
+          "recovery by snapshot: argument \(index) is a noDependency tensor, of which no snapshot is taken. Pass it in another way, or choose another recovery"
+        )
+      }
+      guard argument.access == Access.inout.rawValue else { continue }
+      let size = UInt64(DataType(rawValue: argument.dataType)!.byteCount)
+      bytes += HeapRing.rounded(UInt64(argument.elementCount) * size)
+    }
+    if bytes == 0 { return 0 }
+    guard activeMask.nonzeroBitCount == 1, stagedBlocks == 1 else {
+      throw PTO2Error(
+        .invalidArgs,
+        "recovery by snapshot: a task that changes tensors in place has \(activeMask.nonzeroBitCount) kernels and \(stagedBlocks) blocks, expected one of each: what the others have stored would be undone. Split the task, or choose another recovery"
+      )
+    }
+    return UInt64(PTO2_SNAPSHOT_ELEMENTS) + bytes
+  }
+
+  /// Published with the task.
+  @inline(never)
+  func emptySnapshot(at offset: UInt64) {
+    unsafe OwnedWord(UnsafeMutableRawPointer(mutating: segment.mapping.base + Int(offset)))
+      .storeRelaxed(PTO2_SNAPSHOT_EMPTY)
+  }
+}
