@@ -1,5 +1,5 @@
 internal import CPTO2Segment
-package import PTO2Protocol
+internal import PTO2Protocol
 internal import PTO2Segment
 internal import PTO2System
 
