@@ -1,7 +1,7 @@
 internal import CPTO2Segment
 internal import PTO2Protocol
 internal import PTO2Segment
-internal import PTO2System
+package import PTO2System
 
 /// One core's lanes as the scheduler drives them.
 ///
@@ -100,9 +100,9 @@ internal import PTO2System
 }
 
 /// The process that hosts a core.
-struct CoreHost: Equatable {
-  var identity: ProcessIdentity
-  var isSupervised: Bool
+package struct CoreHost: Equatable {
+  package var identity: ProcessIdentity
+  package var isSupervised: Bool
 
   init(_ record: ProcessRecord.Content) {
     identity = record.identity

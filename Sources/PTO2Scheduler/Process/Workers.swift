@@ -1,5 +1,5 @@
 internal import CPTO2Segment
-internal import PTO2Protocol
+package import PTO2Protocol
 internal import PTO2Segment
 internal import PTO2System
 
@@ -18,11 +18,11 @@ extension SchedulerThread {
   package func missingCores() -> [String] { missing.map(coreName) }
 
   /// The error a worker has left in its core's page.
-  func coreError(_ core: Int) -> PTO2Error? { cores[core].page.error.readOfCore() }
+  package func coreError(_ core: Int) -> PTO2Error? { cores[core].page.error.readOfCore() }
 
   /// Why a worker that came did not serve, for the first missing core that has a
   /// reason.
-  func errorOfMissingCore() -> PTO2Error? {
+  package func errorOfMissingCore() -> PTO2Error? {
     for core in missing {
       if let error = coreError(core) { return error }
     }
@@ -30,7 +30,7 @@ extension SchedulerThread {
   }
 
   /// The process hosting a core, once announced and while not known to be gone.
-  func coreProcess(_ index: Int) -> CoreHost? {
+  package func coreProcess(_ index: Int) -> CoreHost? {
     if S.load(words.isDead(index)) != 0 { return nil }
     let core = cores[index]
     if S.load(core.incarnation) != 0, let host = core.host { return host }
