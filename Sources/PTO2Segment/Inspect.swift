@@ -1,5 +1,5 @@
 internal import CPTO2Segment
-internal import PTO2Protocol
+package import PTO2Protocol
 
 /// What is going on, in words. Every value read is checked, none is trusted.
 extension SegmentViews where Self: ~Copyable {
@@ -34,7 +34,7 @@ extension SegmentViews where Self: ~Copyable {
   }
 
   /// The slot of the task whose descriptor lies so far from dispatch_base.
-  private func mainSlot(at descriptorOffset: UInt64) -> MainSlot? {
+  package func mainSlot(at descriptorOffset: UInt64) -> MainSlot? {
     let offset = layout.dispatchBase + descriptorOffset
     guard let section = layout.section(at: offset), section.kind == .dispatchTable else {
       return nil

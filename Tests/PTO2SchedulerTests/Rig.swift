@@ -89,7 +89,7 @@ final class Rig {
     graph = try Graph(Orchestrator(segment, mapLimit: mapLimit), images: [])
     try startScheduler()
     for core in 0..<configuration.coreCount {
-      pages.append(CorePage(at: try worker.openCore(core)))
+      pages.append(try worker.openCore(core))
       makeIdle(core)
     }
     for core in cores ?? Array(0..<configuration.coreCount) { announce(core) }
@@ -203,7 +203,7 @@ final class Rig {
       #expect(word.toggle != before.toggle, "toggle alternates")
       served[core][Int(lane)] = word
       nextLane[core] = (lane + 1) % configuration.lanes
-      guard let task = worker.mainSlot(ofDescriptor: offset)?.taskID else {
+      guard let task = worker.mainSlot(at: offset)?.taskID else {
         Issue.record("descriptor \(offset) lies in no ring")
         return
       }

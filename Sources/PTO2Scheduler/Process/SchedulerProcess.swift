@@ -159,19 +159,10 @@ struct SchedulerProcess<S: Sharing>: ~Copyable {
       if let error = scheduler.shared.segment.truncationError() { return scheduler.fail(error) }
       if let process = scheduler.coreProcess(core), !process.isSupervised {
         if let error = scheduler.coreError(core) { return scheduler.fail(error, core: core) }
-        reportDeath(core, process.identity)
+        scheduler.reportDeath(of: process.identity, core, nextWithin: attachMilliseconds)
       }
       scheduler.workerDied(core)
       attachDeadline = Deadline(afterMilliseconds: attachMilliseconds)
     }
-  }
-
-  /// Nobody supervises this worker: its user starts the next one.
-  private func reportDeath(_ core: Int, _ process: ProcessIdentity) {
-    let segment = scheduler.shared.segment.name
-    let cause = scheduler.shared.segment.crashPlace(core: core).map { " of \($0)" } ?? ""
-    writeError(
-      "pto2-scheduler: the worker of core \(coreName(core)) (process \(process.pid)) has died\(cause); start another within \(attachMilliseconds / 1000) s with: pto2-worker --segment \(segment) --cores \(coreName(core))"
-    )
   }
 }

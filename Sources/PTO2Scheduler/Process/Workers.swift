@@ -56,4 +56,12 @@ extension SchedulerThread {
     }
     return false
   }
+
+  /// Nobody supervises this worker: its user starts the next one.
+  func reportDeath(of process: ProcessIdentity, _ core: Int, nextWithin milliseconds: UInt64) {
+    let cause = shared.segment.crashPlace(core: core).map { " of \($0)" } ?? ""
+    writeError(
+      "pto2-scheduler: the worker of core \(coreName(core)) (process \(process.pid)) has died\(cause); start another within \(milliseconds / 1000) s with: pto2-worker --segment \(shared.segment.name) --cores \(coreName(core))"
+    )
+  }
 }
