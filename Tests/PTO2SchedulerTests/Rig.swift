@@ -203,10 +203,11 @@ final class Rig {
       #expect(word.toggle != before.toggle, "toggle alternates")
       served[core][Int(lane)] = word
       nextLane[core] = (lane + 1) % configuration.lanes
-      guard let task = worker.mainSlot(at: offset)?.taskID else {
+      guard let place = worker.place(ofDescriptorAt: offset) else {
         Issue.record("descriptor \(offset) lies in no ring")
         return
       }
+      let task = worker.mainRing(place.ring)[place.index].taskID
       queues[core].append(
         Dispatch(core: core, lane: lane, word: word, task: task, subtask: subtask))
       if !started.contains(task) { started.append(task) }

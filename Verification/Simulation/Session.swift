@@ -59,11 +59,9 @@ final class Session {
     let name = "pto2-simulation"
     let segment = try Segment.create(
       name: name, configuration: scenario.configuration, images: images)
-    let layout = segment.layout
-    let base = unsafe UInt(bitPattern: segment.mapping.base)
     let graph = try Graph(Orchestrator(segment), images: images)
     unsafe graph.orchestrator.pointee.segment.publish()
-    let checks = Checks(scenario, layout: layout, base: base) { Engine.shared.fail($0, $1) }
+    let checks = Checks(scenario, try SegmentReader.open(name: name)) { Engine.shared.fail($0, $1) }
     engine.watch(checks, trace.map { Trace(checks.names, $0) })
 
     engine.add("orchestrator", .orchestrator, pid: Self.orchestratorPid) { [unowned self] in

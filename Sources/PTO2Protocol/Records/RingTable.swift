@@ -28,6 +28,11 @@ package struct RingTable<View: RecordView> {
   @inlinable @inline(__always)
   package var count: UInt32 { mask &+ 1 }
 
+  /// The record that an address in the ring lies in.
+  package func index(containing address: UnsafeRawPointer) -> UInt32 {
+    UInt32((unsafe address - base) / View.stride)
+  }
+
   /// The record at a position: a local id, or a position in a pool or log.
   @inlinable @inline(__always)
   package subscript(position: UInt32) -> View {
