@@ -136,9 +136,8 @@ private final class Gatekeeper: @unchecked Sendable {
       throw BenchError("the gate has no memory")
     }
     word = OwnedWord(address)
-    let own = orchestrator.pointee.segment.read(.orchestratorWords)
-    parked = SharedWord(own + Int(PTO2_ORCH_PARKED))
-    submitted = SharedWord(own + Int(PTO2_ORCH_RINGS) + 64 * ring)
+    let page = orchestrator.pointee.segment.orchestratorPage
+    (parked, submitted) = (page.parked, page.currentTaskIndex(ring))
     reason = PTO2_PARKED_ON_CONSUMED + UInt32(ring)
     var thread = pthread_t()
     let status = pthread_create(

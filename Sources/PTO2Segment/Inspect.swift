@@ -10,8 +10,10 @@ extension SegmentViews where Self: ~Copyable {
       let word = DispatchWord(rawValue: line.word(lane).loadAcquire())
       let cond = ConditionWord(rawValue: page.cond(lane).loadAcquire())
       guard case .dispatch(let offset, let subtask) = word.content,
-        cond.progress(of: word, after: nil) == .acknowledged, let slot = mainSlot(at: offset)
+        cond.progress(of: word, after: nil) == .acknowledged,
+        let (ring, index) = place(ofDescriptorAt: offset)
       else { continue }
+      let slot = mainRing(ring)[index]
       return "task \(slot.taskID), kernel \(kernelName(slot.kernelID(subtask)))"
     }
     return nil
@@ -33,15 +35,18 @@ extension SegmentViews where Self: ~Copyable {
     }
   }
 
-  /// The slot of the task whose descriptor lies so far from dispatch_base.
-  private func mainSlot(at descriptorOffset: UInt64) -> MainSlot? {
-    let offset = layout.dispatchBase + descriptorOffset
-    guard let section = layout.section(at: offset), section.kind == .dispatchTable else {
+  /// The ring and the index there of the descriptor that lies so far from dispatch_base;
+  /// nil where none begins.
+  package func place(ofDescriptorAt offset: UInt64) -> (ring: Int, index: UInt32)? {
+    guard let section = layout.section(at: layout.dispatchBase + offset),
+      section.kind == .dispatchTable
+    else { return nil }
+    let (index, rest) = (layout.dispatchBase + offset - section.offset)
+      .quotientAndRemainder(dividingBy: section.kind.spec.stride)
+    guard rest == 0, index < UInt64(configuration.rings[section.ring].taskWindow) else {
       return nil
     }
-    let index = (offset - section.offset) / section.kind.spec.stride
-    let ring = mainRing(section.ring)
-    return index < UInt64(ring.count) ? ring[UInt32(index)] : nil
+    return (section.ring, UInt32(index))
   }
 
   /// The name of a kernel id.

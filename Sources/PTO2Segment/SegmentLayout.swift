@@ -12,6 +12,8 @@ package struct SegmentLayout: Equatable, Sendable {
     package let offset: UInt64
     /// Whole pages.
     package let bytes: UInt64
+    /// Of these, what its records take.
+    package let usedBytes: UInt64
 
     package var writers: RoleSet { kind.spec.writers }
     package var isReservedAtCreation: Bool { kind.spec.isReservedAtCreation }
@@ -31,9 +33,10 @@ package struct SegmentLayout: Equatable, Sendable {
       firstOfKind.append(sections.count)
       let stride = Self.stride(spec, pageBytes: pageBytes)
       for ring in 0..<(spec.isPerRing ? configuration.rings.count : 1) {
-        let records = spec.count.of(configuration, ring: ring) * stride
-        let bytes = Self.wholePages(max(1, records), pageBytes)
-        sections.append(Section(kind: spec.kind, ring: ring, offset: offset, bytes: bytes))
+        let used = spec.count.of(configuration, ring: ring) * stride
+        let bytes = Self.wholePages(max(1, used), pageBytes)
+        sections.append(
+          Section(kind: spec.kind, ring: ring, offset: offset, bytes: bytes, usedBytes: used))
         offset += bytes
       }
     }

@@ -1,6 +1,6 @@
 #if PTO2_SIMULATION
   internal import CSimulation
-  package import PTO2Protocol
+  public import PTO2Protocol
 
   /// What waits, sleeps, or asks who lives, as the simulator has it.
   extension Simulation {

@@ -142,7 +142,7 @@ private func graphError(_ body: () throws -> Void) -> PTO2Error? {
     ] {
       #expect(error?.code == .heapRingDeadlock && error?.message == first?.message)
     }
-    let block = ErrorBlock(rig.worker.read(.orchestratorWords) + Int(PTO2_ORCH_ERROR)).read()
+    let block = rig.worker.orchestratorPage.error.read()
     #expect(block?.error.code == .heapRingDeadlock)
     #expect(rig.isAborted)
   }

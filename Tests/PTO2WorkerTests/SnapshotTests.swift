@@ -48,7 +48,11 @@ private final class Bench {
   deinit { owner.unlink() }
 
   var slot: OwnedMainSlot { owner.ownMainRing(0)[0] }
-  var memory: UnsafeMutableRawPointer { owner.bytes.address(0)! }
+
+  func fill(_ section: SegmentLayout.Section, _ byte: (Int) -> UInt8) {
+    let start = owner.bytes.address(section.offset)!.assumingMemoryBound(to: UInt8.self)
+    for index in 0..<Int(section.bytes) { start[index] = byte(index) }
+  }
 
   func core() throws -> Core { try Core(worker, core: 1, directory: KernelDirectory(images)) }
 
@@ -139,17 +143,14 @@ private func testImage(_ name: String) -> String {
       randomTensor(bench, &random)
     }
     let arena = bench.owner.layout.section(.arena)
-    for place in 0..<Int(arena.bytes) {
-      bench.memory.storeBytes(
-        of: UInt8.random(in: 0...255, using: &random), toByteOffset: Int(arena.offset) + place,
-        as: UInt8.self)
-    }
+    bench.fill(arena) { _ in UInt8.random(in: 0...255, using: &random) }
     let before = bench.bytes(.arena)
     try bench.dispatch(list.map(\.0))
     #expect(core.step() == .ran)
     #expect(bench.bytes(.arena) == before, "taking it changes nothing")
-    let kept = bench.memory + Int(bench.header)
+    let kept = bench.owner.bytes.address(bench.header)!
     #expect(kept.load(as: UInt32.self) == PTO2_SNAPSHOT_TAKEN)
+    let elements = kept.assumingMemoryBound(to: UInt8.self)
 
     var place = 64
     var restored: Set<Int> = []
@@ -157,17 +158,14 @@ private func testImage(_ name: String) -> String {
       for (index, at) in places(tensor, elementBytes: size).enumerated() {
         for byte in 0..<size {
           let old = before[at + byte - Int(arena.offset)]
-          #expect(kept.load(fromByteOffset: place + index * size + byte, as: UInt8.self) == old)
+          #expect(elements[place + index * size + byte] == old)
           restored.insert(at + byte - Int(arena.offset))
         }
       }
       place += (Int(tensor.element_count) * size + 63) / 64 * 64
     }
 
-    for byte in 0..<Int(arena.bytes) {
-      bench.memory.storeBytes(
-        of: ~before[byte], toByteOffset: Int(arena.offset) + byte, as: UInt8.self)
-    }
+    bench.fill(arena) { ~before[$0] }
     let copy = bench.bytes(.heap)
     bench.again()
     #expect(core.step() == .ran)

@@ -100,7 +100,7 @@ struct Program {
         dataType: .uint32)
       guard let address = unsafe graph.orchestrator.pointee.address(of: tensor) else { return [] }
       return plan.memories[memory].indices.map {
-        unsafe address.load(fromByteOffset: 4 * $0, as: UInt32.self)
+        unsafe address.assumingMemoryBound(to: UInt32.self)[$0]
       }
     }
   }

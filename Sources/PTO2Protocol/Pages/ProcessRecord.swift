@@ -1,4 +1,4 @@
-internal import CPTO2Segment
+package import CPTO2Segment
 
 /// Who plays a role, as it stands in the segment. The pid is stored last, with
 /// release; `read` acquires it.
@@ -27,7 +27,7 @@ package struct ProcessRecord {
   }
 
   /// Acquires the rest of the record; 0 = nobody.
-  private var pidWord: SharedWord { unsafe SharedWord(at: base) }
+  package var pidWord: SharedWord { unsafe SharedWord(at: base) }
 
   /// 0 while nobody has announced itself.
   package var pid: Int32 { Int32(bitPattern: pidWord.loadAcquire()) }
@@ -65,6 +65,12 @@ package struct ProcessRecord {
   }
 
   private var pid: OwnedWord { unsafe OwnedWord(record) }
+
+  /// All of it at once, unpublished: for tests of what others make of any bytes.
+  package var whole: pto2_process_record {
+    get { unsafe record.pointee }
+    nonmutating set { unsafe record.pointee = newValue }
+  }
 
   /// The incarnation of the last process in this place; `announce` adds one.
   package var incarnation: UInt32 {

@@ -1,4 +1,4 @@
-internal import CPTO2Segment
+package import CPTO2Segment
 
 /// Text in a record's array of bytes; ends at the first NUL.
 private func text(_ bytes: UnsafeRawBufferPointer) -> String {
@@ -21,6 +21,12 @@ private func fill(_ bytes: UnsafeMutableRawBufferPointer, _ content: some Sequen
   package init(at base: UnsafeRawPointer) {
     unsafe record = UnsafeMutableRawPointer(mutating: base)
       .assumingMemoryBound(to: pto2_image_record.self)
+  }
+
+  /// Whole, as it stands there.
+  package var content: pto2_image_record {
+    get { unsafe record.pointee }
+    nonmutating set { unsafe record.pointee = newValue }
   }
 
   /// Absolute, at most PTO2_PATH_BYTES - 1 bytes.
