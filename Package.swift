@@ -73,7 +73,8 @@ var executables: [Target] {
       ["PTO2System", "PTO2Segment", "PTO2Protocol", "PTO2Scheduler", argumentParser],
       linking: quickStart),
     executable(
-      "pto2-worker", ["PTO2System", "PTO2Segment", "PTO2Worker", argumentParser],
+      "pto2-worker",
+      ["PTO2Protocol", "PTO2System", "PTO2Segment", "PTO2Worker", argumentParser],
       linking: quickStart),
     executable("pto2-fault", ["PTO2System", "PTO2Faults", argumentParser]),
     executable("pto2-orchestrator", ["PTO2", argumentParser]),

@@ -41,7 +41,7 @@ package struct DispatchWord: Equatable {
     case invalid
   }
 
-  @inlinable
+  @inlinable @inline(__always)
   package var content: Content {
     if rawValue == PTO2_EXIT_SIGNAL { return .exit }
     if rawValue == PTO2_SCHEDULER_IDLE { return .idle }

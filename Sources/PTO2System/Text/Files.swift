@@ -49,3 +49,11 @@ package func numbers(in path: String) -> [Int32] { entries(of: path).compactMap 
 package func commandLine(of pid: Int32) -> [String] {
   (readWholeFile("/proc/\(pid)/cmdline") ?? "").split(separator: "\0").map(String.init)
 }
+
+/// /proc/sys/kernel/random/boot_id as 16 bytes; zeros when it cannot be read.
+package func readBootID() -> [UInt8] {
+  let text = readWholeFile("/proc/sys/kernel/random/boot_id") ?? ""
+  let digits = text.compactMap(\.hexDigitValue)
+  guard digits.count >= 32 else { return [UInt8](repeating: 0, count: 16) }
+  return (0..<16).map { UInt8(digits[$0 * 2] << 4 | digits[$0 * 2 + 1]) }
+}

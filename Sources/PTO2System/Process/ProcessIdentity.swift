@@ -60,33 +60,3 @@ package struct ProcessIdentity: Equatable, Sendable {
     return (fields[0], startTime)
   }
 }
-
-/// /proc/sys/kernel/random/boot_id as 16 bytes; zeros when it cannot be read.
-package func readBootID() -> [UInt8] {
-  let text = readWholeFile("/proc/sys/kernel/random/boot_id") ?? ""
-  let digits = text.compactMap(\.hexDigitValue)
-  guard digits.count >= 32 else { return [UInt8](repeating: 0, count: 16) }
-  return (0..<16).map { UInt8(digits[$0 * 2] << 4 | digits[$0 * 2 + 1]) }
-}
-
-/// Ends this process when its parent `parent` does, and at once when it has
-/// done so already. prctl(2) PR_SET_PDEATHSIG.
-package func followParent(_ parent: Int32) {
-  _ = pto2_set_parent_death_signal(SIGKILL)
-  if getppid() != parent { _exit(1) }
-}
-
-/// Undoes `followParent`.
-package func outliveParent() { _ = pto2_set_parent_death_signal(0) }
-
-/// For a supervised child: Ctrl-C in the terminal is the orchestrator's matter.
-package func ignoreTerminalSignals() { pto2_ignore_terminal_signals() }
-
-/// _exit(2): ends the process without running exit handlers.
-package func exitNow(_ status: Int32) -> Never {
-  #if PTO2_SIMULATION
-    Simulation.exit(status)
-  #else
-    _exit(status)
-  #endif
-}

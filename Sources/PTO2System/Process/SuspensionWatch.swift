@@ -2,7 +2,7 @@
 ///
 /// Looks at /proc every 100 ms at most. Of the time between two looks at most
 /// 200 ms count: a process that was itself stopped has seen nothing.
-package struct StopWatch {
+package struct SuspensionWatch {
   private let graceNanoseconds: UInt64
   private var nextLook: UInt64 = 0
   private var lastLook: UInt64 = 0
@@ -47,3 +47,6 @@ package struct StopWatch {
     stoppedNanoseconds = 0
   }
 }
+
+// TEMPORARY: the scheduler's name for it.
+package typealias StopWatch = SuspensionWatch
