@@ -194,7 +194,8 @@ extension Rig {
     let rig = try Rig(configuration())
     try rig.submit()
     rig.settle()
-    let word = rig.graph.orchestrator.pointee.segment.write(.orchestratorWords) + Int(PTO2_ORCH_SUBMITTED)
+    let word =
+      rig.graph.orchestrator.pointee.segment.write(.orchestratorWords) + Int(PTO2_ORCH_SUBMITTED)
     OwnedWord(word).storeRelease(0)
     rig.settle()
     #expect(rig.failure?.message.contains("said to be submitted") == true)
