@@ -92,7 +92,8 @@ package struct WordMemory {
     var found: [(offset: UInt64, value: UInt32)] = []
     for watch in watches {
       for offset in stride(from: watch.offset, to: watch.offset + UInt64(watch.bytes), by: 4) {
-        guard let value = segment.value(at: offset), values.updateValue(value, forKey: offset) != value
+        guard let value = segment.value(at: offset),
+          values.updateValue(value, forKey: offset) != value
         else { continue }
         found.append((offset, value))
       }

@@ -111,7 +111,7 @@ import Testing
     let rig = try Rig(configuration(clusters: 2))
     let parts = try (0..<3).map { _ in try rig.external(4) }
     let before = try parts.map { part in try rig.submit(aiv0: true) { $0.inout(part) } }
-    let barrier = try rig.submit { task in parts.forEach { task.inout($0) } }
+    let barrier = try rig.submit { task in for part in parts { task.inout(part) } }
     let after = try rig.submit(aic: true) { $0.input(parts[0]) }
     rig.settle()
     for task in before {

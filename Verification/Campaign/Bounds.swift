@@ -127,14 +127,18 @@ struct Bounds {
 
     /// Until every core is served.
     func awaitWorkers() throws {
-      try time(since: MonotonicClock.now(), "workers") { (0..<view.coreCount).allSatisfy(view.isServed(core:)) }
+      try time(since: MonotonicClock.now(), "workers") {
+        (0..<view.coreCount).allSatisfy(view.isServed(core:))
+      }
     }
 
     func end() {
       orchestrator.signal(SIGKILL)
       _ = orchestrator.end(within: 10)
       let deadline = MonotonicClock.now() + 10_000_000_000
-      while isNamed(segment) || !processIDs(of: segment).isEmpty, MonotonicClock.now() < deadline { usleep(500) }
+      while isNamed(segment) || !processIDs(of: segment).isEmpty, MonotonicClock.now() < deadline {
+        usleep(500)
+      }
     }
   }
 
@@ -196,8 +200,12 @@ struct Bounds {
     var times: [Double] = []
     while times.count < kills {
       let core = Int.random(in: 0..<view.coreCount, using: &random)
-      try target.time(since: MonotonicClock.now(), "no kernel") { view.runningLane(core: core) == nil }
-      try target.time(since: MonotonicClock.now(), "a kernel") { view.runningLane(core: core) != nil }
+      try target.time(since: MonotonicClock.now(), "no kernel") {
+        view.runningLane(core: core) == nil
+      }
+      try target.time(since: MonotonicClock.now(), "a kernel") {
+        view.runningLane(core: core) != nil
+      }
       let before = view.ready(core)
       let begin = MonotonicClock.now() + UInt64(deadline * 1e9)
       times.append(try target.time(since: begin, "fence") { view.fenced(core) == before })
@@ -222,7 +230,8 @@ struct Bounds {
         // It has run for 30 ms of 400 at most, so its FIN does not hide the word.
         let before = view.ready(core)
         let begin = MonotonicClock.now()
-        guard view.runningLane(core: core) == lane, view.damage(core, lane: lane!, 0x1234_5678) else {
+        guard view.runningLane(core: core) == lane, view.damage(core, lane: lane!, 0x1234_5678)
+        else {
           continue
         }
         times.append(try target.time(since: begin, "fence") { view.fenced(core) == before })

@@ -112,7 +112,8 @@ struct SessionRunner {
         return
       }
       if let core = victim.core, let view, let index = CoreID(named: core)?.index,
-        index < view.coreCount {
+        index < view.coreCount
+      {
         let isServing = view.isServed(core: index) && view.workerPid(index) == pid
         if isServing { unserved[core] = 0 } else if unserved[core, default: 0] == 2 { continue }
         unserved[core, default: 0] += isServing ? 0 : 1

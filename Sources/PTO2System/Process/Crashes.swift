@@ -1,7 +1,8 @@
+package import PTO2Protocol
+
 #if !PTO2_SIMULATION
   internal import CPTO2Linux
 #endif
-package import PTO2Protocol
 
 /// For the calling thread: a signal it raises itself is written to `record`
 /// (`pto2_crash_record`) before the process dies of it, the address as an offset if it
