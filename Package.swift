@@ -86,7 +86,8 @@ var executables: [Target] {
 
 var examples: [Target] {
   [
-    program("paged-attention", ["PagedAttentionReference"], path: "Examples/PagedAttention/Program"),
+    program(
+      "paged-attention", ["PagedAttentionReference"], path: "Examples/PagedAttention/Program"),
     // The same computation in double, to compare with.
     .target(
       name: "PagedAttentionReference", path: "Examples/PagedAttention/Reference",
@@ -107,7 +108,8 @@ var tools: [Target] {
         "PTO2Orchestrator", "PTO2Launcher",
       ], path: "Benchmarks/Bench"),
     // What the machine itself can do.
-    .target(name: "CBenchRaw", path: "Benchmarks/Raw", cSettings: Rules.gnu + [.unsafeFlags(["-O2"])]),
+    .target(
+      name: "CBenchRaw", path: "Benchmarks/Raw", cSettings: Rules.gnu + [.unsafeFlags(["-O2"])]),
 
     // Starts programs, waits for them and sees what they leave.
     .target(
@@ -117,7 +119,8 @@ var tools: [Target] {
       "pto2-verify", ["Harness", "PTO2Faults", "PTO2System", argumentParser],
       path: "Verification/Verify"),
     executable(
-      "pto2-mutants", ["Harness", "PTO2System", argumentParser], path: "Verification/Mutants/Driver"),
+      "pto2-mutants", ["Harness", "PTO2System", argumentParser], path: "Verification/Mutants/Driver"
+    ),
     program("pto2-random", ["PTO2System"], path: "Verification/Random"),
     program(
       "pto2-campaign",
@@ -142,7 +145,8 @@ var tests: [Target] {
   [
     test("PTO2SegmentTests", ["CPTO2Segment", "PTO2Segment"]),
     test("PTO2ProtocolTests", ["CPTO2Segment", "PTO2Segment", "PTO2Protocol"]),
-    test("PTO2OrchestratorTests", ["CPTO2Segment", "PTO2Segment", "PTO2Protocol", "PTO2Orchestrator"]),
+    test(
+      "PTO2OrchestratorTests", ["CPTO2Segment", "PTO2Segment", "PTO2Protocol", "PTO2Orchestrator"]),
     test(
       "PTO2SchedulerTests",
       [

@@ -87,7 +87,8 @@ struct Report {
     kernelSeconds = nanoseconds / 1e9
     isKernelTimeSampled = timed < kernels
 
-    let counters = unsafe orchestrator.pointee.segment.read(.schedulerWords) + Int(PTO2_SCHED_COUNTERS)
+    let counters =
+      unsafe orchestrator.pointee.segment.read(.schedulerWords) + Int(PTO2_SCHED_COUNTERS)
     func counter<Value>(_ offset: Int, _ ring: Int, _ type: Value.Type) -> Value {
       unsafe counters.load(
         fromByteOffset: offset + ring * MemoryLayout<Value>.stride, as: Value.self)

@@ -40,7 +40,7 @@ package struct ChildProcess {
       unsafe strdup($0)
     }
     unsafe argv.append(nil)
-    defer { unsafe argv.forEach { unsafe free($0) } }
+    defer { for index in unsafe argv.indices { unsafe free(argv[index]) } }
     // A kernel that crashes is the launcher's to report, at once; Swift's own
     // backtracer would hold the dead worker for a second. The user may ask for it.
     _ = unsafe setenv("SWIFT_BACKTRACE", "enable=no", 0)

@@ -7,25 +7,25 @@ import PTO2System
 
 private protocol Stepping: AnyObject {
   func step() -> Int
-  func checkStall()
+  func checkHealth()
   func park()
   func look()
-  func noteDeath(_ core: Int)
+  func workerDied(_ core: Int)
   var failure: PTO2Error? { get }
   var hasFailed: Bool { get }
 }
 
 private final class Thread<S: Sharing>: Stepping {
-  private var scheduler: Scheduler<S>
+  private var scheduler: SchedulerThread<S>
   private let cores: Int
-  init(_ shared: SharedState, _ index: Int, cores: Int) {
-    scheduler = Scheduler(shared, index: index)
+  init(_ shared: SchedulerState, _ index: Int, cores: Int) {
+    scheduler = SchedulerThread(shared, index: index)
     self.cores = cores
   }
   func step() -> Int { scheduler.step() }
-  func checkStall() { scheduler.checkStall() }
+  func checkHealth() { _ = scheduler.checkHealth(MonotonicClock.now()) }
   func park() { scheduler.park(timeoutNanoseconds: 1) }
-  func noteDeath(_ core: Int) { scheduler.noteDeath(core) }
+  func workerDied(_ core: Int) { scheduler.workerDied(core) }
   /// What the loop around `step` reads now and then.
   func look() {
     _ = scheduler.isDrained()
@@ -76,12 +76,12 @@ final class SchedulerTarget: FuzzTarget {
       (configuration.firstPosition, configuration.firstPosition)
     }
     try segment.withAttached(.scheduler) { attached in
-      play(SharedState(attached), &input)
+      play(SchedulerState(attached), &input)
       threads = []
     }
   }
 
-  private func play(_ shared: SharedState, _ input: inout Input) {
+  private func play(_ shared: SchedulerState, _ input: inout Input) {
     let configuration = segment.configuration
     threads =
       configuration.schedulerThreads == 1
@@ -136,12 +136,12 @@ final class SchedulerTarget: FuzzTarget {
       let choice = input.byte()
       let core = Int(choice >> 2) % segment.configuration.coreCount
       cores.die(core, hasCrashed: choice & 1 == 0, isFar: choice & 2 == 0)
-      threads[0].noteDeath(core)
+      threads[0].workerDied(core)
     case 16: cores.revive(input.index(segment.configuration.coreCount))
     default:
       let thread = threads[input.index(threads.count)]
       switch input.byte() % 4 {
-      case 0: thread.checkStall()
+      case 0: thread.checkHealth()
       case 1: thread.park()
       case 2: thread.look()
       default: cores.ack(input.index(segment.configuration.coreCount))

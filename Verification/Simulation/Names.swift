@@ -90,36 +90,35 @@ extension Checks {
 }
 
 extension Names {
-  func learn(_ shared: SharedState) {
-    func add<Word>(_ word: UnsafeMutablePointer<Word>, _ name: String) {
-      own[UInt(bitPattern: word)] = name
+  func learn(_ shared: SchedulerState) {
+    func add<Word>(_ word: Cell<Word>, _ name: String) {
+      own[unsafe UInt(bitPattern: word.address)] = name
     }
-    let lines = unsafe shared.lines
-    unsafe add(lines.failed, "failed")
-    unsafe add(lines.isStopping, "isStopping")
-    unsafe add(lines.logLock, "logLock")
-    unsafe add(lines.dispatchLock, "dispatchLock")
-    unsafe add(lines.intake, "intake")
-    for slot in 0..<3 { unsafe add(lines.freed(slot), "freed \(slot)") }
+    let words = shared.words
+    add(words.failed, "failed")
+    add(words.isStopping, "isStopping")
+    add(words.logLock, "logLock")
+    add(words.dispatchLock, "dispatchLock")
+    add(words.intake, "intake")
+    add(words.logWired, "log.wired")
+    for subtask in 0..<3 { add(words.freed(subtask), "freed \(subtask)") }
     let configuration = shared.segment.configuration
     for thread in 0..<Int(configuration.schedulerThreads) {
-      unsafe add(lines.bell(thread), "bell \(thread)")
+      add(words.bell(thread), "bell \(thread)")
     }
-    unsafe add(&shared.log.pointee.wired, "log.wired")
-    for ring in configuration.rings.indices {
-      let state = unsafe shared.rings + ring
-      unsafe add(lines.releasedLock(ring), "releasedLock \(ring)")
-      unsafe add(lines.consumedLock(ring), "consumedLock \(ring)")
-      unsafe add(&state.pointee.wired, "ring \(ring) wired")
-      unsafe add(&state.pointee.released, "ring \(ring) released")
-      unsafe add(&state.pointee.consumedPosition, "ring \(ring) consumed")
-      unsafe add(&state.pointee.heapTail, "ring \(ring) heapTail")
-      unsafe add(&state.pointee.poolTail, "ring \(ring) poolTail")
+    for index in configuration.rings.indices {
+      let ring = shared.rings[index]
+      add(words.releasedLock(index), "releasedLock \(index)")
+      add(words.consumedLock(index), "consumedLock \(index)")
+      add(ring.wired, "ring \(index) wired")
+      add(ring.released.position, "ring \(index) released")
+      add(ring.consumed.position, "ring \(index) consumed")
+      add(ring.heapTail, "ring \(index) heapTail")
+      add(ring.poolTail, "ring \(index) poolTail")
     }
     for core in 0..<configuration.coreCount {
-      let state = unsafe shared.dispatcher.pointee.cores.cores + core
-      unsafe add(&state.pointee.started, "started of \(coreName(core))")
-      unsafe add(&state.pointee.retired, "retired of \(coreName(core))")
+      add(shared.cores[core].started, "started of \(coreName(core))")
+      add(shared.cores[core].retired, "retired of \(coreName(core))")
     }
   }
 }

@@ -147,21 +147,21 @@ final class Session {
     let title = number == 0 ? "scheduler" : "scheduler-\(number + 1)"
     let threads = Int(scenario.configuration.schedulerThreads)
     var helpers: [Int] = []
-    var shared: SharedState?
+    var shared: SchedulerState?
     let first = engine.add(title, .scheduler, pid: pid, isDormant: number > 0) {
       [unowned self] in
       guard
         let segment = try? Segment.attach(name: name, role: .scheduler, timeoutMilliseconds: 0)
       else { return engine.fail("attach", "\(title) finds no segment, or its place taken") }
-      let state = SharedState(segment)
+      let state = SchedulerState(segment)
       names.learn(state)
       if threads == 1 {
-        var loop = SchedulerLoop<OneThread>(state, isSupervised: true)
+        var loop = SchedulerProcess<OneThread>(state, isSupervised: true)
         schedulerError = loop.run()
         return
       }
-      // What `SchedulerLoop.run` does, with coroutines for threads.
-      var loop = SchedulerLoop<SeveralThreads>(state, isSupervised: true)
+      // What `SchedulerProcess.run` does, with coroutines for threads.
+      var loop = SchedulerProcess<SeveralThreads>(state, isSupervised: true)
       shared = state
       for helper in helpers { engine.start(helper) }
       loop.serve()

@@ -149,7 +149,7 @@ final class StepRun {
     var argv: [UnsafeMutablePointer<CChar>?] =
       unsafe ([session.executable] + session.arguments).map { unsafe strdup($0) }
     unsafe argv.append(nil)
-    defer { unsafe argv.forEach { unsafe free($0) } }
+    defer { for index in unsafe argv.indices { unsafe free(argv[index]) } }
     _ = unsafe setenv("SWIFT_BACKTRACE", "enable=no", 1)
     guard
       unsafe pto2_trace_spawn(

@@ -310,7 +310,8 @@ typedef struct pto2_orchestrator_page {
 
 #define PTO2_ORCHESTRATOR_PAGE_FIELDS(F, T) \
     F(T, submitted, 0) F(T, reserved, 4) F(T, parked, 64) F(T, target, 68) \
-    F(T, failed_before, 72) F(T, reserved2, 76) F(T, control, 128) F(T, reserved3, 132) F(T, process, 192) \
+    F(T, failed_before, 72) F(T, reserved2, 76) F(T, control, 128) F(T, reserved3, 132) \
+    F(T, process, 192) \
     F(T, reserved4, 224) F(T, error, 256) F(T, reserved5, 1280) F(T, rings, 1536)
 PTO2_ASSERT_LAYOUT(pto2_orchestrator_page, PTO2_ORCHESTRATOR_PAGE_FIELDS, 2048);
 

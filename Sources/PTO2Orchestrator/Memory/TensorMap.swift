@@ -204,7 +204,9 @@ internal import PTO2Protocol
     unsafe count -= 1
   }
 
-  private func report(_ index: UInt32, _ task: TaskOrdinal, _ found: (TaskOrdinal, Dependency) -> Void) {
+  private func report(
+    _ index: UInt32, _ task: TaskOrdinal, _ found: (TaskOrdinal, Dependency) -> Void
+  ) {
     let range = unsafe ranges[index]
     let writer = TaskOrdinal(rawValue: range.writer)
     if writer != .none && writer != task { found(writer, .writer) }
@@ -216,7 +218,9 @@ internal import PTO2Protocol
     }
   }
 
-  private func reportAll(_ root: UInt32, _ task: TaskOrdinal, _ found: (TaskOrdinal, Dependency) -> Void) {
+  private func reportAll(
+    _ root: UInt32, _ task: TaskOrdinal, _ found: (TaskOrdinal, Dependency) -> Void
+  ) {
     unsafe report(root, task, found)
     if unsafe ranges[root].left != Self.null { unsafe reportAll(ranges[root].left, task, found) }
     if unsafe ranges[root].right != Self.null { unsafe reportAll(ranges[root].right, task, found) }
@@ -321,7 +325,9 @@ internal import PTO2Protocol
 
   /// Adds a reader; when the list has doubled, drops the RELEASED ones first,
   /// so a tensor that is only ever read costs constant time and memory.
-  private mutating func addReader(_ range: UInt32, _ task: TaskOrdinal, _ isLive: (TaskOrdinal) -> Bool) {
+  private mutating func addReader(
+    _ range: UInt32, _ task: TaskOrdinal, _ isLive: (TaskOrdinal) -> Bool
+  ) {
     let head = unsafe ranges[range].readers
     if unsafe head != Self.null && readers[head].task == task.rawValue { return }
     if unsafe ranges[range].readerCount >= ranges[range].pruneAt {

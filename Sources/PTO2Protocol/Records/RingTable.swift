@@ -38,6 +38,17 @@ package struct RingTable<View: RecordView> {
   package subscript(position: UInt32) -> View {
     unsafe View(at: base + Int(position & mask) * View.stride)
   }
+
+  /// Where a position's record lies in the ring.
+  @inlinable @inline(__always)
+  package func index(of position: UInt32) -> UInt32 { position & mask }
+
+  /// The record at a place in the ring.
+  /// - Parameter index: of `index(of:)`, of this table or of one with as many records.
+  @inlinable @inline(__always)
+  package subscript(index index: UInt32) -> View {
+    unsafe View(at: base + Int(index) * View.stride)
+  }
 }
 
 /// A record that another role writes, taken whole: for those who look on.

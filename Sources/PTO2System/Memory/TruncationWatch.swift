@@ -41,7 +41,7 @@ package struct TruncationWatch {
         unsafe strings.append(copy)
         return unsafe UnsafePointer(copy)
       }
-      defer { unsafe strings.forEach { unsafe free($0) } }
+      defer { for index in unsafe strings.indices { unsafe free(strings[index]) } }
       var names: [UnsafePointer<CChar>?] = unsafe []
       for section in sections { unsafe names.append(keep(section.name)) }
       let offsets = sections.map(\.offset)

@@ -4,10 +4,12 @@ internal import PTO2System
 /// A scheduler thread beside the first one.
 final class HelperThread: @unchecked Sendable {
   // Sendable: only its own thread uses the scheduler, until it is joined.
-  private var scheduler: Scheduler<SeveralThreads>
+  private var scheduler: SchedulerThread<SeveralThreads>
   private var thread: pthread_t?
 
-  init(_ shared: SharedState, index: Int) { scheduler = Scheduler(shared, index: index) }
+  init(_ shared: SchedulerState, index: Int) {
+    scheduler = SchedulerThread(shared, index: index)
+  }
 
   /// False when the system has no thread left.
   func start() -> Bool {
@@ -36,7 +38,6 @@ final class HelperThread: @unchecked Sendable {
         // The first thread ends the session.
         return
       } else if backoff.next() {
-        scheduler.checkStall()
         scheduler.park(timeoutNanoseconds: SchedulerTimes.checkNanoseconds)
       }
     }
@@ -45,6 +46,6 @@ final class HelperThread: @unchecked Sendable {
   /// Waits for its end.
   func join() -> SchedulerCounters {
     if let thread { pthread_join(thread, nil) }
-    return scheduler.counters
+    return scheduler.collectCounters()
   }
 }

@@ -4,10 +4,8 @@ package import PTO2Segment
 internal import PTO2System
 
 enum SchedulerTimes {
-  /// How often the other processes, and the stall limit, are looked at.
+  /// How often the other processes, and the limits of time, are looked at.
   static let checkNanoseconds: Int64 = 20_000_000
-  /// How long a kernel runs before it is called slow.
-  static let slowNanoseconds: UInt64 = 1_000_000_000
   /// How long cores may take to acknowledge EXIT.
   static let stopMilliseconds: UInt64 = 2000
 }
@@ -20,50 +18,39 @@ package func runScheduler(
 ) throws(SegmentError) -> PTO2Error? {
   let segment = try Segment.attach(
     name: name, role: .scheduler, timeoutMilliseconds: attachTimeoutMilliseconds)
-  let control = unsafe SharedWord(segment.read(.schedulerWords) + Int(PTO2_SCHED_CONTROL))
-  guard control.loadAcquire() <= PTO2_SCHED_ATTACHED else { throw .abandoned(name: name) }
+  guard segment.schedulerPage.control.loadAcquire() <= PTO2_SCHED_ATTACHED else {
+    throw .abandoned(name: name)
+  }
   segment.watchTruncation(says: isSupervised ? nil : { "pto2-scheduler: \($0)" })
   let threads = Int(segment.configuration.schedulerThreads)
-  let shared = SharedState(segment)
+  let shared = SchedulerState(segment)
   if threads == 1 {
-    var loop = SchedulerLoop<OneThread>(shared, isSupervised: isSupervised)
-    return loop.run()
+    var process = SchedulerProcess<OneThread>(shared, isSupervised: isSupervised)
+    return process.run()
   }
-  var loop = SchedulerLoop<SeveralThreads>(shared, isSupervised: isSupervised)
-  return loop.run(helpers: (1..<threads).map { HelperThread(shared, index: $0) })
+  var process = SchedulerProcess<SeveralThreads>(shared, isSupervised: isSupervised)
+  return process.run(helpers: (1..<threads).map { HelperThread(shared, index: $0) })
 }
 
 /// The first scheduler thread, which answers for the process.
-struct SchedulerLoop<S: Sharing>: ~Copyable {
-  var scheduler: Scheduler<S>
+struct SchedulerProcess<S: Sharing>: ~Copyable {
+  var scheduler: SchedulerThread<S>
   private let orchestrator: ProcessHandle?
+  private let orchestratorIdentity: ProcessIdentity
   private var attachDeadline: Deadline
   private let attachMilliseconds: UInt64
-  var workers: ProcessWatches
-  /// One per core, for the deadline of its kernel.
-  var deadlines: [StallWatch]
-  /// One per core.
-  var watches: [CoreWatch]
-  let orchestratorIdentity: ProcessIdentity
-  var orchestratorStop: StopWatch
+  private var workers: ProcessWatches
   private var nextCheck: UInt64 = 0
 
-  init(_ shared: SharedState, isSupervised: Bool) {
+  init(_ shared: SchedulerState, isSupervised: Bool) {
+    let configuration = shared.segment.configuration
     orchestratorIdentity = shared.segment.creator()
     orchestrator = ProcessHandle(orchestratorIdentity)
-    attachMilliseconds = UInt64(shared.segment.configuration.attachTimeoutMilliseconds)
+    attachMilliseconds = UInt64(configuration.attachTimeoutMilliseconds)
     attachDeadline = Deadline(afterMilliseconds: attachMilliseconds)
-    let configuration = shared.segment.configuration
     workers = ProcessWatches(count: configuration.coreCount)
-    deadlines = Array(
-      repeating: StallWatch(limitMilliseconds: configuration.kernelDeadlineMilliseconds),
-      count: configuration.coreCount)
-    let grace = configuration.stopGraceMilliseconds
-    watches = Array(
-      repeating: CoreWatch(stopGraceMilliseconds: grace), count: configuration.coreCount)
-    orchestratorStop = StopWatch(graceMilliseconds: grace)
-    scheduler = Scheduler(shared)
-    if shared.isRestart { scheduler.rebuild() }
+    scheduler = SchedulerThread(shared)
+    if shared.isRestart { scheduler.restart() }
     scheduler.announce(isSupervised: isSupervised)
   }
 
@@ -131,15 +118,16 @@ struct SchedulerLoop<S: Sharing>: ~Copyable {
     // A scheduler that comes after this one counts on from here.
     scheduler.publishCounters()
     checkWorkers()
-    for core in 0..<scheduler.coreCount where scheduler.takeQuarantine(core) { workers.kill(core) }
-    checkStill(now)
-    checkDeadlines(now)
+    for core in 0..<scheduler.cores.count where scheduler.takeQuarantine(core) {
+      workers.kill(core)
+    }
+    scheduler.checkOrchestrator(orchestratorIdentity, now)
     checkAttached()
-    scheduler.checkStall()
+    for core in scheduler.checkHealth(now) { workers.kill(core) }
   }
 
   /// The orchestrator has died: nil while what it has published is still to be done.
-  private mutating func errorOfOrphan() -> PTO2Error? {
+  private func errorOfOrphan() -> PTO2Error? {
     if let error = scheduler.shared.segment.truncationError() { return error }
     let text = "the orchestrator has ended without finishing its run"
     guard scheduler.shared.segment.configuration.drains else {
@@ -164,35 +152,17 @@ struct SchedulerLoop<S: Sharing>: ~Copyable {
   /// Tells the scheduler of every core whose worker has ended since the last look. The
   /// next worker then has as much time to attach as the first one had.
   private mutating func checkWorkers() {
-    for core in 0..<scheduler.coreCount where !workers.isWatched(core) {
+    for core in 0..<scheduler.cores.count where !workers.isWatched(core) {
       if let process = scheduler.coreProcess(core) { workers.watch(core, process.identity) }
     }
     workers.takeEnded { core in
       if let error = scheduler.shared.segment.truncationError() { return scheduler.fail(error) }
       if let process = scheduler.coreProcess(core), !process.isSupervised {
         if let error = scheduler.coreError(core) { return scheduler.fail(error, core: core) }
-        let name = coreName(core)
-        writeError(
-          "pto2-scheduler: the worker of core \(name) (process \(process.identity.pid)) has died\(scheduler.crashPlace(core).map { " of " + $0 } ?? ""); start another within \(attachMilliseconds / 1000) s with: pto2-worker --segment \(scheduler.shared.segment.name) --cores \(name)"
-        )
+        scheduler.reportDeath(of: process.identity, core, nextWithin: attachMilliseconds)
       }
-      scheduler.noteDeath(core)
+      scheduler.workerDied(core)
       attachDeadline = Deadline(afterMilliseconds: attachMilliseconds)
-    }
-  }
-
-  /// Kills workers whose kernel has run for too long; what becomes of the task is
-  /// decided when the process is gone.
-  private mutating func checkDeadlines(_ now: UInt64) {
-    guard deadlines[0].isEnabled else { return }
-    for core in deadlines.indices {
-      if deadlines[core].isStalled(progress: scheduler.kernelProgress(core), now: now),
-        scheduler.isKernelRunning(core),
-        scheduler.coreProcess(core)?.identity.isStopped() != true
-      {
-        scheduler.noteKill(core, because: PTO2_FAILURE_DEADLINE)
-        workers.kill(core)
-      }
     }
   }
 }
