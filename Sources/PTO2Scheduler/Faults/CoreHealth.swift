@@ -17,7 +17,7 @@ struct CoreHealth {
   /// Since a kernel began or ended, without the time in which the worker was stopped.
   /// Its limit is the deadline of kernels.
   private var sinceKernel: StallWatch
-  private var suspension: StopWatch
+  private var suspension: SuspensionWatch
   /// The last two at the last look that found the worker running.
   private var whenRunning = (progress: UInt64(0), kernel: UInt64(0))
   /// The progress at which the kernel was last reported as slow.
@@ -30,7 +30,7 @@ struct CoreHealth {
     sinceProgress = StallWatch(limitMilliseconds: configuration.stallLimitMilliseconds)
     sinceProgressAwake = StallWatch(stopGraceMilliseconds: configuration.stopGraceMilliseconds)
     sinceKernel = StallWatch(limitMilliseconds: configuration.kernelDeadlineMilliseconds)
-    suspension = StopWatch(graceMilliseconds: configuration.stopGraceMilliseconds)
+    suspension = SuspensionWatch(graceMilliseconds: configuration.stopGraceMilliseconds)
   }
 
   struct Observation {
@@ -62,7 +62,7 @@ struct CoreHealth {
 
   /// True when `observe` asks whether a kernel runs, of a core with a dispatch.
   var needsKernelState: Bool {
-    sinceKernel.isEnabled || sinceProgressAwake.nanoseconds >= StopWatch.lookNanoseconds
+    sinceKernel.isEnabled || sinceProgressAwake.nanoseconds >= SuspensionWatch.lookNanoseconds
   }
 
   mutating func observe(_ seen: Observation) -> Findings {
@@ -74,7 +74,7 @@ struct CoreHealth {
     }
     let isStill = sinceProgressAwake.isStalled(progress: progress, now: seen.now)
     _ = sinceKernel.isStalled(progress: retired | (seen.isKernelRunning ? 1 : 0), now: seen.now)
-    if seen.hasDispatch, sinceProgressAwake.nanoseconds >= StopWatch.lookNanoseconds,
+    if seen.hasDispatch, sinceProgressAwake.nanoseconds >= SuspensionWatch.lookNanoseconds,
       let worker = seen.worker
     {
       switch suspension.look(at: worker, now: seen.now) {
@@ -110,11 +110,11 @@ struct CoreHealth {
   /// seen running.
   private mutating func discountSuspension() {
     sinceKernel.rewind(to: whenRunning.kernel)
-    sinceProgressAwake.rewind(to: max(whenRunning.progress, StopWatch.lookNanoseconds))
+    sinceProgressAwake.rewind(to: max(whenRunning.progress, SuspensionWatch.lookNanoseconds))
   }
 
   /// A worker that takes nothing is held by a debugger: it has all the time again.
-  mutating func excuse() { sinceProgressAwake.rewind(to: StopWatch.lookNanoseconds) }
+  mutating func excuse() { sinceProgressAwake.rewind(to: SuspensionWatch.lookNanoseconds) }
 
   /// How long a worker may take nothing, in words.
   var patienceText: String { sinceProgressAwake.limitText }
@@ -125,12 +125,12 @@ struct SessionHealth {
   var cores: [CoreHealth]
   /// No kernel runs and no task is submitted or RELEASED.
   var idle: StallWatch
-  var orchestrator: StopWatch
+  var orchestrator: SuspensionWatch
 
   init(_ configuration: Configuration) {
     cores = Array(repeating: CoreHealth(configuration), count: configuration.coreCount)
     idle = StallWatch(limitMilliseconds: configuration.stallLimitMilliseconds)
-    orchestrator = StopWatch(graceMilliseconds: configuration.stopGraceMilliseconds)
+    orchestrator = SuspensionWatch(graceMilliseconds: configuration.stopGraceMilliseconds)
   }
 }
 

@@ -47,6 +47,3 @@ package struct SuspensionWatch {
     stoppedNanoseconds = 0
   }
 }
-
-// TEMPORARY: the scheduler's name for it.
-package typealias StopWatch = SuspensionWatch
