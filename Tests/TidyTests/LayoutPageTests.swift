@@ -14,11 +14,13 @@ import Testing
     HeaderRecord.all(in: readWholeFile(repositoryRoot + path) ?? "")
   }
 
-  /// Of both headers, by name.
+  /// By name.
   private static let declared: [String: HeaderRecord] = {
-    let records =
-      header("Sources/CPTO2/include/pto2.h")
-      + header("Sources/CPTO2Segment/include/pto2_segment.h")
+    let folder = "Sources/CPTO2Segment/include/"
+    let headers =
+      ["Sources/CPTO2/include/pto2.h"]
+      + entries(of: repositoryRoot + folder).map { folder + $0 }
+    let records = headers.flatMap(header)
     return Dictionary(records.map { ($0.name, $0) }) { first, _ in first }
   }()
 

@@ -1,0 +1,298 @@
+/* What each process says of itself, a page a role: part of pto2_segment.h, whose rules
+ * hold here. */
+#ifndef PTO2_PAGES_H
+#define PTO2_PAGES_H
+
+#include "pto2_records.h"
+
+/* First fault of one role. `code` is stored last, with release. */
+#define PTO2_MESSAGE_BYTES 960
+typedef struct pto2_error_block {
+    uint32_t code;     /* (word) PTO2_ERROR_..., 0 = none; release: the rest */
+    uint32_t ring;     /* all ones = about no ring */
+    uint64_t task_id;  /* all ones = about no task */
+    uint64_t needed;   /* bytes or items; 0 when not about a size */
+    uint64_t available;
+    uint64_t time_nanoseconds; /* CLOCK_MONOTONIC */
+    uint32_t core;     /* all ones = about no core */
+    uint32_t message_length;
+    uint64_t reserved[2];
+    char message[PTO2_MESSAGE_BYTES]; /* UTF-8, message_length bytes */
+} pto2_error_block;
+
+#define PTO2_ERROR_BLOCK_FIELDS(F, T) \
+    F(T, code, 0) F(T, ring, 4) F(T, task_id, 8) F(T, needed, 16) F(T, available, 24) \
+    F(T, time_nanoseconds, 32) F(T, core, 40) F(T, message_length, 44) F(T, reserved, 48) \
+    F(T, message, 64)
+PTO2_ASSERT_LAYOUT(pto2_error_block, PTO2_ERROR_BLOCK_FIELDS, 1024);
+
+/* Who a role's process is. `pid` is stored last, with release. */
+typedef struct pto2_process_record {
+    uint32_t pid;         /* (word) 0 = none */
+    uint32_t incarnation; /* 1 for the first process in this place */
+    uint64_t start_time;  /* /proc/PID/stat field 22, clock ticks since boot */
+    uint32_t supervised;  /* 1 = child of the orchestrator's launcher */
+    uint32_t reserved;
+    uint64_t heartbeat_nanoseconds; /* CLOCK_MONOTONIC, at announcement; the
+                                       scheduler's at each look at the others too */
+} pto2_process_record;
+
+#define PTO2_PROCESS_RECORD_FIELDS(F, T) \
+    F(T, pid, 0) F(T, incarnation, 4) F(T, start_time, 8) F(T, supervised, 16) \
+    F(T, reserved, 20) F(T, heartbeat_nanoseconds, 24)
+PTO2_ASSERT_LAYOUT(pto2_process_record, PTO2_PROCESS_RECORD_FIELDS, 32);
+
+/* Per-ring words of the orchestrator. */
+typedef struct pto2_orchestrator_ring {
+    uint32_t current_task_index; /* (word) local id of the next task; for tools */
+    uint32_t reserved[15];
+} pto2_orchestrator_ring;
+
+#define PTO2_ORCHESTRATOR_RING_FIELDS(F, T) \
+    F(T, current_task_index, 0) F(T, reserved, 4)
+PTO2_ASSERT_LAYOUT(pto2_orchestrator_ring, PTO2_ORCHESTRATOR_RING_FIELDS, 64);
+
+/* The orchestrator's words, one section; each line has its own reason to be written. */
+typedef struct pto2_orchestrator_page {
+    uint32_t submitted; /* (word) log position; release: log, slots, descriptors */
+    uint32_t reserved[15];
+    uint32_t parked; /* (word) PTO2_PARKED_...: what is waited on, 0 = awake */
+    uint32_t target; /* (word) position it is waited to reach */
+    /* (word) the scheduler's `failed` as the run began: its failure records are counted
+       from there; stored before the run's first submission */
+    uint32_t failed_before;
+    uint32_t reserved2[13];
+    uint32_t control; /* (word) PTO2_CONTROL_...; waited on by everyone */
+    uint32_t reserved3[15];
+    pto2_process_record process;
+    uint32_t reserved4[8];
+    pto2_error_block error;
+    uint32_t reserved5[64];
+    pto2_orchestrator_ring rings[PTO2_MAX_RINGS];
+} pto2_orchestrator_page;
+
+#define PTO2_ORCHESTRATOR_PAGE_FIELDS(F, T) \
+    F(T, submitted, 0) F(T, reserved, 4) F(T, parked, 64) F(T, target, 68) \
+    F(T, failed_before, 72) F(T, reserved2, 76) F(T, control, 128) F(T, reserved3, 132) \
+    F(T, process, 192) \
+    F(T, reserved4, 224) F(T, error, 256) F(T, reserved5, 1280) F(T, rings, 1536)
+PTO2_ASSERT_LAYOUT(pto2_orchestrator_page, PTO2_ORCHESTRATOR_PAGE_FIELDS, 2048);
+
+#define PTO2_CONTROL_RUNNING 0u
+#define PTO2_CONTROL_DONE 1u  /* program over, all consumed: leave cleanly */
+#define PTO2_CONTROL_FATAL 2u /* the error block says why */
+
+/* What the orchestrator's `parked` may name. */
+#define PTO2_PARKED_ON_WIRED 1u
+#define PTO2_PARKED_ON_RELEASED 16u /* + ring */
+#define PTO2_PARKED_ON_CONSUMED 32u /* + ring */
+
+/* The scheduler's `control`. */
+#define PTO2_SCHED_ABSENT 0u
+#define PTO2_SCHED_ATTACHED 1u
+#define PTO2_SCHED_FATAL 2u
+#define PTO2_SCHED_STOPPED 3u /* every core has left, counters are final */
+
+/* What the scheduler counted; plain stores, exact once STOPPED. */
+typedef struct pto2_scheduler_counters {
+    uint64_t tasks_completed;
+    uint64_t edges; /* fanout edges made */
+    uint64_t subtasks_dispatched;
+    uint64_t parks; /* times a thread slept */
+    uint64_t lost_locks; /* try-locks that another scheduler thread had */
+    uint64_t reserved[3];
+    uint32_t peak_main[PTO2_MAX_RINGS]; /* most tasks between submit and RELEASED */
+    uint32_t peak_consumed[PTO2_MAX_RINGS]; /* the same up to CONSUMED */
+    uint32_t peak_dep_pool[PTO2_MAX_RINGS];
+    uint32_t reserved2[8];
+    uint64_t peak_heap_bytes[PTO2_MAX_RINGS];
+} pto2_scheduler_counters;
+
+#define PTO2_SCHEDULER_COUNTERS_FIELDS(F, T) \
+    F(T, tasks_completed, 0) F(T, edges, 8) F(T, subtasks_dispatched, 16) F(T, parks, 24) \
+    F(T, lost_locks, 32) F(T, reserved, 40) F(T, peak_main, 64) F(T, peak_consumed, 96) \
+    F(T, peak_dep_pool, 128) F(T, reserved2, 160) F(T, peak_heap_bytes, 192)
+PTO2_ASSERT_LAYOUT(pto2_scheduler_counters, PTO2_SCHEDULER_COUNTERS_FIELDS, 256);
+
+/* A task that FAILED: a root cause, not an echo. */
+typedef struct pto2_failure {
+    uint64_t task_id;
+    uint32_t core; /* on which its last attempt ended */
+    uint32_t code; /* PTO2_ERROR_... */
+    uint32_t kills; /* workers that died while running it */
+    uint32_t flags; /* kernel id 31:16, PTO2_FAILURE_..., PTO2_SLOT_... of the task */
+} pto2_failure;
+
+#define PTO2_FAILURE_FIELDS(F, T) \
+    F(T, task_id, 0) F(T, core, 8) F(T, code, 12) F(T, kills, 16) F(T, flags, 20)
+PTO2_ASSERT_LAYOUT(pto2_failure, PTO2_FAILURE_FIELDS, 24);
+
+#define PTO2_FAILURE_DEADLINE 0x100u /* killed because a kernel ran too long */
+#define PTO2_FAILURE_STOPPED 0x200u  /* killed because it was stopped (SIGSTOP) */
+#define PTO2_FAILURE_GARBAGE 0x400u  /* killed because of what stood in its COND words */
+
+/* What did not end normally. Writer: scheduler; `failed` is released after the
+ * record it counts, and before the task is RELEASED. */
+#define PTO2_MAX_FAILURES 32 /* records; more are only counted */
+typedef struct pto2_failures {
+    uint32_t failed;    /* (word) tasks that FAILED; release: their records */
+    uint32_t cancelled; /* (word) tasks that were CANCELLED */
+    uint32_t lost;      /* (word) subtasks whose worker died, run again or not */
+    uint32_t quarantined; /* (word) workers killed because of their COND words */
+    pto2_failure first[PTO2_MAX_FAILURES];
+} pto2_failures;
+
+#define PTO2_FAILURES_FIELDS(F, T) \
+    F(T, failed, 0) F(T, cancelled, 4) F(T, lost, 8) F(T, quarantined, 12) F(T, first, 16)
+PTO2_ASSERT_LAYOUT(pto2_failures, PTO2_FAILURES_FIELDS, 784);
+
+/* What the dispatcher is about to store to DATA_MAIN_BASE, for a scheduler that
+ * comes after it. `target` is stored before the word, a slot's bit in `pending`
+ * is cleared after it: so it can be told which words were stored. */
+typedef struct pto2_intent {
+    uint64_t task_id;
+    uint64_t target;  /* the word 31:0, its core and lane 63:32; 0 = none yet */
+    uint32_t pending; /* (word) block 31:3, subtask slots 2:0 */
+    uint32_t reserved;
+} pto2_intent;
+
+#define PTO2_INTENT_FIELDS(F, T) \
+    F(T, task_id, 0) F(T, target, 8) F(T, pending, 16) F(T, reserved, 20)
+PTO2_ASSERT_LAYOUT(pto2_intent, PTO2_INTENT_FIELDS, 24);
+
+/* A subtask whose worker has died, to run again. */
+#define PTO2_MAX_LOST 960 /* every lane of every core */
+typedef struct pto2_lost_subtask {
+    uint64_t task_id;
+    uint32_t subtask; /* (word) PTO2_LOST_USED, block 31:3 and slot 1:0; 0 = free place */
+    uint32_t reserved;
+} pto2_lost_subtask;
+
+#define PTO2_LOST_SUBTASK_FIELDS(F, T) \
+    F(T, task_id, 0) F(T, subtask, 8) F(T, reserved, 12)
+PTO2_ASSERT_LAYOUT(pto2_lost_subtask, PTO2_LOST_SUBTASK_FIELDS, 16);
+
+#define PTO2_LOST_USED 0x4u
+
+/* Per-ring words of the scheduler: the two watermarks. */
+typedef struct pto2_scheduler_ring {
+    uint32_t released; /* (word) last_task_released: one past the RELEASED prefix */
+    uint32_t consumed; /* (word) last_task_consumed: one past the CONSUMED prefix */
+    uint32_t reserved[14];
+} pto2_scheduler_ring;
+
+#define PTO2_SCHEDULER_RING_FIELDS(F, T) \
+    F(T, released, 0) F(T, consumed, 4) F(T, reserved, 8)
+PTO2_ASSERT_LAYOUT(pto2_scheduler_ring, PTO2_SCHEDULER_RING_FIELDS, 64);
+
+/* The scheduler's words, one section. What is said of its restart: docs/faults.md. */
+typedef struct pto2_scheduler_page {
+    uint32_t wired; /* (word) log position: records before it are wired */
+    uint32_t ring_wired[PTO2_MAX_RINGS]; /* (word) local id of the ring's next task to wire;
+                                            stored before `wired` passes the task */
+    uint32_t reserved[7];
+    uint32_t parked; /* (word) bit t: thread t sleeps; thread 0 waits for `submitted` */
+    uint32_t reserved2[15];
+    uint32_t control; /* (word) PTO2_SCHED_...; FATAL: see `error` */
+    uint32_t reserved3[15];
+    pto2_process_record process;
+    uint32_t reserved4[8];
+    pto2_error_block error;
+    uint32_t reserved5[64];
+    pto2_scheduler_ring rings[PTO2_MAX_RINGS];
+    pto2_scheduler_counters counters;
+    uint32_t reserved6[192];
+    uint32_t admitted[PTO2_MAX_CORES]; /* (word) 1 while a READY worker is not fenced */
+    uint32_t reserved7[136];
+    uint32_t fenced[PTO2_MAX_CORES]; /* (word) READY value that is known to be gone */
+    uint32_t reserved8[8];
+    pto2_failures failures;
+    uint32_t reserved9[76];
+    pto2_intent intent;
+    uint32_t reserved10[618];
+    pto2_lost_subtask redo[PTO2_MAX_LOST];
+    uint32_t reserved11[256];
+} pto2_scheduler_page;
+
+#define PTO2_SCHEDULER_PAGE_FIELDS(F, T) \
+    F(T, wired, 0) F(T, ring_wired, 4) F(T, reserved, 36) F(T, parked, 64) \
+    F(T, reserved2, 68) F(T, control, 128) F(T, reserved3, 132) F(T, process, 192) \
+    F(T, reserved4, 224) F(T, error, 256) F(T, reserved5, 1280) F(T, rings, 1536) \
+    F(T, counters, 2048) F(T, reserved6, 2304) F(T, admitted, 3072) F(T, reserved7, 3552) \
+    F(T, fenced, 4096) F(T, reserved8, 4576) F(T, failures, 4608) F(T, reserved9, 5392) \
+    F(T, intent, 5696) F(T, reserved10, 5720) F(T, redo, 8192) F(T, reserved11, 23552)
+PTO2_ASSERT_LAYOUT(pto2_scheduler_page, PTO2_SCHEDULER_PAGE_FIELDS, 24576);
+
+/* DATA_MAIN_BASE: one line a core. Writer: scheduler. */
+typedef struct pto2_dispatch_line {
+    uint32_t words[PTO2_MAX_LANES];  /* (word) one per lane */
+    uint32_t blocks[PTO2_MAX_LANES]; /* SPMD block index; published by its word */
+} pto2_dispatch_line;
+
+#define PTO2_DISPATCH_LINE_FIELDS(F, T) \
+    F(T, words, 0) F(T, blocks, 32)
+PTO2_ASSERT_LAYOUT(pto2_dispatch_line, PTO2_DISPATCH_LINE_FIELDS, 64);
+
+/* Written by a worker's signal handler when it crashes. */
+typedef struct pto2_crash_record {
+    uint32_t signal;  /* (word) released last; 0 = none */
+    uint32_t code;    /* siginfo si_code */
+    uint64_t address; /* siginfo si_addr */
+    uint64_t offset;  /* of the address in the segment, or PTO2_CRASH_ELSEWHERE */
+    uint32_t access;  /* PTO2_CRASH_... */
+    uint32_t reserved;
+} pto2_crash_record;
+
+#define PTO2_CRASH_RECORD_FIELDS(F, T) \
+    F(T, signal, 0) F(T, code, 4) F(T, address, 8) F(T, offset, 16) F(T, access, 24) \
+    F(T, reserved, 28)
+PTO2_ASSERT_LAYOUT(pto2_crash_record, PTO2_CRASH_RECORD_FIELDS, 32);
+
+#define PTO2_CRASH_ELSEWHERE 0xFFFFFFFFFFFFFFFFull
+#define PTO2_CRASH_ACCESS 0u /* what it was is not known */
+#define PTO2_CRASH_LOAD 1u
+#define PTO2_CRASH_STORE 2u
+#define PTO2_CRASH_CALL 3u
+
+/* Attempts of a task that may be run again. */
+#define PTO2_MAX_KILLS 3   /* workers that died while running it, of anything */
+#define PTO2_MAX_CRASHES 2 /* of these, by a signal it raised itself: poisoned */
+
+/* What a worker counted on its core; plain stores, now and then. */
+typedef struct pto2_core_counters {
+    uint64_t kernels;              /* runs of a kernel */
+    uint64_t timed_kernels;        /* of these, how many were timed */
+    uint64_t timed_nanoseconds;    /* in those */
+    uint64_t parks;                /* times it slept */
+} pto2_core_counters;
+
+#define PTO2_CORE_COUNTERS_FIELDS(F, T) \
+    F(T, kernels, 0) F(T, timed_kernels, 8) F(T, timed_nanoseconds, 16) F(T, parks, 24)
+PTO2_ASSERT_LAYOUT(pto2_core_counters, PTO2_CORE_COUNTERS_FIELDS, 32);
+
+/* One page a core. Writer: the worker hosting that core. */
+typedef struct pto2_core_page {
+    uint32_t cond[PTO2_MAX_LANES]; /* (word) COND, one per lane */
+    uint32_t reserved[8];
+    uint32_t parked; /* (word) 1 = asleep on its next DATA_MAIN_BASE lane */
+    uint32_t reserved2[15];
+    uint32_t ready; /* (word) incarnation once READY, 0 before */
+    uint32_t reserved3[15];
+    pto2_process_record process;
+    uint32_t reserved4[8];
+    pto2_error_block error;
+    uint32_t reserved5[64];
+    pto2_core_counters counters;
+    uint32_t reserved6[56];
+    pto2_crash_record crash; /* of the worker before, or of this one */
+    uint32_t reserved7[56];
+} pto2_core_page;
+
+#define PTO2_CORE_PAGE_FIELDS(F, T) \
+    F(T, cond, 0) F(T, reserved, 32) F(T, parked, 64) F(T, reserved2, 68) F(T, ready, 128) \
+    F(T, reserved3, 132) F(T, process, 192) F(T, reserved4, 224) F(T, error, 256) \
+    F(T, reserved5, 1280) F(T, counters, 1536) F(T, reserved6, 1568) F(T, crash, 1792) \
+    F(T, reserved7, 1824)
+PTO2_ASSERT_LAYOUT(pto2_core_page, PTO2_CORE_PAGE_FIELDS, 2048);
+
+#endif
