@@ -1,3 +1,4 @@
+internal import PTO2Protocol
 package import PTO2Segment
 internal import PTO2System
 
@@ -161,35 +162,7 @@ extension FaultScript {
     // By process, the words it must be watched for.
     var words: [ProcessRole: Set<String>] = [:]
     for fault in faults {
-      func check(core: Int?) throws(TextError) {
-        guard let core, core >= configuration.coreCount else { return }
-        throw TextError(
-          fault.place,
-          "there is no core \(coreName(core)): this session has \(configuration.clusters) cluster(s)"
-        )
-      }
-      func check(ring: Int?) throws(TextError) {
-        guard let ring, ring >= configuration.rings.count else { return }
-        throw TextError(
-          fault.place, "there is no ring \(ring): this session has \(configuration.rings.count)")
-      }
-      if case .role(.worker(let core)) = fault.victim { try check(core: core) }
-      if case .point(_, let core, let ring, _) = fault.when {
-        try check(core: core)
-        try check(ring: ring)
-      }
-      if case .corrupt(let corruption) = fault.what {
-        switch corruption.target {
-        case .word(_, let core, let ring, let lane):
-          try check(core: core)
-          try check(ring: ring)
-          if lane >= Int(configuration.lanes) {
-            throw TextError(
-              fault.place, "there is no lane \(lane): this session has \(configuration.lanes)")
-          }
-        case .section(_, let ring, _): try check(ring: ring)
-        }
-      }
+      try fault.check(configuration)
       for (role, names) in fault.watchedWords(configuration) {
         words[role, default: []].formUnion(names)
         let count = words[role]!.count
@@ -205,6 +178,37 @@ extension FaultScript {
 }
 
 extension Fault {
+  /// Cores, rings and lanes that it names are there.
+  fileprivate func check(_ configuration: Configuration) throws(TextError) {
+    if case .role(.worker(let core)) = victim { try check(configuration, core: core) }
+    if case .point(_, let core, let ring, _) = when {
+      try check(configuration, core: core, ring: ring)
+    }
+    guard case .corrupt(let corruption) = what else { return }
+    switch corruption.target {
+    case .word(_, let core, let ring, let lane):
+      try check(configuration, core: core, ring: ring, lane: lane)
+    case .section(_, let ring, _): try check(configuration, ring: ring)
+    }
+  }
+
+  private func check(
+    _ configuration: Configuration, core: Int? = nil, ring: Int? = nil, lane: Int? = nil
+  ) throws(TextError) {
+    func missing(_ what: String, _ there: String) -> TextError {
+      TextError(place, "there is no \(what): this session has \(there)")
+    }
+    if let core, core >= configuration.coreCount {
+      throw missing("core \(CoreID(core))", "\(configuration.clusters) cluster(s)")
+    }
+    if let ring, ring >= configuration.rings.count {
+      throw missing("ring \(ring)", "\(configuration.rings.count)")
+    }
+    if let lane, lane >= Int(configuration.lanes) {
+      throw missing("lane \(lane)", "\(configuration.lanes)")
+    }
+  }
+
   /// Names of the debug registers that the point needs, by process.
   fileprivate func watchedWords(_ configuration: Configuration) -> [ProcessRole: [String]] {
     guard case .point(let point, let core, let ring, _) = when else { return [:] }

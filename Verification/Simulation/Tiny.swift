@@ -1,3 +1,4 @@
+internal import PTO2Protocol
 internal import PTO2Segment
 
 /// Programs of one to three tasks, small enough for depth-first search.
@@ -20,9 +21,7 @@ enum Tiny: String, CaseIterable {
   /// are used again while a producer's completion is still going on.
   case rings
 
-  /// - Parameters:
-  ///   - threads: of the scheduler, each with a cluster and one core of it.
-  func scenario(threads: Int) -> Scenario {
+  private var plan: Plan {
     var plan = Plan()
     func task(_ memory: Int, _ use: Use, mask: UInt32 = 1) -> TaskPlan {
       TaskPlan(mask: mask, tensors: [.init(memory: memory, range: 0..<1, use: use)])
@@ -76,17 +75,23 @@ enum Tiny: String, CaseIterable {
       }
       plan.operations.append(.endScope)
     }
+    return plan
+  }
+
+  /// - Parameters:
+  ///   - threads: of the scheduler, each with a cluster and one core of it.
+  func scenario(threads: Int) -> Scenario {
     var rings = [
       Configuration.Ring(
         taskWindow: 2, consumedWindow: self == .reuse ? 2 : 4, heapBytes: 128, dependencyPool: 4)
     ]
-    var cores = (0..<threads).map { 3 * $0 }
+    var cores = (0..<threads).map { CoreID(cluster: $0, subtask: 0).index }
     if self == .rings {
       rings[0].taskWindow = 4
       rings.append(
         Configuration.Ring(taskWindow: 4, consumedWindow: 16, heapBytes: 128, dependencyPool: 4))
       // The last cluster's AIVs take all consumers.
-      cores += [3 * (threads - 1) + 1, 3 * (threads - 1) + 2]
+      cores += [1, 2].map { CoreID(cluster: threads - 1, subtask: $0).index }
     }
     return Scenario(
       configuration: Configuration(
