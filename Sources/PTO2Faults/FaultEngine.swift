@@ -79,7 +79,7 @@ internal import PTO2System
     let tracer = Tracer(
       segment: segment,
       watches: { role in
-        var words: [WordWatch] = []
+        var words: [WatchedWord] = []
         for fault in faults {
           for word in fault.watches(role, in: reader) where !words.contains(word) {
             words.append(word)

@@ -128,7 +128,7 @@ package struct Fault: Sendable {
   }
 
   /// Words of which it must be told when this role stores them.
-  package func watches(_ role: ProcessRole, in reader: SegmentReader) -> [WordWatch] {
+  package func watches(_ role: ProcessRole, in reader: SegmentReader) -> [WatchedWord] {
     guard case .point(let point, let core, let ring, _) = when else { return [] }
     let cores = core.map { [$0] } ?? Array(0..<reader.configuration.coreCount)
     switch (point.storer, role) {
@@ -166,10 +166,10 @@ extension FaultScript {
       for (role, names) in fault.watchedWords(configuration) {
         words[role, default: []].formUnion(names)
         let count = words[role]!.count
-        if count > WordWatch.maximum {
+        if count > WatchedWord.maximum {
           throw TextError(
             fault.place,
-            "the points need \(count) pairs of words of the \(role), and a process can be watched for \(WordWatch.maximum): name a \"core\" or a \"ring\""
+            "the points need \(count) pairs of words of the \(role), and a process can be watched for \(WatchedWord.maximum): name a \"core\" or a \"ring\""
           )
         }
       }

@@ -49,16 +49,16 @@ package enum ProtocolPoint: String, CaseIterable, Sendable {
   /// - Parameters:
   ///   - core: nil for the scheduler's ATTACHED.
   ///   - ring: for RELEASED and CONSUMED.
-  package func words(in segment: SegmentReader, core: Int?, ring: Int) -> [WordWatch] {
+  package func words(in segment: SegmentReader, core: Int?, ring: Int) -> [WatchedWord] {
     let lanes = segment.configuration.lanes
     /// Of a lane's two neighbours, which one debug register watches.
-    func pairs(_ word: (UInt32) -> SharedWord) -> [WordWatch] {
+    func pairs(_ word: (UInt32) -> SharedWord) -> [WatchedWord] {
       stride(from: 0, to: lanes, by: 2).map {
-        WordWatch(offset: segment.offset(of: word($0)), bytes: $0 + 1 < lanes ? 8 : 4)
+        WatchedWord(offset: segment.offset(of: word($0)), bytes: $0 + 1 < lanes ? 8 : 4)
       }
     }
-    func single(_ word: SharedWord) -> [WordWatch] {
-      [WordWatch(offset: segment.offset(of: word), bytes: 4)]
+    func single(_ word: SharedWord) -> [WatchedWord] {
+      [WatchedWord(offset: segment.offset(of: word), bytes: 4)]
     }
     let scheduler = segment.schedulerPage
     switch self {
@@ -81,12 +81,12 @@ package struct WordMemory {
   package init() {}
 
   /// Forgets the past of these words; call it before they are watched.
-  package mutating func remember(_ watches: [WordWatch], in segment: SegmentReader) {
+  package mutating func remember(_ watches: [WatchedWord], in segment: SegmentReader) {
     _ = changes(watches, in: segment)
   }
 
   /// The words of these that differ from before: offset and value.
-  package mutating func changes(_ watches: [WordWatch], in segment: SegmentReader)
+  package mutating func changes(_ watches: [WatchedWord], in segment: SegmentReader)
     -> [(offset: UInt64, value: UInt32)]
   {
     var found: [(offset: UInt64, value: UInt32)] = []

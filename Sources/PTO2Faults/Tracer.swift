@@ -30,7 +30,7 @@ package import PTO2System
   package let id: Int32
   package fileprivate(set) var role: ProcessRole?
   /// Words whose stores stop it.
-  package fileprivate(set) var watches: [WordWatch] = []
+  package fileprivate(set) var watches: [WatchedWord] = []
   package fileprivate(set) var threads: [Int32: TracedThread] = [:]
   /// Where it has mapped the segment; nil until it has.
   fileprivate var base: UInt64?
@@ -57,7 +57,7 @@ package enum ProcessRole: Hashable, Sendable, CustomStringConvertible {
 }
 
 /// One or two words of the segment, side by side.
-package struct WordWatch: Equatable, Sendable {
+package struct WatchedWord: Equatable, Sendable {
   /// Bytes from the start of the segment, a multiple of `bytes`.
   package var offset: UInt64
   /// 4 or 8.
@@ -96,7 +96,7 @@ package struct WordWatch: Equatable, Sendable {
   package private(set) var processes: [Int32: TracedProcess] = [:]
 
   private let segment: String
-  private let watches: (ProcessRole) -> [WordWatch]?
+  private let watches: (ProcessRole) -> [WatchedWord]?
   private let isWanted: (ProcessRole) -> Bool
   private var threads: [Int32: TracedThread] = [:]
   private var isDetaching = false
@@ -107,7 +107,7 @@ package struct WordWatch: Equatable, Sendable {
   ///     cannot be told yet.
   ///   - isWanted: whether to go on tracing a process of that role.
   package init(
-    segment: String, watches: @escaping (ProcessRole) -> [WordWatch]?,
+    segment: String, watches: @escaping (ProcessRole) -> [WatchedWord]?,
     isWanted: @escaping (ProcessRole) -> Bool
   ) {
     self.segment = segment
@@ -290,10 +290,10 @@ package struct WordWatch: Equatable, Sendable {
   }
 
   @discardableResult
-  private func setWatches(_ thread: TracedThread, _ watches: [WordWatch], base: UInt64) -> Bool {
-    var addresses = [UInt64](repeating: 0, count: WordWatch.maximum)
-    var bytes = [UInt32](repeating: 0, count: WordWatch.maximum)
-    for (place, watch) in watches.prefix(WordWatch.maximum).enumerated() {
+  private func setWatches(_ thread: TracedThread, _ watches: [WatchedWord], base: UInt64) -> Bool {
+    var addresses = [UInt64](repeating: 0, count: WatchedWord.maximum)
+    var bytes = [UInt32](repeating: 0, count: WatchedWord.maximum)
+    for (place, watch) in watches.prefix(WatchedWord.maximum).enumerated() {
       addresses[place] = base + watch.offset
       bytes[place] = watch.bytes
     }

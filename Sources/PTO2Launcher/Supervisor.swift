@@ -238,13 +238,13 @@ internal import Synchronization
     let identity: ProcessIdentity
     private let handle: ProcessHandle?
     private var stop: SuspensionWatch
-    private var pulse: StallWatch
+    private var pulse: StallTimer
     private var hasSaidHeld = false
     let descriptor: Int32?
     init(_ identity: ProcessIdentity, graceMilliseconds: UInt32) {
       self.identity = identity
       stop = SuspensionWatch(graceMilliseconds: graceMilliseconds)
-      pulse = StallWatch(stopGraceMilliseconds: graceMilliseconds)
+      pulse = StallTimer(stopGraceMilliseconds: graceMilliseconds)
       handle = ProcessHandle(identity)
       descriptor =
         switch handle {

@@ -48,7 +48,7 @@
     package func waitUntilEnded() {}
   }
 
-  package struct ProcessWatches {
+  package struct ProcessSet {
     private var pids: [Int32?]
 
     package init(count: Int) { pids = Array(repeating: nil, count: count) }

@@ -86,7 +86,7 @@ import Testing
 
   /// A scheduler that was itself stopped has seen nothing.
   @Test func timeInWhichNobodyLookedDoesNotCount() {
-    var watch = StallWatch(limitMilliseconds: 1000)
+    var watch = StallTimer(limitMilliseconds: 1000)
     // Milliseconds: a minute's gap, then looks every 100 ms.
     let stalled = ([1000, 600_000] + (1...9).map { 600_000 + 100 * $0 }).map {
       watch.isStalled(progress: 1, now: $0 * 1_000_000)
@@ -95,7 +95,7 @@ import Testing
   }
 
   @Test func withoutALimitNothingIsEverStalled() {
-    var watch = StallWatch(limitMilliseconds: 0)
+    var watch = StallTimer(limitMilliseconds: 0)
     let stalled = (0..<1000).map { watch.isStalled(progress: 1, now: $0 * 100_000_000) }
     #expect(!stalled.contains(true))
   }

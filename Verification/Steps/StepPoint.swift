@@ -87,7 +87,7 @@ enum StepPoint: String, CaseIterable {
   var isOfSecondLife: Bool { self == .rebuild }
 
   /// Whether these words have that one among them. It may store what was there.
-  func isSecondStart(_ watches: [WordWatch], in reader: SegmentReader) -> Bool {
+  func isSecondStart(_ watches: [WatchedWord], in reader: SegmentReader) -> Bool {
     watches.contains { $0.contains(Self.secondStart(reader)) }
   }
 
@@ -114,10 +114,10 @@ enum StepPoint: String, CaseIterable {
   }
 
   /// The words of a store, in a session with one ring and one cluster.
-  private func words(_ store: Store, in reader: SegmentReader) -> [WordWatch] {
+  private func words(_ store: Store, in reader: SegmentReader) -> [WatchedWord] {
     let isScheduler = victim == .scheduler
     switch store {
-    case .incarnation: return [WordWatch(offset: reader.incarnation(victim), bytes: 4)]
+    case .incarnation: return [WatchedWord(offset: reader.incarnation(victim), bytes: 4)]
     case .words(.dispatch): return ProtocolPoint.dispatch.words(in: reader, core: 0, ring: 0)
     case .point(.dispatch):
       return (0..<reader.configuration.coreCount).flatMap {
@@ -129,12 +129,12 @@ enum StepPoint: String, CaseIterable {
   }
 
   /// All that the victim is watched for.
-  func watches(in reader: SegmentReader) -> [WordWatch] {
+  func watches(in reader: SegmentReader) -> [WatchedWord] {
     var words = words(first, in: reader)
     if let last {
       for word in self.words(last, in: reader) where !words.contains(word) { words.append(word) }
     }
-    if isOfSecondLife { words.append(WordWatch(offset: Self.secondStart(reader), bytes: 4)) }
+    if isOfSecondLife { words.append(WatchedWord(offset: Self.secondStart(reader), bytes: 4)) }
     return words
   }
 

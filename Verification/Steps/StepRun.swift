@@ -72,7 +72,7 @@ final class StepRun {
   }
 
   /// Nil until the header is published.
-  private func watches(_ role: ProcessRole) -> [WordWatch]? {
+  private func watches(_ role: ProcessRole) -> [WatchedWord]? {
     if reader == nil { reader = try? SegmentReader.open(name: session.segment) }
     guard let reader else { return nil }
     return role == point.victim ? point.watches(in: reader) : []

@@ -10,13 +10,13 @@ internal import PTO2System
 struct CoreHealth {
   /// Since the last FIN, or the dispatch to an idle core. Its limit is the session's:
   /// error 100.
-  private var sinceProgress: StallWatch
+  private var sinceProgress: StallTimer
   /// The same without the time in which the worker was stopped. Its limit is for a
   /// worker that does not take what it is given.
-  private var sinceProgressAwake: StallWatch
+  private var sinceProgressAwake: StallTimer
   /// Since a kernel began or ended, without the time in which the worker was stopped.
   /// Its limit is the deadline of kernels.
-  private var sinceKernel: StallWatch
+  private var sinceKernel: StallTimer
   private var suspension: SuspensionWatch
   /// The last two at the last look that found the worker running.
   private var whenRunning = (progress: UInt64(0), kernel: UInt64(0))
@@ -27,9 +27,9 @@ struct CoreHealth {
   private static let slowNanoseconds: UInt64 = 1_000_000_000
 
   init(_ configuration: Configuration) {
-    sinceProgress = StallWatch(limitMilliseconds: configuration.stallLimitMilliseconds)
-    sinceProgressAwake = StallWatch(stopGraceMilliseconds: configuration.stopGraceMilliseconds)
-    sinceKernel = StallWatch(limitMilliseconds: configuration.kernelDeadlineMilliseconds)
+    sinceProgress = StallTimer(limitMilliseconds: configuration.stallLimitMilliseconds)
+    sinceProgressAwake = StallTimer(stopGraceMilliseconds: configuration.stopGraceMilliseconds)
+    sinceKernel = StallTimer(limitMilliseconds: configuration.kernelDeadlineMilliseconds)
     suspension = SuspensionWatch(graceMilliseconds: configuration.stopGraceMilliseconds)
   }
 
@@ -124,12 +124,12 @@ struct CoreHealth {
 struct SessionHealth {
   var cores: [CoreHealth]
   /// No kernel runs and no task is submitted or RELEASED.
-  var idle: StallWatch
+  var idle: StallTimer
   var orchestrator: SuspensionWatch
 
   init(_ configuration: Configuration) {
     cores = Array(repeating: CoreHealth(configuration), count: configuration.coreCount)
-    idle = StallWatch(limitMilliseconds: configuration.stallLimitMilliseconds)
+    idle = StallTimer(limitMilliseconds: configuration.stallLimitMilliseconds)
     orchestrator = SuspensionWatch(graceMilliseconds: configuration.stopGraceMilliseconds)
   }
 }

@@ -39,7 +39,7 @@ struct SchedulerProcess<S: Sharing>: ~Copyable {
   private let orchestratorIdentity: ProcessIdentity
   private var attachDeadline: Deadline
   private let attachMilliseconds: UInt64
-  private var workers: ProcessWatches
+  private var workers: ProcessSet
   private var nextCheck: UInt64 = 0
 
   init(_ shared: SchedulerState, isSupervised: Bool) {
@@ -48,7 +48,7 @@ struct SchedulerProcess<S: Sharing>: ~Copyable {
     orchestrator = ProcessHandle(orchestratorIdentity)
     attachMilliseconds = UInt64(configuration.attachTimeoutMilliseconds)
     attachDeadline = Deadline(afterMilliseconds: attachMilliseconds)
-    workers = ProcessWatches(count: configuration.coreCount)
+    workers = ProcessSet(count: configuration.coreCount)
     scheduler = SchedulerThread(shared)
     if shared.isRestart { scheduler.restart() }
     scheduler.announce(isSupervised: isSupervised)

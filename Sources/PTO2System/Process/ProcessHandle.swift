@@ -42,7 +42,7 @@ package struct ProcessHandle: ~Copyable {
 }
 
 /// Processes, each in a place of its own, looked at with one system call.
-package struct ProcessWatches {
+package struct ProcessSet {
   /// pidfds by place; -1, which poll(2) passes over, while nobody is watched.
   private var entries: [pollfd]
 

@@ -1,12 +1,12 @@
 import PTO2System
 import Testing
 
-struct StallWatchTests {
+struct StallTimerTests {
   private let second: UInt64 = 1_000_000_000
 
   /// Looks at it every 100 ms.
   private func isStalled(
-    _ watch: inout StallWatch, seconds: UInt64, from begin: UInt64,
+    _ watch: inout StallTimer, seconds: UInt64, from begin: UInt64,
     progress: (UInt64) -> UInt64 = { _ in 7 }
   ) -> Bool {
     var isStalled = false
@@ -18,28 +18,28 @@ struct StallWatchTests {
   }
 
   @Test func nothingForLongerThanTheLimitIsAStall() {
-    var watch = StallWatch(stopGraceMilliseconds: 1)
+    var watch = StallTimer(stopGraceMilliseconds: 1)
     #expect(watch.limitText == "5.0 s")
     #expect(!isStalled(&watch, seconds: 5, from: second))
     #expect(isStalled(&watch, seconds: 1, from: 6 * second))
-    var longer = StallWatch(stopGraceMilliseconds: 8000)
+    var longer = StallTimer(stopGraceMilliseconds: 8000)
     #expect(!isStalled(&longer, seconds: 8, from: second))
     #expect(isStalled(&longer, seconds: 1, from: 9 * second))
   }
 
   @Test func progressNowAndThenIsNone() {
-    var watch = StallWatch(stopGraceMilliseconds: 5000)
+    var watch = StallTimer(stopGraceMilliseconds: 5000)
     #expect(!isStalled(&watch, seconds: 60, from: second) { $0 / 40 })
   }
 
   @Test func noGraceIsForEver() {
-    var watch = StallWatch(stopGraceMilliseconds: 0)
+    var watch = StallTimer(stopGraceMilliseconds: 0)
     #expect(!isStalled(&watch, seconds: 60, from: second))
   }
 
   /// A machine that stood still for an hour.
   @Test func timeInWhichNobodyLookedProvesNothing() {
-    var watch = StallWatch(stopGraceMilliseconds: 5000)
+    var watch = StallTimer(stopGraceMilliseconds: 5000)
     #expect(!isStalled(&watch, seconds: 4, from: second))
     let afterAnHour = watch.isStalled(progress: 7, now: 3600 * second)
     #expect(!afterAnHour)

@@ -2,7 +2,7 @@
 ///
 /// Only time between looks counts, and of that at most `maximumStep` a look: a
 /// process that was itself stopped or starved has seen nothing.
-package struct StallWatch {
+package struct StallTimer {
   /// 0 = no limit.
   package let limitNanoseconds: UInt64
   private var mark: UInt64 = 0
