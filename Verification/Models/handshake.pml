@@ -66,7 +66,7 @@ active proctype Orchestrator() {
   od
 }
 
-/* [CoreTable.dispatch]: under dispatchLock. The lane record, the word, then `started`. */
+/* [Dispatcher.send]: under dispatchLock. The lane record, the word, then `started`. */
 #ifdef TWO_PER_LANE
 #define HAS_ROOM(c) (admitted[c] && OUTSTANDING(c) < 2 * LANES)
 #else

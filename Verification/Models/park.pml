@@ -153,7 +153,7 @@ inline readLog() {
   od
 }
 
-/* [dispatchReady], [CoreTable.dispatch]: to any core with room */
+/* [dispatchReady], [Dispatcher.send]: to any core with room */
 #define HAS_READY (intake || freed)
 #ifdef NO_RECHECK_DISPATCH
 #define MORE_READY false
@@ -248,7 +248,7 @@ inline park() {
   atomic { AWAKE && DRAINED -> mem[PARKED(me)] = 0 }
 }
 
-/* [SchedulerLoop.run], [step] */
+/* [SchedulerProcess.run], [step] */
 proctype Scheduler(byte me) {
   byte w, toWake, bell, cond, log;
   short set;

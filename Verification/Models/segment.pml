@@ -156,7 +156,7 @@ left:
   skip
 }
 
-/* [Segment.attach], by the scheduler; when the orchestrator has died, [SchedulerLoop.finish] unlinks */
+/* [Segment.attach], by the scheduler; when the orchestrator has died, [SchedulerProcess.finish] unlinks */
 proctype Attacher(byte me) {
   byte mine = NONE;
   bit got;

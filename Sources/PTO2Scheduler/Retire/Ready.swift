@@ -37,12 +37,11 @@ extension SchedulerThread {
   private func isTrue(_ predicate: pto2_slot_predicate) -> Bool? {
     // Heaps and arena come last. Elements are aligned, so one that begins inside
     // ends inside.
-    let layout = shared.segment.layout
     guard let type = DataType(rawValue: predicate.dtype),
       predicate.offset % UInt64(type.byteCount) == 0,
-      predicate.offset >= layout.section(.heap).offset, predicate.offset < layout.totalBytes
+      predicate.offset >= shared.segment.layout.section(.heap).offset,
+      let element = unsafe shared.segment.bytes.address(predicate.offset)
     else { return nil }
-    return unsafe Predicate(predicate).isTrue(
-      at: shared.segment.base + Int(predicate.offset))
+    return unsafe Predicate(predicate).isTrue(at: element)
   }
 }

@@ -78,12 +78,12 @@ internal import PTO2Segment
   @inline(__always)
   func descriptorOffset(_ local: UInt32) -> UInt64 {
     unsafe state.pointee.descriptorBase
-      + UInt64(state.pointee.slots.index(of: local)) * UInt64(PTO2_DESC_STRIDE)
+      + UInt64(state.pointee.slots.index(of: local)) * UInt64(Descriptor.stride)
   }
   /// Which main slot a descriptor belongs to; nil when none of this ring.
   func slotIndex(ofDescriptor offset: UInt64) -> UInt32? {
     let (index, rest) = unsafe (offset &- state.pointee.descriptorBase)
-      .quotientAndRemainder(dividingBy: UInt64(PTO2_DESC_STRIDE))
+      .quotientAndRemainder(dividingBy: UInt64(Descriptor.stride))
     guard rest == 0, index < UInt64(taskWindow) else { return nil }
     return UInt32(index)
   }
