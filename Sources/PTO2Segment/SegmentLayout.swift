@@ -14,8 +14,8 @@ package struct SegmentLayout: Equatable, Sendable {
     package let bytes: UInt64
     /// Of these, what its records take.
     package let usedBytes: UInt64
+    package let writers: RoleSet
 
-    package var writers: RoleSet { kind.spec.writers }
     package var isReservedAtCreation: Bool { kind.spec.isReservedAtCreation }
   }
 
@@ -36,7 +36,9 @@ package struct SegmentLayout: Equatable, Sendable {
         let used = spec.count.of(configuration, ring: ring) * stride
         let bytes = Self.wholePages(max(1, used), pageBytes)
         sections.append(
-          Section(kind: spec.kind, ring: ring, offset: offset, bytes: bytes, usedBytes: used))
+          Section(
+            kind: spec.kind, ring: ring, offset: offset, bytes: bytes, usedBytes: used,
+            writers: spec.writers))
         offset += bytes
       }
     }

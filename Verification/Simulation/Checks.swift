@@ -11,6 +11,8 @@ final class Checks {
   private let orchestrator: OrchestratorPage<SharedWord>
   private let scheduler: SchedulerPage<SharedWord>
   let names: Names
+  /// Of DATA_MAIN_BASE and COND words by address: 8 x core + lane.
+  private var lanes: [UInt: Int] = [:]
   private let configuration: Configuration
   private let plan: Plan
   /// Section of each page.
@@ -42,6 +44,13 @@ final class Checks {
     plan = scenario.plan
     self.fail = fail
     first = configuration.firstPosition
+    for core in 0..<configuration.coreCount {
+      for lane in 0..<UInt32(PTO2_MAX_LANES) {
+        for word in [segment.dispatchLine(core).word(lane), segment.corePage(core).cond(lane)] {
+          lanes[UInt(bitPattern: unsafe word.address)] = core * Int(PTO2_MAX_LANES) + Int(lane)
+        }
+      }
+    }
     for (index, section) in layout.sections.enumerated() {
       pages += Array(repeating: UInt8(index), count: Int(section.bytes >> 12))
     }
@@ -228,19 +237,14 @@ final class Checks {
     }
   }
 
-  /// The lane whose word lies at an address, among these of every core.
-  private func lane(_ address: UInt, among words: (Int, UInt32) -> SharedWord) -> (Int, UInt32)? {
-    for core in 0..<configuration.coreCount {
-      for lane in 0..<UInt32(PTO2_MAX_LANES) where isAt(address, words(core, lane)) {
-        return (core, lane)
-      }
-    }
-    return nil
+  /// The core and lane whose word lies at an address.
+  private func lane(at address: UInt) -> (core: Int, lane: UInt32)? {
+    lanes[address].map { ($0 / Int(PTO2_MAX_LANES), UInt32($0 % Int(PTO2_MAX_LANES))) }
   }
 
   private func dispatchWord(_ address: UInt, _ new: UInt32) {
     guard hasScheduler, new != PTO2_EXIT_SIGNAL,
-      let (core, lane) = lane(address, among: { segment.dispatchLine($0).word($1) })
+      let (core, lane) = lane(at: address)
     else { return }
     let place = core * Int(PTO2_MAX_LANES) + Int(lane)
     let old = dispatched[place]
@@ -270,7 +274,7 @@ final class Checks {
       "one writer",
       "\(name(address)) is stored by \(role.name)")
     guard new != PTO2_EXITED, new != PTO2_CORE_IDLE,
-      let (_, lane) = lane(address, among: { segment.corePage($0).cond($1) })
+      let (_, lane) = lane(at: address)
     else { return }
     let word = dispatched[core * Int(PTO2_MAX_LANES) + Int(lane)]
     let old = sim_peek(address)
