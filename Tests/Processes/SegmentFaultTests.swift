@@ -49,7 +49,7 @@ import Testing
         name, ["--segment", segment] + (name == "pto2-worker" ? ["--core", "aiv0"] : []))
       #expect(result.status == 73)
       #expect(
-        result.errors.contains("the segment has ABI 9.3, this program ABI 1.0"), "\(result.errors)")
+        result.errors.contains("the segment has ABI 9.3, this program ABI 2.0"), "\(result.errors)")
     }
   }
 
