@@ -94,7 +94,8 @@ import Testing
 
   private func sections() -> String {
     var lines = [
-      "| # | section | writer | one is | bytes | how many | reserved |", "|---|---|---|---|---|---|---|",
+      "| # | section | writer | one is | bytes | how many | reserved |",
+      "|---|---|---|---|---|---|---|",
     ]
     for spec in SectionSpec.all {
       let writers = [

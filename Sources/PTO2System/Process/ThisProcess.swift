@@ -1,8 +1,9 @@
+internal import CPTO2Linux
+internal import Glibc
+
 #if PTO2_SIMULATION
   internal import PTO2Protocol
 #endif
-internal import CPTO2Linux
-internal import Glibc
 
 /// Ends this process when its parent `parent` does, and at once when it has
 /// done so already. prctl(2) PR_SET_PDEATHSIG.
