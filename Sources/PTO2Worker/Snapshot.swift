@@ -39,7 +39,7 @@ internal import PTO2System
     var copy = header + UInt64(PTO2_SNAPSHOT_ELEMENTS)
     for index in 0..<count {
       let tensor = unsafe tensors[index]
-      guard tensor.access == UInt8(PTO2_INOUT) else { continue }
+      guard tensor.access == UInt8(PTO2_INOUT.rawValue) else { continue }
       guard let bytes = checkedBytes(tensor), copy <= end, bytes <= end - copy
       else {
         return
@@ -52,7 +52,7 @@ internal import PTO2System
     // Acquire: pairs with the release below, of a worker that has died since.
     let isTaken = word.shared.loadAcquire() == PTO2_SNAPSHOT_TAKEN
     copy = header + UInt64(PTO2_SNAPSHOT_ELEMENTS)
-    for index in 0..<count where unsafe tensors[index].access == UInt8(PTO2_INOUT) {
+    for index in 0..<count where unsafe tensors[index].access == UInt8(PTO2_INOUT.rawValue) {
       copy += HeapRing.rounded(unsafe move(tensors[index], copy, isRestored: isTaken))
     }
     // Release: who sees it sees the elements.
