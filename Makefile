@@ -3,8 +3,8 @@
 # make test    everything CI runs
 # make bench   what a task costs, beside what the machine can do (docs/benchmarks.md)
 # make build   release build of executables, kernel images and examples
+# make verify  models, simulation, fuzzing and random kills as one table (Verification/)
 # make differential SEEDS=1-5000   random programs against an interpreter
-# make verify  models, simulation, fuzzing and random kills as one table (docs/verification.md)
 # make mutants   one-line mistakes in copies of the code, and who notices each
 # make verify-models   the Promela models and their mutants (docs/verification.md)
 # make simulate   the roles' own code, one shared access at a time (docs/simulation.md)
@@ -12,7 +12,9 @@
 # make steps   kills after every single instruction (docs/fault-injection.md)
 # make fuzz SECONDS_EACH=600   every fuzz target for so long (docs/fuzzing.md)
 # make format  swift-format over the tree
-# make setup   apt packages a bare machine may lack (see Scripts/setup.sh)
+# make setup   apt packages a bare machine may lack (Scripts/setup.sh)
+#
+# run, demo and test see to `make setup` themselves; SETUP=no leaves it out.
 
 SWIFT ?= swift
 BIN = .build/release
@@ -20,20 +22,19 @@ SEEDS = 1-5000
 SECONDS_EACH = 10
 KILLS = 10000
 SEED =
+SETUP = yes
 
-.PHONY: run demo test bench differential verify verify-models mutants simulate campaign steps fuzz build format lint setup clean
+.PHONY: run demo test bench differential verify verify-models mutants simulate campaign steps \
+  fuzz build executables images simulator format lint setup setup-run setup-test clean
 
-run: build
+run: setup-run build
 	$(BIN)/paged-attention
 
-demo: build
+demo: setup-run build
 	$(BIN)/paged-attention --recovery snapshot --faults Examples/Faults/demo.json
 
-build:
-	$(SWIFT) build -c release
-
-test: setup build
-	SWIFT=$(SWIFT) Scripts/verify --short
+test: setup-test build
+	SWIFT=$(SWIFT) $(BIN)/pto2-verify --short
 	$(SWIFT) build --build-tests
 	PTO2_TEST_BIN=$(CURDIR)/$(BIN) timeout --kill-after=10 1800 $(SWIFT) test --skip-build
 
@@ -44,18 +45,17 @@ bench: build
 differential: build
 	$(BIN)/pto2-random --seeds $(SEEDS)
 
-verify:
-	SWIFT=$(SWIFT) Scripts/verify
+verify: build
+	SWIFT=$(SWIFT) $(BIN)/pto2-verify
 
 verify-models:
-	Scripts/verify-models
+	Verification/Models/verify-models
 
-mutants:
-	Scripts/mutants
+mutants: build
+	SWIFT=$(SWIFT) $(BIN)/pto2-mutants
 
-simulate:
-	$(SWIFT) build -c release --package-path Simulation
-	Simulation/.build/release/pto2-simulate
+simulate: simulator
+	$(SIMULATOR)/pto2-simulate
 
 campaign: build
 	$(BIN)/pto2-campaign --kills $(KILLS) $(if $(SEED),--seed $(SEED))
@@ -64,19 +64,85 @@ steps: build
 	$(BIN)/pto2-steps
 
 fuzz:
-	SWIFT=$(SWIFT) Scripts/fuzz --seconds $(SECONDS_EACH)
+	SWIFT=$(SWIFT) Verification/Fuzzing/fuzz --seconds $(SECONDS_EACH)
 
-FORMATTED = Package.swift Sources Examples Benchmarks Tests Simulation/Package.swift \
-  Simulation/Sources/pto2-simulate Fuzzing/Package.swift Fuzzing/Sources/pto2-fuzz
+# What is built: Swift executables by SwiftPM, shared objects in C by the C compiler.
+
+build: executables images
+
+executables:
+	$(SWIFT) build -c release
+
+# The roles' code with a simulator between all of its accesses (Verification/Package.swift).
+SIMULATOR = Verification/.build/simulate/release
+
+simulator:
+	PTO2_FLAVOUR=simulate $(SWIFT) build -c release --package-path Verification \
+	  --scratch-path Verification/.build/simulate
+	$(MAKE) --no-print-directory $(SIMULATOR)/libSimulationKernels.so
+
+# Kernel images and programs in C, compiled as a user compiles his own and put beside the
+# executables, which look for them there. Clang is the toolchain's, whose vector code the
+# examples are measured with; CC=gcc works as well. An image takes no startup files: the
+# loader then has next to nothing to do, once per worker.
+ifeq ($(origin CC),default)
+CC := $(firstword $(wildcard $(dir $(shell command -v $(SWIFT)))clang) cc)
+endif
+IMAGE_CFLAGS = -O3 -g -fPIC -Wall -Werror -D_GNU_SOURCE -I Sources/CPTO2/include
+IMAGE_LDFLAGS = -shared -nostartfiles -Wl,--build-id
+OBJECTS = .build/images
+
+# $(call image,NAME,FOLDERS OF SOURCES[,WHERE])
+define image
+$(1).objects := $$(patsubst %.c,$(OBJECTS)/%.o,$$(wildcard $(addsuffix /*.c,$(2))))
+$(or $(3),$(BIN))/lib$(1).so: $$($(1).objects)
+	@mkdir -p $$(@D)
+	$$(CC) $$(IMAGE_LDFLAGS) -o $$@ $$^ -lm
+$$($(1).objects): IMAGE_CFLAGS += $(addprefix -I ,$(2))
+-include $$($(1).objects:.o=.d)
+$(if $(3),,IMAGES += $(BIN)/lib$(1).so)
+endef
+
+$(eval $(call image,PagedAttentionKernels,Examples/PagedAttention/Kernels))
+$(eval $(call image,VectorKernels,Examples/Vector/Kernels))
+$(eval $(call image,VectorProgram,Examples/Vector/SharedObject))
+$(eval $(call image,BGEMMKernels,Examples/BGEMM/Kernels))
+$(eval $(call image,BenchKernels,Benchmarks/Kernels))
+$(eval $(call image,TestKernels,Tests/Fixtures/TestKernels))
+# Some of its kernels look for the words of the protocol, to spoil them.
+$(TestKernels.objects): IMAGE_CFLAGS += -I Sources/CPTO2Segment/include
+$(eval $(call image,OddKernels,Tests/Fixtures/OddKernels))
+$(eval $(call image,TestProgram,Tests/Fixtures/TestProgram Tests/Fixtures/Program))
+$(eval $(call image,ConformanceProgram,Tests/Fixtures/ConformanceProgram Tests/Fixtures/Program))
+$(eval $(call image,AllocationCounter,Tests/Fixtures/AllocationCounter))
+$(eval $(call image,SimulationKernels,Verification/Simulation/Kernels,$(SIMULATOR)))
+$(eval $(call image,FuzzKernels,Verification/Fuzzing/Kernels,Verification/.build/fuzz/release))
+
+images: $(IMAGES)
+
+# SwiftPM makes the folder, which is a link.
+$(IMAGES): | executables
+
+$(OBJECTS)/%.o: %.c Makefile
+	@mkdir -p $(@D)
+	$(CC) $(IMAGE_CFLAGS) -MMD -MP -c -o $@ $<
+
+# Swift sources of this project, not the links to them.
+FORMATTED = Package.swift Sources Examples Benchmarks Tests $(addprefix Verification/, \
+  Package.swift Campaign Fuzzing Harness Mutants Random Simulation Steps Verify)
 
 format:
 	$(SWIFT) format --in-place --recursive $(FORMATTED)
 
 lint:
-	$(SWIFT) format lint --recursive $(FORMATTED)
+	$(SWIFT) format lint --strict --recursive $(FORMATTED)
 
 setup:
 	Scripts/setup.sh
 
+setup-run setup-test:
+	$(if $(filter no,$(SETUP)),,@Scripts/setup.sh --quiet --for $(@:setup-%=%))
+
 clean:
 	$(SWIFT) package clean
+	rm -rf $(OBJECTS) Verification/.build

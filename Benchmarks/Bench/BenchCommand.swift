@@ -87,10 +87,10 @@ struct BenchCommand: ParsableCommand {
 
 extension Machine {
   static func current() -> Machine {
-    let model = readSmallFile("/proc/cpuinfo")?.split(separator: "\n")
+    let model = readWholeFile("/proc/cpuinfo")?.split(separator: "\n")
       .first { $0.hasPrefix("model name") }
       .flatMap { $0.split(separator: ":").last.map { String($0.drop { $0 == " " }) } }
-    let release = readSmallFile("/proc/sys/kernel/osrelease")?.prefix { $0 != "\n" }
+    let release = readWholeFile("/proc/sys/kernel/osrelease")?.prefix { $0 != "\n" }
     return Machine(
       processor: model ?? "unknown processor", processors: sysconf(Int32(_SC_NPROCESSORS_ONLN)),
       kernel: release.map(String.init) ?? "unknown")

@@ -136,9 +136,8 @@ private final class Gatekeeper: @unchecked Sendable {
       throw BenchError("the gate has no memory")
     }
     word = OwnedWord(address)
-    let own = orchestrator.pointee.segment.read(.orchestratorWords)
-    parked = SharedWord(own + Int(PTO2_ORCH_PARKED))
-    submitted = SharedWord(own + Int(PTO2_ORCH_RINGS) + 64 * ring)
+    let page = orchestrator.pointee.segment.orchestratorPage
+    (parked, submitted) = (page.parked, page.currentTaskIndex(ring))
     reason = PTO2_PARKED_ON_CONSUMED + UInt32(ring)
     var thread = pthread_t()
     let status = pthread_create(
@@ -178,58 +177,65 @@ private final class Gatekeeper: @unchecked Sendable {
 
 extension DualRing {
   var text: String {
-    var text = """
-      Bytes of a ring's slots for \(Self.inFlight) tasks in flight, by the layout
-                  main slots consumed entries\(single.bytes.map { Self.right($0.name, 14) }.joined())         total
-
-      """
+    var memories = TextTable(
+      [.init(""), .init("main slots", .right), .init("consumed entries", .right)]
+        + single.bytes.map { .init($0.name, .right, width: 12) } + [.init("total", .right)])
     for (name, memory) in [("single ring", single), ("dual ring", dual)] {
-      text += Self.left(name, 12) + Self.right("\(memory.taskWindow)", 10)
-      text += Self.right("\(memory.consumedWindow)", 17)
-      text += memory.bytes.map { Self.right(Self.mebibytes($0.bytes), 14) }.joined()
-      text += Self.right(Self.mebibytes(memory.total), 14) + "\n"
+      memories.add(
+        [name, "\(memory.taskWindow)", "\(memory.consumedWindow)"]
+          + memory.bytes.map { Self.mebibytes($0.bytes) } + [Self.mebibytes(memory.total)])
     }
-    text += """
+    var held = TextTable([
+      .init(""), .init("task window", .right), .init("consumed window", .right),
+      .init("tasks", .right),
+    ])
+    for run in runs {
+      held.add([run.name + " ring", "\(run.taskWindow)", "\(run.consumedWindow)", "\(run.tasks)"])
+    }
+    return """
+      Bytes of a ring's slots for \(Self.inFlight) tasks in flight, by the layout
+      \(memories.text)
       saved: \(Self.mebibytes(saved)) a ring, \(Self.mebibytes(4 * saved)) in the 4 rings of the \
       defaults (proposal 280: about 234 MB)
 
       Tasks submitted until the program is held up, one early output staying alive
-                 task window consumed window         tasks
-
+      \(held.text)
       """
-    for run in runs {
-      text += Self.left(run.name + " ring", 12) + Self.right("\(run.taskWindow)", 10)
-      text += Self.right("\(run.consumedWindow)", 16) + Self.right("\(run.tasks)", 14) + "\n"
-    }
-    return text
   }
 
   var json: String {
-    func object(_ memory: RingMemory) -> String {
-      let sections = memory.bytes.map {
-        "\"\($0.name.replacing(" ", with: "_"))_bytes\":\($0.bytes)"
+    func object(_ memory: RingMemory) -> JSONObject {
+      var object = JSONObject()
+      object.add("task_window", memory.taskWindow)
+      object.add("consumed_window", memory.consumedWindow)
+      for (name, bytes) in memory.bytes {
+        object.add(name.replacing(" ", with: "_") + "_bytes", bytes)
       }
-      return "{\"task_window\":\(memory.taskWindow),\"consumed_window\":\(memory.consumedWindow),"
-        + sections.joined(separator: ",") + ",\"total_bytes\":\(memory.total)}"
+      object.add("total_bytes", memory.total)
+      return object
     }
-    let runs = runs.map {
-      "{\"ring\":\"\($0.name)\",\"task_window\":\($0.taskWindow),"
-        + "\"consumed_window\":\($0.consumedWindow),\"tasks_until_held_up\":\($0.tasks)}"
-    }
-    return "{\"in_flight\":\(Self.inFlight),\"single\":\(object(single)),\"dual\":\(object(dual)),"
-      + "\"saved_bytes\":\(saved),\"saved_bytes_4_rings\":\(4 * saved),"
-      + "\"runs\":[\(runs.joined(separator: ","))]}\n"
+    var json = JSONObject()
+    json.add("in_flight", Self.inFlight)
+    json.add("single", object(single))
+    json.add("dual", object(dual))
+    json.add("saved_bytes", saved)
+    json.add("saved_bytes_4_rings", 4 * saved)
+    json.add(
+      "runs",
+      runs.map { run in
+        var object = JSONObject()
+        object.add("ring", run.name)
+        object.add("task_window", run.taskWindow)
+        object.add("consumed_window", run.consumedWindow)
+        object.add("tasks_until_held_up", run.tasks)
+        return object
+      })
+    return json.text + "\n"
   }
 
   private var saved: UInt64 { single.total - dual.total }
 
   private static func mebibytes(_ bytes: UInt64) -> String {
     fixed(Double(bytes) / 1_048_576, 1) + " MiB"
-  }
-  private static func left(_ text: String, _ width: Int) -> String {
-    text + String(repeating: " ", count: max(0, width - text.count))
-  }
-  private static func right(_ text: String, _ width: Int) -> String {
-    String(repeating: " ", count: max(0, width - text.count)) + text
   }
 }

@@ -31,12 +31,9 @@ enum RegisterHop {
 
     let scheduler = try Segment.attach(name: name, role: .scheduler, timeoutMilliseconds: 1000)
     let core = 1  // aiv0
-    let page = scheduler.readCore(core)
-    let word = OwnedWord(
-      scheduler.write(.dataMainBase) + core * MemoryLayout<pto2_dispatch_line>.stride)
-    let cond = SharedWord(page + Int(PTO2_CORE_COND))
-    let parked = SharedWord(page + Int(PTO2_CORE_PARKED))
-    let ready = SharedWord(page + Int(PTO2_CORE_READY))
+    let page = scheduler.corePage(core)
+    let word = scheduler.ownDispatchLine(core).word(0)
+    let (cond, parked, ready) = (page.cond(0), page.parked, page.ready)
     word.storeRelaxed(PTO2_SCHEDULER_IDLE)
 
     let worker = try startWorker(directory, segment: name, core: coreName(core))

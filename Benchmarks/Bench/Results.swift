@@ -1,4 +1,5 @@
 import PTO2
+import PTO2System
 
 /// The runs of one benchmark that had the same placement, as medians in
 /// microseconds.
@@ -47,13 +48,13 @@ struct Machine {
 // MARK: Text
 
 enum Table {
-  /// Widths of the columns; the first is aligned to the left.
-  private static let columns = [
-    ("", 25), ("placement", 10), ("runs", 5), ("ping-pong", 10), ("submit", 8),
-    ("end to end", 11), ("least", 8), ("most", 8), ("x ping-pong", 12), ("orig. submit", 13),
-    ("end to end", 11),
-    ("x submit", 9), ("x end to end", 13),
-  ]
+  private static let table = TextTable([
+    .init("", width: 25), .init("placement", .right), .init("runs", .right),
+    .init("ping-pong", .right), .init("submit", .right, width: 8), .init("end to end", .right),
+    .init("least", .right, width: 8), .init("most", .right, width: 8),
+    .init("x ping-pong", .right), .init("orig. submit", .right), .init("end to end", .right),
+    .init("x submit", .right), .init("x end to end", .right),
+  ])
 
   static func header(_ machine: Machine, _ extent: Extent, repeats: Int) -> String {
     """
@@ -62,29 +63,20 @@ enum Table {
     ping-pong: round trip of two processes that spin, before and after; near is under \(fixed(Placement.limit, 2))
     orig.: \(OriginalFigures.source)
 
-    \(line(columns.map(\.0)))
+    \(table.header)
 
     """
   }
 
   static func text(_ row: Row) -> String {
     let original = row.benchmark.original
-    return line([
+    return table.line([
       row.benchmark.name, row.placement.rawValue, "\(row.runs)", number(row.pingPong),
       number(row.submit), number(row.endToEnd), number(row.endToEndRange.lowerBound),
       number(row.endToEndRange.upperBound), number(row.pingPongRatio, digits: 1),
       number(original.submit), number(original.endToEnd), number(row.submitRatio, digits: 2),
       number(row.endToEndRatio, digits: 2),
     ]) + (row.waits > 0 ? "  (held up \(row.waits) times)" : "") + "\n"
-  }
-
-  private static func line(_ cells: [String]) -> String {
-    var line = ""
-    for (index, cell) in cells.enumerated() {
-      let padding = String(repeating: " ", count: max(0, columns[index].1 - cell.count))
-      line += index == 0 ? cell + padding : padding + cell
-    }
-    return line
   }
 
   private static func number(_ value: Double?, digits: Int = 3) -> String {
@@ -98,55 +90,38 @@ enum Table {
 enum JSON {
   static func document(_ machine: Machine, _ extent: Extent, repeats: Int, _ rows: [Row]) -> String
   {
-    """
-    {"processor":\(text(machine.processor)),"processors":\(machine.processors),\
-    "kernel":\(text(machine.kernel)),"tasks":\(extent.tasks),"repeats":\(repeats),\
-    "near_limit_microseconds":\(Placement.limit),"original":\(text(OriginalFigures.source)),\
-    "benchmarks":[\(rows.map(object).joined(separator: ","))]}
-
-    """
+    var json = JSONObject()
+    json.add("processor", machine.processor)
+    json.add("processors", machine.processors)
+    json.add("kernel", machine.kernel)
+    json.add("tasks", extent.tasks)
+    json.add("repeats", repeats)
+    json.add("near_limit_microseconds", Placement.limit)
+    json.add("original", OriginalFigures.source)
+    json.add("benchmarks", rows.map(object))
+    return json.text + "\n"
   }
 
-  private static func object(_ row: Row) -> String {
-    """
-    {"name":\(text(row.benchmark.name)),"what":\(text(row.benchmark.what)),\
-    "clusters":\(row.benchmark.clusters),"hogs":\(row.benchmark.hogs),\
-    "placement":\(text(row.placement.rawValue)),"runs":\(row.runs),"tasks":\(row.tasks),\
-    "ping_pong_us":\(number(row.pingPong)),"submit_us":\(number(row.submit)),\
-    "end_to_end_us":\(number(row.endToEnd)),\
-    "least_us":\(number(row.endToEndRange.lowerBound)),\
-    "most_us":\(number(row.endToEndRange.upperBound)),"ping_pong_ratio":\(number(row.pingPongRatio)),\
-    "original_submit_us":\(number(row.benchmark.original.submit)),\
-    "original_end_to_end_us":\(number(row.benchmark.original.endToEnd)),\
-    "submit_ratio":\(number(row.submitRatio)),"end_to_end_ratio":\(number(row.endToEndRatio)),\
-    "waits":\(row.waits)}
-    """
+  private static func object(_ row: Row) -> JSONObject {
+    var object = JSONObject()
+    object.add("name", row.benchmark.name)
+    object.add("what", row.benchmark.what)
+    object.add("clusters", row.benchmark.clusters)
+    object.add("hogs", row.benchmark.hogs)
+    object.add("placement", row.placement.rawValue)
+    object.add("runs", row.runs)
+    object.add("tasks", row.tasks)
+    object.add("ping_pong_us", row.pingPong)
+    object.add("submit_us", row.submit)
+    object.add("end_to_end_us", row.endToEnd)
+    object.add("least_us", row.endToEndRange.lowerBound)
+    object.add("most_us", row.endToEndRange.upperBound)
+    object.add("ping_pong_ratio", row.pingPongRatio)
+    object.add("original_submit_us", row.benchmark.original.submit)
+    object.add("original_end_to_end_us", row.benchmark.original.endToEnd)
+    object.add("submit_ratio", row.submitRatio)
+    object.add("end_to_end_ratio", row.endToEndRatio)
+    object.add("waits", row.waits)
+    return object
   }
-
-  private static func number(_ value: Double?) -> String {
-    guard let value, value.isFinite else { return "null" }
-    return "\(value)"
-  }
-
-  /// Only names and what the machine says of itself: no control characters.
-  private static func text(_ value: String) -> String {
-    var quoted = "\""
-    for character in value {
-      if character == "\"" || character == "\\" { quoted += "\\" }
-      quoted.append(character)
-    }
-    return quoted + "\""
-  }
-}
-
-/// Decimal with so many digits after the point.
-func fixed(_ value: Double, _ digits: Int) -> String {
-  guard value.isFinite, abs(value) < 1e15 else { return "\(value)" }
-  var scale: UInt64 = 1
-  for _ in 0..<digits { scale *= 10 }
-  let rounded = UInt64((abs(value) * Double(scale)).rounded())
-  let fraction = String(rounded % scale)
-  return (value < 0 ? "-" : "") + "\(rounded / scale)"
-    + (digits > 0
-      ? "." + String(repeating: "0", count: digits - fraction.count) + fraction : "")
 }

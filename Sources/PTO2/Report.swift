@@ -87,7 +87,8 @@ struct Report {
     kernelSeconds = nanoseconds / 1e9
     isKernelTimeSampled = timed < kernels
 
-    let counters = unsafe orchestrator.pointee.segment.read(.schedulerWords) + Int(PTO2_SCHED_COUNTERS)
+    let counters =
+      unsafe orchestrator.pointee.segment.read(.schedulerWords) + Int(PTO2_SCHED_COUNTERS)
     func counter<Value>(_ offset: Int, _ ring: Int, _ type: Value.Type) -> Value {
       unsafe counters.load(
         fromByteOffset: offset + ring * MemoryLayout<Value>.stride, as: Value.self)
@@ -162,7 +163,7 @@ struct Report {
     json.add("kernels", kernels)
     json.add("kernel_seconds", kernelSeconds)
     json.add("kernel_seconds_sampled", isKernelTimeSampled)
-    json.add("cores", UInt64(coreCount))
+    json.add("cores", coreCount)
     json.add("shared_memory_bytes", reservedBytes)
     json.add("scheduler_threads", UInt64(schedulerThreads))
     json.add("lost_locks", lostLocks)
@@ -228,52 +229,4 @@ func failureJSON(
   if !faults.isEmpty { json.add("faults", faults.map(\.json)) }
   json.add("exit_status", UInt64(exitStatus))
   return json.text + "\n"
-}
-
-/// Decimal with so many digits after the point.
-func fixed(_ value: Double, _ digits: Int) -> String {
-  guard value.isFinite else { return "\(value)" }
-  var scale: UInt64 = 1
-  for _ in 0..<digits { scale *= 10 }
-  let rounded = UInt64((abs(value) * Double(scale)).rounded())
-  var fraction = String(rounded % scale)
-  while fraction.count < digits { fraction = "0" + fraction }
-  return (value < 0 ? "-" : "") + "\(rounded / scale)" + (digits > 0 ? "." + fraction : "")
-}
-
-/// A JSON object in the order in which it is filled.
-struct JSONObject {
-  private var members: [String] = []
-
-  var text: String { "{" + members.joined(separator: ",") + "}" }
-
-  static func quoted(_ text: String) -> String {
-    var out = "\""
-    for scalar in text.unicodeScalars {
-      switch scalar {
-      case "\"": out += "\\\""
-      case "\\": out += "\\\\"
-      case "\n": out += "\\n"
-      case "\t": out += "\\t"
-      case _ where scalar.value < 0x20:
-        let digits = String(scalar.value, radix: 16)
-        out += "\\u" + String(repeating: "0", count: 4 - digits.count) + digits
-      default: out.unicodeScalars.append(scalar)
-      }
-    }
-    return out + "\""
-  }
-
-  private mutating func add(_ key: String, raw: String) {
-    members.append(Self.quoted(key) + ":" + raw)
-  }
-  mutating func add(_ key: String, _ value: String) { add(key, raw: Self.quoted(value)) }
-  mutating func add(_ key: String, _ value: UInt64) { add(key, raw: "\(value)") }
-  mutating func add(_ key: String, _ value: Bool) { add(key, raw: "\(value)") }
-  mutating func add(_ key: String, _ value: Double) {
-    add(key, raw: value.isFinite ? "\(value)" : "null")
-  }
-  mutating func add(_ key: String, _ values: [JSONObject]) {
-    add(key, raw: "[" + values.map(\.text).joined(separator: ",") + "]")
-  }
 }

@@ -189,7 +189,7 @@ public struct RuntimeOptions: ParsableArguments {
       firstPosition: firstPosition, attachTimeoutMilliseconds: UInt32(seconds * 1000),
       stallLimitMilliseconds: stallMilliseconds, offsetLimit: offsetLimit,
       kernelDeadlineMilliseconds: deadlineMilliseconds, stopGraceMilliseconds: graceMilliseconds,
-      flags: (quiet ? PTO2_SESSION_QUIET : 0) | (drain ? PTO2_SESSION_DRAIN : 0))
+      flags: Configuration.Flags(quiet ? [.quiet] : []).union(drain ? [.drains] : []))
     try configuration.validate()
     return configuration
   }

@@ -191,15 +191,19 @@ final class Session {
       onFault: { fault.raise(unsafe orchestrator.pointee.segment.truncationError() ?? $0) },
       workerError: { index in
         unsafe orchestrator.pointee.segment.truncationError()
-          ?? ErrorBlock(orchestrator.pointee.segment.readCore(index) + Int(PTO2_CORE_ERROR)).readOfCore()
+          ?? ErrorBlock(orchestrator.pointee.segment.readCore(index) + Int(PTO2_CORE_ERROR))
+          .readOfCore()
       },
       runningTask: { index in
         let task = unsafe orchestrator.pointee.segment.runningTask(core: index)
-        guard let place = unsafe orchestrator.pointee.segment.crashPlace(core: index) else { return task }
+        guard let place = unsafe orchestrator.pointee.segment.crashPlace(core: index) else {
+          return task
+        }
         return (task ?? "a kernel") + ", by " + place
       },
       readyWord: { index in
-        unsafe SharedWord(orchestrator.pointee.segment.readCore(index) + Int(PTO2_CORE_READY)).loadAcquire()
+        unsafe SharedWord(orchestrator.pointee.segment.readCore(index) + Int(PTO2_CORE_READY))
+          .loadAcquire()
       },
       onWorkerDeath: { fault.noteDeath(core: $0, ending: $1) },
       schedulerProcess: {
@@ -213,8 +217,10 @@ final class Session {
         ).heartbeat()
       },
       hasSchedulerError: {
-        unsafe ErrorBlock(orchestrator.pointee.segment.read(.schedulerWords) + Int(PTO2_SCHED_ERROR))
-          .read() != nil
+        unsafe ErrorBlock(
+          orchestrator.pointee.segment.read(.schedulerWords) + Int(PTO2_SCHED_ERROR)
+        )
+        .read() != nil
       },
       hasFailed: { fault.hasFailed },
       emergency: { signal in

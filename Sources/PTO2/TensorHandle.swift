@@ -1,4 +1,4 @@
-internal import CPTO2Segment
+internal import CPTO2
 internal import PTO2Orchestrator
 internal import PTO2Protocol
 

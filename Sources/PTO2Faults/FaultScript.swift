@@ -1,4 +1,5 @@
 package import PTO2Segment
+internal import PTO2System
 
 /// Faults that are done to a session on purpose: when, what and to whom.
 /// docs/fault-injection.md describes the file.
@@ -126,23 +127,23 @@ package struct Fault: Sendable {
   }
 
   /// Words of which it must be told when this role stores them.
-  package func watches(_ role: ProcessRole, in probe: SegmentProbe) -> [WordWatch] {
+  package func watches(_ role: ProcessRole, in reader: SegmentReader) -> [WordWatch] {
     guard case .point(let point, let core, let ring, _) = when else { return [] }
-    let cores = core.map { [$0] } ?? Array(0..<probe.configuration.coreCount)
+    let cores = core.map { [$0] } ?? Array(0..<reader.configuration.coreCount)
     switch (point.storer, role) {
-    case (.orchestrator, .orchestrator): return point.words(in: probe, core: nil, ring: 0)
+    case (.orchestrator, .orchestrator): return point.words(in: reader, core: nil, ring: 0)
     case (.scheduler, .scheduler):
       if point.hasCore {
-        return cores.flatMap { point.words(in: probe, core: $0, ring: 0) }
+        return cores.flatMap { point.words(in: reader, core: $0, ring: 0) }
       }
       let rings =
-        !point.hasRing ? [0] : ring.map { [$0] } ?? Array(probe.configuration.rings.indices)
-      return rings.flatMap { point.words(in: probe, core: nil, ring: $0) }
+        !point.hasRing ? [0] : ring.map { [$0] } ?? Array(reader.configuration.rings.indices)
+      return rings.flatMap { point.words(in: reader, core: nil, ring: $0) }
     case (.worker, .worker(let own)):
       if isOfScheduler { return [] }
-      return cores.contains(own) ? point.words(in: probe, core: own, ring: 0) : []
+      return cores.contains(own) ? point.words(in: reader, core: own, ring: 0) : []
     case (.worker, .scheduler):
-      return isOfScheduler ? point.words(in: probe, core: nil, ring: 0) : []
+      return isOfScheduler ? point.words(in: reader, core: nil, ring: 0) : []
     default: return []
     }
   }
@@ -228,31 +229,22 @@ extension Fault {
   }
 }
 
-/// Decisions of one fault, the same whenever seed and place are the same:
-/// SplitMix64 (Steele, Lea, Flood 2014).
+/// Decisions of one fault, the same whenever seed and place are the same.
 package struct FaultDice: Sendable {
-  private var state: UInt64
+  private var random: SplitMix64
 
   package init(seed: UInt64, fault: Int) {
-    state = seed &+ UInt64(fault) &* 0xD1B5_4A32_D192_ED03
-    _ = next()
-  }
-
-  package mutating func next() -> UInt64 {
-    state &+= 0x9E37_79B9_7F4A_7C15
-    var z = state
-    z = (z ^ z >> 30) &* 0xBF58_476D_1CE4_E5B9
-    z = (z ^ z >> 27) &* 0x94D0_49BB_1331_11EB
-    return z ^ z >> 31
+    random = SplitMix64(seed: seed &+ UInt64(fault) &* 0xD1B5_4A32_D192_ED03)
+    _ = random.next()
   }
 
   /// True with this probability.
   package mutating func says(_ probability: Double) -> Bool {
-    probability >= 1 || Double(next() >> 11) / Double(1 << 53) < probability
+    probability >= 1 || Double(random.next() >> 11) / Double(1 << 53) < probability
   }
 
   /// 0 to count - 1.
   package mutating func choose(_ count: Int) -> Int {
-    Int(next().multipliedFullWidth(by: UInt64(count)).high)
+    Int(random.next().multipliedFullWidth(by: UInt64(count)).high)
   }
 }

@@ -1,5 +1,6 @@
 internal import CPTO2Faults
 internal import Glibc
+internal import PTO2Protocol
 internal import PTO2Segment
 package import PTO2System
 
@@ -224,8 +225,7 @@ package struct WordWatch: Equatable, Sendable {
     process.base = nil
     process.isSeeking = true
     if process.role == .orchestrator { return true }
-    let command = (readSmallFile("/proc/\(process.id)/cmdline") ?? "")
-      .split(separator: "\0").map(String.init)
+    let command = commandLine(of: process.id)
     guard let path = command.first, let launch = SupervisedLaunch(Array(command.dropFirst())),
       launch.segment == segment
     else { return false }
@@ -429,7 +429,7 @@ package struct WordWatch: Equatable, Sendable {
 private func threadIDs(of pid: Int32) -> [Int32] { numbers(in: "/proc/\(pid)/task") }
 
 private func threadGroup(of thread: Int32) -> Int32? {
-  guard let status = readSmallFile("/proc/\(thread)/status") else { return nil }
+  guard let status = readWholeFile("/proc/\(thread)/status") else { return nil }
   for line in status.split(separator: "\n") where line.hasPrefix("Tgid:") {
     return Int32(line.dropFirst(5).drop { $0 == "\t" || $0 == " " })
   }

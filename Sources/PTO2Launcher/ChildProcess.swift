@@ -40,7 +40,7 @@ package struct ChildProcess {
       unsafe strdup($0)
     }
     unsafe argv.append(nil)
-    defer { unsafe argv.forEach { unsafe free($0) } }
+    defer { for index in unsafe argv.indices { unsafe free(argv[index]) } }
     // A kernel that crashes is the launcher's to report, at once; Swift's own
     // backtracer would hold the dead worker for a second. The user may ask for it.
     _ = unsafe setenv("SWIFT_BACKTRACE", "enable=no", 0)
@@ -87,31 +87,4 @@ package func signalName(_ signal: Int32) -> String {
   case SIGTRAP: "SIGTRAP"
   default: "signal \(signal)"
   }
-}
-
-/// Where the executable of this process lies, with a slash at the end.
-package func executableDirectory() -> String {
-  var buffer = [UInt8](repeating: 0, count: 4096)
-  let length = unsafe buffer.withUnsafeMutableBytes {
-    unsafe readlink("/proc/self/exe", $0.baseAddress!, $0.count)
-  }
-  let path = String(decoding: buffer[..<max(0, length)], as: UTF8.self)
-  return String(path[...(path.lastIndex(of: "/") ?? path.startIndex)])
-}
-
-/// True when the path is a file this process may execute (or read).
-package func isAccessible(_ path: String, execute: Bool = false) -> Bool {
-  unsafe access(path, execute ? X_OK : R_OK) == 0
-}
-
-/// The absolute path without links; nil when there is no such file.
-package func resolvedPath(_ path: String) -> String? {
-  guard let resolved = unsafe realpath(path, nil) else { return nil }
-  defer { unsafe free(resolved) }
-  return unsafe String(cString: resolved)
-}
-
-/// An environment variable.
-package func environment(_ name: String) -> String? {
-  unsafe getenv(name).map { unsafe String(cString: $0) }
 }

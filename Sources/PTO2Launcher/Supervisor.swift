@@ -18,7 +18,7 @@ internal import Synchronization
   private let attachMilliseconds: UInt64
   private let segment: String
   private let stopGraceMilliseconds: UInt32
-  nonisolated(unsafe) private var thread = pthread_t()
+  nonisolated(unsafe) private var thread: SpawnedThread?
 
   private struct State {
     var children: [ChildProcess] = []
@@ -112,14 +112,7 @@ internal import Synchronization
     self.segment = segment
     self.stopGraceMilliseconds = stopGraceMilliseconds
     attachMilliseconds = attachTimeoutMilliseconds
-    let context = unsafe Unmanaged.passRetained(self).toOpaque()
-    let result = unsafe pthread_create(
-      &thread, nil,
-      { context in
-        unsafe Unmanaged<Supervisor>.fromOpaque(context!).takeRetainedValue().watch()
-        return nil
-      }, context)
-    guard result == 0 else { throw SystemError("pthread_create", "supervisor", errno: result) }
+    unsafe thread = try spawnThread("supervisor") { self.watch() }
   }
 
   /// Blocks SIGINT, SIGTERM and SIGHUP in this thread and those it starts, and returns
@@ -178,7 +171,7 @@ internal import Synchronization
   package func stop() {
     lock.withLock { $0.isEnding = true }
     _ = unsafe write(wakeWrite, "q", 1)
-    unsafe pthread_join(thread, nil)
+    unsafe thread?.join()
     close(wakeRead)
     close(wakeWrite)
     lock.withLock { state in
@@ -244,13 +237,13 @@ internal import Synchronization
   private final class SchedulerWatch {
     let identity: ProcessIdentity
     private let handle: ProcessHandle?
-    private var stop: StopWatch
+    private var stop: SuspensionWatch
     private var pulse: StallWatch
     private var hasSaidHeld = false
     let descriptor: Int32?
     init(_ identity: ProcessIdentity, graceMilliseconds: UInt32) {
       self.identity = identity
-      stop = StopWatch(graceMilliseconds: graceMilliseconds)
+      stop = SuspensionWatch(graceMilliseconds: graceMilliseconds)
       pulse = StallWatch(stopGraceMilliseconds: graceMilliseconds)
       handle = ProcessHandle(identity)
       descriptor =

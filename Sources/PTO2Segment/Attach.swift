@@ -1,4 +1,5 @@
 package import CPTO2Segment
+internal import PTO2Protocol
 package import PTO2System
 
 extension Segment {
@@ -23,14 +24,13 @@ extension Segment {
 
     // Check the name last: if a sweep removed this object before we took the lock,
     // the session is over.
-    guard object.tryLock(byte: Place.liveness.byte, .shared), object.isStillNamed() else {
+    guard object.tryLock(.liveness, .shared), object.isStillNamed() else {
       throw .notFound(name: name, waitedMilliseconds: 0)
     }
     // In another PID or time namespace (start times differ there) everybody's
     // identity is a stranger's: processes that live would be taken for dead.
-    let creator = ProcessIdentity(
-      pid: Int32(bitPattern: header.creator_pid), startTime: header.creator_start_time)
-    guard creator.isAlive || !object.isLocked(byte: Place.orchestrator.byte) else {
+    let creator = ProcessIdentity(creatorOf: header)
+    guard creator.isAlive || !object.isLocked(.orchestrator) else {
       throw .otherNamespace(name: name, pid: creator.pid)
     }
     if role == .scheduler, !object.take(.scheduler) {
@@ -112,14 +112,15 @@ extension Segment {
 
   /// Who created the segment: the orchestrator's process.
   package func creator() -> ProcessIdentity {
-    let header = unsafe read(.header).assumingMemoryBound(to: pto2_header.self)
-    return unsafe ProcessIdentity(
-      pid: Int32(bitPattern: header.pointee.creator_pid),
-      startTime: header.pointee.creator_start_time)
+    ProcessIdentity(creatorOf: header.content)
   }
 
   /// The dispatch descriptors' base, as the header tells cores once.
-  package func dispatchBase() -> UInt64 {
-    unsafe read(.header).assumingMemoryBound(to: pto2_header.self).pointee.dispatch.dispatch_base
+  package func dispatchBase() -> UInt64 { header.content.dispatch.dispatch_base }
+}
+
+extension ProcessIdentity {
+  init(creatorOf header: pto2_header) {
+    self.init(pid: Int32(bitPattern: header.creator_pid), startTime: header.creator_start_time)
   }
 }

@@ -1,4 +1,5 @@
 internal import CPTO2Segment
+internal import PTO2Protocol
 internal import PTO2System
 
 /// Why a kernel image cannot be used.
@@ -77,8 +78,11 @@ package struct KernelImage {
     guard unsafe table.major == PTO2_KERNEL_MAJOR else {
       throw .badTable(
         path: path,
-        reason: "it has ABI \(unsafe table.major), this program ABI \(PTO2_KERNEL_MAJOR)")
+        reason:
+          "it has version \(unsafe table.major), this runtime \(PTO2_KERNEL_MAJOR): compile it again"
+      )
     }
+    try unsafe Self.checkSizes(table, path: path)
     guard unsafe table.count > 0, unsafe table.count <= PTO2_MAX_KERNELS,
       let entries = unsafe table.entries
     else {
@@ -98,23 +102,22 @@ package struct KernelImage {
         throw .badTable(
           path: path, reason: "name \"\(name)\" has \(name.utf8.count) bytes, expected 1 to 47")
       }
-      guard unsafe entry.core_type == PTO2_AIC.rawValue || entry.core_type == PTO2_AIV.rawValue
-      else {
+      guard unsafe entry.core_type == PTO2_AIC || entry.core_type == PTO2_AIV else {
         throw .badTable(
-          path: path, reason: "kernel \(name) has core type \(unsafe entry.core_type)")
+          path: path, reason: "kernel \(name) has core type \(unsafe entry.core_type.rawValue)")
       }
       guard object.code.contains(address) else {
         throw .badTable(path: path, reason: "kernel \(name) is not in the image's code")
       }
       let offset = UInt64(address - object.base)
-      guard offset <= PTO2_CALL_OFFSET_MASK else {
+      guard offset <= CallWord.maximumOffset else {
         throw .badTable(path: path, reason: "kernel \(name) lies beyond 1 TiB")
       }
       kernels.append(
         unsafe Kernel(
-          name: name, offset: offset, coreType: entry.core_type, address: address))
+          name: name, offset: offset, coreType: entry.core_type.rawValue, address: address))
       hash.add(name)
-      hash.add(UInt64(unsafe entry.core_type))
+      hash.add(UInt64(unsafe entry.core_type.rawValue))
       hash.add(offset)
     }
     self.path = path
@@ -122,6 +125,22 @@ package struct KernelImage {
     self.kernels = kernels
     self.tableHash = hash.value
     self.object = image
+  }
+
+  /// Older images know less of a table, an entry or a call, newer ones more than this
+  /// runtime has. There is one version so far, hence one size of each.
+  private static func checkSizes(_ table: pto2_kernel_table, path: String) throws(KernelImageError)
+  {
+    let sizes: [(UInt32, Int, String)] = [
+      (unsafe table.bytes, unsafe MemoryLayout<pto2_kernel_table>.size, "table"),
+      (unsafe table.entry_bytes, unsafe MemoryLayout<pto2_kernel_entry>.stride, "entry"),
+      (unsafe table.args_bytes, unsafe MemoryLayout<pto2_kernel_args>.size, "pto2_kernel_args"),
+    ]
+    for (bytes, expected, what) in sizes where bytes != expected {
+      throw .badTable(
+        path: path,
+        reason: "its \(what) has \(bytes) bytes, this runtime's \(expected): compile it again")
+    }
   }
 
   private static func fileIdentity(_ path: String) -> [UInt8] {
@@ -134,40 +153,20 @@ package struct KernelImage {
   static func text(_ identity: [UInt8]) -> String {
     identity.map { ($0 < 16 ? "0" : "") + String($0, radix: 16) }.joined()
   }
-
-  /// The function_bin_addr of a kernel, without its arity.
-  package static func callWord(image: Int, offset: UInt64) -> UInt64 {
-    UInt64(image + 1) << UInt64(PTO2_CALL_IMAGE_SHIFT) | offset
-  }
 }
 
 extension Segment {
   /// Orchestrator, before the magic: what every process must load.
   func writeImages(_ images: [KernelImage]) {
-    let records = unsafe write(.images)
-    let names = unsafe write(.kernels)
     var kernelID = 0
     for (index, image) in images.enumerated() {
-      let record = unsafe (records + index * MemoryLayout<pto2_image_record>.stride)
-        .assumingMemoryBound(to: pto2_image_record.self)
-      unsafe record.pointee.identity_length = UInt32(image.identity.count)
-      unsafe record.pointee.kernel_count = UInt32(image.kernels.count)
-      unsafe record.pointee.table_hash = image.tableHash
-      unsafe withUnsafeMutableBytes(of: &record.pointee.identity) {
-        unsafe $0.copyBytes(from: image.identity)
-      }
-      unsafe withUnsafeMutableBytes(of: &record.pointee.path) {
-        unsafe $0.copyBytes(from: image.path.utf8.prefix(Int(PTO2_PATH_BYTES) - 1))
-      }
+      let record = ownImageRecords[index]
+      record.path = image.path
+      record.identity = image.identity
+      record.kernelCount = UInt32(image.kernels.count)
+      record.tableHash = image.tableHash
       for kernel in image.kernels {
-        let entry = unsafe (names + kernelID * MemoryLayout<pto2_kernel_record>.stride)
-          .assumingMemoryBound(to: pto2_kernel_record.self)
-        unsafe entry.pointee.call = KernelImage.callWord(image: index, offset: kernel.offset)
-        unsafe entry.pointee.core_type = kernel.coreType
-        unsafe entry.pointee.name_length = UInt32(kernel.name.utf8.count)
-        unsafe withUnsafeMutableBytes(of: &entry.pointee.name) {
-          unsafe $0.copyBytes(from: kernel.name.utf8)
-        }
+        ownKernelRecords[kernelID].name = kernel.name
         kernelID += 1
       }
     }
@@ -177,14 +176,8 @@ extension Segment {
   package func loadImages() throws(KernelImageError) -> [KernelImage] {
     var images: [KernelImage] = []
     for index in 0..<Int(configuration.imageCount) {
-      let record = unsafe (read(.images) + index * MemoryLayout<pto2_image_record>.stride)
-        .load(as: pto2_image_record.self)
-      let path = unsafe withUnsafeBytes(of: record.path) { bytes in
-        unsafe String(decoding: bytes.prefix { $0 != 0 }, as: UTF8.self)
-      }
-      let expected = unsafe withUnsafeBytes(of: record.identity) { bytes in
-        unsafe [UInt8](bytes.prefix(Int(min(record.identity_length, UInt32(PTO2_IDENTITY_BYTES)))))
-      }
+      let record = imageRecords[index]
+      let (path, expected) = (record.path, record.identity)
       // No path at all would be this program, and a name alone is searched for.
       guard path.hasPrefix("/") else {
         throw .cannotLoad(path: path, reason: "the segment's image record \(index) is damaged")
@@ -195,25 +188,13 @@ extension Segment {
           path: path, expected: "identity \(KernelImage.text(expected))",
           found: "identity \(image.identityText)")
       }
-      guard image.tableHash == record.table_hash else {
+      guard image.tableHash == record.tableHash else {
         throw .different(
-          path: path, expected: "table 0x\(String(record.table_hash, radix: 16))",
+          path: path, expected: "table 0x\(String(record.tableHash, radix: 16))",
           found: "table 0x\(String(image.tableHash, radix: 16))")
       }
       images.append(image)
     }
     return images
-  }
-
-  /// The name of a kernel id, for messages.
-  package func kernelName(_ id: Int) -> String {
-    guard id < Int(configuration.kernelCount) else { return "kernel #\(id)" }
-    let record = unsafe (read(.kernels) + id * MemoryLayout<pto2_kernel_record>.stride)
-      .load(as: pto2_kernel_record.self)
-    return unsafe withUnsafeBytes(of: record.name) { bytes in
-      unsafe String(
-        decoding: bytes.prefix(Int(min(record.name_length, UInt32(PTO2_KERNEL_NAME_BYTES)))),
-        as: UTF8.self)
-    }
   }
 }

@@ -1,5 +1,4 @@
 internal import CPTO2Segment
-internal import Glibc
 internal import PTO2System
 
 /// What there is under a name in /dev/shm.
@@ -20,18 +19,7 @@ package enum NameState: Equatable, Sendable {
 
 extension Segment {
   /// Names in /dev/shm, sorted.
-  package static func names() -> [String] {
-    guard let directory = unsafe opendir("/dev/shm") else { return [] }
-    defer { unsafe closedir(directory) }
-    var names: [String] = []
-    while let entry = unsafe readdir(directory) {
-      let name = unsafe withUnsafeBytes(of: &entry.pointee.d_name) { bytes in
-        unsafe String(decoding: bytes.prefix { $0 != 0 }, as: UTF8.self)
-      }
-      if name != "." && name != ".." { names.append(name) }
-    }
-    return names.sorted()
-  }
+  package static func names() -> [String] { entries(of: "/dev/shm") }
 
   /// Looks at a name; removes it if it is a segment in which nobody lives.
   ///
@@ -61,7 +49,7 @@ extension Segment {
     guard magic == PTO2_MAGIC || magic == 0, header != nil || (try? object.size()) == 0 else {
       return .foreign
     }
-    guard object.tryLock(byte: Place.liveness.byte, .exclusive) else {
+    guard object.tryLock(.liveness, .exclusive) else {
       return magic == 0 ? .unfinished : .live(pid: Int32(bitPattern: header?.creator_pid ?? 0))
     }
     guard magic == PTO2_MAGIC else {

@@ -91,9 +91,11 @@ private func show(_ name: String, _ state: NameState, json: Bool, removed: Bool)
   case .absent: (word, detail) = ("absent", "not there")
   }
   guard json else { return print("\(name)  \(removed ? "removed" : word)  \(detail)") }
-  // Names consist of letters, digits and -_. alone.
-  var line = "{\"name\":\"\(name)\",\"state\":\"\(word)\",\"removed\":\(removed)"
-  if case .live(let pid) = state { line += ",\"pid\":\(pid)" }
-  if case .stale(let bytes) = state { line += ",\"bytes\":\(bytes)" }
-  print(line + "}")
+  var object = JSONObject()
+  object.add("name", name)
+  object.add("state", word)
+  object.add("removed", removed)
+  if case .live(let pid) = state { object.add("pid", pid) }
+  if case .stale(let bytes) = state { object.add("bytes", bytes) }
+  print(object.text)
 }

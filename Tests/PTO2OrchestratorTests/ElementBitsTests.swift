@@ -1,5 +1,5 @@
 import PTO2Protocol
-import TestSupport
+import PTO2System
 import Testing
 
 @testable import PTO2Orchestrator

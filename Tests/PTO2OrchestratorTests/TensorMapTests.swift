@@ -1,4 +1,4 @@
-import TestSupport
+import PTO2System
 import Testing
 
 @testable import PTO2Orchestrator

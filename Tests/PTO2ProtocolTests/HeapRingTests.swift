@@ -1,5 +1,5 @@
 import PTO2Protocol
-import TestSupport
+import PTO2System
 import Testing
 
 /// A heap as a row of lines, each free or owned by one live block: what the

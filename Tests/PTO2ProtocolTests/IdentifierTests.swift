@@ -1,5 +1,4 @@
 import PTO2Protocol
-import TestSupport
 import Testing
 
 @Suite struct PositionTests {

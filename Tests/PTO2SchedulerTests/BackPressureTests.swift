@@ -3,7 +3,6 @@ import Glibc
 import PTO2Protocol
 import PTO2System
 import Synchronization
-import TestSupport
 import Testing
 
 @testable import PTO2Orchestrator
@@ -28,7 +27,7 @@ private final class Driver: @unchecked Sendable {
   }
 
   private func run() {
-    let parked = SharedWord(rig.worker.read(.orchestratorWords) + Int(PTO2_ORCH_PARKED))
+    let parked = rig.worker.orchestratorPage.parked
     var random = SplitMix64(seed: 1)
     while true {
       let isLast = isOver.load(ordering: .acquiring)

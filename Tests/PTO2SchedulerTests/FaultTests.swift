@@ -1,7 +1,7 @@
 import CPTO2Segment
 import PTO2Orchestrator
 import PTO2Protocol
-import TestSupport
+import PTO2System
 import Testing
 
 /// The error a call must throw.
@@ -117,7 +117,7 @@ private func graphError(_ body: () throws -> Void) -> PTO2Error? {
     let rig = try Rig(configuration(pool: 4))
     let parts = try (0..<5).map { _ in try rig.external(4) }
     for part in parts { try rig.submit(aiv0: true) { $0.inout(part) } }
-    let error = graphError { try rig.submit { task in parts.forEach { task.input($0) } } }
+    let error = graphError { try rig.submit { task in for part in parts { task.input(part) } } }
     #expect(error?.code == .depPoolOverflow)
     #expect(error?.needed == 5 && error?.available == 4)
   }
@@ -126,7 +126,7 @@ private func graphError(_ body: () throws -> Void) -> PTO2Error? {
     let rig = try Rig(configuration(pool: 4))
     let parts = try (0..<4).map { _ in try rig.external(4) }
     for part in parts { try rig.submit(aiv0: true) { $0.inout(part) } }
-    let last = try rig.submit { task in parts.forEach { task.input($0) } }
+    let last = try rig.submit { task in for part in parts { task.input(part) } }
     rig.runAll()
     #expect(rig.state(last) == .released)
   }
@@ -142,7 +142,7 @@ private func graphError(_ body: () throws -> Void) -> PTO2Error? {
     ] {
       #expect(error?.code == .heapRingDeadlock && error?.message == first?.message)
     }
-    let block = ErrorBlock(rig.worker.read(.orchestratorWords) + Int(PTO2_ORCH_ERROR)).read()
+    let block = rig.worker.orchestratorPage.error.read()
     #expect(block?.error.code == .heapRingDeadlock)
     #expect(rig.isAborted)
   }

@@ -1,6 +1,6 @@
 import CPTO2Segment
 import PTO2Protocol
-import TestSupport
+import PTO2System
 import Testing
 
 @testable import PTO2Orchestrator

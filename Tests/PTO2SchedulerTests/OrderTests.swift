@@ -111,7 +111,7 @@ import Testing
     let rig = try Rig(configuration(clusters: 2))
     let parts = try (0..<3).map { _ in try rig.external(4) }
     let before = try parts.map { part in try rig.submit(aiv0: true) { $0.inout(part) } }
-    let barrier = try rig.submit { task in parts.forEach { task.inout($0) } }
+    let barrier = try rig.submit { task in for part in parts { task.inout(part) } }
     let after = try rig.submit(aic: true) { $0.input(parts[0]) }
     rig.settle()
     for task in before {
@@ -147,7 +147,7 @@ import Testing
     rig.settle()
     #expect(rig.running.map(\.task) == [mixed, mixed, mixed])
     #expect(Set(rig.running.map { $0.core / 3 }).count == 1)
-    #expect(rig.running.allSatisfy { $0.core % 3 == Int($0.slot) })
+    #expect(rig.running.allSatisfy { CoreID($0.core).subtask == Int($0.subtask) })
     for core in [2, 0, 1].map({ rig.running[0].core / 3 * 3 + $0 }) {
       #expect(!rig.started.contains(next) && rig.state(mixed) == .running)
       rig.finish(core: core)
@@ -188,7 +188,7 @@ import Testing
     let tasks = try (0..<20).map { _ in try rig.submit(aic: true) }
     rig.settle()
     #expect(rig.running.map(\.task) == Array(tasks.prefix(Int(lanes))))
-    #expect(rig.running.map(\.lane) == Array(0..<Int(lanes)))
+    #expect(rig.running.map(\.lane) == Array(0..<lanes))
     for index in tasks.indices {
       #expect(rig.queues[0].first?.task == tasks[index])
       #expect(rig.queues[0].count == min(Int(lanes), tasks.count - index))

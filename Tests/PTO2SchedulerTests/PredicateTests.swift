@@ -84,18 +84,9 @@ import Testing
     }
   }
 
-  /// Every half against the standard library's.
-  @Test func everyHalfIsItsNumber() {
-    for bits in UInt16.min...UInt16.max {
-      let value = Double(Float16(bitPattern: bits))
-      let converted = Predicate.half(bits)
-      guard !value.isNaN else {
-        #expect(converted.isNaN)
-        continue
-      }
-      #expect(Double(converted) == value && (converted.sign == value.sign), "\(bits)")
-    }
+  @Test func halvesCompareAsDoubles() {
     check(PTO2_FLOAT16.rawValue, Float16(-1.5), value: Double(-1.5).bitPattern, order: 0)
+    check(PTO2_FLOAT16.rawValue, Float16(65504), value: Double(65503).bitPattern, order: 1)
     check(PTO2_FLOAT16.rawValue, Float16.nan, value: Double(1).bitPattern, order: nil)
     check(PTO2_FLOAT16.rawValue, Float16(0), value: Double.nan.bitPattern, order: nil)
   }

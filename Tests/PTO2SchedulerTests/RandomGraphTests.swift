@@ -1,7 +1,7 @@
 import CPTO2Segment
 import PTO2Protocol
 import PTO2Segment
-import TestSupport
+import PTO2System
 import Testing
 
 @testable import PTO2Orchestrator

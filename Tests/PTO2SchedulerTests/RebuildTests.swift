@@ -1,7 +1,7 @@
 import CPTO2Segment
 import PTO2Protocol
 import PTO2Segment
-import TestSupport
+import PTO2System
 import Testing
 
 @testable import PTO2Orchestrator
@@ -17,7 +17,7 @@ import Testing
     var left: UInt32?
     var outcome: UInt32
     /// Consumers on the fanout list; nil when it is closed.
-    var consumers: Set<UInt64>?
+    var consumers: Set<TaskID>?
   }
 
   private struct RingView: Equatable {
@@ -28,7 +28,7 @@ import Testing
 
   private struct CoreView: Equatable {
     var nextLane: UInt32
-    var outstanding: [UInt64]
+    var outstanding: [TaskID]
   }
 
   private func rings(_ rig: Rig) -> [RingView] {
@@ -36,24 +36,24 @@ import Testing
       let ring = rig.shared.rings[index]
       var view = RingView(
         positions: [
-          ring.wired, ring.released, ring.consumedPosition, ring.poolHead, ring.poolTail,
-        ], heapTail: ring.heapTail)
-      var local = ring.consumedPosition
-      while local != ring.wired {
-        let entry = ring.entry(local).pointee
+          ring.wired, ring.released.position, ring.consumed.position, ring.poolHead, ring.poolTail,
+        ].map(\.value), heapTail: ring.heapTail.value)
+      var local = ring.consumed.position.value
+      while local != ring.wired.value {
+        let entry = ring.entry(local).whole
         let isPending = entry.state < TaskState.completed.rawValue
-        let slot = ring.state(local).pointee
-        var consumers: Set<UInt64>? = isPending ? [] : nil
+        let slot = ring.slotState(local)
+        var consumers: Set<TaskID>? = isPending ? [] : nil
         var reference = entry.fanout_head
         while isPending && reference != PTO2_EDGE_NONE {
-          let edge = rig.shared.rings[Int(reference >> UInt32(PTO2_EDGE_RING_SHIFT))]
-            .edges[Int(reference & PTO2_EDGE_INDEX_MASK)]
+          let place = EdgeReference(rawValue: reference)
+          let edge = rig.shared.rings[place.ring].edge(place.index)
           consumers!.insert(edge.consumer)
           reference = edge.next
         }
         view.tasks[local] = TaskView(
           state: entry.state, references: entry.fanout_count &- entry.fanout_refcount,
-          missing: isPending ? slot.fanin_count &- slot.fanin_refcount : nil,
+          missing: isPending ? slot.faninCount &- slot.faninRefcount.value : nil,
           left: isPending ? entry.subtasks_left : nil, outcome: entry.outcome,
           consumers: consumers)
         local &+= 1
@@ -63,13 +63,13 @@ import Testing
   }
 
   private func cores(_ rig: Rig) -> [CoreView] {
-    let table = rig.shared.dispatcher.pointee.cores
-    return (0..<table.coreCount).map { core in
-      let state = table.cores[core]
+    let cores = rig.shared.cores
+    return (0..<cores.count).map { index in
+      let core = cores[index]
       return CoreView(
-        nextLane: state.nextLane,
-        outstanding: (0..<(state.started &- state.retired)).map {
-          table.lane(core, (state.oldestLane + $0) % table.laneCount).pointee.taskID
+        nextLane: core.nextLane.value,
+        outstanding: (0..<core.outstanding(OneThread.self)).map {
+          core.lane((core.oldestLane.value + $0) % cores.laneCount).value.task
         })
     }
   }

@@ -43,7 +43,7 @@ import Testing
     rig.finish(tasks[0])
     let word = try #require(rig.queues[0].first { $0.task == tasks[1] }).word.rawValue
     rig.store(Self.garbage[garbage](word), core: 0, lane: 1)
-    unsafe OwnedWord(rig.shared.segment.write(.dataMainBase)).storeRelaxed(PTO2_SCHEDULER_IDLE)
+    rig.shared.segment.ownDispatchLine(0).word(0).storeRelaxed(PTO2_SCHEDULER_IDLE)
     rig.drop(core: 0)
     try rig.restartScheduler()
     #expect(rig.missingCores == ["aic0"], "not exercised")

@@ -23,7 +23,7 @@ import Testing
     #expect(slot.flags == UInt8(PTO2_SLOT_SNAPSHOT | PTO2_SLOT_RERUN))
     #expect(slot.snapshot_line == 1)
     #expect(slot.heap_end - slot.heap_begin == 64 + 64 + 64 + 128)
-    let call = rig.worker.read(.dispatchTable).load(as: UInt64.self)
+    let call = rig.worker.descriptors(0)[task.local].call(0).rawValue
     #expect(call == Rig.aic.call | PTO2_CALL_SNAPSHOT | 4 << 48)
   }
 
@@ -31,7 +31,6 @@ import Testing
   @Test func headerIsEmptyWhenTheTaskIsPublished() throws {
     let rig = try Rig(configuration(heap: 256))
     let x = try rig.external(4)
-    let heap = rig.worker.read(.heap)
     for _ in 0..<6 {
       try rig.graph.beginScope()
       let task = try rig.submit(aiv0: true) {
@@ -40,12 +39,11 @@ import Testing
       }
       try rig.graph.endScope()
       let slot = rig.slot(task)
-      let header = UnsafeMutableRawPointer(
-        mutating: heap - Int(rig.worker.layout.section(.heap).offset)
-          + Int(slot.output_offset + 64 * UInt64(slot.snapshot_line)))
-      #expect(OwnedWord(header).loadOwn() == PTO2_SNAPSHOT_EMPTY)
+      let address = slot.output_offset + 64 * UInt64(slot.snapshot_line)
+      let header = OwnedWord(at: try #require(rig.worker.bytes.address(address)))
+      #expect(header.loadOwn() == PTO2_SNAPSHOT_EMPTY)
       rig.settle()
-      OwnedWord(header).storeRelaxed(PTO2_SNAPSHOT_TAKEN)
+      header.storeRelaxed(PTO2_SNAPSHOT_TAKEN)
       rig.runAll()
     }
     #expect(rig.failure == nil && rig.counts() == [6, 6])

@@ -3,7 +3,6 @@ import Glibc
 import PTO2Protocol
 import PTO2Segment
 import PTO2System
-import TestSupport
 import Testing
 
 @testable import PTO2Orchestrator
@@ -68,7 +67,9 @@ import Testing
       }
       if Int.random(in: 0..<3, using: &random) == 0 { play() }
     }
-    while rig.graph.orchestrator.pointee.scopeDepth > 0 { try rig.graph.orchestrator.pointee.closeScope() }
+    while rig.graph.orchestrator.pointee.scopeDepth > 0 {
+      try rig.graph.orchestrator.pointee.closeScope()
+    }
     func isDone() -> Bool {
       rig.configuration.rings.indices.allSatisfy {
         rig.counts(ring: $0) == [rig.submitted(ring: $0), rig.submitted(ring: $0)]

@@ -1,8 +1,8 @@
 import CPTO2Segment
 import Glibc
+import Harness
 import PTO2Segment
 import PTO2System
-import TestSupport
 import Testing
 
 @Suite struct AttachTests {

@@ -1,5 +1,5 @@
+import Harness
 import PTO2Segment
-import TestSupport
 import Testing
 
 /// What the MMU lets a role write, read from /proc/self/maps.
@@ -7,7 +7,7 @@ private func writablePages(_ segment: borrowing Segment) -> Set<UInt64> {
   let base = UInt64(UInt(bitPattern: segment.mapping.base))
   let page = UInt64(segment.layout.pageBytes)
   var writable: Set<UInt64> = []
-  for line in wholeFile("/proc/self/maps").split(separator: "\n") {
+  for line in readFile("/proc/self/maps").split(separator: "\n") {
     let fields = line.split(separator: " ")
     let bounds = fields[0].split(separator: "-").compactMap { UInt64($0, radix: 16) }
     guard bounds.count == 2, fields[1].contains("w") else { continue }

@@ -1,3 +1,4 @@
+import PTO2System
 import Testing
 
 @testable import PTO2

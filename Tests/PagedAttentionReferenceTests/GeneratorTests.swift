@@ -1,3 +1,4 @@
+import PTO2System
 import PagedAttentionReference
 import Testing
 

@@ -51,7 +51,7 @@ public enum ScopeMode: Sendable {
     for (index, image) in images.enumerated() {
       for kernel in image.kernels {
         kernels[kernel.name] = Kernel(
-          call: KernelImage.callWord(image: index, offset: kernel.offset), id: id,
+          call: CallWord(image: index, offset: kernel.offset).rawValue, id: id,
           coreType: kernel.coreType == 0 ? .aic : .aiv)
         id += 1
       }

@@ -1,11 +1,5 @@
 public import PTO2Protocol
 
-/// How a predicate compares an element with its value.
-public enum Comparison: UInt8, Sendable, CaseIterable {
-  case equal = 0
-  case notEqual, greater, less, greaterOrEqual, lessOrEqual
-}
-
 /// Whether a task that lost its worker is run again; see `TaskArguments.recovery`.
 public enum Recovery: Sendable {
   /// If it has no `inout` and no `noDependency` tensor.
@@ -37,7 +31,9 @@ public enum Recovery: Sendable {
 
   /// The task reads and writes the tensor in place: it waits for its writers
   /// and for everybody who still reads any part of it.
-  public mutating func `inout`(_ tensor: Tensor) { unsafe orchestrator.pointee.stage(tensor, .inout) }
+  public mutating func `inout`(_ tensor: Tensor) {
+    unsafe orchestrator.pointee.stage(tensor, .inout)
+  }
 
   /// The task writes the whole tensor in place and reads nothing of it: it
   /// waits for whoever last wrote it and for everybody who still reads it, but
@@ -55,11 +51,15 @@ public enum Recovery: Sendable {
 
   /// The task starts only when another one is done. A task that is done
   /// already, however long ago, is no dependency any more.
-  public mutating func after(_ task: TaskID) { unsafe orchestrator.pointee.stageDependency(task, false) }
+  public mutating func after(_ task: TaskID) {
+    unsafe orchestrator.pointee.stageDependency(task, false)
+  }
 
   /// Like `after`, and the other task's outputs stay alive until this one is
   /// done. Its scope must be open.
-  public mutating func retain(_ task: TaskID) { unsafe orchestrator.pointee.stageDependency(task, true) }
+  public mutating func retain(_ task: TaskID) {
+    unsafe orchestrator.pointee.stageDependency(task, true)
+  }
 
   /// SPMD: the kernels run once for each of `count` blocks (1 to 2^20), on as
   /// many cores as are free, and are told their block's index and the count.

@@ -1,1 +1,0 @@
-/* The kernel image of the fuzzers: nothing to call from outside. */

@@ -1,2 +1,0 @@
-/* A kernel image: see kernels.c. */
-#include "pto2_kernel.h"

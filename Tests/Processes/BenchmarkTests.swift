@@ -1,0 +1,58 @@
+import Harness
+import Testing
+
+/// Every benchmark runs and prints plausible figures. How good they are is not
+/// tested: that depends on what else the machine does.
+@Suite(.serialized) struct BenchmarkTests {
+  static let names = [
+    "register-hop", "submit-first-lap", "independent", "chain-explicit", "chain", "chain-tensor",
+    "fan-explicit", "fan", "no-kernel", "no-kernel-chain-explicit", "no-kernel-chain", "views",
+    "arguments", "independent-hogs", "chain-hogs", "independent-8", "chain-8", "fan-8", "whole-run",
+    "whole-run-8",
+  ]
+
+  @Test func quickRunHasEveryBenchmark() throws {
+    let result = Command.run("pto2-bench", ["--quick", "--json"])
+    #expect(result.status == 0, "\(result.errors)")
+    #expect(result.errors.isEmpty)
+    let found = result.output.split(separator: "\"name\":\"").dropFirst()
+      .map { String($0.prefix { $0 != "\"" }) }
+    #expect(found == Self.names)
+    let count = Self.names.count
+    for key in ["end_to_end_us", "ping_pong_us", "ping_pong_ratio", "tasks", "runs"] {
+      let values = numbers(key, in: result.output).filter { $0 > 0 && $0.isFinite }
+      #expect(values.count >= count, "\(key): \(values)")
+    }
+    // Nothing is submitted by the register hop and the two whole runs.
+    let submits = numbers("submit_us", in: result.output).filter { $0 > 0 && $0.isFinite }
+    #expect(submits.count >= count - 3, "\(submits)")
+  }
+
+  @Test func tableAndSelection() {
+    let result = Command.run("pto2-bench", ["--quick", "--only", "chain", "--repeat", "2"])
+    #expect(result.status == 0, "\(result.errors)")
+    let lines = result.output.split(separator: "\n")
+    #expect(lines.contains { $0.hasPrefix("chain ") })
+    #expect(!lines.contains { $0.hasPrefix("fan ") })
+  }
+
+  /// While an early output stays alive, a ring takes as many tasks as it has
+  /// consumed entries, however few main slots there are.
+  @Test func dualRing() {
+    let result = Command.run("pto2-bench", ["--dual-ring", "--quick", "--json"])
+    #expect(result.status == 0, "\(result.errors)")
+    #expect(numbers("tasks_until_held_up", in: result.output) == [64, 256])
+    // A main slot, a descriptor and a slot state for each task that needs none.
+    #expect(number("saved_bytes", in: result.output) == Double((65536 - 16384) * (2176 + 448 + 8)))
+    let table = Command.run("pto2-bench", ["--dual-ring", "--quick"])
+    #expect(table.output.contains("dual ring           64             256           256"))
+  }
+
+  @Test func wrongUsage() {
+    let result = Command.run("pto2-bench", ["--only", "nothing"])
+    #expect(result.status == 64)
+    #expect(result.errors.contains("expected one of register-hop"))
+    #expect(Command.run("pto2-bench", ["--tasks", "7"]).status == 64)
+    #expect(Command.run("pto2-bench", ["--dual-ring", "--tasks", "64"]).status == 64)
+  }
+}

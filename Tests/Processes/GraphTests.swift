@@ -1,0 +1,132 @@
+import Harness
+import Testing
+
+/// Programs that check their own results, in real processes, over cluster and
+/// lane counts, small rings, and ids that wrap.
+@Suite(.serialized) struct GraphTests {
+  static let programs = [
+    ["chain", "3000"], ["aivchain", "1000"], ["rounds", "100"], ["mixed", "1500"],
+    ["outputs", "1500"], ["spmd", "96"], ["wavefront", "48"], ["manual", "48"],
+    ["views"], ["fills", "20"], ["elements", "20"], ["predicates"], ["predicate-types"],
+    ["existing", "300"],
+  ]
+
+  private func run(_ program: [String], _ options: [String]) -> Command.Result {
+    Command.run(
+      "pto2-orchestrator",
+      ["--program", Command.buildDirectory + "libTestProgram.so", "--quiet", "--json"] + options
+        + ["--"] + program)
+  }
+
+  @Test(arguments: programs, [["1", "1"], ["1", "8"], ["2", "2"], ["8", "2"]])
+  func resultDoesNotDependOnCoresOrLanes(program: [String], shape: [String]) {
+    let result = run(program, ["--clusters", shape[0], "--lanes", shape[1]])
+    #expect(result.status == 0, "\(result.errors)")
+  }
+
+  @Test(arguments: programs)
+  func smallRingsAndWrappingIdsChangeNoResult(program: [String]) {
+    let result = run(
+      program,
+      [
+        "--task-window", "4", "--consumed-window", "4096", "--heap", "4096", "--dep-pool", "16",
+        "--tensor-map", "128", "--first-position", "4294967200",
+      ])
+    #expect(result.status == 0, "\(result.errors)")
+    #expect(result.output.contains("\"result\":\"success\""))
+  }
+
+  @Test(arguments: ["1", "2", "8"])
+  func anyNumberOfRingsGivesTheSameResult(rings: String) {
+    let result = run(
+      ["mixed", "1500"], ["--rings", rings, "--task-window", "8", "--consumed-window", "2048"])
+    #expect(result.status == 0, "\(result.errors)")
+  }
+
+  /// Slow writers of more elements than the TensorMap has room for hold the
+  /// program up; 10,000 elements fit, because old ones are forgotten.
+  @Test func fullTensorMapIsBackPressure() throws {
+    for clusters in ["1", "2"] {
+      let result = run(["tiles", "10000"], ["--tensor-map", "64", "--clusters", clusters])
+      #expect(result.status == 0, "\(result.errors)")
+      let waits = try #require(result.output.firstRange(of: "\"for\":\"TensorMap\""))
+      let count = try #require(number("count", in: String(result.output[waits.upperBound...])))
+      #expect(count > 0, "not exercised")
+      #expect(count < 10_000 / 8, "a wait for each task")
+    }
+  }
+
+  @Test func taskWithMoreRangesThanTheTensorMapIsError11() {
+    let fits = run(["comb", "64"], ["--tensor-map", "64"])
+    #expect(fits.status == 0, "\(fits.errors)")
+    let result = run(["comb", "100"], ["--tensor-map", "64"])
+    #expect(result.status == 21)
+    #expect(result.errors.contains("error 11 TENSORMAP_OVERFLOW"))
+    #expect(result.errors.contains("task 0:0 are 100 byte ranges"))
+    #expect(result.errors.contains("room for 64. Set PTO2_TENSOR_MAP_ENTRIES"))
+    #expect(result.output.contains("\"needed\":100,\"available\":64"), "\(result.output)")
+  }
+
+  /// The outermost scope holds every task, so a consumed window smaller than
+  /// the program is a proven deadlock, not a hang. Ids wrap in it.
+  @Test func fullScopeIsAProvenDeadlock() {
+    let result = run(
+      ["chain", "100"],
+      ["--task-window", "4", "--consumed-window", "16", "--first-position", "4294967290"])
+    #expect(result.status == 11)
+    #expect(result.errors.contains("from task 0:4294967290 on"))
+    #expect(result.errors.contains("PTO2_RING_CONSUMED_WINDOW"))
+  }
+
+  /// Eight open scopes of three tasks share what one of them would fit in.
+  @Test func openScopesThatFillARingTogetherAreError3() {
+    let small = ["--task-window", "4", "--consumed-window", "4"]
+    let result = run(["nested", "8"], small)
+    #expect(result.status == 13)
+    #expect(result.errors.contains("error 3 FLOW_CONTROL_DEADLOCK"))
+    #expect(result.errors.contains("belongs to an outer scope that is open"))
+    let wide = run(["nested", "8"], ["--task-window", "4", "--consumed-window", "32"])
+    #expect(wide.status == 0, "\(wide.errors)")
+  }
+
+  /// 2 x 20 x 19 that were given, and none for the INOUT tensor.
+  @Test func manualScopeHasTheExplicitEdgesAlone() throws {
+    let result = run(["manual", "20"], [])
+    #expect(result.status == 0, "\(result.errors)")
+    #expect(number("edges", in: result.output) == 760)
+  }
+
+  /// The blocks wait for each other: had they not all started, they would say so.
+  @Test(arguments: [("2", "1"), ("4", "2"), ("6", "3"), ("1", "1")])
+  func blocksThatMustStartTogetherDo(blocks: String, clusters: String) {
+    let result = run(["together", blocks], ["--clusters", clusters, "--lanes", "4"])
+    #expect(result.status == 0, "\(result.errors)")
+  }
+
+  @Test(arguments: ["late-get", "late-set"])
+  func elementThatIsLateIsError8(program: String) {
+    let result = run([program], [])
+    #expect(result.status == 18)
+    #expect(result.errors.contains("error 8 TENSOR_WAIT_TIMEOUT"))
+    #expect(result.errors.contains("task 0:0 is not done"))
+  }
+
+  @Test func moreBlocksThanPlacesIsError7() {
+    let result = run(["together", "5"], ["--clusters", "2"])
+    #expect(result.status == 17)
+    #expect(result.errors.contains("5 blocks are to start together"))
+    #expect(result.errors.contains("--clusters 3"))
+  }
+
+  @Test func otherExamplesVerify() {
+    let vector = Command.run("vector-example", ["--elements", "100000", "--tile", "999", "-q"])
+    #expect(vector.status == 0, "\(vector.errors)")
+    let bgemm = Command.run("bgemm", ["--batch", "2", "--grid", "2", "--tile", "32", "-q"])
+    #expect(bgemm.status == 0, "\(bgemm.errors)")
+    let shared = Command.run(
+      "pto2-orchestrator",
+      ["--program", Command.buildDirectory + "libVectorProgram.so", "-q", "--", "5000"])
+    #expect(shared.status == 0, "\(shared.errors)")
+    #expect(shared.output.contains("4, 4 edges"), "\(shared.output)")
+  }
+}

@@ -1,4 +1,0 @@
-#ifndef TEST_KERNELS_H
-#define TEST_KERNELS_H
-#include "pto2_kernel.h"
-#endif

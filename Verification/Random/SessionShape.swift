@@ -1,0 +1,142 @@
+import PTO2
+import PTO2System
+
+/// Session options for a description: small rings, so that every kind of
+/// back-pressure happens, but large enough for what open scopes hold.
+struct SessionShape {
+  var clusters: UInt32
+  var lanes: UInt32
+  var threads: UInt32
+  var rings: Int
+  var firstPosition: UInt32
+  var taskWindows: [Int]
+  var consumedWindows: [Int]
+  var heaps: [Int]
+  var dependencyPools: [Int]
+  var tensorMap: Int
+
+  /// - Parameter rings: how many, when the command line says so.
+  init(_ description: Description, seed: UInt64, rings chosen: Int?) {
+    // Not the generator's numbers: options must not change the program.
+    var random = SplitMix64(seed: ~seed)
+    clusters = UInt32.random(in: 1...3, using: &random)
+    lanes = UInt32.random(in: 1...8, using: &random)
+    let count = Int.random(in: 1...8, using: &random)
+    rings = chosen ?? count
+    // Positions that wrap during the run, as 32 bits and as signed 32 bits.
+    let before = UInt32.random(in: 0..<600, using: &random)
+    firstPosition = [0, 0 &- before, 0 &- before, 0x8000_0000 &- before].randomElement(
+      using: &random)!
+
+    let needs = Self.needs(description, rings: rings)
+    taskWindows = (0..<rings).map { _ in 4 << Int.random(in: 0...4, using: &random) }
+    let windows = taskWindows
+    consumedWindows = needs.indices.map { powerOfTwo(max(windows[$0], needs[$0].tasks)) }
+    // A block that wraps leaves a gap smaller than itself.
+    heaps = needs.map { need in
+      let bytes = need.bytes + need.largestBlock
+      return max(64, bytes + [0, 0, 64, bytes / 128 * 64].randomElement(using: &random)!)
+    }
+    // Producers are owners of tensors, retained, or not RELEASED: at most the
+    // windows.
+    let pool = powerOfTwo(windows.reduce(0, +) + 20)
+    dependencyPools = (0..<rings).map { _ in pool << Int.random(in: 0...1, using: &random) }
+    threads = [1, 1, 2, 3].randomElement(using: &random)!
+    // Ranges lie between the ends of runs.
+    let largest = description.operations.map(Self.ranges).max() ?? 0
+    tensorMap = largest * [1, 1, 1, 10000].randomElement(using: &random)!
+  }
+
+  func apply(to options: inout RuntimeOptions, isGiven: (String) -> Bool) {
+    func list(_ values: [Int]) -> String { values.map(String.init).joined(separator: ",") }
+    if !isGiven("--clusters") { options.clusters = clusters }
+    if !isGiven("--lanes") { options.lanes = lanes }
+    if !isGiven("--threads") { options.threads = threads }
+    if !isGiven("--rings") { options.rings = rings }
+    if !isGiven("--first-position") { options.firstPosition = firstPosition }
+    if !isGiven("--heap") { options.heap = list(heaps) }
+    if !isGiven("--arena") { options.arena = "1M" }
+    if !isGiven("--tensor-map") { options.tensorMap = "\(max(1, tensorMap))" }
+    if !isGiven("--task-window") {
+      options.taskWindow = list(taskWindows)
+      if !isGiven("--dep-pool") { options.depPool = list(dependencyPools) }
+      if !isGiven("--consumed-window") { options.consumedWindow = list(consumedWindows) }
+    } else if !isGiven("--consumed-window") {
+      options.consumedWindow = "64K"
+    }
+  }
+
+  /// Ranges of the TensorMap that one task needs at most.
+  private static func ranges(_ operation: Operation) -> Int {
+    guard case .submit(let task) = operation else { return 0 }
+    return 2
+      + task.arguments.reduce(0) { sum, argument in
+        // Of a view with steps, neighbouring runs can be entered one by one.
+        let isStepped = argument.view.steps.contains { if case .every = $0 { true } else { false } }
+        return sum + (isStepped ? 4 : 2) * min(256, argument.view.runs)
+      }
+  }
+
+  private struct Need {
+    var tasks = 0
+    var bytes = 0
+    var largestBlock = 0
+  }
+
+  /// What each ring must hold at most so that it can always drain: everything
+  /// from the oldest task of an open scope on.
+  private static func needs(_ description: Description, rings: Int) -> [Need] {
+    struct Scope {
+      /// Tasks and bytes submitted to its ring before its own first task.
+      var tasksBefore: Int?
+      var bytesBefore = 0
+    }
+    var needs = [Need](repeating: Need(), count: rings)
+    var tasks = [Int](repeating: 0, count: rings)
+    var bytes = [Int](repeating: 0, count: rings)
+    var scopes = [Scope()]
+    for operation in description.operations {
+      switch operation {
+      case .openScope: scopes.append(Scope())
+      case .closeScope: scopes.removeLast()
+      case .submit(let task):
+        let ring = min(scopes.count - 1, rings - 1)
+        if scopes[scopes.count - 1].tasksBefore == nil {
+          scopes[scopes.count - 1] = Scope(tasksBefore: tasks[ring], bytesBefore: bytes[ring])
+        }
+        let block = heapBytes(task, description)
+        tasks[ring] += 1
+        bytes[ring] += block
+        let oldest = scopes.enumerated().filter {
+          $0.element.tasksBefore != nil && min($0.offset, rings - 1) == ring
+        }.map(\.element)
+        needs[ring].tasks = max(
+          needs[ring].tasks, tasks[ring] - oldest.map { $0.tasksBefore! }.min()!)
+        needs[ring].bytes = max(needs[ring].bytes, bytes[ring] - oldest.map(\.bytesBefore).min()!)
+        needs[ring].largestBlock = max(needs[ring].largestBlock, block)
+      default: break
+      }
+    }
+    return needs
+  }
+}
+
+/// What a task takes from the heap: its outputs, and its snapshot.
+private func heapBytes(_ task: TaskDescription, _ description: Description) -> Int {
+  let kept = task.recovery == .snapshot && task.parts == 1
+  return task.arguments.reduce(kept ? 64 : 0) { sum, argument in
+    let tensor = description.tensors[argument.view.tensor]
+    switch argument.access {
+    case .output: return sum + tensor.heapBytes
+    case .inout where kept:
+      return sum + (argument.view.elements.count * tensor.type.byteCount + 63) / 64 * 64
+    default: return sum
+    }
+  }
+}
+
+private func powerOfTwo(_ atLeast: Int) -> Int {
+  var value = 4
+  while value < atLeast { value *= 2 }
+  return value
+}
