@@ -62,6 +62,10 @@ extension Orchestrator {
   private mutating func waitForRingRoom(_ ring: Int, outputBytes: UInt64) throws(PTO2Error) {
     try checkEmptyRingHasRoom(ring, outputBytes: outputBytes)
     while let reason = obstacle(ring, outputBytes) {
+      if reason == .submissionLog {
+        try waitForLog()
+        continue
+      }
       try stall(reason, ring: ring, outputBytes: outputBytes) { orchestrator in
         orchestrator.obstacle(ring, outputBytes) != reason
       }

@@ -3,7 +3,10 @@ internal import PTO2Protocol
 
 /// What `TaskArguments` stages: each tensor checked against buffers and scopes.
 extension Orchestrator {
+  /// A run lasts and has no error so far, so a scope is open.
+  @inline(__always)
   mutating func beginStaging() throws(PTO2Error) {
+    try fault.check()
     guard !staged.isOpen else {
       throw fault.raise(PTO2Error(.invalidArgs, "submit inside the closure of another submit"))
     }

@@ -5,14 +5,14 @@ internal import PTO2Segment
 /// From a staged task to a published one: look, wait for room, settle, then enter and
 /// write. Nothing that others see is changed before the last step, which cannot fail.
 extension Orchestrator {
-  /// Submits the staged task. Blocks while a ring it needs is full.
+  /// Submits the staged task; `beginStaging` came first. Blocks while a ring it needs
+  /// is full.
   package mutating func submit(_ kernels: KernelSet) throws(PTO2Error) -> TaskID {
     if let error = staged.error {
       unstage(keepOutputs: false)
       throw fault.raise(error)
     }
     do throws(PTO2Error) {
-      try fault.check()
       staged.kernels = kernels
       let id = try commit()
       unstage(keepOutputs: true)
