@@ -188,7 +188,7 @@ final class Session {
     nonisolated(unsafe) let orchestrator = unsafe graph.orchestrator
     let fault = unsafe orchestrator.pointee.fault
     return Supervisor.Hooks(
-      onFault: { fault.raise(unsafe orchestrator.pointee.segment.truncationError() ?? $0) },
+      onFault: { fault.fail(unsafe orchestrator.pointee.segment.truncationError() ?? $0) },
       workerError: { index in
         unsafe orchestrator.pointee.segment.truncationError()
           ?? ErrorBlock(orchestrator.pointee.segment.readCore(index) + Int(PTO2_CORE_ERROR))
@@ -225,7 +225,7 @@ final class Session {
       hasFailed: { fault.hasFailed },
       emergency: { signal in
         unsafe orchestrator.pointee.segment.unlink()
-        let error = fault.firstOfBoth ?? PTO2Error(.interrupted, "interrupted")
+        let error = fault.first ?? PTO2Error(.interrupted, "interrupted")
         let failure = SessionFailure(error, signal: signal)
         failure.print(program: program, json: json)
         return failure.exitStatus
@@ -241,14 +241,14 @@ final class Session {
     do {
       try launch()
       try body(graph)
-      unsafe try graph.orchestrator.pointee.drain()
+      unsafe try graph.orchestrator.pointee.finishRun()
     } catch let error as SessionFailure {
       fault.raise(error.error)
       failure = error
     } catch let error as PTO2Error {
       // What the program met may be the echo of an earlier fault.
       let first = unsafe fault.raise(graph.orchestrator.pointee.segment.truncationError() ?? error)
-      failure = SessionFailure(fault.firstOfBoth ?? first, signal: supervisor.signal)
+      failure = SessionFailure(fault.first ?? first, signal: supervisor.signal)
     } catch {
       let first = fault.raise(PTO2Error(.explicitOrchFatal, "the program failed: \(error)"))
       failure =
@@ -261,7 +261,7 @@ final class Session {
     // Before the session's end, which is no target.
     let outcomes = faults?.finish() ?? []
     // A fault that came after the program's last call still ends the run badly.
-    if failure == nil, let late = fault.firstOfBoth {
+    if failure == nil, let late = fault.first {
       failure = SessionFailure(late, signal: supervisor.signal)
     }
     end(succeeded: failure == nil)
@@ -308,7 +308,11 @@ final class Session {
   /// Ends every process, in bounded time, and removes the segment.
   private func end(succeeded: Bool) {
     supervisor.beginEnding()
-    if succeeded { unsafe graph.orchestrator.pointee.fault.finish() }
+    if succeeded {
+      unsafe graph.orchestrator.pointee.fault.finish()
+    } else {
+      unsafe graph.orchestrator.pointee.fault.publish()
+    }
     // After an error nobody waits for a long kernel.
     let deadline = Deadline(afterMilliseconds: succeeded ? 4000 : 2000)
     let killed = supervisor.endChildren(deadline: deadline)

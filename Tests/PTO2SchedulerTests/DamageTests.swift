@@ -30,7 +30,7 @@ extension Rig {
   }
 
   /// A record that the orchestrator itself would not write.
-  func append(_ record: pto2_log_record) throws { try graph.orchestrator.pointee.append(record) }
+  func append(_ record: pto2_log_record) throws { graph.orchestrator.pointee.log.append(record) }
 }
 
 /// Everything that fuzzing found, one by one: what the orchestrator's sections

@@ -142,6 +142,8 @@ private func graphError(_ body: () throws -> Void) -> PTO2Error? {
     ] {
       #expect(error?.code == .heapRingDeadlock && error?.message == first?.message)
     }
+    #expect(rig.worker.orchestratorPage.error.read() == nil, "it is the run's alone")
+    rig.graph.orchestrator.pointee.fault.publish()
     let block = rig.worker.orchestratorPage.error.read()
     #expect(block?.error.code == .heapRingDeadlock)
     #expect(rig.isAborted)

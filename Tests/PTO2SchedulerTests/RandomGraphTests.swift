@@ -170,11 +170,16 @@ extension Rig {
   /// Whether a task in the current scope can be submitted without waiting.
   func hasRoom(outputBytes: UInt64) -> Bool {
     graph.orchestrator.pointee.refreshAll()
-    let ring = graph.orchestrator.pointee.rings[graph.orchestrator.pointee.currentRing]
-    return ring.current - ring.released < UInt64(ring.window)
-      && ring.current - ring.consumed < UInt64(ring.consumedWindow)
+    return hasRoom(
+      in: graph.orchestrator.pointee.rings[graph.orchestrator.pointee.scopes.innermost.ring],
+      outputBytes)
+  }
+
+  private func hasRoom(in ring: borrowing Ring, _ outputBytes: UInt64) -> Bool {
+    ring.current - ring.released < ring.window
+      && ring.current - ring.consumed < ring.consumedWindow
       // Three uses of 64 bytes have few producers; half the pool is plenty.
-      && ring.poolHead - ring.poolTail <= UInt64(ring.pool) / 4
+      && ring.poolHead - ring.poolTail <= ring.pool / 4
       && ring.heap.place(bytes: outputBytes) != nil
   }
 

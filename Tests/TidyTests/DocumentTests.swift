@@ -34,6 +34,10 @@ import Testing
     return isCamel || rest.contains("_")
   }
 
+  private func isFile(_ text: Substring) -> Bool {
+    [".swift", ".c", ".h"].contains { text.hasSuffix($0) }
+  }
+
   /// Outside blocks of code.
   private func prose(_ page: SourceFile) -> [(number: Int, line: Substring)] {
     var isCode = false
@@ -50,7 +54,7 @@ import Testing
     var count = 0
     for page in Tree.pages where page.path != "CHANGELOG.md" {
       for (number, line) in prose(page) {
-        for text in quoted(line) {
+        for text in quoted(line) where !isFile(text) {
           // `Type.member`, `function(_:)`.
           for name in text.prefix(while: { $0 != "(" }).split(separator: ".") where isName(name) {
             count += 1
@@ -69,9 +73,7 @@ import Testing
     for page in Tree.pages where page.path != "CHANGELOG.md" {
       for (number, line) in prose(page) {
         for text in quoted(line) where text.allSatisfy({ !" <*$".contains($0) }) {
-          guard text.hasSuffix(".swift") || text.hasSuffix(".c") || text.hasSuffix(".h") else {
-            continue
-          }
+          guard isFile(text) else { continue }
           let file = text.split(separator: "/").last!
           let isThere =
             text.contains("/")

@@ -60,6 +60,7 @@ import Testing
     #expect(patches.count > 30)
     let git = Command("git", ["--version"], isOnPath: true).wait()
     guard git.status == 0 else { return print("no git: nothing checked") }
+    let page = readFile(repositoryRoot + "docs/verification.md")
     for patch in patches {
       let path = "Verification/Mutants/" + patch
       let result = Command(
@@ -68,6 +69,11 @@ import Testing
       #expect(result.status == 0, "\(path): \(result.errors)")
       let text = readFile(repositoryRoot + path)
       #expect(text.hasPrefix("wrong: ") && text.contains("\nkillers: "), "\(path)")
+      // The page has a row for each, in the same words.
+      let wrong = text.prefix { $0 != "\n" }.dropFirst("wrong: ".count)
+      let row = "| `\(patch.dropLast(".patch".count))` | \(wrong) |"
+      let hasRow = page.contains(row)
+      #expect(hasRow, "docs/verification.md: \(row)")
     }
   }
 }

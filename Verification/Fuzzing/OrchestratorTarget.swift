@@ -99,7 +99,7 @@ final class OrchestratorTarget: FuzzTarget {
       // has tests of its own.
       tensors.removeAll { !graph.orchestrator.pointee.isInScope($0) }
     }
-    try graph.orchestrator.pointee.drain()
+    try graph.orchestrator.pointee.finishRun()
   }
 
   static let seeds: [[UInt8]] = {

@@ -125,7 +125,7 @@ final class Session {
   }
 
   private func outcome(_ fault: FirstError) -> PTO2Error? {
-    fault.firstOfBoth ?? orchestratorError ?? schedulerError
+    fault.first ?? orchestratorError ?? schedulerError
   }
 
   private func judge(_ checks: Checks) -> (String, String)? {
@@ -186,9 +186,10 @@ final class Session {
     }
     do {
       try Program(scenario.plan, graph).run { [unowned self] in mismatch = mismatch ?? $0 }
-      unsafe try graph.orchestrator.pointee.drain()
+      unsafe try graph.orchestrator.pointee.finishRun()
     } catch let error as PTO2Error {
       orchestratorError = unsafe graph.orchestrator.pointee.fault.raise(error)
+      unsafe graph.orchestrator.pointee.fault.publish()
     } catch {
       mismatch = "the program failed: \(error)"
     }

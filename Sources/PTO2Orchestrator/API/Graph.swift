@@ -130,7 +130,7 @@ public enum ScopeMode: Sendable {
     aic: Kernel? = nil, aiv0: Kernel? = nil, aiv1: Kernel? = nil,
     _ arguments: (inout TaskArguments) -> Result
   ) throws(PTO2Error) -> Result {
-    try beginStaging()
+    unsafe try orchestrator.pointee.beginStaging()
     let result = stage(arguments)
     _ = try submitStaged(aic, aiv0, aiv1)
     return result
@@ -142,14 +142,6 @@ public enum ScopeMode: Sendable {
     throws(PTO2Error) -> Result
   {
     try submit(aiv0: kernel, arguments)
-  }
-
-  private func beginStaging() throws(PTO2Error) {
-    guard unsafe !orchestrator.pointee.isStaging else {
-      throw unsafe orchestrator.pointee.fault.raise(
-        PTO2Error(.invalidArgs, "submit inside the closure of another submit"))
-    }
-    unsafe orchestrator.pointee.isStaging = true
   }
 
   @inline(__always)
@@ -192,7 +184,7 @@ public enum ScopeMode: Sendable {
     _ aic: Kernel?, _ aiv0: Kernel?, _ aiv1: Kernel?,
     _ arguments: (inout TaskArguments) throws(PTO2Error) -> Void
   ) throws(PTO2Error) -> TaskID {
-    try beginStaging()
+    unsafe try orchestrator.pointee.beginStaging()
     var staging = unsafe TaskArguments(orchestrator: orchestrator)
     do throws(PTO2Error) { try arguments(&staging) } catch {
       unsafe orchestrator.pointee.stageFailure(error)

@@ -104,7 +104,7 @@ public enum Recovery: Sendable {
   /// `noDependency` tensor, otherwise `submit` throws error 5. Nobody else may write
   /// its `inout` tensors while it runs, not even other elements of them.
   public mutating func recovery(_ recovery: Recovery) {
-    unsafe orchestrator.pointee.stagedRecovery = recovery
+    unsafe orchestrator.pointee.stageRecovery(recovery)
   }
 
   /// The id this task will have.
