@@ -48,7 +48,7 @@ var modules: [Target] {
     module(
       "PTO2Worker", ["CPTO2Segment", "CPTO2Linux", "PTO2System", "PTO2Segment", "PTO2Protocol"]),
     // Starts and supervises the processes of a session.
-    module("PTO2Launcher", ["CPTO2Linux", "PTO2System", "PTO2Protocol"]),
+    module("PTO2Launcher", ["CPTO2Linux", "PTO2System", "PTO2Segment", "PTO2Protocol"]),
     // Fault scripts, and the tracer that carries them out.
     .target(name: "CPTO2Faults", cSettings: Rules.gnu),
     module(
