@@ -77,7 +77,7 @@ var programAPI: pto2_program_api {
       let box = unsafe ProgramBox.of(handle)
       var address: UnsafeMutableRawPointer?
       _ = box.call {
-        unsafe address = unsafe box.graph.core.pointee.address(of: try TensorHandle.decode(tensor))
+        unsafe address = unsafe box.graph.orchestrator.pointee.address(of: try TensorHandle.decode(tensor))
       }
       return unsafe address
     },

@@ -140,12 +140,12 @@ final class Session {
     // Before any thread exists, so that every thread inherits the mask.
     signalDescriptor = Supervisor.blockSignals()
 
-    let core: OrchestratorCore
+    let orchestrator: Orchestrator
     do {
       let segment = try Segment.create(
         name: label, configuration: configuration, images: images, isUnnamed: options.memfd)
       name = segment.name
-      core = OrchestratorCore(segment, mapLimit: tensorMap)
+      orchestrator = Orchestrator(segment, mapLimit: tensorMap)
     } catch {
       if case .noSpace(let needed, let available) = error {
         throw SessionFailure(
@@ -155,11 +155,11 @@ final class Session {
       throw SessionFailure(
         text: "error: \(error)", exitStatus: isUsage ? ExitStatus.usage : ExitStatus.cannotCreate)
     }
-    graph = try Graph(core, images: images)
-    unsafe graph.core.pointee.segment.publish()
+    graph = try Graph(orchestrator, images: images)
+    unsafe graph.orchestrator.pointee.segment.publish()
     let segmentName = name
     let isJSON = options.json
-    unsafe graph.core.pointee.segment.watchTruncation(
+    unsafe graph.orchestrator.pointee.segment.watchTruncation(
       isNameRemoved: true, says: { "\(program): \($0)" },
       output: isJSON
         ? { failureJSON(program: program, error: $0, exitStatus: $0.code.exitStatus) } : nil)
@@ -185,40 +185,40 @@ final class Session {
 
   /// The supervisor's view of the segment, which outlives its thread.
   private static func hooks(_ graph: Graph, program: String, json: Bool) -> Supervisor.Hooks {
-    nonisolated(unsafe) let core = unsafe graph.core
-    let fault = unsafe core.pointee.fault
+    nonisolated(unsafe) let orchestrator = unsafe graph.orchestrator
+    let fault = unsafe orchestrator.pointee.fault
     return Supervisor.Hooks(
-      onFault: { fault.raise(unsafe core.pointee.segment.truncationError() ?? $0) },
+      onFault: { fault.raise(unsafe orchestrator.pointee.segment.truncationError() ?? $0) },
       workerError: { index in
-        unsafe core.pointee.segment.truncationError()
-          ?? ErrorBlock(core.pointee.segment.readCore(index) + Int(PTO2_CORE_ERROR)).readOfCore()
+        unsafe orchestrator.pointee.segment.truncationError()
+          ?? ErrorBlock(orchestrator.pointee.segment.readCore(index) + Int(PTO2_CORE_ERROR)).readOfCore()
       },
       runningTask: { index in
-        let task = unsafe core.pointee.segment.runningTask(core: index)
-        guard let place = unsafe core.pointee.segment.crashPlace(core: index) else { return task }
+        let task = unsafe orchestrator.pointee.segment.runningTask(core: index)
+        guard let place = unsafe orchestrator.pointee.segment.crashPlace(core: index) else { return task }
         return (task ?? "a kernel") + ", by " + place
       },
       readyWord: { index in
-        unsafe SharedWord(core.pointee.segment.readCore(index) + Int(PTO2_CORE_READY)).loadAcquire()
+        unsafe SharedWord(orchestrator.pointee.segment.readCore(index) + Int(PTO2_CORE_READY)).loadAcquire()
       },
       onWorkerDeath: { fault.noteDeath(core: $0, ending: $1) },
       schedulerProcess: {
         unsafe ProcessRecord(
-          core.pointee.segment.read(.schedulerWords) + Int(PTO2_SCHED_PROCESS)
+          orchestrator.pointee.segment.read(.schedulerWords) + Int(PTO2_SCHED_PROCESS)
         ).read()?.identity
       },
       schedulerHeartbeat: {
         unsafe ProcessRecord(
-          core.pointee.segment.read(.schedulerWords) + Int(PTO2_SCHED_PROCESS)
+          orchestrator.pointee.segment.read(.schedulerWords) + Int(PTO2_SCHED_PROCESS)
         ).heartbeat()
       },
       hasSchedulerError: {
-        unsafe ErrorBlock(core.pointee.segment.read(.schedulerWords) + Int(PTO2_SCHED_ERROR))
+        unsafe ErrorBlock(orchestrator.pointee.segment.read(.schedulerWords) + Int(PTO2_SCHED_ERROR))
           .read() != nil
       },
       hasFailed: { fault.hasFailed },
       emergency: { signal in
-        unsafe core.pointee.segment.unlink()
+        unsafe orchestrator.pointee.segment.unlink()
         let error = fault.firstOfBoth ?? PTO2Error(.interrupted, "interrupted")
         let failure = SessionFailure(error, signal: signal)
         failure.print(program: program, json: json)
@@ -230,18 +230,18 @@ final class Session {
     if !options.quiet { writeError(configuration.startUpLine(name: name, tensorMap: tensorMap)) }
     let progress = Progress(isQuiet: options.quiet)
     graph.progressHandler = { progress.show($0, $1) }
-    let fault = unsafe graph.core.pointee.fault
+    let fault = unsafe graph.orchestrator.pointee.fault
     var failure: SessionFailure?
     do {
       try launch()
       try body(graph)
-      unsafe try graph.core.pointee.drain()
+      unsafe try graph.orchestrator.pointee.drain()
     } catch let error as SessionFailure {
       fault.raise(error.error)
       failure = error
     } catch let error as PTO2Error {
       // What the program met may be the echo of an earlier fault.
-      let first = unsafe fault.raise(graph.core.pointee.segment.truncationError() ?? error)
+      let first = unsafe fault.raise(graph.orchestrator.pointee.segment.truncationError() ?? error)
       failure = SessionFailure(fault.firstOfBoth ?? first, signal: supervisor.signal)
     } catch {
       let first = fault.raise(PTO2Error(.explicitOrchFatal, "the program failed: \(error)"))
@@ -263,7 +263,7 @@ final class Session {
     if let failure { throw failure }
     return unsafe Report(
       graph, program: program, seconds: Double(MonotonicClock.now() &- begin) / 1e9,
-      graphSeconds: Double(graph.core.pointee.busyNanoseconds) / 1e9,
+      graphSeconds: Double(graph.orchestrator.pointee.busyNanoseconds) / 1e9,
       workerRestarts: supervisor.restarts, schedulerRestarts: supervisor.schedulerRestarts,
       faults: outcomes)
   }
@@ -302,7 +302,7 @@ final class Session {
   /// Ends every process, in bounded time, and removes the segment.
   private func end(succeeded: Bool) {
     supervisor.beginEnding()
-    if succeeded { unsafe graph.core.pointee.fault.finish() }
+    if succeeded { unsafe graph.orchestrator.pointee.fault.finish() }
     // After an error nobody waits for a long kernel.
     let deadline = Deadline(afterMilliseconds: succeeded ? 4000 : 2000)
     let killed = supervisor.endChildren(deadline: deadline)
@@ -311,10 +311,10 @@ final class Session {
         "pto2: warning: \(killed.joined(separator: ", ")) did not end in time and was killed")
     }
     // Processes started by hand let go of their places when they leave.
-    while unsafe graph.core.pointee.segment.hasPeers(), !deadline.hasPassed {
+    while unsafe graph.orchestrator.pointee.segment.hasPeers(), !deadline.hasPassed {
       sleepNanoseconds(1_000_000)
     }
-    unsafe graph.core.pointee.segment.unlink()
+    unsafe graph.orchestrator.pointee.segment.unlink()
     supervisor.stop()
     Supervisor.unblockSignals(signalDescriptor)
   }

@@ -76,7 +76,7 @@ func tensorMapLimit(_ flag: String?, environment: (String) -> String?) throws(Co
   -> Int
 {
   let variable = "PTO2_TENSOR_MAP_ENTRIES"
-  guard let text = flag ?? environment(variable) else { return OrchestratorCore.defaultMapLimit }
+  guard let text = flag ?? environment(variable) else { return Orchestrator.defaultMapLimit }
   guard let value = parseSize(text), value <= 1 << 30 else {
     throw ConfigurationError(
       variable: flag == nil ? variable : "--tensor-map", value: text,

@@ -43,7 +43,7 @@ extension Graph {
     let element = try submit { task in
       // Before any memory is taken: an error inside a submit says which argument.
       if !shape.isValid || shape.elementCount == nil {
-        unsafe core.pointee.stageFailure(
+        unsafe orchestrator.pointee.stageFailure(
           PTO2Error(
             .invalidArgs,
             "fill: shape \(shape) is not valid: expected 0 to 5 extents of at least 1 and fewer than 2^32 elements"
@@ -51,7 +51,7 @@ extension Graph {
       }
       return task.output(Shape(), type)
     }
-    guard let address = unsafe core.pointee.address(of: element) else {
+    guard let address = unsafe orchestrator.pointee.address(of: element) else {
       preconditionFailure("a task that was submitted has no output")
     }
     // Nobody knows the tensor yet. The log record of the first task that reads
@@ -63,7 +63,7 @@ extension Graph {
   }
 
   private func noSuchValue(_ value: String, _ type: DataType) -> PTO2Error {
-    unsafe core.pointee.fault.raise(
+    unsafe orchestrator.pointee.fault.raise(
       PTO2Error(.invalidArgs, "fill: \(value) is not a value of \(type)"))
   }
 
@@ -94,7 +94,7 @@ extension Graph {
 
   private func checkSize<Element>(of type: Element.Type, _ dataType: DataType) throws(PTO2Error) {
     guard MemoryLayout<Element>.stride == dataType.byteCount else {
-      throw unsafe core.pointee.fault.raise(
+      throw unsafe orchestrator.pointee.fault.raise(
         PTO2Error(
           .invalidArgs,
           "an element of \(dataType) has \(dataType.byteCount) bytes, \(type) has \(MemoryLayout<Element>.stride)"
@@ -108,13 +108,13 @@ extension Graph {
   ) throws(PTO2Error) -> UnsafeMutableRawPointer {
     do throws(PTO2Error) {
       let element = try tensor.slice(index, Shape([Int](repeating: 1, count: tensor.shape.rank)))
-      unsafe try core.pointee.waitForUsers(
+      unsafe try orchestrator.pointee.waitForUsers(
         of: element, includingReaders: includingReaders, limitSeconds: limitSeconds)
-      guard let address = unsafe core.pointee.address(of: element) else {
+      guard let address = unsafe orchestrator.pointee.address(of: element) else {
         throw PTO2Error(.invalidArgs, "tensor \(tensor.shape) has no memory")
       }
       return unsafe address
-    } catch { throw unsafe core.pointee.fault.raise(error) }
+    } catch { throw unsafe orchestrator.pointee.fault.raise(error) }
   }
 }
 

@@ -27,9 +27,9 @@ package struct Stall: Sendable {
 
 /// The orchestrator role: task ids, slots, output memory, producers, scopes,
 /// and the submission log. `Graph` is its public face.
-@safe package struct OrchestratorCore: ~Copyable {
+@safe package struct Orchestrator: ~Copyable {
   package let segment: Segment
-  package let fault: SessionFault
+  package let fault: FirstError
   let log: UnsafeMutablePointer<pto2_log_record>
   let logCapacity: UInt32
   let submittedWord: OwnedWord
@@ -97,7 +97,7 @@ package struct Stall: Sendable {
     parkedWord = unsafe OwnedWord(own + Int(PTO2_ORCH_PARKED))
     targetWord = unsafe OwnedWord(own + Int(PTO2_ORCH_TARGET))
     control = unsafe OwnedWord(own + Int(PTO2_ORCH_CONTROL)).shared
-    fault = unsafe SessionFault(words: own, scheduler: scheduler)
+    fault = unsafe FirstError(words: own, scheduler: scheduler)
     schedulerControl = unsafe SharedWord(scheduler + Int(PTO2_SCHED_CONTROL))
     schedulerParked = unsafe SharedWord(scheduler + Int(PTO2_SCHED_PARKED))
     wiredWord = unsafe SharedWord(scheduler + Int(PTO2_SCHED_WIRED))

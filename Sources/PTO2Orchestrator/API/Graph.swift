@@ -39,13 +39,13 @@ public enum ScopeMode: Sendable {
 /// write, write after write and write after read, views included. Use it from
 /// one thread. After an error every call throws that same first error.
 @safe public final class Graph {
-  package let core: UnsafeMutablePointer<OrchestratorCore>
+  package let orchestrator: UnsafeMutablePointer<Orchestrator>
   private let kernels: [String: Kernel]
   /// Lines a program adds to the run's report, in order.
   package private(set) var reportLines: [(label: String, value: String)] = []
   package var progressHandler: ((String, Double) -> Void)?
 
-  package init(_ core: consuming OrchestratorCore, images: [KernelImage]) throws(PTO2Error) {
+  package init(_ orchestrator: consuming Orchestrator, images: [KernelImage]) throws(PTO2Error) {
     var kernels: [String: Kernel] = [:]
     var id: UInt16 = 0
     for (index, image) in images.enumerated() {
@@ -57,13 +57,13 @@ public enum ScopeMode: Sendable {
       }
     }
     self.kernels = kernels
-    unsafe self.core = .allocate(capacity: 1)
-    unsafe self.core.initialize(to: core)
+    unsafe self.orchestrator = .allocate(capacity: 1)
+    unsafe self.orchestrator.initialize(to: orchestrator)
   }
 
   deinit {
-    unsafe core.deinitialize(count: 1)
-    unsafe core.deallocate()
+    unsafe orchestrator.deinitialize(count: 1)
+    unsafe orchestrator.deallocate()
   }
 
   /// Looks a kernel up by the name in its image's table.
@@ -71,7 +71,7 @@ public enum ScopeMode: Sendable {
   public func kernel(_ name: String) throws(PTO2Error) -> Kernel {
     if let kernel = kernels[name] { return kernel }
     let known = kernels.keys.sorted().joined(separator: ", ")
-    throw unsafe core.pointee.fault.raise(
+    throw unsafe orchestrator.pointee.fault.raise(
       PTO2Error(
         .invalidArgs,
         "no kernel \"\(name)\" in the images of this run; there is \(known.isEmpty ? "none" : known)"
@@ -83,7 +83,7 @@ public enum ScopeMode: Sendable {
   /// - Throws: error 5 for a shape that is not valid, 208 when the arena or
   ///   /dev/shm is full.
   public func external(_ shape: Shape, _ type: DataType) throws(PTO2Error) -> Tensor {
-    unsafe try core.pointee.external(shape, type)
+    unsafe try orchestrator.pointee.external(shape, type)
   }
 
   /// Opens a scope, runs the closure, ends the scope. Outputs of tasks
@@ -97,18 +97,18 @@ public enum ScopeMode: Sendable {
     try beginScope(mode)
     let result: Result
     do { result = try body() } catch {
-      try? unsafe core.pointee.endScope()
+      try? unsafe orchestrator.pointee.endScope()
       throw error
     }
-    unsafe try core.pointee.endScope()
+    unsafe try orchestrator.pointee.endScope()
     return result
   }
 
   /// The two halves of `scope`, for callers that cannot pass a closure.
   public func beginScope(_ mode: ScopeMode = .automatic) throws(PTO2Error) {
-    unsafe try core.pointee.beginScope(isManual: mode == .manual)
+    unsafe try orchestrator.pointee.beginScope(isManual: mode == .manual)
   }
-  public func endScope() throws(PTO2Error) { unsafe try core.pointee.endScope() }
+  public func endScope() throws(PTO2Error) { unsafe try orchestrator.pointee.endScope() }
 
   /// Submits a task of up to three kernels, which run on one cluster and see
   /// the same arguments; with none it is a barrier that only has dependencies.
@@ -144,16 +144,16 @@ public enum ScopeMode: Sendable {
   }
 
   private func beginStaging() throws(PTO2Error) {
-    guard unsafe !core.pointee.isStaging else {
-      throw unsafe core.pointee.fault.raise(
+    guard unsafe !orchestrator.pointee.isStaging else {
+      throw unsafe orchestrator.pointee.fault.raise(
         PTO2Error(.invalidArgs, "submit inside the closure of another submit"))
     }
-    unsafe core.pointee.isStaging = true
+    unsafe orchestrator.pointee.isStaging = true
   }
 
   @inline(__always)
   private func stage<Result>(_ arguments: (inout TaskArguments) -> Result) -> Result {
-    var staging = unsafe TaskArguments(core: core)
+    var staging = unsafe TaskArguments(orchestrator: orchestrator)
     return arguments(&staging)
   }
 
@@ -177,12 +177,12 @@ public enum ScopeMode: Sendable {
     if (aic?.coreType ?? .aic) != .aic || (aiv0?.coreType ?? .aiv) != .aiv
       || (aiv1?.coreType ?? .aiv) != .aiv
     {
-      unsafe core.pointee.stageFailure(
+      unsafe orchestrator.pointee.stageFailure(
         PTO2Error(
           .invalidArgs,
           "a kernel of the other core type: AIC runs matrix kernels, AIV0 and AIV1 vector kernels"))
     }
-    return unsafe try core.pointee.submit(set)
+    return unsafe try orchestrator.pointee.submit(set)
   }
 
   /// `submit` for the C ABI: the closure may find the arguments invalid, and
@@ -192,15 +192,15 @@ public enum ScopeMode: Sendable {
     _ arguments: (inout TaskArguments) throws(PTO2Error) -> Void
   ) throws(PTO2Error) -> TaskID {
     try beginStaging()
-    var staging = unsafe TaskArguments(core: core)
+    var staging = unsafe TaskArguments(orchestrator: orchestrator)
     do throws(PTO2Error) { try arguments(&staging) } catch {
-      unsafe core.pointee.stageFailure(error)
+      unsafe orchestrator.pointee.stageFailure(error)
     }
     return try submitStaged(aic, aiv0, aiv1)
   }
 
   /// Blocks until every task submitted so far is done.
-  public func wait() throws(PTO2Error) { unsafe try core.pointee.waitForAll() }
+  public func wait() throws(PTO2Error) { unsafe try orchestrator.pointee.waitForAll() }
 
   /// Reads a tensor's elements, in memory order, after waiting for every task
   /// submitted so far.
@@ -226,10 +226,10 @@ public enum ScopeMode: Sendable {
   private func elements<Element>(of tensor: Tensor, as type: Element.Type) throws(PTO2Error)
     -> UnsafeMutableBufferPointer<Element>
   {
-    if unsafe core.pointee.hasUnfinished { try wait() }
-    let fault = unsafe core.pointee.fault
-    guard unsafe core.pointee.isInScope(tensor),
-      let address = unsafe core.pointee.address(of: tensor)
+    if unsafe orchestrator.pointee.hasUnfinished { try wait() }
+    let fault = unsafe orchestrator.pointee.fault
+    guard unsafe orchestrator.pointee.isInScope(tensor),
+      let address = unsafe orchestrator.pointee.address(of: tensor)
     else {
       throw fault.raise(
         PTO2Error(.invalidArgs, "tensor \(tensor.shape) has no memory: its scope has ended"))
@@ -247,7 +247,7 @@ public enum ScopeMode: Sendable {
 
   /// Ends the run with error 9.
   public func fail(_ message: String) -> PTO2Error {
-    unsafe core.pointee.fault.raise(PTO2Error(.explicitOrchFatal, message))
+    unsafe orchestrator.pointee.fault.raise(PTO2Error(.explicitOrchFatal, message))
   }
 
   /// Adds a line to the report that is printed when the run is over.
