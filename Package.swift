@@ -43,7 +43,10 @@ var modules: [Target] {
     // Creating, attaching and removing segments.
     module("PTO2Segment", ["CPTO2Segment", "PTO2Protocol", "PTO2System"]),
     // The roles. None imports another.
-    module("PTO2Orchestrator", ["CPTO2Segment", "PTO2System", "PTO2Segment", "PTO2Protocol"]),
+    module(
+      "PTO2Orchestrator", ["CPTO2Segment", "PTO2System", "PTO2Segment", "PTO2Protocol"],
+      // Spans that views of tensors hand out.
+      features: ["Lifetimes"]),
     module("PTO2Scheduler", ["CPTO2Segment", "PTO2System", "PTO2Segment", "PTO2Protocol"]),
     module(
       "PTO2Worker", ["CPTO2Segment", "CPTO2Linux", "PTO2System", "PTO2Segment", "PTO2Protocol"]),
@@ -178,8 +181,12 @@ var argumentParser: Target.Dependency {
   .product(name: "ArgumentParser", package: "swift-argument-parser")
 }
 
-func module(_ name: String, _ dependencies: [Target.Dependency]) -> Target {
-  .target(name: name, dependencies: dependencies, swiftSettings: Rules.strict)
+func module(_ name: String, _ dependencies: [Target.Dependency], features: [String] = [])
+  -> Target
+{
+  .target(
+    name: name, dependencies: dependencies,
+    swiftSettings: Rules.strict + features.map { .enableExperimentalFeature($0) })
 }
 
 func executable(

@@ -53,7 +53,7 @@ extension Orchestrator {
     return false
   }
 
-  mutating func stage(_ tensor: Tensor, _ access: Access) {
+  mutating func stage(_ tensor: AnyTensor, _ access: Access) {
     guard hasTensorRoom(), let argument = stagedArgument(tensor, access) else { return }
     unsafe (staged + stagedCount).initialize(to: argument)
     stagedCount += 1
@@ -71,7 +71,7 @@ extension Orchestrator {
   }
 
   mutating func stagePredicate(
-    _ tensor: Tensor, _ index: [Int], _ comparison: Comparison, _ value: UInt64, isReal: Bool
+    _ tensor: AnyTensor, _ index: [Int], _ comparison: Comparison, _ value: UInt64, isReal: Bool
   ) {
     let type = tensor.dataType
     guard isReal == (type == .float32 || type == .float16 || type == .bfloat16) else {
@@ -81,7 +81,7 @@ extension Orchestrator {
           "predicate on a tensor of \(type): compare integers with Int, real types with Double"))
     }
     do throws(PTO2Error) {
-      let element = try tensor.slice(index, Shape([Int](repeating: 1, count: tensor.shape.rank)))
+      let element = try tensor.element(at: index)
       guard let argument = stagedArgument(element, .input) else { return }
       stagedPredicate = StagedPredicate(
         argument: argument, value: value, comparison: comparison.rawValue)
@@ -89,7 +89,7 @@ extension Orchestrator {
   }
 
   /// Checks a tensor; an error is kept.
-  private mutating func stagedArgument(_ tensor: Tensor, _ access: Access) -> StagedArgument? {
+  private mutating func stagedArgument(_ tensor: AnyTensor, _ access: Access) -> StagedArgument? {
     if access != .input && access != .noDependency && tensor.isBroadcast {
       stageFailure(
         PTO2Error(
@@ -118,8 +118,8 @@ extension Orchestrator {
       shape: tensor.shape.extents, strides: tensor.strides)
   }
 
-  mutating func stageOutput(_ shape: Shape, _ type: DataType) -> Tensor {
-    var tensor = Tensor(
+  mutating func stageOutput(_ shape: Shape, _ type: DataType) -> AnyTensor {
+    var tensor = AnyTensor(
       buffer: UInt32.max, generation: 0, shape: Shape(), dataType: type)
     guard hasTensorRoom() else { return tensor }
     guard shape.isValid, let count = shape.elementCount else {
@@ -133,7 +133,7 @@ extension Orchestrator {
     let bytes = UInt64(count) * UInt64(type.byteCount)
     let index = makeBuffer(bytes: HeapRing.rounded(bytes))
     unsafe buffers.elements[Int(index)].state = Buffer.declared
-    tensor = unsafe Tensor(
+    tensor = unsafe AnyTensor(
       buffer: index, generation: buffers[index].generation, shape: shape, dataType: type)
     unsafe (staged + stagedCount).initialize(
       to: StagedArgument(
