@@ -8,6 +8,4 @@ void empty_aic(const pto2_kernel_args *args); /* "empty_aic", AIC */
 void empty_aiv(const pto2_kernel_args *args); /* "empty_aiv", AIV */
 void hold_aic(const pto2_kernel_args *args);  /* "hold_aic", AIC: waits for a word */
 
-extern const pto2_kernel_table pto2_kernel_table_v1;
-
 #endif

@@ -1,7 +1,6 @@
-internal import ArgumentParser
-internal import CPTO2Segment
+internal import CPTO2
 internal import Glibc
-internal import PTO2Orchestrator
+package import PTO2Orchestrator
 package import PTO2Protocol
 internal import PTO2System
 
@@ -23,7 +22,8 @@ internal import PTO2System
     guard let main = unsafe object.symbol(PTO2_PROGRAM_MAIN_SYMBOL) else {
       throw PTO2Error(
         .invalidArgs,
-        "program \(path) does not export \(PTO2_PROGRAM_MAIN_SYMBOL), see pto2_program.h")
+        "program \(path) does not export \(PTO2_PROGRAM_MAIN_SYMBOL): it was not compiled with this version's pto2_program.h"
+      )
     }
     unsafe entry = unsafeBitCast(main, to: pto2_program_main_function.self)
     var images: [String] = []
@@ -41,9 +41,8 @@ internal import PTO2System
   /// Calls the program. Its first failed call, or a status other than 0, is
   /// thrown.
   package func run(_ graph: Graph, arguments: [String]) throws {
-    let box = ProgramBox(graph)
+    let graph = CGraph(graph, kernels: CKernels())
     var api = programAPI
-    let handle = unsafe OpaquePointer(Unmanaged.passUnretained(box).toOpaque())
     let copies: [UnsafeMutablePointer<CChar>] = unsafe arguments.map { text in
       let bytes = [UInt8](text.utf8) + [0]
       let copy = UnsafeMutablePointer<CChar>.allocate(capacity: bytes.count)
@@ -53,8 +52,8 @@ internal import PTO2System
     defer { unsafe copies.forEach { unsafe $0.deallocate() } }
     var argv: [UnsafePointer<CChar>?] = unsafe copies.map { unsafe UnsafePointer($0) }
     unsafe argv.append(nil)
-    let status = unsafe entry(&api, handle, Int32(arguments.count), argv)
-    if let error = box.error { throw error }
+    let status = unsafe entry(&api, graph.handle, Int32(arguments.count), argv)
+    if let error = graph.error { throw error }
     guard status == 0 else { throw ProgramStatus(status: status) }
   }
 }
@@ -63,74 +62,4 @@ internal import PTO2System
 struct ProgramStatus: Error, CustomStringConvertible {
   var status: Int32
   var description: String { "the program returned \(status)" }
-}
-
-/// What stands behind a `pto2_graph *`.
-@safe final class ProgramBox {
-  let graph: Graph
-  /// The first error; every later call fails with it.
-  private(set) var error: (any Error)?
-  private(set) var message: UnsafeMutablePointer<CChar>?
-
-  /// Kernels looked up so far, by the C names they were asked for.
-  private var kernels: [(name: UnsafeMutablePointer<CChar>, kernel: Kernel)] = unsafe []
-
-  init(_ graph: Graph) { self.graph = graph }
-  deinit {
-    unsafe message?.deallocate()
-    unsafe kernels.forEach { unsafe free($0.name) }
-  }
-
-  /// The kernel of a C name, nil for NULL; makes a Swift string only the first
-  /// time.
-  func kernel(_ name: UnsafePointer<CChar>?) throws(PTO2Error) -> Kernel? {
-    guard let name = unsafe name else { return nil }
-    if let known = unsafe kernels.first(where: { unsafe strcmp($0.name, name) == 0 }) {
-      return unsafe known.kernel
-    }
-    let kernel = try graph.kernel(unsafe String(cString: name))
-    unsafe kernels.append((strdup(name), kernel))
-    return kernel
-  }
-
-  /// 0, or -1 and the error is kept.
-  func call(_ body: () throws -> Void) -> Int32 {
-    if error != nil { return -1 }
-    do {
-      try body()
-      return 0
-    } catch {
-      self.error = error
-      let bytes = [UInt8]("\(error)".utf8) + [0]
-      let text = UnsafeMutablePointer<CChar>.allocate(capacity: bytes.count)
-      for (index, byte) in bytes.enumerated() { unsafe text[index] = CChar(bitPattern: byte) }
-      unsafe message = text
-      return -1
-    }
-  }
-
-  static func of(_ handle: OpaquePointer?) -> ProgramBox {
-    unsafe Unmanaged<ProgramBox>.fromOpaque(UnsafeRawPointer(handle!)).takeUnretainedValue()
-  }
-}
-
-/// Loads a program and runs it in a session; `ExitCode` as in `RuntimeOptions.run`.
-package func runSharedObject(_ path: String, arguments: [String], options: RuntimeOptions) throws {
-  // A bare file name is a file here, not something on the loader's path.
-  let path = path.contains("/") ? path : "./" + path
-  let program: SharedObjectProgram
-  do { program = try SharedObjectProgram(path: path) } catch {
-    let failure = SessionFailure(text: "error: \(error.message)", exitStatus: ExitStatus.usage)
-    if options.json {
-      writeOutput(
-        failureJSON(program: path, error: failure.error, exitStatus: failure.exitStatus))
-    }
-    writeError("pto2-orchestrator: \(failure.text)")
-    throw ExitCode(failure.exitStatus)
-  }
-  let directory = String(path[...path.lastIndex(of: "/")!])
-  let name = String(path[path.index(after: path.lastIndex(of: "/")!)...])
-  try options.runSession(name, images: program.images, imageDirectories: [directory]) { graph in
-    try program.run(graph, arguments: [name] + arguments)
-  }
 }

@@ -1,8 +1,8 @@
-internal import CPTO2Segment
+package import CPTO2
 internal import Glibc
 internal import PTO2Orchestrator
 internal import PTO2Protocol
-internal import PTO2System
+internal import PTO2Segment
 
 private func shape(_ rank: UInt32, _ extents: UnsafePointer<UInt32>?) throws(PTO2Error) -> Shape {
   guard rank <= UInt32(PTO2_MAX_RANK) else {
@@ -24,226 +24,198 @@ private func numbers(_ rank: Int, _ list: UnsafePointer<UInt32>?, _ what: String
   return (0..<rank).map { unsafe Int(list[$0]) }
 }
 
-/// Calls the closure with an element's place and size once its tasks are done.
-private func accessElement(
-  _ box: ProgramBox, _ handle: UnsafePointer<pto2_tensor_handle>?, _ index: UnsafePointer<UInt32>?,
-  _ limit: Double, _ element: UnsafeRawPointer?, includingReaders: Bool = false,
-  _ body: (UnsafeMutableRawPointer, Int) -> Void
-) -> Int32 {
-  box.call {
-    let tensor = unsafe try TensorHandle.decode(handle)
-    guard unsafe element != nil else { throw PTO2Error(.invalidArgs, "the element is NULL") }
-    let place = unsafe try box.graph.element(
-      tensor, numbers(tensor.shape.rank, index, "the index"), includingReaders: includingReaders,
-      limitSeconds: limit)
-    unsafe body(place, tensor.dataType.byteCount)
-  }
+private func name(_ text: UnsafePointer<CChar>?) throws(PTO2Error) -> UnsafePointer<CChar> {
+  guard let text = unsafe text else { throw PTO2Error(.invalidArgs, "a kernel's name is NULL") }
+  return unsafe text
 }
 
-private func dataType(_ raw: UInt32) throws(PTO2Error) -> DataType {
-  guard raw < UInt32(PTO2_DTYPE_COUNT), let type = DataType(rawValue: UInt8(raw)) else {
-    throw PTO2Error(.invalidArgs, "data type \(raw): expected 0 to \(PTO2_DTYPE_COUNT - 1)")
+func dataType(_ raw: pto2_dtype) throws(PTO2Error) -> DataType {
+  guard raw.rawValue < UInt32(PTO2_DTYPE_COUNT), let type = DataType(rawValue: UInt8(raw.rawValue))
+  else {
+    throw PTO2Error(
+      .invalidArgs, "data type \(raw.rawValue): expected 0 to \(PTO2_DTYPE_COUNT - 1)")
   }
   return type
 }
 
+/// Calls the closure with an element's place and size once its tasks are done.
+private func accessElement(
+  _ graph: CGraph, _ handle: UnsafePointer<pto2_tensor_handle>?, _ index: UnsafePointer<UInt32>?,
+  _ nanoseconds: UInt64, _ element: UnsafeRawPointer?, includingReaders: Bool = false,
+  _ body: (UnsafeMutableRawPointer, Int) -> Void
+) -> pto2_error {
+  graph.call { () throws(PTO2Error) in
+    let tensor = unsafe try TensorHandle.decode(handle)
+    guard unsafe element != nil else { throw PTO2Error(.invalidArgs, "the element is NULL") }
+    let address = unsafe try graph.graph.place(
+      of: tensor, at: numbers(tensor.shape.rank, index, "the index"),
+      includingReaders: includingReaders,
+      timeout: .nanoseconds(Int64(clamping: nanoseconds)))
+    unsafe body(address, tensor.dataType.byteCount)
+  }
+}
+
 /// The functions of pto2_program.h.
-var programAPI: pto2_program_api {
+package var programAPI: pto2_program_api {
   unsafe pto2_program_api(
     major: UInt32(PTO2_PROGRAM_MAJOR), bytes: UInt32(MemoryLayout<pto2_program_api>.size),
+    kernel: { handle, text, out in
+      let graph = unsafe CGraph.of(handle)
+      return graph.call { () throws(PTO2Error) in
+        let kernel = unsafe try graph.kernels.handle(name(text), in: graph.graph)
+        unsafe out?.pointee = kernel
+      }
+    },
+    machine: { handle, out in
+      let graph = unsafe CGraph.of(handle)
+      return graph.call { () throws(PTO2Error) in
+        unsafe try CRecord.store(
+          pto2_machine(graph.graph), to: out, least: CRecord.machineBytes, "pto2_machine")
+      }
+    },
     external_tensor: { handle, type, rank, extents, out in
-      let box = unsafe ProgramBox.of(handle)
-      return box.call {
-        let tensor = try box.graph.external(unsafe shape(rank, extents), dataType(type))
+      let graph = unsafe CGraph.of(handle)
+      return graph.call { () throws(PTO2Error) in
+        let tensor = unsafe try graph.graph.externalTensor(of: dataType(type), shape(rank, extents))
         unsafe out?.pointee = TensorHandle.encode(tensor)
       }
     },
-    slice: { handle, base, offsets, extents, out in
-      unsafe ProgramBox.of(handle).call {
-        let tensor = unsafe try TensorHandle.decode(base)
-        let rank = tensor.shape.rank
-        let view = try tensor.slice(
-          unsafe numbers(rank, offsets, "offsets"), unsafe shape(UInt32(rank), extents))
-        unsafe out?.pointee = TensorHandle.encode(view)
-      }
-    },
-    reshape: { handle, base, rank, extents, out in
-      unsafe ProgramBox.of(handle).call {
-        let view = unsafe try TensorHandle.decode(base).reshape(shape(rank, extents))
-        unsafe out?.pointee = TensorHandle.encode(view)
-      }
-    },
-    data: { handle, tensor in
-      let box = unsafe ProgramBox.of(handle)
-      var address: UnsafeMutableRawPointer?
-      _ = box.call {
-        unsafe address = unsafe box.graph.orchestrator.pointee.address(of: try TensorHandle.decode(tensor))
-      }
-      return unsafe address
-    },
-    scope_begin: { handle in
-      let box = unsafe ProgramBox.of(handle)
-      return box.call { try box.graph.beginScope() }
-    },
-    scope_end: { handle in
-      let box = unsafe ProgramBox.of(handle)
-      return box.call { try box.graph.endScope() }
-    },
-    submit: { handle, submission, task in
-      let box = unsafe ProgramBox.of(handle)
-      return box.call {
-        guard let submission = unsafe submission else {
-          throw PTO2Error(.invalidArgs, "the submission is NULL")
-        }
-        let id = unsafe try submitFromC(box, submission.pointee)
-        unsafe task?.pointee.id = id.rawValue
-      }
-    },
-    wait: { handle in
-      let box = unsafe ProgramBox.of(handle)
-      return box.call { try box.graph.wait() }
-    },
-    fail: { handle, message in
-      let box = unsafe ProgramBox.of(handle)
-      let text = unsafe message.map { unsafe String(cString: $0) } ?? "the program failed"
-      return box.call { throw box.graph.fail(text) }
-    },
-    error_message: { handle in unsafe UnsafePointer(ProgramBox.of(handle).message) },
-    scope_begin_manual: { handle in
-      let box = unsafe ProgramBox.of(handle)
-      return box.call { try box.graph.beginScope(.manual) }
-    },
-    slice_steps: { handle, base, offsets, extents, steps, out in
-      unsafe ProgramBox.of(handle).call {
-        let tensor = unsafe try TensorHandle.decode(base)
-        let rank = tensor.shape.rank
-        let view = try tensor.slice(
-          unsafe numbers(rank, offsets, "offsets"), unsafe shape(UInt32(rank), extents),
-          steps: unsafe numbers(rank, steps, "steps"))
-        unsafe out?.pointee = TensorHandle.encode(view)
-      }
-    },
-    transpose: { handle, base, first, second, out in
-      unsafe ProgramBox.of(handle).call {
-        let view = unsafe try TensorHandle.decode(base).transpose(Int(first), Int(second))
-        unsafe out?.pointee = TensorHandle.encode(view)
-      }
-    },
-    broadcast: { handle, base, rank, extents, out in
-      unsafe ProgramBox.of(handle).call {
-        let view = unsafe try TensorHandle.decode(base).broadcast(to: shape(rank, extents))
-        unsafe out?.pointee = TensorHandle.encode(view)
-      }
-    },
     allocate: { handle, type, rank, extents, out in
-      let box = unsafe ProgramBox.of(handle)
-      return box.call {
-        let tensor = try box.graph.allocate(unsafe shape(rank, extents), dataType(type))
+      let graph = unsafe CGraph.of(handle)
+      return graph.call { () throws(PTO2Error) in
+        let tensor = unsafe try graph.graph.uninitializedTensor(
+          of: dataType(type), shape(rank, extents))
         unsafe out?.pointee = TensorHandle.encode(tensor)
       }
     },
     fill: { handle, type, rank, extents, element, out in
-      let box = unsafe ProgramBox.of(handle)
-      return box.call {
+      let graph = unsafe CGraph.of(handle)
+      return graph.call { () throws(PTO2Error) in
         guard let element = unsafe element else {
           throw PTO2Error(.invalidArgs, "fill: the element is NULL")
         }
         let type = try dataType(type)
         var bits: UInt64 = 0
         unsafe memcpy(&bits, element, type.byteCount)
-        let tensor = try box.graph.fill(unsafe shape(rank, extents), type, bits: bits)
+        let tensor = unsafe try graph.graph.filled(
+          of: type, shape(rank, extents), withBits: bits)
         unsafe out?.pointee = TensorHandle.encode(tensor)
       }
     },
+    slice: { handle, base, offsets, extents, out in
+      unsafe CGraph.of(handle).call { () throws(PTO2Error) in
+        let tensor = unsafe try TensorHandle.decode(base)
+        let rank = tensor.shape.rank
+        let view = unsafe try tensor.slice(
+          from: numbers(rank, offsets, "offsets"), shape: shape(UInt32(rank), extents))
+        unsafe out?.pointee = TensorHandle.encode(view)
+      }
+    },
+    slice_steps: { handle, base, offsets, extents, steps, out in
+      unsafe CGraph.of(handle).call { () throws(PTO2Error) in
+        let tensor = unsafe try TensorHandle.decode(base)
+        let rank = tensor.shape.rank
+        let view = unsafe try tensor.slice(
+          from: numbers(rank, offsets, "offsets"), shape: shape(UInt32(rank), extents),
+          steps: numbers(rank, steps, "steps"))
+        unsafe out?.pointee = TensorHandle.encode(view)
+      }
+    },
+    reshape: { handle, base, rank, extents, out in
+      unsafe CGraph.of(handle).call { () throws(PTO2Error) in
+        let view = unsafe try TensorHandle.decode(base).reshaped(to: shape(rank, extents))
+        unsafe out?.pointee = TensorHandle.encode(view)
+      }
+    },
+    transpose: { handle, base, first, second, out in
+      unsafe CGraph.of(handle).call { () throws(PTO2Error) in
+        let view = unsafe try TensorHandle.decode(base).transposed(Int(first), Int(second))
+        unsafe out?.pointee = TensorHandle.encode(view)
+      }
+    },
+    broadcast: { handle, base, rank, extents, out in
+      unsafe CGraph.of(handle).call { () throws(PTO2Error) in
+        let view = unsafe try TensorHandle.decode(base).broadcast(to: shape(rank, extents))
+        unsafe out?.pointee = TensorHandle.encode(view)
+      }
+    },
+    data: { handle, tensor in
+      let graph = unsafe CGraph.of(handle)
+      var address: UnsafeMutableRawPointer?
+      _ = graph.call { () throws(PTO2Error) in
+        unsafe address = graph.graph.orchestrator.pointee.address(of: try TensorHandle.decode(tensor))
+      }
+      return unsafe address
+    },
     get: { handle, tensor, index, limit, element in
-      unsafe accessElement(ProgramBox.of(handle), tensor, index, limit, element) { place, bytes in
-        unsafe memcpy(element!, place, bytes)
+      unsafe accessElement(CGraph.of(handle), tensor, index, limit, element) { address, bytes in
+        unsafe memcpy(element!, address, bytes)
       }
     },
     set: { handle, tensor, index, limit, element in
       unsafe accessElement(
-        ProgramBox.of(handle), tensor, index, limit, element, includingReaders: true
-      ) { place, bytes in unsafe memcpy(place, element!, bytes) }
+        CGraph.of(handle), tensor, index, limit, element, includingReaders: true
+      ) { address, bytes in unsafe memcpy(address, element!, bytes) }
+    },
+    scope_begin: { handle in
+      let graph = unsafe CGraph.of(handle)
+      return graph.call { () throws(PTO2Error) in try graph.graph.beginScope() }
+    },
+    scope_begin_manual: { handle in
+      let graph = unsafe CGraph.of(handle)
+      return graph.call { () throws(PTO2Error) in try graph.graph.beginScope(.manual) }
+    },
+    scope_end: { handle in
+      let graph = unsafe CGraph.of(handle)
+      return graph.call { () throws(PTO2Error) in try graph.graph.endScope() }
+    },
+    submit: { handle, submission, task in
+      let graph = unsafe CGraph.of(handle)
+      return graph.call { () throws(PTO2Error) in
+        let id = unsafe try graph.submit(UnsafeRawPointer(submission))
+        unsafe task?.pointee.id = id.rawValue
+      }
+    },
+    submit_many: { handle, submissions, count, tasks, submitted in
+      let graph = unsafe CGraph.of(handle)
+      unsafe submitted?.pointee = 0
+      return graph.call { () throws(PTO2Error) in
+        let list = unsafe try CRecords(submissions, count: count, "pto2_submission")
+        for index in 0..<list.count {
+          let id = unsafe try graph.submit(list.at(index))
+          unsafe tasks?[index].id = id.rawValue
+          unsafe submitted?.pointee = UInt32(index + 1)
+        }
+      }
+    },
+    wait: { handle in
+      let graph = unsafe CGraph.of(handle)
+      return graph.call { () throws(PTO2Error) in try graph.graph.wait() }
+    },
+    fail: { handle, message in
+      let graph = unsafe CGraph.of(handle)
+      let text = unsafe message.map { unsafe String(cString: $0) } ?? "the program failed"
+      return graph.call { () throws(PTO2Error) in try graph.graph.fail(text) }
+    },
+    error_message: { handle in unsafe UnsafePointer(CGraph.of(handle).message) },
+    error_info: { handle, out in
+      let graph = unsafe CGraph.of(handle)
+      do throws(PTO2Error) {
+        unsafe try CRecord.store(
+          pto2_error_info(graph.error), to: out, least: CRecord.errorInfoBytes, "pto2_error_info")
+        return PTO2_ERROR_NONE
+      } catch { return pto2_error(error.code.rawValue) }
     })
 }
 
-private func submitFromC(_ box: ProgramBox, _ submission: pto2_submission) throws -> TaskID {
-  let aic = unsafe try box.kernel(submission.kernels.0)
-  let aiv0 = unsafe try box.kernel(submission.kernels.1)
-  let aiv1 = unsafe try box.kernel(submission.kernels.2)
-  if unsafe (submission.argument_count > 0 && submission.arguments == nil)
-    || (submission.scalar_count > 0 && submission.scalars == nil)
-    || (submission.dependency_count > 0 && submission.dependencies == nil)
-  {
-    throw PTO2Error(.invalidArgs, "arguments, scalars or dependencies are NULL")
+extension pto2_machine {
+  init(_ graph: Graph) {
+    let configuration = unsafe graph.orchestrator.pointee.segment.configuration
+    self.init()
+    clusters = UInt32(configuration.clusters)
+    cores = UInt32(configuration.coreCount)
+    lanes = UInt32(configuration.lanes)
+    rings = UInt32(configuration.rings.count)
+    scheduler_threads = UInt32(configuration.schedulerThreads)
   }
-  return try box.graph.submitRaw(aic, aiv0, aiv1) { (task: inout TaskArguments) throws(PTO2Error) in
-    unsafe try stage(submission, into: &task)
-  }
-}
-
-private func stage(_ predicate: pto2_predicate, into task: inout TaskArguments) throws(PTO2Error) {
-  guard let handle = unsafe predicate.tensor else { return }
-  let tensor = unsafe try TensorHandle.decode(handle)
-  guard let comparison = Comparison(rawValue: UInt8(clamping: unsafe predicate.comparison)) else {
-    throw PTO2Error(.invalidArgs, "comparison \(unsafe predicate.comparison): expected 0 to 5")
-  }
-  guard unsafe tensor.shape.rank == 0 || predicate.index != nil else {
-    throw PTO2Error(.invalidArgs, "predicate: the index is NULL")
-  }
-  let index = (0..<tensor.shape.rank).map { unsafe Int(predicate.index[$0]) }
-  switch tensor.dataType {
-  case .float32, .float16, .bfloat16:
-    task.when(tensor, at: index, comparison, unsafe predicate.real)
-  default: task.when(tensor, at: index, comparison, Int(unsafe predicate.integer))
-  }
-}
-
-private func stage(_ submission: pto2_submission, into task: inout TaskArguments) throws(PTO2Error)
-{
-  for index in 0..<Int(unsafe submission.argument_count) {
-    let argument = unsafe submission.arguments[index]
-    switch unsafe argument.access {
-    case PTO2_INPUT.rawValue: task.input(unsafe try TensorHandle.decode(argument.tensor))
-    case PTO2_INOUT.rawValue: task.inout(unsafe try TensorHandle.decode(argument.tensor))
-    case PTO2_OUTPUT_EXISTING.rawValue:
-      task.outputExisting(unsafe try TensorHandle.decode(argument.tensor))
-    case PTO2_NO_DEP.rawValue: task.noDependency(unsafe try TensorHandle.decode(argument.tensor))
-    case PTO2_OUTPUT.rawValue:
-      let e = unsafe argument.shape
-      let rank = unsafe Int(argument.rank)
-      guard rank <= Int(PTO2_MAX_RANK) else {
-        throw PTO2Error(
-          .invalidArgs, "argument \(index): rank \(rank), expected 0 to \(PTO2_MAX_RANK)")
-      }
-      let tensor = task.output(Shape(rank: rank, extents: e), try dataType(unsafe argument.dtype))
-      unsafe argument.tensor?.pointee = TensorHandle.encode(tensor)
-    default:
-      throw PTO2Error(
-        .invalidArgs, "argument \(index): access \(unsafe argument.access) is not valid")
-    }
-  }
-  for index in 0..<Int(unsafe submission.scalar_count) {
-    task.scalar(unsafe submission.scalars[index])
-  }
-  for index in 0..<Int(unsafe submission.dependency_count) {
-    let dependency = unsafe submission.dependencies[index]
-    let id = TaskID(rawValue: dependency.task.id)
-    if dependency.retain != 0 { task.retain(id) } else { task.after(id) }
-  }
-  if unsafe submission.block_count > 1 || submission.require_sync_start != 0 {
-    task.blocks(
-      Int(unsafe max(1, submission.block_count)),
-      startTogether: unsafe submission.require_sync_start != 0)
-  }
-  switch unsafe submission.recovery {
-  case PTO2_RECOVERY_AUTOMATIC: break
-  case PTO2_RECOVERY_AGAIN: task.recovery(.again)
-  case PTO2_RECOVERY_ONCE: task.recovery(.once)
-  case PTO2_RECOVERY_SNAPSHOT: task.recovery(.snapshot)
-  default:
-    throw PTO2Error(
-      .invalidArgs, "recovery \(unsafe submission.recovery): expected PTO2_RECOVERY_... (0 to 3)")
-  }
-  unsafe try stage(submission.predicate, into: &task)
 }

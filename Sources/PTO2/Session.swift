@@ -34,7 +34,8 @@ public final class Session {
   private var isClosed = false
   /// The error of the last run, after which nothing has been put right yet.
   private var lastError: PTO2Error?
-  private var lastStart: RunStart?
+  /// What the last run did, if it failed as far as it came.
+  public private(set) var lastReport: RunReport?
 
   /// Loads the kernel images, creates the segment, and starts scheduler and workers. Does
   /// not wait until they are there.
@@ -99,17 +100,18 @@ public final class Session {
     isRunning = true
     defer { isRunning = false }
     processes.graph.progressHandler = progressHandler
-    do throws(PTO2Error) { return try processes.run(program) } catch {
-      lastError = error
-      throw error
-    }
+    let (report, error) = processes.run(program)
+    lastReport = report
+    lastError = error
+    if let error { throw error }
+    return report
   }
 
   /// The processes, able to run a graph: new ones where they must be.
   private func ready() throws(PTO2Error) -> SessionProcesses {
     guard !isClosed else { throw PTO2Error(.invalidArgs, "the session is closed") }
     if let processes {
-      let canGoOn = lastError == nil ? processes.fatalError == nil : processes.abandonRun()
+      let canGoOn = lastError == nil ? processes.canRunAgain : processes.abandonRun()
       if canGoOn {
         lastError = nil
         return processes

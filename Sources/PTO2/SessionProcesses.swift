@@ -101,19 +101,22 @@ internal import PTO2System
   // MARK: Runs
 
   /// Runs one graph, until everything is CONSUMED.
-  /// - Throws: the run's first error, or what has ended the session.
-  func run(_ program: (Graph) throws -> Void) throws(PTO2Error) -> RunReport {
+  /// - Returns: what it did, and its first error, or what has ended the session.
+  func run(_ program: (Graph) throws -> Void) -> (RunReport, PTO2Error?) {
     graph.begin()
     unsafe orchestrator.pointee.beginRun()
     let start = RunStart(self)
+    var error: PTO2Error?
+    runs += 1
     do {
       try program(graph)
       unsafe try orchestrator.pointee.finishRun()
-    } catch { throw first(PTO2Error(ofProgram: error)) }
+    } catch let thrown { error = first(PTO2Error(ofProgram: thrown)) }
     // What came after the program's last call still ends the run badly.
-    if let late = fault.firstOfBoth { throw late }
-    return RunReport(self, since: start)
+    return (RunReport(self, since: start), error ?? fault.firstOfBoth)
   }
+  private var runs = 0
+  var canRunAgain: Bool { fatalError == nil && runs == 0 }
 
   /// What the program met may be the echo of an earlier fault.
   private func first(_ error: PTO2Error) -> PTO2Error {

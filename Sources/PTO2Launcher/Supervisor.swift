@@ -55,12 +55,18 @@ internal import Synchronization
     self.stopGraceMilliseconds = stopGraceMilliseconds
     attachMilliseconds = attachTimeoutMilliseconds
     let context = unsafe Unmanaged.passRetained(self).toOpaque()
+    // The program's signals are for its own threads.
+    var all = sigset_t()
+    var own = sigset_t()
+    unsafe sigfillset(&all)
+    unsafe pthread_sigmask(SIG_SETMASK, &all, &own)
     let result = unsafe pthread_create(
       &thread, nil,
       { context in
         unsafe Unmanaged<Supervisor>.fromOpaque(context!).takeRetainedValue().watch()
         return nil
       }, context)
+    unsafe pthread_sigmask(SIG_SETMASK, &own, nil)
     guard result == 0 else {
       unsafe Unmanaged<Supervisor>.fromOpaque(context).release()
       throw SystemError("pthread_create", "supervisor", errno: result)
@@ -79,6 +85,15 @@ internal import Synchronization
 
   /// Undoes `blockSignals`, so that Ctrl-C ends a program that goes on.
   package static func unblockSignals(_ descriptor: Int32) { pto2_release_signals(descriptor) }
+
+  /// Lets a signal do to this process what it would do without `blockSignals`.
+  package static func passOn(_ signal: Int32) {
+    var set = sigset_t()
+    unsafe sigemptyset(&set)
+    unsafe sigaddset(&set, signal)
+    unsafe pthread_sigmask(SIG_UNBLOCK, &set, nil)
+    raise(signal)
+  }
 
   /// The signal that asked this process to end.
   package var signal: Int32? { state.withLock { $0.signal } }

@@ -77,8 +77,11 @@ package struct KernelImage {
     guard unsafe table.major == PTO2_KERNEL_MAJOR else {
       throw .badTable(
         path: path,
-        reason: "it has ABI \(unsafe table.major), this program ABI \(PTO2_KERNEL_MAJOR)")
+        reason:
+          "it has version \(unsafe table.major), this runtime \(PTO2_KERNEL_MAJOR): compile it again"
+      )
     }
+    try unsafe Self.checkSizes(table, path: path)
     guard unsafe table.count > 0, unsafe table.count <= PTO2_MAX_KERNELS,
       let entries = unsafe table.entries
     else {
@@ -98,10 +101,9 @@ package struct KernelImage {
         throw .badTable(
           path: path, reason: "name \"\(name)\" has \(name.utf8.count) bytes, expected 1 to 47")
       }
-      guard unsafe entry.core_type == PTO2_AIC.rawValue || entry.core_type == PTO2_AIV.rawValue
-      else {
+      guard unsafe entry.core_type == PTO2_AIC || entry.core_type == PTO2_AIV else {
         throw .badTable(
-          path: path, reason: "kernel \(name) has core type \(unsafe entry.core_type)")
+          path: path, reason: "kernel \(name) has core type \(unsafe entry.core_type.rawValue)")
       }
       guard object.code.contains(address) else {
         throw .badTable(path: path, reason: "kernel \(name) is not in the image's code")
@@ -112,9 +114,9 @@ package struct KernelImage {
       }
       kernels.append(
         unsafe Kernel(
-          name: name, offset: offset, coreType: entry.core_type, address: address))
+          name: name, offset: offset, coreType: entry.core_type.rawValue, address: address))
       hash.add(name)
-      hash.add(UInt64(unsafe entry.core_type))
+      hash.add(UInt64(unsafe entry.core_type.rawValue))
       hash.add(offset)
     }
     self.path = path
@@ -122,6 +124,22 @@ package struct KernelImage {
     self.kernels = kernels
     self.tableHash = hash.value
     self.object = image
+  }
+
+  /// Older images know less of a table, an entry or a call, newer ones more than this
+  /// runtime has. There is one version so far, hence one size of each.
+  private static func checkSizes(_ table: pto2_kernel_table, path: String) throws(KernelImageError)
+  {
+    let sizes: [(UInt32, Int, String)] = [
+      (unsafe table.bytes, unsafe MemoryLayout<pto2_kernel_table>.size, "table"),
+      (unsafe table.entry_bytes, unsafe MemoryLayout<pto2_kernel_entry>.stride, "entry"),
+      (unsafe table.args_bytes, unsafe MemoryLayout<pto2_kernel_args>.size, "pto2_kernel_args"),
+    ]
+    for (bytes, expected, what) in sizes where bytes != expected {
+      throw .badTable(
+        path: path,
+        reason: "its \(what) has \(bytes) bytes, this runtime's \(expected): compile it again")
+    }
   }
 
   private static func fileIdentity(_ path: String) -> [UInt8] {

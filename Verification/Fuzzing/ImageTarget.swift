@@ -56,16 +56,19 @@ final class ImageTarget: FuzzTarget {
           name: how & 0x10 == 0 ? UnsafePointer(name) : nil,
           function: how & 0x20 == 0
             ? unsafeBitCast(max(1, address), to: pto2_kernel_function.self) : nil,
-          core_type: how & 0x40 == 0 ? UInt32(how >> 7) : input.value()))
+          core_type: pto2_core_type(how & 0x40 == 0 ? UInt32(how >> 7) : input.value())))
     }
     table.pointee.entries = flags & 1 == 0 ? UnsafePointer(entries) : nil
-    table.pointee.count = UInt64(count)
+    table.pointee.count = UInt32(count)
     // A count beyond the array is the image's own lie: only what is refused.
     if flags & 2 != 0 {
-      table.pointee.count = max(UInt64(PTO2_MAX_KERNELS) + 1, input.number(UInt64.self))
+      table.pointee.count = max(UInt32(PTO2_MAX_KERNELS) + 1, input.number(UInt32.self))
     }
     if flags & 4 != 0 { table.pointee.magic = input.value(near: good.magic) }
-    if flags & 8 != 0 { table.pointee.major = input.value(near: 1) }
+    if flags & 8 != 0 { table.pointee.major = input.value(near: good.major) }
+    if flags & 16 != 0 { table.pointee.bytes = input.value(near: good.bytes) }
+    if flags & 32 != 0 { table.pointee.entry_bytes = input.value(near: good.entry_bytes) }
+    if flags & 64 != 0 { table.pointee.args_bytes = input.value(near: good.args_bytes) }
     do {
       let image = try KernelImage(path: path)
       expect(image.kernels.count == count, "\(image.kernels.count) kernels of \(count)")

@@ -11,8 +11,6 @@ extern "C" {
 void gemm_tile(const pto2_kernel_args *args); /* "gemm_tile", AIC */
 void tile_add(const pto2_kernel_args *args);  /* "tile_add", AIV */
 
-extern const pto2_kernel_table pto2_kernel_table_v1;
-
 #ifdef __cplusplus
 }
 #endif

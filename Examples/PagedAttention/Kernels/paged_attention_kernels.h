@@ -15,8 +15,6 @@ void pa_softmax(const pto2_kernel_args *args); /* "pa_softmax", AIV */
 void pa_pv(const pto2_kernel_args *args);      /* "pa_pv", AIC */
 void pa_update(const pto2_kernel_args *args);  /* "pa_update", AIV */
 
-extern const pto2_kernel_table pto2_kernel_table_v1;
-
 #ifdef __cplusplus
 }
 #endif

@@ -12,8 +12,6 @@ void vec_add(const pto2_kernel_args *args);        /* "vec_add", AIV */
 void vec_add_scalar(const pto2_kernel_args *args); /* "vec_add_scalar", AIV */
 void vec_mul(const pto2_kernel_args *args);        /* "vec_mul", AIV */
 
-extern const pto2_kernel_table pto2_kernel_table_v1;
-
 #ifdef __cplusplus
 }
 #endif

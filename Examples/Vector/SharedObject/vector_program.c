@@ -7,25 +7,19 @@
 #include <math.h>
 #include <stdio.h>
 #include <stdlib.h>
-#include <string.h>
 
 const char *const *pto2_program_images(void) {
     static const char *const images[] = {"VectorKernels", NULL};
     return images;
 }
 
-static uint64_t float_bits(float value) {
-    uint32_t bits;
-    memcpy(&bits, &value, sizeof bits);
-    return bits;
-}
-
 /* One vector task: inputs, then one output or in-place tensor, then a scalar. */
-static int32_t vector_task(const pto2_program_api *api, pto2_graph *graph, const char *kernel,
-                           const pto2_argument *arguments, uint32_t count,
-                           const uint64_t *scalar) {
+static pto2_error vector_task(const pto2_program_api *api, pto2_graph *graph, const char *kernel,
+                              const pto2_argument *arguments, uint32_t count,
+                              const uint64_t *scalar) {
     pto2_submission submission = {
-        .kernels = {NULL, kernel, NULL},
+        .bytes = sizeof submission,
+        .kernel_names = {NULL, kernel, NULL},
         .arguments = arguments,
         .argument_count = count,
         .scalars = scalar,
@@ -36,7 +30,6 @@ static int32_t vector_task(const pto2_program_api *api, pto2_graph *graph, const
 
 int32_t pto2_program_main(const pto2_program_api *api, pto2_graph *graph, int32_t argc,
                           const char *const *argv) {
-    if (api->major != PTO2_PROGRAM_MAJOR) return 2;
     long elements = argc > 1 ? strtol(argv[1], NULL, 10) : 65536;
     if (elements < 1 || elements > 1 << 28)
         return api->fail(graph, "the number of elements must be 1 to 268435456");
@@ -54,15 +47,19 @@ int32_t pto2_program_main(const pto2_program_api *api, pto2_graph *graph, int32_
     }
 
     pto2_tensor_handle sum, one, two;
-    const uint64_t scalar_one = float_bits(1), scalar_two = float_bits(2);
-#define NEW(t) {.access = PTO2_OUTPUT, .dtype = PTO2_FLOAT32, .rank = 1, .shape = {shape[0]}, .tensor = &(t)}
-#define IN(t) {.access = PTO2_INPUT, .tensor = &(t)}
-#define INOUT(t) {.access = PTO2_INOUT, .tensor = &(t)}
-    if (vector_task(api, graph, "vec_add", (pto2_argument[]){IN(a), IN(b), NEW(sum)}, 3, NULL) ||
-        vector_task(api, graph, "vec_add_scalar", (pto2_argument[]){IN(sum), NEW(one)}, 2, &scalar_one) ||
-        vector_task(api, graph, "vec_add_scalar", (pto2_argument[]){IN(sum), NEW(two)}, 2, &scalar_two) ||
-        vector_task(api, graph, "vec_mul", (pto2_argument[]){IN(one), IN(two), INOUT(result)}, 3, NULL) ||
-        api->wait(graph))
+    const uint64_t scalar_one = pto2_float_bits(1), scalar_two = pto2_float_bits(2);
+    const pto2_argument add[] = {pto2_use(PTO2_INPUT, &a), pto2_use(PTO2_INPUT, &b),
+                                 pto2_output(PTO2_FLOAT32, 1, shape, &sum)};
+    const pto2_argument plus_one[] = {pto2_use(PTO2_INPUT, &sum),
+                                      pto2_output(PTO2_FLOAT32, 1, shape, &one)};
+    const pto2_argument plus_two[] = {pto2_use(PTO2_INPUT, &sum),
+                                      pto2_output(PTO2_FLOAT32, 1, shape, &two)};
+    const pto2_argument multiply[] = {pto2_use(PTO2_INPUT, &one), pto2_use(PTO2_INPUT, &two),
+                                      pto2_use(PTO2_INOUT, &result)};
+    if (vector_task(api, graph, "vec_add", add, 3, NULL) ||
+        vector_task(api, graph, "vec_add_scalar", plus_one, 2, &scalar_one) ||
+        vector_task(api, graph, "vec_add_scalar", plus_two, 2, &scalar_two) ||
+        vector_task(api, graph, "vec_mul", multiply, 3, NULL) || api->wait(graph))
         return 1;
 
     const float *out = api->data(graph, &result);

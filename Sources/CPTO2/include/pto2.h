@@ -1,8 +1,12 @@
 /* What kernels and programs share: limits, data types, access modes, error codes,
- * and a tensor as a kernel sees it. pto2_kernel.h and pto2_program.h include it;
- * nothing of the segment's layout is here.
+ * and a tensor as a kernel sees it. The other public headers include it:
  *
- * Plain C11 or C++17, no other header needed first.
+ *     pto2_kernel.h    kernels: functions that tasks run
+ *     pto2_program.h   programs: what builds a graph
+ *     pto2_session.h   a program with its own main(): libpto2.so
+ *
+ * C11 or C++17; each header can be included alone. docs/c-api.md says what stays
+ * as it is from version to version.
  */
 #ifndef PTO2_H
 #define PTO2_H
@@ -12,9 +16,18 @@
 
 #ifdef __cplusplus
 #define PTO2_STATIC_ASSERT static_assert
+#define PTO2_BEGIN_C extern "C" {
+#define PTO2_END_C }
 #else
 #define PTO2_STATIC_ASSERT _Static_assert
+#define PTO2_BEGIN_C
+#define PTO2_END_C
 #endif
+
+/* Visible to dlsym() whatever -fvisibility says. */
+#define PTO2_EXPORT __attribute__((visibility("default")))
+
+PTO2_BEGIN_C
 
 /* Lists of fields. FIELDS(F, T) names every field of the record T as
  * F(T, field, byte offset), explicit padding included; PTO2_ASSERT_LAYOUT stands
@@ -44,6 +57,12 @@
 #define PTO2_HEAP_ALIGN 64      /* bytes; every output starts on a cache line */
 #define PTO2_SLOTS 3            /* subtask slots: AIC 0, AIV0 1, AIV1 2 */
 
+/* No limit of time, where a limit in nanoseconds is asked for. */
+#define PTO2_FOREVER UINT64_MAX
+
+/* Each enum ends with a value that nothing has: it makes 31 bits wide what later
+ * versions may add to. */
+
 /* ---- error codes: 1..100 are the original's, 101 proposal 326's, 200+ ours */
 
 typedef enum pto2_error {
@@ -69,7 +88,8 @@ typedef enum pto2_error {
     PTO2_ERROR_PROTOCOL = 207,          /* a record that contradicts its id */
     PTO2_ERROR_OUT_OF_MEMORY = 208,     /* /dev/shm is full */
     PTO2_ERROR_INTERRUPTED = 209,       /* SIGINT or SIGTERM */
-    PTO2_ERROR_SEGMENT_TRUNCATED = 210  /* somebody made the object smaller */
+    PTO2_ERROR_SEGMENT_TRUNCATED = 210, /* somebody made the object smaller */
+    PTO2_ERROR_WIDEST = 0x7FFFFFFF
 } pto2_error;
 
 /* ---- data types --------------------------------------------------------- */
@@ -85,7 +105,8 @@ typedef enum pto2_dtype {
     PTO2_UINT8 = 7,
     PTO2_UINT16 = 8,
     PTO2_UINT32 = 9,
-    PTO2_UINT64 = 10
+    PTO2_UINT64 = 10,
+    PTO2_DTYPE_WIDEST = 0x7FFFFFFF
 } pto2_dtype;
 #define PTO2_DTYPE_COUNT 11
 
@@ -96,7 +117,8 @@ typedef enum pto2_access {
     PTO2_OUTPUT = 1, /* allocated by the runtime from the heap ring */
     PTO2_INOUT = 2,
     PTO2_OUTPUT_EXISTING = 3, /* written in place, never read: no read-after-write */
-    PTO2_NO_DEP = 4           /* passed to the kernel, no dependency either way */
+    PTO2_NO_DEP = 4,          /* passed to the kernel, no dependency either way */
+    PTO2_ACCESS_WIDEST = 0x7FFFFFFF
 } pto2_access;
 
 /* ---- predicates: element (comparison) value ----------------------------- */
@@ -107,14 +129,16 @@ typedef enum pto2_comparison {
     PTO2_GT = 2,
     PTO2_LT = 3,
     PTO2_GE = 4,
-    PTO2_LE = 5
+    PTO2_LE = 5,
+    PTO2_COMPARISON_WIDEST = 0x7FFFFFFF
 } pto2_comparison;
 
 /* ---- core types --------------------------------------------------------- */
 
 typedef enum pto2_core_type {
     PTO2_AIC = 0, /* matrix */
-    PTO2_AIV = 1  /* vector */
+    PTO2_AIV = 1, /* vector */
+    PTO2_CORE_TYPE_WIDEST = 0x7FFFFFFF
 } pto2_core_type;
 
 /* ---- tensors ------------------------------------------------------------ */
@@ -137,5 +161,7 @@ typedef struct pto2_tensor {
     F(T, rank, 49) F(T, access, 50) F(T, reserved, 51) F(T, element_count, 52) \
     F(T, reserved2, 56)
 PTO2_ASSERT_LAYOUT(pto2_tensor, PTO2_TENSOR_FIELDS, 64);
+
+PTO2_END_C
 
 #endif

@@ -3,14 +3,15 @@
  *
  *     #include "pto2_kernel.h"
  *     static void add(const pto2_kernel_args *args) {
- *         const float *a = args->data[0], *b = args->data[1];
- *         float *out = args->data[2];
+ *         const float *a = (const float *)args->data[0];
+ *         const float *b = (const float *)args->data[1];
+ *         float *out = (float *)args->data[2];
  *         for (uint32_t i = 0; i < args->tensor[2].element_count; i++)
  *             out[i] = a[i] + b[i];
  *     }
  *     PTO2_KERNELS({"add", add, PTO2_AIV})
  *
- *     cc -shared -fPIC -O2 -Wl,--build-id -o libadd.so add.c
+ *     cc -shared -fPIC -O2 -Wl,--build-id $(pkg-config --cflags pto2) -o libadd.so add.c
  *
  * Workers load the image with dlopen(RTLD_NOW | RTLD_LOCAL) and call only the
  * functions in its table. Kernels of one process may run on several threads.
@@ -20,9 +21,14 @@
 
 #include "pto2.h"
 
+#include <string.h>
+
+PTO2_BEGIN_C
+
 /* The version of the kernel table, apart from those of the program table and of the
- * segment: a compiled image serves as long as this one stays. */
-#define PTO2_KERNEL_MAJOR 1
+ * segment: a compiled image serves as long as this one stays. Members are only ever
+ * added at the end of pto2_kernel_args; the table says which of them the image knows. */
+#define PTO2_KERNEL_MAJOR 2
 
 /* One call of a kernel. Everything is read-only but the data of OUTPUT and
  * INOUT tensors; all of it is valid until the kernel returns. */
@@ -38,56 +44,80 @@ typedef struct pto2_kernel_args {
     uint32_t block_count;
 } pto2_kernel_args;
 
+#define PTO2_KERNEL_ARGS_FIELDS(F, T)                                               \
+    F(T, data, 0) F(T, tensor, 8) F(T, scalar, 16) F(T, tensor_count, 24)           \
+    F(T, scalar_count, 28) F(T, slot, 32) F(T, core, 36) F(T, block_index, 40)      \
+    F(T, block_count, 44)
+PTO2_ASSERT_LAYOUT(pto2_kernel_args, PTO2_KERNEL_ARGS_FIELDS, 48);
+
 typedef void (*pto2_kernel_function)(const pto2_kernel_args *args);
 
 typedef struct pto2_kernel_entry {
     const char *name; /* at most 47 bytes, unique over all images of a run */
     pto2_kernel_function function;
-    uint32_t core_type; /* PTO2_AIC or PTO2_AIV */
+    pto2_core_type core_type; /* four bytes of padding follow */
 } pto2_kernel_entry;
 
+#define PTO2_KERNEL_ENTRY_FIELDS(F, T) F(T, name, 0) F(T, function, 8) F(T, core_type, 16)
+PTO2_ASSERT_LAYOUT(pto2_kernel_entry, PTO2_KERNEL_ENTRY_FIELDS, 24);
+
+/* What an image exports: PTO2_KERNELS makes it. */
 #define PTO2_KERNEL_TABLE_MAGIC 0x324B5450u
 typedef struct pto2_kernel_table {
     uint32_t magic;
-    uint32_t major; /* PTO2_KERNEL_MAJOR */
-    uint64_t count;
+    uint32_t major;       /* PTO2_KERNEL_MAJOR */
+    uint32_t bytes;       /* of this table */
+    uint32_t entry_bytes; /* of an entry */
+    uint32_t args_bytes;  /* of what its kernels take for pto2_kernel_args */
+    uint32_t count;
     const pto2_kernel_entry *entries;
 } pto2_kernel_table;
 
-#define PTO2_KERNEL_TABLE_SYMBOL "pto2_kernel_table_v1"
+#define PTO2_KERNEL_TABLE_FIELDS(F, T)                                      \
+    F(T, magic, 0) F(T, major, 4) F(T, bytes, 8) F(T, entry_bytes, 12)      \
+    F(T, args_bytes, 16) F(T, count, 20) F(T, entries, 24)
+PTO2_ASSERT_LAYOUT(pto2_kernel_table, PTO2_KERNEL_TABLE_FIELDS, 32);
 
-#ifdef __cplusplus
-#define PTO2_KERNEL_EXPORT extern "C" __attribute__((visibility("default")))
-#else
-#define PTO2_KERNEL_EXPORT __attribute__((visibility("default")))
-#endif
+#define PTO2_KERNEL_TABLE_SYMBOL "pto2_kernel_table_v2"
+
+/* The initialiser of a table of so many entries. */
+#define PTO2_KERNEL_TABLE(count, entries)                                           \
+    {PTO2_KERNEL_TABLE_MAGIC, PTO2_KERNEL_MAJOR, sizeof(pto2_kernel_table),         \
+     sizeof(pto2_kernel_entry), sizeof(pto2_kernel_args), (count), (entries)}
 
 /* PTO2_KERNELS({name, function, core type}, ...): the image's one table. */
-#define PTO2_KERNELS(...)                                                   \
-    static const pto2_kernel_entry pto2_kernel_entries_[] = {__VA_ARGS__};  \
-    PTO2_KERNEL_EXPORT const pto2_kernel_table pto2_kernel_table_v1 = {     \
-        PTO2_KERNEL_TABLE_MAGIC, PTO2_KERNEL_MAJOR,                         \
-        sizeof pto2_kernel_entries_ / sizeof pto2_kernel_entries_[0],       \
-        pto2_kernel_entries_};
+#define PTO2_KERNELS(...)                                                           \
+    static const pto2_kernel_entry pto2_kernel_entries_[] = {__VA_ARGS__};          \
+    PTO2_BEGIN_C                                                                    \
+    extern PTO2_EXPORT const pto2_kernel_table pto2_kernel_table_v2;                \
+    const pto2_kernel_table pto2_kernel_table_v2 = PTO2_KERNEL_TABLE(               \
+        sizeof pto2_kernel_entries_ / sizeof pto2_kernel_entries_[0],               \
+        pto2_kernel_entries_);                                                      \
+    PTO2_END_C
 
+/* A scalar that the program gave as a float. */
 static inline float pto2_scalar_f32(const pto2_kernel_args *args, uint32_t index) {
-    union { uint32_t bits; float value; } u;
-    u.bits = (uint32_t)args->scalar[index];
-    return u.value;
+    const uint32_t bits = (uint32_t)args->scalar[index];
+    float value;
+    memcpy(&value, &bits, sizeof value);
+    return value;
 }
 
 /* bfloat16 is the upper half of a float; rounding is to nearest, ties to even. */
 static inline float pto2_bf16_to_f32(uint16_t bits) {
-    union { uint32_t bits; float value; } u;
-    u.bits = (uint32_t)bits << 16;
-    return u.value;
+    const uint32_t wide = (uint32_t)bits << 16;
+    float value;
+    memcpy(&value, &wide, sizeof value);
+    return value;
 }
 
 static inline uint16_t pto2_f32_to_bf16(float value) {
-    union { uint32_t bits; float value; } u;
-    u.value = value;
-    if ((u.bits & 0x7FFFFFFFu) > 0x7F800000u) return (uint16_t)(u.bits >> 16 | 0x40);
-    return (uint16_t)((u.bits + 0x7FFFu + (u.bits >> 16 & 1u)) >> 16);
+    uint32_t bits;
+    memcpy(&bits, &value, sizeof bits);
+    if ((bits & 0x7FFFFFFFu) > 0x7F800000u) return (uint16_t)(bits >> 16 | 0x40);
+    return (uint16_t)((bits + 0x7FFFu + (bits >> 16 & 1u)) >> 16);
 }
+
+PTO2_END_C
 
 #endif

@@ -14,7 +14,8 @@ const char *const *pto2_program_images(void) {
 
 int32_t submit(const char *aic, const char *aiv0, const char *aiv1,
                const pto2_argument *arguments, uint32_t count, uint64_t scalar, pto2_task *task) {
-    pto2_submission submission = {.kernels = {aic, aiv0, aiv1},
+    pto2_submission submission = {.bytes = sizeof submission,
+                                  .kernel_names = {aic, aiv0, aiv1},
                                   .arguments = arguments,
                                   .argument_count = count,
                                   .scalars = &scalar,
@@ -27,8 +28,9 @@ int32_t submit_after(const char *aiv, const pto2_argument *arguments, uint32_t c
                      pto2_task *task) {
     pto2_dependency *dependencies = calloc(producer_count + 1, sizeof *dependencies);
     if (!dependencies) return api->fail(graph, "out of memory");
-    for (uint32_t k = 0; k < producer_count; k++) dependencies[k].task = producers[k];
-    pto2_submission submission = {.kernels = {NULL, aiv, NULL},
+    for (uint32_t k = 0; k < producer_count; k++) dependencies[k] = pto2_after(producers[k]);
+    pto2_submission submission = {.bytes = sizeof submission,
+                                  .kernel_names = {NULL, aiv, NULL},
                                   .arguments = arguments,
                                   .argument_count = count,
                                   .scalars = &scalar,
@@ -41,8 +43,7 @@ int32_t submit_after(const char *aiv, const pto2_argument *arguments, uint32_t c
 }
 
 pto2_argument output(uint32_t count, pto2_tensor_handle *tensor) {
-    return (pto2_argument){.access = PTO2_OUTPUT, .dtype = PTO2_INT64, .rank = 1,
-                           .shape = {count}, .tensor = tensor};
+    return pto2_output(PTO2_INT64, 1, &count, tensor);
 }
 
 int32_t element(pto2_tensor_handle *tensor, uint32_t index, pto2_tensor_handle *view) {
@@ -100,21 +101,24 @@ static int32_t tensors(uint64_t n) {
     static pto2_argument arguments[64];
     for (uint64_t i = 0; i < n; i++) {
         if (!external(&x[i], 1)) return 1;
-        arguments[i] = use(PTO2_INPUT, &x[i]);
+        arguments[i] = pto2_use(PTO2_INPUT, &x[i]);
     }
     return submit(NULL, "t_empty", NULL, arguments, (uint32_t)n, 0, NULL) || api->wait(graph);
 }
 
 static int32_t scalars(uint64_t n) {
     static uint64_t values[64];
-    pto2_submission submission = {.kernels = {NULL, "t_empty", NULL}, .scalars = values,
+    pto2_submission submission = {.bytes = sizeof submission,
+                                  .kernel_names = {NULL, "t_empty", NULL}, .scalars = values,
                                   .scalar_count = (uint32_t)n};
     return api->submit(graph, &submission, NULL) || api->wait(graph);
 }
 
 /* n blocks that are to start together. */
 static int32_t sync_start(uint64_t n) {
-    pto2_submission submission = {.kernels = {NULL, "t_empty", NULL}, .block_count = (uint32_t)n,
+    pto2_submission submission = {.bytes = sizeof submission,
+                                  .kernel_names = {NULL, "t_empty", NULL},
+                                  .block_count = (uint32_t)n,
                                   .require_sync_start = 1};
     return api->submit(graph, &submission, NULL) || api->wait(graph);
 }
@@ -124,12 +128,12 @@ static int32_t slow(uint64_t n) {
     pto2_tensor_handle x;
     int64_t *value = external(&x, 1);
     if (!value) return 1;
-    pto2_argument arguments[] = {use(PTO2_INOUT, &x)};
+    pto2_argument arguments[] = {pto2_use(PTO2_INOUT, &x)};
     if (submit(NULL, "c_sleep", NULL, arguments, 1, n, NULL)) return 1;
     for (int i = 0; i < 100; i++) {
         if (api->scope_begin(graph)) return 1;
         pto2_tensor_handle out;
-        pto2_argument both[] = {use(PTO2_INOUT, &x), output(64, &out)};
+        pto2_argument both[] = {pto2_use(PTO2_INOUT, &x), output(64, &out)};
         if (submit(NULL, "c_step", NULL, both, 2, 0, NULL) || api->scope_end(graph)) return 1;
     }
     if (api->wait(graph)) return 1;

@@ -19,7 +19,7 @@ static int32_t barriers(uint64_t n) {
             /* The element that another writer wrote before the barrier. */
             pto2_tensor_handle cell;
             if (element(&x, (uint32_t)(k + phase) % WIDTH, &cell)) return 1;
-            pto2_argument step[] = {use(PTO2_NO_DEP, &cell)};
+            pto2_argument step[] = {pto2_use(PTO2_NO_DEP, &cell)};
             if (submit_after("c_step", step, 1, k, &barrier, phase > 0, &writers[k])) return 1;
         }
         if (submit_after(NULL, NULL, 0, 0, writers, WIDTH, &barrier)) return 1;
@@ -49,7 +49,7 @@ static int32_t rebase(uint64_t n) {
         if (submit(i % 2 ? NULL : "c_fill_aic", i % 2 ? "c_fill" : NULL, NULL, fill, 1, i * COUNT,
                    NULL))
             return 1;
-        pto2_argument check[] = {use(PTO2_INPUT, &out), use(PTO2_OUTPUT_EXISTING, &mark)};
+        pto2_argument check[] = {pto2_use(PTO2_INPUT, &out), pto2_use(PTO2_OUTPUT_EXISTING, &mark)};
         if (submit(NULL, "c_check", NULL, check, 2, i * COUNT, NULL) || api->scope_end(graph))
             return 1;
     }
@@ -68,7 +68,7 @@ static int32_t alternate(uint64_t n) {
         if (!(values[c] = external(&x[c], LENGTH))) return 1;
     for (uint64_t i = 0; i < n; i++)
         for (int c = 0; c < CHAINS; c++) {
-            pto2_argument step[] = {use(PTO2_INOUT, &x[c])};
+            pto2_argument step[] = {pto2_use(PTO2_INOUT, &x[c])};
             int matrix = (int)(i + (uint64_t)c) % 2;
             if (submit(matrix ? "c_step_aic" : NULL, matrix ? NULL : "c_step", NULL, step, 1, i, NULL))
                 return 1;
@@ -96,7 +96,7 @@ static int32_t shapes(uint64_t n) {
     int64_t expected[3] = {0};
     for (uint64_t i = 0; i < n; i++)
         for (int shape = 0; shape < 5; shape++) {
-            pto2_argument arguments[] = {use(PTO2_INOUT, &x)};
+            pto2_argument arguments[] = {pto2_use(PTO2_INOUT, &x)};
             if (submit(kernels[shape][0], kernels[shape][1], kernels[shape][2], arguments, 1, 0, NULL))
                 return 1;
             for (int slot = 0; slot < 3; slot++) expected[slot] += kernels[shape][slot] != NULL;
@@ -116,10 +116,11 @@ static int32_t blocks(uint64_t n) {
     pto2_tensor_handle x;
     int64_t *cells = external(&x, (uint32_t)n * 3);
     if (!cells) return 1;
-    pto2_argument arguments[] = {use(PTO2_INOUT, &x)};
+    pto2_argument arguments[] = {pto2_use(PTO2_INOUT, &x)};
     for (int kind = 0; kind < 3; kind++) {
         pto2_submission submission = {
-            .kernels = {kernels[kind][0], kernels[kind][1], kernels[kind][2]},
+            .bytes = sizeof submission,
+            .kernel_names = {kernels[kind][0], kernels[kind][1], kernels[kind][2]},
             .arguments = arguments, .argument_count = 1, .block_count = (uint32_t)n};
         if (api->submit(graph, &submission, NULL)) return 1;
     }
@@ -151,17 +152,18 @@ static int32_t together(uint64_t n) {
         pto2_tensor_handle counter, mark;
         uint32_t first = round * cells;
         for (int k = 0; k < 5; k++) {
-            pto2_argument step[] = {use(PTO2_INOUT, &other)};
+            pto2_argument step[] = {pto2_use(PTO2_INOUT, &other)};
             if (submit(k % 2 ? "c_step_aic" : NULL, k % 2 ? NULL : "c_step", NULL, step, 1, 0, NULL) ||
                 submit("t_empty_aic", "t_empty", NULL, NULL, 0, 0, NULL))
                 return 1;
         }
         if (element(&counters, round, &counter) || api->slice(graph, &marks, &first, &cells, &mark))
             return 1;
-        pto2_argument arguments[] = {use(PTO2_NO_DEP, &counter), use(PTO2_NO_DEP, &mark)};
+        pto2_argument arguments[] = {pto2_use(PTO2_NO_DEP, &counter), pto2_use(PTO2_NO_DEP, &mark)};
         uint64_t all = count * per_block[kind];
         pto2_submission submission = {
-            .kernels = {kernels[kind][0], kernels[kind][1], kernels[kind][2]},
+            .bytes = sizeof submission,
+            .kernel_names = {kernels[kind][0], kernels[kind][1], kernels[kind][2]},
             .arguments = arguments, .argument_count = 2, .scalars = &all, .scalar_count = 1,
             .block_count = (uint32_t)count, .require_sync_start = 1};
         if (api->submit(graph, &submission, NULL)) return 1;
@@ -194,7 +196,8 @@ static int32_t starvation(uint64_t n) {
         int mixed = i % EVERY == EVERY - 1;
         pto2_tensor_handle ticket;
         if (element(&tickets, (uint32_t)i, &ticket)) return 1;
-        pto2_argument arguments[] = {use(PTO2_NO_DEP, &counter), use(PTO2_OUTPUT_EXISTING, &ticket)};
+        pto2_argument arguments[] = {pto2_use(PTO2_NO_DEP, &counter),
+                                     pto2_use(PTO2_OUTPUT_EXISTING, &ticket)};
         if (submit(mixed || i % 3 == 0 ? "c_ticket_aic" : NULL,
                    mixed || i % 3 != 0 ? "c_ticket" : NULL, mixed ? "c_ticket" : NULL, arguments, 2,
                    (uint64_t)mixed, NULL))
@@ -216,14 +219,14 @@ static int32_t late(uint64_t n) {
     uint64_t expected[2] = {0};
     for (uint64_t i = 0; i < n; i++) {
         if (api->scope_begin(graph)) return 1;
-        pto2_argument step[] = {use(PTO2_INOUT, &x)};
+        pto2_argument step[] = {pto2_use(PTO2_INOUT, &x)};
         /* Explicitly after the last producer, too, which is long gone. */
         if (submit_after("c_step", step, 1, i, &producer, i > 0, &producer) || api->scope_end(graph))
             return 1;
         for (uint32_t k = 0; k < 2; k++) expected[k] = 3 * expected[k] + i + k;
         if (i % 5 == 0 && api->wait(graph)) return 1;
         for (int k = 0; k < 40; k++) {
-            pto2_argument count[] = {use(PTO2_INOUT, &other)};
+            pto2_argument count[] = {pto2_use(PTO2_INOUT, &other)};
             if (api->scope_begin(graph) || submit(NULL, "c_step", NULL, count, 1, 0, NULL) ||
                 api->scope_end(graph))
                 return 1;
@@ -246,8 +249,8 @@ static int32_t pure(uint64_t n) {
         if (element(&x, (uint32_t)i, &a) || element(&x, (uint32_t)(i + i % 3), &b) ||
             element(&x, (uint32_t)i + STRANDS, &out))
             return 1;
-        pto2_argument arguments[] = {use(PTO2_INPUT, &a), use(PTO2_INPUT, &b),
-                                     use(PTO2_OUTPUT_EXISTING, &out)};
+        pto2_argument arguments[] = {pto2_use(PTO2_INPUT, &a), pto2_use(PTO2_INPUT, &b),
+                                     pto2_use(PTO2_OUTPUT_EXISTING, &out)};
         if (api->scope_begin(graph) ||
             submit(i % 3 ? NULL : "c_mix_aic", i % 3 ? "c_mix" : NULL, NULL, arguments, 3,
                    (uint64_t)MICROSECONDS << 32 | i, NULL) ||
@@ -272,7 +275,7 @@ static int32_t failing(uint64_t n) {
     pto2_tensor_handle x, y;
     int64_t *changed = external(&x, 1), *other = external(&y, 1);
     if (!changed || !other) return 1;
-    pto2_argument on_x[] = {use(PTO2_INOUT, &x)}, on_y[] = {use(PTO2_INOUT, &y)};
+    pto2_argument on_x[] = {pto2_use(PTO2_INOUT, &x)}, on_y[] = {pto2_use(PTO2_INOUT, &y)};
     for (int i = 0; i < 3; i++)
         if (submit(NULL, "c_step", NULL, on_x, 1, 1, NULL)) return 1;
     if (submit(NULL, "c_crash", NULL, on_x, 1, 0, NULL)) return 1;
@@ -302,9 +305,11 @@ static int32_t again(uint64_t n) {
         pto2_tensor_handle cell;
         if (element(&x, (uint32_t)i, &cell)) return 1;
         /* Written before it is read: what the mode does not say. */
-        pto2_argument arguments[] = {use(PTO2_INPUT, &y), use(PTO2_INPUT, &y), use(PTO2_INOUT, &cell)};
+        pto2_argument arguments[] = {pto2_use(PTO2_INPUT, &y), pto2_use(PTO2_INPUT, &y),
+                                     pto2_use(PTO2_INOUT, &cell)};
         uint64_t scalar = 300ull << 32 | i;
-        pto2_submission submission = {.kernels = {NULL, "c_mix", NULL}, .arguments = arguments,
+        pto2_submission submission = {.bytes = sizeof submission,
+                                      .kernel_names = {NULL, "c_mix", NULL}, .arguments = arguments,
                                       .argument_count = 3, .scalars = &scalar, .scalar_count = 1,
                                       .recovery = PTO2_RECOVERY_AGAIN};
         if (api->submit(graph, &submission, NULL)) return 1;
@@ -331,24 +336,26 @@ static int32_t kinds(uint64_t n) {
             element(&x, row + 1, &aic) || element(&x, row + 2, &changed) ||
             api->slice(graph, &x, &at, &three, &placed) || api->slice(graph, &x, &last, &all, &blocks))
             return 1;
-        pto2_argument one[] = {use(PTO2_INPUT, &before), use(PTO2_INPUT, &before),
-                               use(PTO2_OUTPUT_EXISTING, &aiv)};
-        pto2_argument two[] = {use(PTO2_INPUT, &aiv), use(PTO2_INPUT, &before),
-                               use(PTO2_OUTPUT_EXISTING, &aic)};
-        pto2_argument place[] = {use(PTO2_INPUT, &aiv), use(PTO2_INOUT, &changed)};
+        pto2_argument one[] = {pto2_use(PTO2_INPUT, &before), pto2_use(PTO2_INPUT, &before),
+                               pto2_use(PTO2_OUTPUT_EXISTING, &aiv)};
+        pto2_argument two[] = {pto2_use(PTO2_INPUT, &aiv), pto2_use(PTO2_INPUT, &before),
+                               pto2_use(PTO2_OUTPUT_EXISTING, &aic)};
+        pto2_argument place[] = {pto2_use(PTO2_INPUT, &aiv), pto2_use(PTO2_INOUT, &changed)};
         uint64_t scalar = i;
         if (submit(NULL, "c_mix", NULL, one, 3, i + 1, NULL) ||
             submit("c_mix_aic", NULL, NULL, two, 3, i, NULL))
             return 1;
-        place[1] = use(PTO2_OUTPUT_EXISTING, &placed);
+        place[1] = pto2_use(PTO2_OUTPUT_EXISTING, &placed);
         if (submit(mixed[0], mixed[1], mixed[2], place, 2, i, NULL)) return 1;
-        place[1] = use(PTO2_OUTPUT_EXISTING, &blocks);
-        pto2_submission spmd = {.kernels = {NULL, "c_place", NULL}, .arguments = place,
+        place[1] = pto2_use(PTO2_OUTPUT_EXISTING, &blocks);
+        pto2_submission spmd = {.bytes = sizeof spmd,
+                                .kernel_names = {NULL, "c_place", NULL}, .arguments = place,
                                 .argument_count = 2, .scalars = &scalar, .scalar_count = 1,
                                 .block_count = BLOCKS};
-        pto2_argument in_place[] = {use(PTO2_INPUT, &aic), use(PTO2_INPUT, &aiv),
-                                    use(PTO2_INOUT, &changed)};
-        pto2_submission again = {.kernels = {NULL, "c_mix", NULL}, .arguments = in_place,
+        pto2_argument in_place[] = {pto2_use(PTO2_INPUT, &aic), pto2_use(PTO2_INPUT, &aiv),
+                                    pto2_use(PTO2_INOUT, &changed)};
+        pto2_submission again = {.bytes = sizeof again,
+                                 .kernel_names = {NULL, "c_mix", NULL}, .arguments = in_place,
                                  .argument_count = 3, .scalars = &scalar, .scalar_count = 1,
                                  .recovery = PTO2_RECOVERY_AGAIN};
         if (api->submit(graph, &spmd, NULL) || api->submit(graph, &again, NULL) ||
@@ -375,7 +382,8 @@ static int32_t kinds(uint64_t n) {
 /* A task that could be run again but must not, and kills its worker. */
 static int32_t once(uint64_t n) {
     uint64_t scalar = n;
-    pto2_submission submission = {.kernels = {NULL, "c_crash", NULL}, .scalars = &scalar,
+    pto2_submission submission = {.bytes = sizeof submission,
+                                  .kernel_names = {NULL, "c_crash", NULL}, .scalars = &scalar,
                                   .scalar_count = 1, .recovery = PTO2_RECOVERY_ONCE};
     return api->submit(graph, &submission, NULL) || api->wait(graph);
 }
@@ -385,7 +393,7 @@ static int32_t overdue(uint64_t n) {
     pto2_tensor_handle x, y;
     int64_t *other = external(&y, 1);
     if (!external(&x, 1) || !other) return 1;
-    pto2_argument on_x[] = {use(PTO2_INOUT, &x)}, on_y[] = {use(PTO2_INOUT, &y)};
+    pto2_argument on_x[] = {pto2_use(PTO2_INOUT, &x)}, on_y[] = {pto2_use(PTO2_INOUT, &y)};
     if (submit(NULL, "c_sleep", NULL, on_x, 1, 20000, NULL)) return 1;
     for (uint64_t i = 0; i < n; i++)
         if (submit(NULL, "c_step", NULL, on_y, 1, 1, NULL)) return 1;
@@ -405,7 +413,8 @@ static int32_t poison(uint64_t n) {
 /* A task with a snapshot. */
 static int32_t submit_kept(const char *aic, const char *aiv, pto2_argument *arguments,
                            uint32_t count, uint64_t scalar) {
-    pto2_submission submission = {.kernels = {aic, aiv, NULL}, .arguments = arguments,
+    pto2_submission submission = {.bytes = sizeof submission,
+                                  .kernel_names = {aic, aiv, NULL}, .arguments = arguments,
                                   .argument_count = count, .scalars = &scalar,
                                   .scalar_count = 1, .recovery = PTO2_RECOVERY_SNAPSHOT};
     return api->submit(graph, &submission, NULL);
@@ -432,7 +441,7 @@ static int32_t snapshot(uint64_t n) {
             api->transpose(graph, &half, 0, 1, &handles[s][0]) ||
             api->slice_steps(graph, &x, below, rest, steps, &handles[s][1]))
             return 1;
-        for (int t = 0; t < 2; t++) arguments[s][t] = use(PTO2_INOUT, &handles[s][t]);
+        for (int t = 0; t < 2; t++) arguments[s][t] = pto2_use(PTO2_INOUT, &handles[s][t]);
     }
     for (uint64_t i = 0; i < n; i++) {
         int s = (int)(i % STRANDS), matrix = i % 3 == 0;
@@ -470,7 +479,7 @@ static int32_t halfway(uint64_t n) {
     for (uint64_t i = 0; i < n; i++) {
         pto2_tensor_handle attempt;
         if (element(&attempts, (uint32_t)i, &attempt)) return 1;
-        pto2_argument arguments[] = {use(PTO2_INOUT, &view), use(PTO2_INPUT, &attempt)};
+        pto2_argument arguments[] = {pto2_use(PTO2_INOUT, &view), pto2_use(PTO2_INPUT, &attempt)};
         if (submit_kept(NULL, "c_halfway", arguments, 2, 0)) return 1;
     }
     if (api->wait(graph)) return 1;

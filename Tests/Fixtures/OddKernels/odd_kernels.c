@@ -15,8 +15,7 @@ static void odd(const pto2_kernel_args *args) {
     *(int64_t *)args->data[0] = (int64_t)args->scalar[0];
 }
 
-PTO2_KERNEL_EXPORT pto2_kernel_table pto2_kernel_table_v1 = {PTO2_KERNEL_TABLE_MAGIC,
-                                                             PTO2_KERNEL_MAJOR, 0, entries};
+PTO2_EXPORT pto2_kernel_table pto2_kernel_table_v2 = PTO2_KERNEL_TABLE(0, entries);
 
 static unsigned long setting(const char *name, unsigned long fallback) {
     const char *text = getenv(name);
@@ -34,5 +33,5 @@ __attribute__((constructor)) static void fill(void) {
         memset(names[count - 1], 'n', bytes);
         names[count - 1][bytes] = 0;
     }
-    pto2_kernel_table_v1.count = count;
+    pto2_kernel_table_v2.count = (uint32_t)count;
 }

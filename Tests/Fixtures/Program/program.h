@@ -10,10 +10,6 @@
 HIDDEN extern const pto2_program_api *api;
 HIDDEN extern pto2_graph *graph;
 
-static inline pto2_argument use(uint32_t access, pto2_tensor_handle *tensor) {
-    return (pto2_argument){.access = access, .tensor = tensor};
-}
-
 /* An int64 tensor of the program's own. */
 HIDDEN int64_t *external(pto2_tensor_handle *tensor, uint32_t count);
 /* 0 when equal; otherwise ends the run with error 9. */

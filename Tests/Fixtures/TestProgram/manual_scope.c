@@ -9,11 +9,12 @@ static int32_t meeting(void) {
     pto2_tensor_handle x;
     int64_t *cells = external(&x, 3);
     /* Over when both AIV cores are there. */
-    pto2_submission start = {.kernels = {NULL, "t_empty", NULL}, .block_count = 2,
+    pto2_submission start = {.bytes = sizeof start,
+                             .kernel_names = {NULL, "t_empty", NULL}, .block_count = 2,
                              .require_sync_start = 1};
     if (!cells || api->submit(graph, &start, NULL) || api->wait(graph)) return 1;
     if (api->scope_begin_manual(graph)) return 1;
-    pto2_argument arguments[] = {use(PTO2_INOUT, &x)};
+    pto2_argument arguments[] = {pto2_use(PTO2_INOUT, &x)};
     for (uint64_t k = 1; k <= 2; k++)
         if (submit(NULL, "t_meet", NULL, arguments, 1, 2, k)) return 1;
     if (api->wait(graph) || api->scope_end(graph)) return 1;
@@ -34,10 +35,12 @@ int32_t manual(uint64_t n) {
         pto2_dependency dependencies[2];
         uint32_t count = 0;
         /* Retained ones count as edges, done or not. */
-        if (k >= n) dependencies[count++] = (pto2_dependency){.task = tasks[k - n], .retain = 1};
-        if (k % n) dependencies[count++] = (pto2_dependency){.task = tasks[k - 1], .retain = 1};
-        pto2_argument arguments[] = {use(PTO2_INOUT, &x)};
-        pto2_submission submission = {.kernels = {NULL, "t_cell", NULL}, .arguments = arguments,
+        if (k >= n) dependencies[count++] = pto2_retain(tasks[k - n]);
+        if (k % n) dependencies[count++] = pto2_retain(tasks[k - 1]);
+        pto2_argument arguments[] = {pto2_use(PTO2_INOUT, &x)};
+        pto2_submission submission = {.bytes = sizeof submission,
+                                      .kernel_names = {NULL, "t_cell", NULL},
+                                      .arguments = arguments,
                                       .argument_count = 1, .scalars = &k, .scalar_count = 1,
                                       .dependencies = dependencies, .dependency_count = count};
         status = api->submit(graph, &submission, &tasks[k]);

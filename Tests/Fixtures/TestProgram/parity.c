@@ -3,13 +3,17 @@
 
 #include <string.h>
 
+/* Nanoseconds. */
+#define SECOND 1000000000ull
+#define MINUTE (60 * SECOND)
+
 static const uint32_t sizes[PTO2_DTYPE_COUNT] = {4, 2, 2, 1, 2, 4, 8, 1, 2, 4, 8};
 
 /* Copies a view, element by element, to memory of the program. */
 static const void *gather(pto2_tensor_handle *view, uint32_t dtype, uint32_t count) {
     pto2_tensor_handle copy;
     if (api->external_tensor(graph, dtype, 1, &count, &copy)) return NULL;
-    pto2_argument arguments[] = {use(PTO2_INPUT, view), use(PTO2_OUTPUT_EXISTING, &copy)};
+    pto2_argument arguments[] = {pto2_use(PTO2_INPUT, view), pto2_use(PTO2_OUTPUT_EXISTING, &copy)};
     if (submit(NULL, "t_gather", NULL, arguments, 2, 0, 0) || api->wait(graph)) return NULL;
     return api->data(graph, &copy);
 }
@@ -83,13 +87,14 @@ static int32_t allocated(void) {
         uint64_t element = 0x0123456789ABCDEFu * (dtype + 1), found = 0, expected = 0;
         memcpy(&expected, &element, sizes[dtype]);
         if (api->scope_begin(graph) || api->allocate(graph, dtype, 2, shape, &x) ||
-            api->set(graph, &x, index, 1, &element) || api->get(graph, &x, index, 1, &found) ||
+            api->set(graph, &x, index, SECOND, &element) ||
+            api->get(graph, &x, index, SECOND, &found) ||
             expect("an element", (int64_t)found, (int64_t)expected))
             return 1;
         found = 0;
         if (api->allocate(graph, dtype, 0, NULL, &scalar) ||
-            api->set(graph, &scalar, NULL, 1, &element) ||
-            api->get(graph, &scalar, NULL, 1, &found) ||
+            api->set(graph, &scalar, NULL, SECOND, &element) ||
+            api->get(graph, &scalar, NULL, SECOND, &found) ||
             expect("a scalar", (int64_t)found, (int64_t)expected) || api->scope_end(graph))
             return 1;
     }
@@ -107,15 +112,16 @@ int32_t elements(uint64_t n) {
         pto2_tensor_handle cell;
         uint32_t one[] = {1, 1};
         if (api->slice(graph, &x, index, one, &cell)) return 1;
-        pto2_argument add[] = {use(PTO2_INOUT, &cell)};
+        pto2_argument add[] = {pto2_use(PTO2_INOUT, &cell)};
         if (submit(NULL, "t_add", NULL, add, 1, 5, 100)) return 1;
         expected += 5;
-        if (api->get(graph, &x, index, 60, &found) || expect("an element", found, expected))
+        if (api->get(graph, &x, index, MINUTE, &found) || expect("an element", found, expected))
             return 1;
-        pto2_argument copy[] = {use(PTO2_INPUT, &cell), use(PTO2_OUTPUT_EXISTING, &y)};
+        pto2_argument copy[] = {pto2_use(PTO2_INPUT, &cell), pto2_use(PTO2_OUTPUT_EXISTING, &y)};
         if (submit(NULL, "t_copy", NULL, copy, 2, 200, 0)) return 1;
         expected += 100;
-        if (api->set(graph, &x, index, 60, &expected) || api->get(graph, &y, &zero, 60, &found) ||
+        if (api->set(graph, &x, index, MINUTE, &expected) ||
+            api->get(graph, &y, &zero, MINUTE, &found) ||
             expect("what a reader saw", found, expected - 100))
             return 1;
     }
@@ -132,10 +138,10 @@ int32_t tiles(uint64_t n) {
         pto2_tensor_handle cell;
         uint32_t one = 1;
         if (api->slice(graph, &x, &k, &one, &cell)) return 1;
-        pto2_argument set[] = {use(PTO2_INOUT, &cell)};
+        pto2_argument set[] = {pto2_use(PTO2_INOUT, &cell)};
         if (submit(NULL, "t_set", NULL, set, 1, k, k < 300 ? 100 : 0)) return 1;
     }
-    pto2_argument add[] = {use(PTO2_INPUT, &x), use(PTO2_INOUT, &sum)};
+    pto2_argument add[] = {pto2_use(PTO2_INPUT, &x), pto2_use(PTO2_INOUT, &sum)};
     if (submit(NULL, "t_sum", NULL, add, 2, 0, 0) || api->wait(graph)) return 1;
     return expect("the sum", *total, (int64_t)(n * (n - 1) / 2));
 }
@@ -146,7 +152,7 @@ int32_t comb(uint64_t n) {
     uint32_t zero = 0, count = (uint32_t)n, two = 2;
     if (!external(&x, 2 * count) || api->slice_steps(graph, &x, &zero, &count, &two, &teeth))
         return 1;
-    pto2_argument arguments[] = {use(PTO2_INOUT, &teeth)};
+    pto2_argument arguments[] = {pto2_use(PTO2_INOUT, &teeth)};
     return submit(NULL, "t_empty", NULL, arguments, 1, 0, 0) || api->wait(graph);
 }
 
@@ -156,10 +162,10 @@ int32_t late(int isSet) {
     uint32_t zero = 0;
     int64_t element = 0;
     if (!external(&x, 1)) return 1;
-    pto2_argument set[] = {use(PTO2_INOUT, &x)};
+    pto2_argument set[] = {pto2_use(PTO2_INOUT, &x)};
     if (submit(NULL, "t_set", NULL, set, 1, 1, 500000)) return 1;
-    return isSet ? api->set(graph, &x, &zero, 0.05, &element)
-                 : api->get(graph, &x, &zero, 0.05, &element);
+    return isSet ? api->set(graph, &x, &zero, SECOND / 20, &element)
+                 : api->get(graph, &x, &zero, SECOND / 20, &element);
 }
 
 /* One more than there may be, or nothing where something must be. */
@@ -169,9 +175,11 @@ int32_t beyond(const char *limit) {
     int64_t element = 0;
     if (!external(&x, 8)) return 1;
     pto2_argument arguments[33];
-    for (int k = 0; k < 33; k++) arguments[k] = use(PTO2_INPUT, &x);
+    for (int k = 0; k < 33; k++) arguments[k] = pto2_use(PTO2_INPUT, &x);
     uint64_t scalars[17] = {0};
-    pto2_submission task = {.kernels = {NULL, "t_empty", NULL}, .arguments = arguments,
+    pto2_predicate predicate = {.bytes = sizeof predicate, .tensor = &x, .index = &zero};
+    pto2_submission task = {.bytes = sizeof task,
+                            .kernel_names = {NULL, "t_empty", NULL}, .arguments = arguments,
                             .scalars = scalars};
     if (!strcmp(limit, "tensors")) task.argument_count = 33;
     if (!strcmp(limit, "scalars")) task.scalar_count = 17;
@@ -179,10 +187,29 @@ int32_t beyond(const char *limit) {
     if (!strcmp(limit, "null-arguments")) task.argument_count = 1, task.arguments = NULL;
     if (!strcmp(limit, "access")) task.argument_count = 1, arguments[0].access = 5;
     if (!strcmp(limit, "comparison"))
-        task.predicate = (pto2_predicate){.tensor = &x, .index = &zero, .comparison = 6};
+        predicate.comparison = 6, task.predicate = &predicate;
     if (!strcmp(limit, "output-rank")) {
-        arguments[0] = (pto2_argument){.access = PTO2_OUTPUT, .rank = 6, .tensor = &out};
+        arguments[0] = pto2_output(PTO2_INT8, 6, shape, &out);
         task.argument_count = 1;
+    }
+    if (!strcmp(limit, "no-size")) task.bytes = 0;
+    if (!strcmp(limit, "short")) task.bytes -= 8;
+    if (!strcmp(limit, "argument-size")) task.argument_count = 2, arguments[1].bytes += 8;
+    if (!strcmp(limit, "two-kernels")) task.kernels[1].opaque = 1;
+    if (!strcmp(limit, "kernel-handle")) {
+        task.kernel_names[1] = NULL;
+        task.kernels[1].opaque = 12345;
+    }
+    if (!strcmp(limit, "null-kernel")) return api->kernel(graph, NULL, &task.kernels[1]);
+    if (!strcmp(limit, "no-kernel")) return api->kernel(graph, "t_none", &task.kernels[1]);
+    if (!strcmp(limit, "machine-size")) return api->machine(graph, &(pto2_machine){.bytes = 4});
+    if (!strcmp(limit, "newer")) {
+        struct {
+            pto2_submission known;
+            uint64_t later;
+        } record = {.known = task, .later = 1};
+        record.known.bytes = sizeof record;
+        return api->submit(graph, &record.known, NULL);
     }
     if (!strcmp(limit, "rank")) return api->external_tensor(graph, PTO2_INT8, 6, shape, &out);
     if (!strcmp(limit, "broadcast-rank")) return api->broadcast(graph, &x, 6, shape, &out);
@@ -192,12 +219,12 @@ int32_t beyond(const char *limit) {
     if (!strcmp(limit, "null-steps")) return api->slice_steps(graph, &x, &zero, shape, NULL, &out);
     if (!strcmp(limit, "dimension")) return api->transpose(graph, &x, 0, 1, &out);
     if (!strcmp(limit, "null-element")) return api->fill(graph, PTO2_INT8, 1, shape, NULL, &out);
-    if (!strcmp(limit, "null-index")) return api->get(graph, &x, NULL, 1, &element);
+    if (!strcmp(limit, "null-index")) return api->get(graph, &x, NULL, SECOND, &element);
     uint32_t eight = 8;
-    if (!strcmp(limit, "index")) return api->set(graph, &x, &eight, 1, &element);
+    if (!strcmp(limit, "index")) return api->set(graph, &x, &eight, SECOND, &element);
     if (!strcmp(limit, "handle")) {
         memset(&out, 0, sizeof out);
-        return api->get(graph, &out, &zero, 1, &element);
+        return api->get(graph, &out, &zero, SECOND, &element);
     }
     return api->submit(graph, &task, NULL);
 }

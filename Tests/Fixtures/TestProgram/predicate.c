@@ -51,13 +51,15 @@ static int32_t submit_case(pto2_tensor_handle *tensor, uint32_t at, uint32_t com
     uint32_t one = 1;
     if (tasks == MOST) return api->fail(graph, "too many cases");
     if (api->slice(graph, &run_cells, &tasks, &one, &cell)) return 1;
-    pto2_argument arguments[] = {use(PTO2_INOUT, &cell)};
+    pto2_argument arguments[] = {pto2_use(PTO2_INOUT, &cell)};
     uint64_t scalars[2] = {1, 0};
+    pto2_predicate predicate = {.bytes = sizeof predicate, .comparison = comparison,
+                                .tensor = tensor, .index = &at, .integer = integer,
+                                .real = real};
     pto2_submission submission = {
-        .kernels = {NULL, "t_add", NULL}, .arguments = arguments, .argument_count = 1,
-        .scalars = scalars, .scalar_count = 2,
-        .predicate = {.tensor = tensor, .index = &at, .comparison = comparison,
-                      .integer = integer, .real = real}};
+        .bytes = sizeof submission, .kernel_names = {NULL, "t_add", NULL},
+        .arguments = arguments, .argument_count = 1, .scalars = scalars, .scalar_count = 2,
+        .predicate = &predicate};
     expected[tasks++] = (char)holds;
     return api->submit(graph, &submission, NULL);
 }

@@ -18,5 +18,7 @@ HIDDEN int32_t predicate_types(void);
 HIDDEN int32_t beyond(const char *limit);
 HIDDEN int32_t tiles(uint64_t n);
 HIDDEN int32_t comb(uint64_t n);
+HIDDEN int32_t records(uint64_t n);
+HIDDEN int32_t refusal(void);
 
 #endif

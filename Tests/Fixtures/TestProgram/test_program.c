@@ -14,7 +14,8 @@ const char *const *pto2_program_images(void) {
 int32_t submit(const char *aic, const char *aiv0, const char *aiv1,
                const pto2_argument *arguments, uint32_t count, uint64_t first, uint64_t second) {
     uint64_t scalars[2] = {first, second};
-    pto2_submission submission = {.kernels = {aic, aiv0, aiv1},
+    pto2_submission submission = {.bytes = sizeof submission,
+                                  .kernel_names = {aic, aiv0, aiv1},
                                   .arguments = arguments,
                                   .argument_count = count,
                                   .scalars = scalars,
@@ -27,7 +28,7 @@ static int32_t chain(uint64_t n) {
     pto2_tensor_handle x;
     int64_t *value = external(&x, 1);
     if (!value) return 1;
-    pto2_argument arguments[] = {use(PTO2_INOUT, &x)};
+    pto2_argument arguments[] = {pto2_use(PTO2_INOUT, &x)};
     for (uint64_t i = 0; i < n; i++)
         if (i % 3 == 0 ? submit("t_add_aic", NULL, NULL, arguments, 1, i, 0)
                        : submit(NULL, "t_add", NULL, arguments, 1, i, 0))
@@ -41,7 +42,7 @@ static int32_t aivchain(uint64_t n) {
     pto2_tensor_handle x;
     int64_t *value = external(&x, 1);
     if (!value) return 1;
-    pto2_argument arguments[] = {use(PTO2_INOUT, &x)};
+    pto2_argument arguments[] = {pto2_use(PTO2_INOUT, &x)};
     for (uint64_t i = 0; i < n; i++)
         if (submit(NULL, "t_add", NULL, arguments, 1, i, 0)) return 1;
     if (api->wait(graph)) return 1;
@@ -57,13 +58,13 @@ static int32_t rounds(uint64_t n) {
     int64_t *seen = external(&out, (uint32_t)n * READERS);
     if (!seen) return 1;
     for (uint64_t i = 0; i < n; i++) {
-        pto2_argument write[] = {use(PTO2_INOUT, &x)};
+        pto2_argument write[] = {pto2_use(PTO2_INOUT, &x)};
         if (submit(NULL, "t_set", NULL, write, 1, i + 1, 0)) return 1;
         for (uint32_t r = 0; r < READERS; r++) {
             pto2_tensor_handle cell;
             uint32_t offset = (uint32_t)i * READERS + r, one = 1;
             if (api->slice(graph, &out, &offset, &one, &cell)) return 1;
-            pto2_argument copy[] = {use(PTO2_INPUT, &x), use(PTO2_INOUT, &cell)};
+            pto2_argument copy[] = {pto2_use(PTO2_INPUT, &x), pto2_use(PTO2_INOUT, &cell)};
             if (submit(NULL, "t_copy", NULL, copy, 2, r * 3, 0)) return 1;
         }
     }
@@ -86,7 +87,7 @@ static int32_t mixed(uint64_t n) {
         int shape = (int)(i % 6), depth = (int)(i % 7);
         for (int d = 0; d < depth; d++)
             if (api->scope_begin(graph)) return 1;
-        pto2_argument arguments[] = {use(PTO2_INOUT, &x)};
+        pto2_argument arguments[] = {pto2_use(PTO2_INOUT, &x)};
         if (submit(aic[shape], aiv0[shape], aiv1[shape], arguments, 1, 0, 0)) return 1;
         expected[0] += aic[shape] != NULL;
         expected[1] += aiv0[shape] != NULL;
@@ -119,20 +120,19 @@ static int32_t outputs(uint64_t n) {
     for (uint64_t i = 0; i < n; i++) {
         if (api->scope_begin(graph)) return 1;
         pto2_tensor_handle part, one;
-        pto2_argument make[] = {{.access = PTO2_OUTPUT, .dtype = PTO2_INT64, .rank = 1,
-                                 .shape = {1 + (uint32_t)(i % 100)}, .tensor = &part}};
+        const uint32_t some = 1 + (uint32_t)(i % 100), single = 1;
+        pto2_argument make[] = {pto2_output(PTO2_INT64, 1, &some, &part)};
         if (submit(NULL, "t_empty", NULL, make, 1, 0, 0)) return 1;
         uint32_t offset = 0, length = 1;
         if (api->slice(graph, &part, &offset, &length, &one)) return 1;
-        pto2_argument set[] = {use(PTO2_INOUT, &one)};
+        pto2_argument set[] = {pto2_use(PTO2_INOUT, &one)};
         if (submit(NULL, "t_set", NULL, set, 1, i, 0)) return 1;
         pto2_tensor_handle result;
-        pto2_argument add[] = {use(PTO2_INPUT, &one),
-                               {.access = PTO2_OUTPUT, .dtype = PTO2_INT64, .rank = 1,
-                                .shape = {1}, .tensor = &result}};
+        pto2_argument add[] = {pto2_use(PTO2_INPUT, &one),
+                               pto2_output(PTO2_INT64, 1, &single, &result)};
         if (submit(NULL, "t_sum", NULL, add, 2, 0, 0)) return 1;
         if (i + 1 == n) {
-            pto2_argument last[] = {use(PTO2_INPUT, &result), use(PTO2_INOUT, &total)};
+            pto2_argument last[] = {pto2_use(PTO2_INPUT, &result), pto2_use(PTO2_INOUT, &total)};
             if (submit(NULL, "t_copy", NULL, last, 2, 0, 0)) return 1;
         }
         if (api->scope_end(graph)) return 1;
@@ -152,10 +152,11 @@ static int32_t spmd(uint64_t n) {
     const int64_t *cells = api->data(graph, &x);
     for (uint32_t kind = 0; kind < 3; kind++) {
         for (uint32_t blocks = 1; blocks <= n; blocks += 1 + blocks / 3) {
-            pto2_argument arguments[] = {use(PTO2_INOUT, &x)};
+            pto2_argument arguments[] = {pto2_use(PTO2_INOUT, &x)};
             uint64_t scalars[2] = {0, blocks % 5};
             pto2_submission submission = {
-                .kernels = {kernels[kind][0], kernels[kind][1], kernels[kind][2]},
+                .bytes = sizeof submission,
+                .kernel_names = {kernels[kind][0], kernels[kind][1], kernels[kind][2]},
                 .arguments = arguments, .argument_count = 1, .scalars = scalars,
                 .scalar_count = 2, .block_count = blocks};
             if (api->submit(graph, &submission, NULL)) return 1;
@@ -186,7 +187,7 @@ static int32_t together(uint64_t n) {
             pto2_tensor_handle cell;
             uint32_t offset = (round * 20 + k) % 64, one = 1;
             if (api->slice(graph, &other, &offset, &one, &cell)) return 1;
-            pto2_argument add[] = {use(PTO2_INOUT, &cell)};
+            pto2_argument add[] = {pto2_use(PTO2_INOUT, &cell)};
             if (submit(k % 4 ? NULL : "t_add_aic", k % 2 ? "t_add" : NULL,
                        k % 4 == 2 ? "t_add" : NULL, add, 1, 0, 20))
                 return 1;
@@ -196,8 +197,10 @@ static int32_t together(uint64_t n) {
         if (api->slice(graph, &counters, &round, &one, &counter) ||
             api->slice(graph, &results, &first, &count, &result))
             return 1;
-        pto2_argument arguments[] = {use(PTO2_NO_DEP, &counter), use(PTO2_NO_DEP, &result)};
-        pto2_submission submission = {.kernels = {NULL, "t_rendezvous", NULL},
+        pto2_argument arguments[] = {pto2_use(PTO2_NO_DEP, &counter),
+                                     pto2_use(PTO2_NO_DEP, &result)};
+        pto2_submission submission = {.bytes = sizeof submission,
+                                      .kernel_names = {NULL, "t_rendezvous", NULL},
                                       .arguments = arguments, .argument_count = 2,
                                       .block_count = (uint32_t)n, .require_sync_start = 1};
         if (api->submit(graph, &submission, NULL)) return 1;
@@ -219,10 +222,12 @@ static int32_t wavefront(uint64_t n) {
     for (uint64_t k = 0; k < n * n && !status; k++) {
         pto2_dependency dependencies[2];
         uint32_t count = 0;
-        if (k >= n) dependencies[count++] = (pto2_dependency){.task = tasks[k - n]};
-        if (k % n) dependencies[count++] = (pto2_dependency){.task = tasks[k - 1], .retain = 1};
-        pto2_argument arguments[] = {use(PTO2_NO_DEP, &x)};
-        pto2_submission submission = {.kernels = {NULL, "t_cell", NULL}, .arguments = arguments,
+        if (k >= n) dependencies[count++] = pto2_after(tasks[k - n]);
+        if (k % n) dependencies[count++] = pto2_retain(tasks[k - 1]);
+        pto2_argument arguments[] = {pto2_use(PTO2_NO_DEP, &x)};
+        pto2_submission submission = {.bytes = sizeof submission,
+                                      .kernel_names = {NULL, "t_cell", NULL},
+                                      .arguments = arguments,
                                       .argument_count = 1, .scalars = &k, .scalar_count = 1,
                                       .dependencies = dependencies, .dependency_count = count};
         status = api->submit(graph, &submission, &tasks[k]);
@@ -245,20 +250,23 @@ static int32_t predicates(void) {
     int64_t *run = external(&runs, CASES), *next = external(&after, CASES);
     if (!run || !next) return 1;
     for (uint32_t k = 0; k < CASES; k++) {
-        pto2_argument set[] = {use(PTO2_INOUT, &element)};
+        pto2_argument set[] = {pto2_use(PTO2_INOUT, &element)};
         if (submit(NULL, "t_set", NULL, set, 1, k % 3 - 1 + 10, 20)) return 1;
         pto2_tensor_handle cell, copy;
         uint32_t one = 1, zero = 0;
         if (api->slice(graph, &runs, &k, &one, &cell) || api->slice(graph, &after, &k, &one, &copy))
             return 1;
-        pto2_argument arguments[] = {use(PTO2_INOUT, &cell)};
+        pto2_argument arguments[] = {pto2_use(PTO2_INOUT, &cell)};
         uint64_t scalars[2] = {1, 0};
+        pto2_predicate predicate = {.bytes = sizeof predicate, .comparison = k / 3,
+                                    .tensor = &element, .index = &zero, .integer = 10};
         pto2_submission submission = {
-            .kernels = {NULL, "t_add", NULL}, .arguments = arguments, .argument_count = 1,
-            .scalars = scalars, .scalar_count = 2,
-            .predicate = {.tensor = &element, .index = &zero, .comparison = k / 3, .integer = 10}};
+            .bytes = sizeof submission, .kernel_names = {NULL, "t_add", NULL},
+            .arguments = arguments, .argument_count = 1, .scalars = scalars, .scalar_count = 2,
+            .predicate = &predicate};
         if (api->submit(graph, &submission, NULL)) return 1;
-        pto2_argument consumer[] = {use(PTO2_INPUT, &cell), use(PTO2_OUTPUT_EXISTING, &copy)};
+        pto2_argument consumer[] = {pto2_use(PTO2_INPUT, &cell),
+                                    pto2_use(PTO2_OUTPUT_EXISTING, &copy)};
         if (submit(NULL, "t_copy", NULL, consumer, 2, 0, 0)) return 1;
     }
     if (api->wait(graph)) return 1;
@@ -280,8 +288,8 @@ static int32_t existing(uint64_t n) {
         pto2_tensor_handle cell;
         uint32_t offset = (uint32_t)i, one = 1;
         if (api->slice(graph, &out, &offset, &one, &cell)) return 1;
-        pto2_argument set[] = {use(PTO2_OUTPUT_EXISTING, &x)};
-        pto2_argument copy[] = {use(PTO2_INPUT, &x), use(PTO2_OUTPUT_EXISTING, &cell)};
+        pto2_argument set[] = {pto2_use(PTO2_OUTPUT_EXISTING, &x)};
+        pto2_argument copy[] = {pto2_use(PTO2_INPUT, &x), pto2_use(PTO2_OUTPUT_EXISTING, &cell)};
         if (submit(NULL, "t_set", NULL, set, 1, i * i, 0) ||
             submit(NULL, "t_copy", NULL, copy, 2, i % 7, 0))
             return 1;
@@ -300,7 +308,7 @@ static int32_t endless(void) {
     printf("running\n");
     fflush(stdout);
     for (uint64_t i = 0;; i++) {
-        pto2_argument arguments[] = {use(PTO2_INOUT, &x[i % 8])};
+        pto2_argument arguments[] = {pto2_use(PTO2_INOUT, &x[i % 8])};
         if (i % 2 ? submit("t_add_aic", NULL, NULL, arguments, 1, 1, 20)
                   : submit(NULL, "t_add", NULL, arguments, 1, 1, 20))
             return 1;
@@ -311,7 +319,7 @@ static int32_t endless(void) {
 static int32_t crash(uint64_t signal) {
     pto2_tensor_handle x;
     if (!external(&x, 1)) return 1;
-    pto2_argument arguments[] = {use(PTO2_INOUT, &x)};
+    pto2_argument arguments[] = {pto2_use(PTO2_INOUT, &x)};
     for (int i = 0; i < 5; i++)
         if (submit(NULL, "t_add", NULL, arguments, 1, 1, 0)) return 1;
     if (submit(NULL, "t_crash", NULL, arguments, 1, signal, 0)) return 1;
@@ -322,7 +330,7 @@ static int32_t crash(uint64_t signal) {
 static int32_t wild(uint64_t distance) {
     pto2_tensor_handle x;
     if (!external(&x, 1)) return 1;
-    pto2_argument arguments[] = {use(PTO2_INOUT, &x)};
+    pto2_argument arguments[] = {pto2_use(PTO2_INOUT, &x)};
     if (submit(NULL, "t_wild_store", NULL, arguments, 1, distance, 0)) return 1;
     return api->wait(graph);
 }
@@ -334,7 +342,7 @@ static int32_t section(uint64_t kind) {
     pto2_tensor_handle x, y;
     int64_t *ran = external(&x, 1), *sum = external(&y, 1);
     if (!ran || !sum) return 1;
-    pto2_argument on_x[] = {use(PTO2_INOUT, &x)}, on_y[] = {use(PTO2_INOUT, &y)};
+    pto2_argument on_x[] = {pto2_use(PTO2_INOUT, &x)}, on_y[] = {pto2_use(PTO2_INOUT, &y)};
     for (int i = 0; i < STEPS; i++) {
         if (i == STEPS / 2 && submit(NULL, "t_section", NULL, on_x, 1, kind, 0)) return 1;
         if (submit("t_add_aic", NULL, NULL, on_y, 1, 1, 20)) return 1;
@@ -352,9 +360,10 @@ static int32_t scribble(uint64_t how, uint64_t times) {
     pto2_tensor_handle x, y;
     int64_t *runs = external(&x, 1), *sum = external(&y, 1);
     if (!runs || !sum) return 1;
-    pto2_argument on_x[] = {use(PTO2_NO_DEP, &x)}, on_y[] = {use(PTO2_INOUT, &y)};
+    pto2_argument on_x[] = {pto2_use(PTO2_NO_DEP, &x)}, on_y[] = {pto2_use(PTO2_INOUT, &y)};
     uint64_t scalars[2] = {how, times};
-    pto2_submission submission = {.kernels = {times > 1 ? "t_scribble_aic" : NULL,
+    pto2_submission submission = {.bytes = sizeof submission,
+                                  .kernel_names = {times > 1 ? "t_scribble_aic" : NULL,
                                               times > 1 ? NULL : "t_scribble", NULL},
                                   .arguments = on_x, .argument_count = 1, .scalars = scalars,
                                   .scalar_count = 2, .recovery = PTO2_RECOVERY_AGAIN};
@@ -390,6 +399,8 @@ int32_t pto2_program_main(const pto2_program_api *program_api, pto2_graph *progr
     if (!strcmp(argv[1], "beyond")) return beyond(argc > 2 ? argv[2] : "");
     if (!strcmp(argv[1], "comb")) return comb(n);
     if (!strcmp(argv[1], "fills")) return fills(n);
+    if (!strcmp(argv[1], "records")) return records(n);
+    if (!strcmp(argv[1], "refusal")) return refusal();
     if (!strcmp(argv[1], "elements")) return elements(n);
     if (!strcmp(argv[1], "late-get")) return late(0);
     if (!strcmp(argv[1], "late-set")) return late(1);

@@ -20,5 +20,4 @@ static void touch(const pto2_kernel_args *args) {
 static const pto2_kernel_entry entries[] = {{"touch", touch, PTO2_AIC},
                                             {"touch_vector", touch, PTO2_AIV}};
 
-PTO2_KERNEL_EXPORT pto2_kernel_table pto2_kernel_table_v1 = {PTO2_KERNEL_TABLE_MAGIC,
-                                                             PTO2_KERNEL_MAJOR, 2, entries};
+PTO2_EXPORT pto2_kernel_table pto2_kernel_table_v2 = PTO2_KERNEL_TABLE(2, entries);

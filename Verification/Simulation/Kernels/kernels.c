@@ -8,8 +8,8 @@ typedef void access_function(int32_t kind, uintptr_t address, uint64_t value);
 typedef void phase_function(int32_t ends, uint32_t task, uint32_t slot, uint32_t block);
 
 /* Set by the simulator once the image is loaded. */
-PTO2_KERNEL_EXPORT access_function *simulation_access;
-PTO2_KERNEL_EXPORT phase_function *simulation_phase;
+PTO2_EXPORT access_function *simulation_access;
+PTO2_EXPORT phase_function *simulation_phase;
 
 static uint32_t load(const uint32_t *element) {
     simulation_access(LOAD, (uintptr_t)element, 0);

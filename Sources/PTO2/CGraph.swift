@@ -1,0 +1,112 @@
+package import CPTO2
+internal import Glibc
+package import PTO2Orchestrator
+package import PTO2Protocol
+
+/// Kernels by the names a program in C asked for, and by the handles it got. One per
+/// session: a handle is good for every run.
+@safe package final class CKernels {
+  /// In the upper half of a handle: tells one from memory nobody filled.
+  private static let magic: UInt64 = 0x4B45_524E << 32
+
+  private var named: [(name: UnsafeMutablePointer<CChar>, handle: UInt64)] = unsafe []
+  private var kernels: [Kernel] = []
+
+  package init() {}
+  deinit { unsafe named.forEach { unsafe free($0.name) } }
+
+  /// The handle of a name; makes a Swift string only the first time.
+  func handle(_ name: UnsafePointer<CChar>, in graph: Graph) throws(PTO2Error) -> pto2_kernel {
+    if let known = unsafe named.first(where: { unsafe strcmp($0.name, name) == 0 }) {
+      return unsafe pto2_kernel(opaque: known.handle)
+    }
+    let kernel = try graph.kernel(unsafe String(cString: name))
+    let handle = Self.magic | UInt64(kernels.count)
+    kernels.append(kernel)
+    unsafe named.append((strdup(name), handle))
+    return pto2_kernel(opaque: handle)
+  }
+
+  /// The kernel of a handle; nil for {0}.
+  @inline(__always)
+  func kernel(_ handle: pto2_kernel) throws(PTO2Error) -> Kernel? {
+    if handle.opaque == 0 { return nil }
+    let index = handle.opaque ^ Self.magic
+    guard index < UInt64(kernels.count) else {
+      throw PTO2Error(.invalidArgs, "a kernel handle was not filled by this session's API")
+    }
+    return kernels[Int(index)]
+  }
+}
+
+/// What stands behind a `pto2_graph *`: a graph, and its first error.
+@safe package final class CGraph {
+  let graph: Graph
+  let kernels: CKernels
+  /// The first error; every later call fails with it.
+  package private(set) var error: PTO2Error?
+  /// Its words, for a program that asks.
+  private(set) var message: UnsafeMutablePointer<CChar>?
+
+  package init(_ graph: Graph, kernels: CKernels) {
+    self.graph = graph
+    self.kernels = kernels
+  }
+  deinit { unsafe free(message) }
+
+  /// Valid as long as this object is.
+  package var handle: OpaquePointer {
+    unsafe OpaquePointer(Unmanaged.passUnretained(self).toOpaque())
+  }
+
+  static func of(_ handle: OpaquePointer?) -> CGraph {
+    unsafe Unmanaged<CGraph>.fromOpaque(UnsafeRawPointer(handle!)).takeUnretainedValue()
+  }
+
+  /// 0, or the error's code, and it is kept.
+  @inline(__always)
+  func call(_ body: () throws(PTO2Error) -> Void) -> pto2_error {
+    if let error { return pto2_error(error.code.rawValue) }
+    do throws(PTO2Error) {
+      try body()
+      return PTO2_ERROR_NONE
+    } catch { return keep(error) }
+  }
+
+  private func keep(_ error: PTO2Error) -> pto2_error {
+    self.error = error
+    unsafe message = strdup(error.description)
+    return pto2_error(error.code.rawValue)
+  }
+
+  /// The kernel of one place of a task, by handle or by name.
+  @inline(__always)
+  func kernel(_ handle: pto2_kernel, _ name: UnsafePointer<CChar>?) throws(PTO2Error) -> Kernel? {
+    guard let name = unsafe name else { return try kernels.kernel(handle) }
+    guard handle.opaque == 0 else {
+      throw PTO2Error(
+        .invalidArgs, "kernel \"\(unsafe String(cString: name))\" is given by name and by handle")
+    }
+    return try kernels.kernel(unsafe kernels.handle(name, in: graph))
+  }
+}
+
+extension pto2_error_info {
+  /// An error as C sees it; all 0 but `ring` and `task` for nil.
+  package init(_ error: PTO2Error?) {
+    self.init()
+    code = pto2_error(error?.code.rawValue ?? 0)
+    task = error?.task?.rawValue ?? UInt64.max
+    needed = error?.needed ?? 0
+    available = error?.available ?? 0
+    ring = Int32(error?.ring ?? -1)
+    let words = error?.description ?? ""
+    unsafe withUnsafeMutableBytes(of: &message) { message in
+      var count = min(words.utf8.count, message.count - 1)
+      let bytes = Array(words.utf8)
+      // Not in the middle of a character.
+      while count > 0, count < bytes.count, bytes[count] & 0xC0 == 0x80 { count -= 1 }
+      unsafe message.copyBytes(from: bytes[..<count])
+    }
+  }
+}
