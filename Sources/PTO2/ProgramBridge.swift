@@ -15,7 +15,7 @@ internal import PTO2System
     let object: LoadedImage
     do { object = try LoadedImage(path: path) } catch {
       switch error {
-      case .cannotLoad(let reason), .noSymbol(let reason):
+      case .cannotLoad(let reason):
         throw PTO2Error(.invalidArgs, "program \(path) cannot be loaded: \(reason)")
       }
     }
@@ -49,7 +49,7 @@ internal import PTO2System
       for (index, byte) in bytes.enumerated() { unsafe copy[index] = CChar(bitPattern: byte) }
       return unsafe copy
     }
-    defer { unsafe copies.forEach { unsafe $0.deallocate() } }
+    defer { for index in unsafe copies.indices { unsafe copies[index].deallocate() } }
     var argv: [UnsafePointer<CChar>?] = unsafe copies.map { unsafe UnsafePointer($0) }
     unsafe argv.append(nil)
     let status = unsafe entry(&api, graph.handle, Int32(arguments.count), argv)
