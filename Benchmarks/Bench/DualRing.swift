@@ -131,12 +131,12 @@ private final class Gatekeeper: @unchecked Sendable {
 
   init(_ graph: Graph, ring: Int) throws {
     gate = try graph.external(Shape(16), .int32)
-    let core = graph.core
-    guard let address = core.pointee.address(of: gate) else {
+    let orchestrator = graph.orchestrator
+    guard let address = orchestrator.pointee.address(of: gate) else {
       throw BenchError("the gate has no memory")
     }
     word = OwnedWord(address)
-    let own = core.pointee.segment.read(.orchestratorWords)
+    let own = orchestrator.pointee.segment.read(.orchestratorWords)
     parked = SharedWord(own + Int(PTO2_ORCH_PARKED))
     submitted = SharedWord(own + Int(PTO2_ORCH_RINGS) + 64 * ring)
     reason = PTO2_PARKED_ON_CONSUMED + UInt32(ring)

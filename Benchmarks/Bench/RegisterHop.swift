@@ -23,8 +23,8 @@ enum RegisterHop {
     let name = "pto2-bench-\(ProcessIdentity.current().pid)"
     let segment = try Segment.create(name: name, configuration: configuration, images: [image])
     segment.publish()
-    let graph = try Graph(OrchestratorCore(segment), images: [image])
-    defer { graph.core.pointee.segment.unlink() }
+    let graph = try Graph(Orchestrator(segment), images: [image])
+    defer { graph.orchestrator.pointee.segment.unlink() }
     let kernel = try graph.kernel("empty_aiv")
     // Nobody wires this task: only its descriptor, the ring's first, is used.
     try graph.submit(aiv: kernel) { _ in }

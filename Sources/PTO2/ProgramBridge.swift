@@ -1,7 +1,6 @@
-internal import ArgumentParser
 internal import CPTO2
 internal import Glibc
-internal import PTO2Orchestrator
+package import PTO2Orchestrator
 package import PTO2Protocol
 internal import PTO2System
 
@@ -63,25 +62,4 @@ internal import PTO2System
 struct ProgramStatus: Error, CustomStringConvertible {
   var status: Int32
   var description: String { "the program returned \(status)" }
-}
-
-/// Loads a program and runs it in a session; `ExitCode` as in `RuntimeOptions.run`.
-package func runSharedObject(_ path: String, arguments: [String], options: RuntimeOptions) throws {
-  // A bare file name is a file here, not something on the loader's path.
-  let path = path.contains("/") ? path : "./" + path
-  let program: SharedObjectProgram
-  do { program = try SharedObjectProgram(path: path) } catch {
-    let failure = SessionFailure(text: "error: \(error.message)", exitStatus: ExitStatus.usage)
-    if options.json {
-      writeOutput(
-        failureJSON(program: path, error: failure.error, exitStatus: failure.exitStatus))
-    }
-    writeError("pto2-orchestrator: \(failure.text)")
-    throw ExitCode(failure.exitStatus)
-  }
-  let directory = String(path[...path.lastIndex(of: "/")!])
-  let name = String(path[path.index(after: path.lastIndex(of: "/")!)...])
-  try options.runSession(name, images: program.images, imageDirectories: [directory]) { graph in
-    try program.run(graph, arguments: [name] + arguments)
-  }
 }

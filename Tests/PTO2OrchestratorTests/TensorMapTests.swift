@@ -64,19 +64,19 @@ private struct ByteModel {
 }
 
 @Suite struct TensorMapTests {
-  private static func ref(_ task: Int) -> TaskRef {
-    TaskRef(ring: task % 3, ordinal: 1 << 32 + UInt64(task))
+  private static func ref(_ task: Int) -> TaskOrdinal {
+    TaskOrdinal(ring: task % 3, ordinal: 1 << 32 + UInt64(task))
   }
-  private static func number(_ ref: TaskRef) -> Int { Int(ref.ordinal - 1 << 32) }
+  private static func number(_ ref: TaskOrdinal) -> Int { Int(ref.ordinal - 1 << 32) }
 
   /// One access to the map: its dependencies, by kind.
   private func access(
     _ map: inout TensorMap, _ root: inout UInt32, _ range: Range<Int>, task: Int, isWrite: Bool,
-    isLive: (TaskRef) -> Bool = { _ in true }
+    isLive: (TaskOrdinal) -> Bool = { _ in true }
   ) -> (writers: Set<Int>, readers: Set<Int>) {
     var writers: Set<Int> = []
     var readers: Set<Int> = []
-    let found: (TaskRef, TensorMap.Dependency) -> Void = { ref, kind in
+    let found: (TaskOrdinal, TensorMap.Dependency) -> Void = { ref, kind in
       if kind == .writer {
         writers.insert(Self.number(ref))
       } else {
@@ -259,7 +259,7 @@ private struct ByteModel {
     for ring in 0..<8 {
       let ordinals: [UInt64] = [1 << 32, 0x1_FFFF_FFFF, 1 << 33, 1 << 55]
       for ordinal in ordinals {
-        let ref = TaskRef(ring: ring, ordinal: ordinal)
+        let ref = TaskOrdinal(ring: ring, ordinal: ordinal)
         #expect(ref.ring == ring && ref.ordinal == ordinal && ref != .none)
         #expect(ref.id.ring == ring && ref.id.local == UInt32(truncatingIfNeeded: ordinal))
       }

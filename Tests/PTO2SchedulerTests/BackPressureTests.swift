@@ -50,7 +50,7 @@ private final class Driver: @unchecked Sendable {
 
 @Suite struct BackPressureTests {
   private func stalls(_ rig: Rig, _ reason: StallReason) -> UInt64 {
-    rig.graph.core.pointee.stalls[reason.rawValue].count
+    rig.graph.orchestrator.pointee.stalls[reason.rawValue].count
   }
 
   @Test func fullMainRingHoldsSubmissionUp() throws {
@@ -150,7 +150,7 @@ private final class Driver: @unchecked Sendable {
     for _ in 0..<3 { try submitOther() }
     let reader = try rig.submit(aic: true) { $0.input(x) }
     rig.settle()
-    #expect(stalls(rig, .tensorMap) == 0 && rig.graph.core.pointee.map.count == 4)
+    #expect(stalls(rig, .tensorMap) == 0 && rig.graph.orchestrator.pointee.map.count == 4)
     #expect(rig.started.contains(writer) && !rig.started.contains(reader))
     rig.runAll()
     #expect(rig.started.contains(reader) && rig.counts() == [11, 0])

@@ -11,7 +11,7 @@ extension Rig {
   /// A task's main slot, to be doctored between submit and step.
   func slotAddress(_ task: TaskID) -> UnsafeMutableRawPointer {
     let window = configuration.rings[task.ring].taskWindow
-    return graph.core.pointee.segment.write(.mainRing, ring: task.ring)
+    return graph.orchestrator.pointee.segment.write(.mainRing, ring: task.ring)
       + Int(task.local & (window - 1)) * Int(PTO2_MAIN_SLOT_STRIDE)
   }
 
@@ -32,12 +32,12 @@ extension Rig {
 
   func store(_ value: UInt64, fanin position: UInt32, ring: Int = 0) {
     let pool = configuration.rings[ring].dependencyPool
-    graph.core.pointee.segment.write(.fanin, ring: ring).storeBytes(
+    graph.orchestrator.pointee.segment.write(.fanin, ring: ring).storeBytes(
       of: value, toByteOffset: 8 * Int(position & (pool - 1)), as: UInt64.self)
   }
 
   /// A record that the orchestrator itself would not write.
-  func append(_ record: pto2_log_record) throws { try graph.core.pointee.append(record) }
+  func append(_ record: pto2_log_record) throws { try graph.orchestrator.pointee.append(record) }
 }
 
 /// Everything that fuzzing found, one by one: what the orchestrator's sections
@@ -194,7 +194,7 @@ extension Rig {
     let rig = try Rig(configuration())
     try rig.submit()
     rig.settle()
-    let word = rig.graph.core.pointee.segment.write(.orchestratorWords) + Int(PTO2_ORCH_SUBMITTED)
+    let word = rig.graph.orchestrator.pointee.segment.write(.orchestratorWords) + Int(PTO2_ORCH_SUBMITTED)
     OwnedWord(word).storeRelease(0)
     rig.settle()
     #expect(rig.failure?.message.contains("said to be submitted") == true)

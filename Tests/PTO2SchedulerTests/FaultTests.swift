@@ -206,7 +206,7 @@ private func graphError(_ body: () throws -> Void) -> PTO2Error? {
     var fresh: Tensor?
     try rig.submit { fresh = $0.output([4], .float32) }
     #expect(fresh?.buffer == stale?.buffer, "the place is not reused: not exercised")
-    #expect(rig.graph.core.pointee.address(of: stale!) == nil)
+    #expect(rig.graph.orchestrator.pointee.address(of: stale!) == nil)
     #expect(graphError { try rig.submit { $0.input(stale!) } }?.code == .invalidArgs)
   }
 

@@ -59,17 +59,17 @@ import Testing
     try rig.graph.beginScope()
     let producer = try rig.submit(aic: true) { $0.inout(tensor) }
     try rig.graph.endScope()
-    let before = rig.graph.core.pointee.edges
+    let before = rig.graph.orchestrator.pointee.edges
     rig.settle()
     rig.finish(producer)
     #expect(rig.state(producer) == .consumed)
     // The orchestrator has not read the watermarks since: it still sees an edge.
     let consumer = try rig.submit(aiv0: true) { $0.input(tensor) }
-    #expect(rig.graph.core.pointee.edges == before + 1, "the race is not exercised")
+    #expect(rig.graph.orchestrator.pointee.edges == before + 1, "the race is not exercised")
     rig.settle()
     #expect(rig.runningTasks == [consumer])
     rig.finish(consumer)
-    try rig.graph.core.pointee.closeScope()
+    try rig.graph.orchestrator.pointee.closeScope()
     rig.settle()
     #expect(rig.counts(ring: 0) == [1, 1] && rig.counts(ring: 1) == [1, 1])
   }
@@ -129,7 +129,7 @@ import Testing
     #expect(rig.counts() == [3, 0], "their scope is open")
     rig.finish(tasks[3])
     #expect(rig.counts() == [4, 0])
-    try rig.graph.core.pointee.closeScope()
+    try rig.graph.orchestrator.pointee.closeScope()
     rig.settle()
     #expect(rig.counts() == [4, 4])
   }
@@ -199,7 +199,7 @@ import Testing
     rig.runAll()
     // Every task depends on the one before.
     #expect(rig.finished.map(\.local) == (0..<60).map { first &+ $0 })
-    try rig.graph.core.pointee.drainByHand(rig)
+    try rig.graph.orchestrator.pointee.drainByHand(rig)
     #expect(rig.counts() == [60, 60])
     #expect(rig.failure == nil)
   }

@@ -156,7 +156,7 @@ private struct ProgramModel {
     while depth > 1 { try endScope() }
     rig.settle()
     while rig.runOne(&random) { checkStarted() }
-    try rig.graph.core.pointee.drainByHand(rig)
+    try rig.graph.orchestrator.pointee.drainByHand(rig)
     #expect(rig.failure == nil)
     for ring in rig.configuration.rings.indices {
       let counts = rig.counts(ring: ring)
@@ -169,8 +169,8 @@ private struct ProgramModel {
 extension Rig {
   /// Whether a task in the current scope can be submitted without waiting.
   func hasRoom(outputBytes: UInt64) -> Bool {
-    graph.core.pointee.refreshAll()
-    let ring = graph.core.pointee.rings[graph.core.pointee.currentRing]
+    graph.orchestrator.pointee.refreshAll()
+    let ring = graph.orchestrator.pointee.rings[graph.orchestrator.pointee.currentRing]
     return ring.current - ring.released < UInt64(ring.window)
       && ring.current - ring.consumed < UInt64(ring.consumedWindow)
       // Three uses of 64 bytes have few producers; half the pool is plenty.
@@ -179,7 +179,7 @@ extension Rig {
   }
 
   func submitted(ring: Int) -> UInt32 {
-    UInt32(graph.core.pointee.counts(ring: ring).submitted)
+    UInt32(graph.orchestrator.pointee.counts(ring: ring).submitted)
   }
 
   func isConsumed(_ task: TaskID) -> Bool {

@@ -116,17 +116,17 @@ import Testing
     for _ in 0..<120 {
       switch Int.random(in: 0..<10, using: &random) {
       case 0 where depth < 4:
-        try rig.graph.core.pointee.beginScope()
+        try rig.graph.orchestrator.pointee.beginScope()
         depth += 1
       case 1 where depth > 1:
         while depths.last == depth {
           tensors.removeLast()
           depths.removeLast()
         }
-        try rig.graph.core.pointee.endScope()
+        try rig.graph.orchestrator.pointee.endScope()
         depth -= 1
       case 2...5:
-        if rig.graph.core.pointee.counts(ring: 0).submitted < 60 {
+        if rig.graph.orchestrator.pointee.counts(ring: 0).submitted < 60 {
           try submitOne(rig, &tensors, &depths, depth: depth, &random)
         }
       case 6:
@@ -143,10 +143,10 @@ import Testing
     }
     #expect(restarts > 0 && tasksSeen > 0 && dispatchesSeen > 0, "not exercised")
     while depth > 1 {
-      try rig.graph.core.pointee.endScope()
+      try rig.graph.orchestrator.pointee.endScope()
       depth -= 1
     }
-    try rig.graph.core.pointee.closeScope()
+    try rig.graph.orchestrator.pointee.closeScope()
     rig.runAll()
     #expect(rig.failure == nil)
     #expect(rig.isDrained)

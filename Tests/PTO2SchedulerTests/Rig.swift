@@ -73,7 +73,7 @@ final class Rig {
 
   init(
     _ configuration: Configuration, announcing cores: [Int]? = nil,
-    mapLimit: Int = OrchestratorCore.defaultMapLimit
+    mapLimit: Int = Orchestrator.defaultMapLimit
   ) throws {
     let segment = try Segment.create(name: name, configuration: configuration, images: [])
     segment.publish()
@@ -85,7 +85,7 @@ final class Rig {
     queues = Array(repeating: [], count: configuration.coreCount)
     released = Array(repeating: configuration.firstPosition, count: configuration.rings.count)
     consumed = released
-    graph = try Graph(OrchestratorCore(segment, mapLimit: mapLimit), images: [])
+    graph = try Graph(Orchestrator(segment, mapLimit: mapLimit), images: [])
     try startScheduler()
     for core in 0..<configuration.coreCount {
       let page = try worker.openCore(core)
@@ -115,7 +115,7 @@ final class Rig {
   }
 
   deinit {
-    graph.core.pointee.segment.unlink()
+    graph.orchestrator.pointee.segment.unlink()
     #expect(sharedMemoryMode(name) == nil, "the name is left in /dev/shm")
   }
 
@@ -367,7 +367,7 @@ func configuration(
     firstPosition: first, stallLimitMilliseconds: stallLimitMilliseconds, flags: PTO2_SESSION_QUIET)
 }
 
-extension OrchestratorCore {
+extension Orchestrator {
   /// What `drain` does, without the wait: every scope is ended, and the
   /// scheduler steps until it has worked that off.
   mutating func drainByHand(_ rig: Rig) throws {

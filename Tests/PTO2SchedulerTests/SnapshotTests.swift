@@ -69,7 +69,7 @@ import Testing
     rig.die(core: 0, hasBegun: true)
     rig.comeAgain(core: 0)
     #expect(rig.state(task) == .released && rig.state(next) == .released)
-    #expect(rig.graph.core.pointee.failureCounts == (1, 1, 3))
+    #expect(rig.graph.orchestrator.pointee.failureCounts == (1, 1, 3))
   }
 
   /// Nothing to keep: no memory is taken, and the rules are those without it.

@@ -67,7 +67,7 @@ import Testing
       }
       if Int.random(in: 0..<3, using: &random) == 0 { play() }
     }
-    while rig.graph.core.pointee.scopeDepth > 0 { try rig.graph.core.pointee.closeScope() }
+    while rig.graph.orchestrator.pointee.scopeDepth > 0 { try rig.graph.orchestrator.pointee.closeScope() }
     func isDone() -> Bool {
       rig.configuration.rings.indices.allSatisfy {
         rig.counts(ring: $0) == [rig.submitted(ring: $0), rig.submitted(ring: $0)]

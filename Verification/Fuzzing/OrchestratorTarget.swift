@@ -39,7 +39,7 @@ final class OrchestratorTarget: FuzzTarget {
 
     program.append(0)
     try segment.withAttached(.orchestrator) { attached in
-      let graph = try Graph(OrchestratorCore(attached), images: [])
+      let graph = try Graph(Orchestrator(attached), images: [])
       scheduler.begin(segment, input)
       defer { scheduler.end() }
       try program.withUnsafeBufferPointer { bytes in
@@ -98,9 +98,9 @@ final class OrchestratorTarget: FuzzTarget {
       }
       // Outputs whose scope has ended are not used again: that is error 5, which
       // has tests of its own.
-      tensors.removeAll { !graph.core.pointee.isInScope($0) }
+      tensors.removeAll { !graph.orchestrator.pointee.isInScope($0) }
     }
-    try graph.core.pointee.drain()
+    try graph.orchestrator.pointee.drain()
   }
 
   static let seeds: [[UInt8]] = {

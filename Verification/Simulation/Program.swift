@@ -98,7 +98,7 @@ struct Program {
       let tensor = Tensor(
         buffer: UInt32(number), generation: 0, shape: Shape(plan.memories[memory].count),
         dataType: .uint32)
-      guard let address = unsafe graph.core.pointee.address(of: tensor) else { return [] }
+      guard let address = unsafe graph.orchestrator.pointee.address(of: tensor) else { return [] }
       return plan.memories[memory].indices.map {
         unsafe address.load(fromByteOffset: 4 * $0, as: UInt32.self)
       }

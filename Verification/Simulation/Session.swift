@@ -61,8 +61,8 @@ final class Session {
       name: name, configuration: scenario.configuration, images: images)
     let layout = segment.layout
     let base = unsafe UInt(bitPattern: segment.mapping.base)
-    let graph = try Graph(OrchestratorCore(segment), images: images)
-    unsafe graph.core.pointee.segment.publish()
+    let graph = try Graph(Orchestrator(segment), images: images)
+    unsafe graph.orchestrator.pointee.segment.publish()
     let checks = Checks(scenario, layout: layout, base: base) { Engine.shared.fail($0, $1) }
     engine.watch(checks, trace.map { Trace(checks.names, $0) })
 
@@ -82,7 +82,7 @@ final class Session {
     let replacement = engine.add(
       "second worker", .core, pid: Self.workerPid(0, isSecond: true), isDormant: true
     ) { second?.serve(secondCore) }
-    let fault = unsafe graph.core.pointee.fault
+    let fault = unsafe graph.orchestrator.pointee.fault
     if policy != nil {
       for number in 1...Self.maximumDeaths {
         schedulers.append(addScheduler(name, checks.names, number: number))
@@ -126,7 +126,7 @@ final class Session {
       points: engine.roles.dropFirst().map { ($0.name, $0.points) })
   }
 
-  private func outcome(_ fault: SessionFault) -> PTO2Error? {
+  private func outcome(_ fault: FirstError) -> PTO2Error? {
     fault.firstOfBoth ?? orchestratorError ?? schedulerError
   }
 
@@ -188,16 +188,16 @@ final class Session {
     }
     do {
       try Program(scenario.plan, graph).run { [unowned self] in mismatch = mismatch ?? $0 }
-      unsafe try graph.core.pointee.drain()
+      unsafe try graph.orchestrator.pointee.drain()
     } catch let error as PTO2Error {
-      orchestratorError = unsafe graph.core.pointee.fault.raise(error)
+      orchestratorError = unsafe graph.orchestrator.pointee.fault.raise(error)
     } catch {
       mismatch = "the program failed: \(error)"
     }
     isEnding = true
     if scenario.isTiny { engine.explore(false) }
     if orchestratorError == nil {
-      unsafe graph.core.pointee.fault.finish()
+      unsafe graph.orchestrator.pointee.fault.finish()
       results = scenario.plan.externals.map { _ in [] }
       results = Program.externals(scenario.plan, graph)
     }

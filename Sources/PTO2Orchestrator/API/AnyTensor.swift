@@ -21,115 +21,9 @@ public enum DataType: UInt8, Sendable, CaseIterable {
   }
 }
 
-/// The extents of a tensor, outermost first: up to five, each at least 1.
-///
-/// `Shape(16, 128)` and `[16, 128]` are the same; only the literal may allocate.
-@frozen
-public struct Shape: Equatable, Sendable, ExpressibleByArrayLiteral, CustomStringConvertible {
-  /// 0 (a single element) to 5; more is remembered and refused on use.
-  public private(set) var rank: Int
-  /// Elements per dimension; 1 beyond the rank.
-  package private(set) var extents: (UInt32, UInt32, UInt32, UInt32, UInt32) = (1, 1, 1, 1, 1)
-  /// False when an extent was not positive or did not fit 32 bits, or the rank
-  /// was more than five.
-  package private(set) var isValid = true
-
-  public init() { rank = 0 }
-  public init(_ a: Int) {
-    self.init()
-    append(a)
-  }
-  public init(_ a: Int, _ b: Int) {
-    self.init(a)
-    append(b)
-  }
-  public init(_ a: Int, _ b: Int, _ c: Int) {
-    self.init(a, b)
-    append(c)
-  }
-  public init(_ a: Int, _ b: Int, _ c: Int, _ d: Int) {
-    self.init(a, b, c)
-    append(d)
-  }
-  public init(_ a: Int, _ b: Int, _ c: Int, _ d: Int, _ e: Int) {
-    self.init(a, b, c, d)
-    append(e)
-  }
-
-  public init(arrayLiteral elements: Int...) { self.init(elements) }
-
-  public init(_ extents: some Sequence<Int>) {
-    self.init()
-    for extent in extents { append(extent) }
-  }
-
-  /// The first `rank` of five extents.
-  package init(rank: Int, extents: (UInt32, UInt32, UInt32, UInt32, UInt32)) {
-    self.init()
-    if rank > 0 { append(Int(extents.0)) }
-    if rank > 1 { append(Int(extents.1)) }
-    if rank > 2 { append(Int(extents.2)) }
-    if rank > 3 { append(Int(extents.3)) }
-    if rank > 4 { append(Int(extents.4)) }
-  }
-
-  private mutating func append(_ extent: Int) {
-    guard rank < 5, let value = UInt32(exactly: extent), value > 0 else {
-      isValid = false
-      return
-    }
-    self[rank] = value
-    rank += 1
-  }
-
-  /// Extent of a dimension, 0 to 4.
-  package subscript(_ dimension: Int) -> UInt32 {
-    get {
-      switch dimension {
-      case 0: extents.0
-      case 1: extents.1
-      case 2: extents.2
-      case 3: extents.3
-      default: extents.4
-      }
-    }
-    set {
-      switch dimension {
-      case 0: extents.0 = newValue
-      case 1: extents.1 = newValue
-      case 2: extents.2 = newValue
-      case 3: extents.3 = newValue
-      default: extents.4 = newValue
-      }
-    }
-  }
-
-  public static func == (a: Shape, b: Shape) -> Bool {
-    a.rank == b.rank && a.extents == b.extents && a.isValid == b.isValid
-  }
-
-  /// Product of the extents; nil when it does not fit 32 bits.
-  public var elementCount: Int? {
-    var count: UInt64 = 1
-    for dimension in 0..<rank {
-      count *= UInt64(self[dimension])
-      if count > UInt64(UInt32.max) { return nil }
-    }
-    return Int(count)
-  }
-
-  public var description: String {
-    "[" + (0..<rank).map { String(self[$0]) }.joined(separator: ", ") + "]"
-  }
-}
-
-/// A tensor or a view of one: which memory, which elements of it. A value;
-/// copying it copies no data.
-///
-/// An external tensor lives until the run ends. A tensor that a task put out
-/// lives at least until the scope ends in which that task was submitted; using
-/// it later is error 5.
-public struct Tensor: Sendable {
+/// A tensor whose element type is known at run time only: what stands behind a
+/// `Tensor`, and behind the handles of programs in C.
+public struct AnyTensor: Sendable {
   /// Place in the graph's buffer table, and its use count there.
   package var buffer: UInt32
   package var generation: UInt32
@@ -188,18 +82,28 @@ public struct Tensor: Sendable {
     return true
   }
 
-  /// A view of `shape` elements from `offsets` on; both have one number per
-  /// dimension. Shares memory with this tensor: a task that writes one and a
-  /// task that uses the other depend on each other.
-  /// - Throws: error 5 when it reaches beyond the tensor.
-  public func slice(_ offsets: [Int], _ shape: Shape) throws(PTO2Error) -> Tensor {
-    try slice(offsets, shape, steps: [Int](repeating: 1, count: shape.rank))
+  /// Whose element type is known at compile time.
+  public init<Element>(_ tensor: Tensor<Element>) { self = tensor.untyped }
+
+  /// As `Tensor.slice(from:shape:)`.
+  /// - Throws: `invalidArgs` when it reaches beyond the tensor.
+  public func slice(from offsets: [Int], shape: Shape) throws(PTO2Error) -> AnyTensor {
+    try slice(from: offsets, shape: shape, steps: nil)
   }
 
-  /// The same with a step per dimension: every `steps[d]`-th element.
-  public func slice(_ offsets: [Int], _ shape: Shape, steps: [Int]) throws(PTO2Error) -> Tensor {
+  /// As `Tensor.slice(from:shape:steps:)`.
+  /// - Throws: `invalidArgs` when it reaches beyond the tensor.
+  public func slice(from offsets: [Int], shape: Shape, steps: [Int]) throws(PTO2Error)
+    -> AnyTensor
+  {
+    try slice(from: offsets, shape: shape, steps: Optional(steps))
+  }
+
+  private func slice(from offsets: [Int], shape: Shape, steps: [Int]?) throws(PTO2Error)
+    -> AnyTensor
+  {
     guard offsets.count == self.shape.rank, shape.rank == self.shape.rank, shape.isValid,
-      steps.count == shape.rank
+      steps == nil || steps!.count == shape.rank
     else {
       throw PTO2Error(
         .invalidArgs,
@@ -209,14 +113,15 @@ public struct Tensor: Sendable {
     var view = self
     for dimension in 0..<shape.rank {
       let begin = offsets[dimension]
-      let step = steps[dimension]
+      let step = steps?[dimension] ?? 1
       let (reach, overflow) = step.multipliedReportingOverflow(by: Int(shape[dimension]) - 1)
       guard begin >= 0, step > 0, !overflow, reach < Int(self.shape[dimension]),
         begin < Int(self.shape[dimension]) - reach
       else {
+        let ones = [Int](repeating: 1, count: shape.rank)
         throw PTO2Error(
           .invalidArgs,
-          "slice at \(offsets) of extent \(shape) with steps \(steps) reaches beyond \(self.shape) in dimension \(dimension)"
+          "slice at \(offsets) of extent \(shape) with steps \(steps ?? ones) reaches beyond \(self.shape) in dimension \(dimension)"
         )
       }
       view.offset += UInt64(begin * Int(stride(dimension)) * dataType.byteCount)
@@ -229,9 +134,15 @@ public struct Tensor: Sendable {
     return view
   }
 
-  /// The same elements under another shape of as many elements.
-  /// - Throws: error 5 when the count differs or the view has gaps.
-  public func reshape(_ shape: Shape) throws(PTO2Error) -> Tensor {
+  /// The one element at an index, of the same rank.
+  /// - Throws: `invalidArgs` for an index beyond the tensor.
+  package func element(at index: [Int]) throws(PTO2Error) -> AnyTensor {
+    try slice(from: index, shape: Shape(repeating: 1, rank: shape.rank))
+  }
+
+  /// As `Tensor.reshaped(to:)`.
+  /// - Throws: `invalidArgs` when the count differs or the view has gaps.
+  public func reshaped(to shape: Shape) throws(PTO2Error) -> AnyTensor {
     guard shape.isValid, shape.elementCount == self.shape.elementCount else {
       throw PTO2Error(
         .invalidArgs, "cannot reshape \(self.shape) to \(shape): the element counts differ")
@@ -239,14 +150,14 @@ public struct Tensor: Sendable {
     guard isContiguous else {
       throw PTO2Error(.invalidArgs, "cannot reshape a view of \(self.shape) that has gaps")
     }
-    var view = Tensor(buffer: buffer, generation: generation, shape: shape, dataType: dataType)
+    var view = AnyTensor(buffer: buffer, generation: generation, shape: shape, dataType: dataType)
     view.offset = offset
     return view
   }
 
-  /// The view with two dimensions exchanged.
-  /// - Throws: error 5 for a dimension that the tensor does not have.
-  public func transpose(_ first: Int, _ second: Int) throws(PTO2Error) -> Tensor {
+  /// As `Tensor.transposed(_:_:)`.
+  /// - Throws: `invalidArgs` for a dimension that the tensor does not have.
+  public func transposed(_ first: Int, _ second: Int) throws(PTO2Error) -> AnyTensor {
     guard (0..<shape.rank).contains(first), (0..<shape.rank).contains(second) else {
       throw PTO2Error(
         .invalidArgs, "cannot transpose dimensions \(first) and \(second) of \(shape)")
@@ -258,10 +169,9 @@ public struct Tensor: Sendable {
     return view
   }
 
-  /// A view in which dimensions of extent 1 are repeated to a larger extent
-  /// (stride 0), and new outer dimensions are added. For reading only.
-  /// - Throws: error 5 when some other extent differs.
-  public func broadcast(to shape: Shape) throws(PTO2Error) -> Tensor {
+  /// As `Tensor.broadcast(to:)`.
+  /// - Throws: `invalidArgs` when an extent other than 1 differs.
+  public func broadcast(to shape: Shape) throws(PTO2Error) -> AnyTensor {
     let added = shape.rank - self.shape.rank
     guard shape.isValid, shape.elementCount != nil, added >= 0,
       (0..<self.shape.rank).allSatisfy({
@@ -278,6 +188,20 @@ public struct Tensor: Sendable {
       view.setStride(dimension, isRepeated ? 0 : stride(source))
     }
     return view
+  }
+
+  /// The same bytes as elements of another type of the same size.
+  /// - Throws: `invalidArgs` when the sizes differ.
+  public func bitCast<Element>(to type: Element.Type) throws(PTO2Error) -> Tensor<Element> {
+    guard MemoryLayout<Element>.size == dataType.byteCount else {
+      throw PTO2Error(
+        .invalidArgs,
+        "an element of \(dataType) has \(dataType.byteCount) bytes, \(type) has \(MemoryLayout<Element>.size)"
+      )
+    }
+    var view = self
+    view.dataType = Element.dataType
+    return Tensor(unchecked: view)
   }
 
   /// True when several indexes lead to one element.

@@ -4,7 +4,7 @@ internal import PTO2Segment
 internal import PTO2System
 
 /// Room for what a task's INOUT tensors held before it: `Recovery.snapshot`.
-extension OrchestratorCore {
+extension Orchestrator {
   /// Bytes of the staged task's snapshot, its header included; 0 when there is
   /// nothing to keep.
   /// - Throws: error 5 for a task whose tensors not it alone changes.

@@ -27,9 +27,9 @@ package struct Stall: Sendable {
 
 /// The orchestrator role: task ids, slots, output memory, producers, scopes,
 /// and the submission log. `Graph` is its public face.
-@safe package struct OrchestratorCore: ~Copyable {
+@safe package struct Orchestrator: ~Copyable {
   package let segment: Segment
-  package let fault: SessionFault
+  package let fault: FirstError
   let log: UnsafeMutablePointer<pto2_log_record>
   let logCapacity: UInt32
   let submittedWord: OwnedWord
@@ -97,7 +97,7 @@ package struct Stall: Sendable {
     parkedWord = unsafe OwnedWord(own + Int(PTO2_ORCH_PARKED))
     targetWord = unsafe OwnedWord(own + Int(PTO2_ORCH_TARGET))
     control = unsafe OwnedWord(own + Int(PTO2_ORCH_CONTROL)).shared
-    fault = unsafe SessionFault(words: own, scheduler: scheduler)
+    fault = unsafe FirstError(words: own, scheduler: scheduler)
     schedulerControl = unsafe SharedWord(scheduler + Int(PTO2_SCHED_CONTROL))
     schedulerParked = unsafe SharedWord(scheduler + Int(PTO2_SCHED_PARKED))
     wiredWord = unsafe SharedWord(scheduler + Int(PTO2_SCHED_WIRED))
@@ -237,7 +237,7 @@ package struct Stall: Sendable {
   // MARK: External tensors
 
   /// Zero-filled memory in the arena, for tensors the program owns.
-  package mutating func external(_ shape: Shape, _ type: DataType) throws(PTO2Error) -> Tensor {
+  package mutating func external(_ shape: Shape, _ type: DataType) throws(PTO2Error) -> AnyTensor {
     try fault.check()
     guard shape.isValid, let count = shape.elementCount else {
       throw fault.raise(
@@ -263,7 +263,7 @@ package struct Stall: Sendable {
     unsafe buffers.elements[Int(index)].offset = arena.offset + arenaUsed
     unsafe buffers.elements[Int(index)].state = Buffer.placed
     arenaUsed += bytes
-    return unsafe Tensor(
+    return unsafe AnyTensor(
       buffer: index, generation: buffers[index].generation, shape: shape, dataType: type)
   }
 
@@ -289,7 +289,7 @@ package struct Stall: Sendable {
 
   /// The first byte of a tensor in this process, or nil when its memory is
   /// gone or not there yet.
-  package func address(of tensor: Tensor) -> UnsafeMutableRawPointer? {
+  package func address(of tensor: AnyTensor) -> UnsafeMutableRawPointer? {
     guard let buffer = liveBuffer(tensor), buffer.state == Buffer.placed else { return nil }
     return unsafe UnsafeMutableRawPointer(
       mutating: segment.mapping.base + Int(buffer.offset + tensor.offset))
@@ -297,12 +297,12 @@ package struct Stall: Sendable {
 
   /// False for an output whose scope has ended, whether or not its memory is
   /// in use by others already.
-  package func isInScope(_ tensor: Tensor) -> Bool {
+  package func isInScope(_ tensor: AnyTensor) -> Bool {
     guard let buffer = liveBuffer(tensor) else { return false }
     return buffer.owner == 0 || isOpen(scope: buffer.scope)
   }
 
-  func liveBuffer(_ tensor: Tensor) -> Buffer? {
+  func liveBuffer(_ tensor: AnyTensor) -> Buffer? {
     guard Int(tensor.buffer) < (unsafe buffers.count) else { return nil }
     let buffer = unsafe buffers[tensor.buffer]
     guard buffer.generation == tensor.generation, buffer.state != Buffer.free,

@@ -3,11 +3,11 @@ internal import PTO2Protocol
 
 /// A task as the orchestrator remembers it: ring and a 64-bit ordinal, which
 /// never wraps within a run. Its low 32 bits are the local id.
-struct TaskRef: Equatable {
+struct TaskOrdinal: Equatable {
   let rawValue: UInt64
 
   /// No task. Ordinals start above 2^32, so no task looks like it.
-  static let none = TaskRef(rawValue: 0)
+  static let none = TaskOrdinal(rawValue: 0)
 
   init(rawValue: UInt64) { self.rawValue = rawValue }
 

@@ -4,7 +4,7 @@ internal import PTO2System
 
 /// Waiting for the scheduler's watermarks, and telling a full ring that will
 /// drain from one that never can.
-extension OrchestratorCore {
+extension Orchestrator {
   /// Reads both watermarks of every ring and gives back what they free.
   ///
   /// Before a scheduler has attached its words are zero, not yet the first
@@ -80,8 +80,8 @@ extension OrchestratorCore {
         ring: index, needed: UInt64(faninCount), available: UInt64(unsafe ring.pointee.pool))
     }
     while let reason = obstacle(index, outputBytes, faninCount) {
-      try wait(reason, ring: index, outputBytes: outputBytes) { core in
-        core.obstacle(index, outputBytes, faninCount) != reason
+      try wait(reason, ring: index, outputBytes: outputBytes) { orchestrator in
+        orchestrator.obstacle(index, outputBytes, faninCount) != reason
       }
     }
   }
@@ -106,21 +106,21 @@ extension OrchestratorCore {
   }
 
   mutating func waitForLog() throws(PTO2Error) {
-    try wait(.submissionLog, ring: 0, outputBytes: 0) { core in
-      guard core.hasSeenScheduler() else { return false }
+    try wait(.submissionLog, ring: 0, outputBytes: 0) { orchestrator in
+      guard orchestrator.hasSeenScheduler() else { return false }
       guard
         let wired = unsafe RingProducer.advance(
-          core.wiredKnown, core.wiredWord, limit: core.submitted)
+          orchestrator.wiredKnown, orchestrator.wiredWord, limit: orchestrator.submitted)
       else {
-        core.fault.raise(
+        orchestrator.fault.raise(
           PTO2Error(
             .protocolViolation,
             "the wired position of the log moved backwards or beyond the newest record. The segment was overwritten"
           ))
         return false
       }
-      core.wiredKnown = wired
-      return core.submitted &- core.wiredKnown < UInt64(core.logCapacity)
+      orchestrator.wiredKnown = wired
+      return orchestrator.submitted &- orchestrator.wiredKnown < UInt64(orchestrator.logCapacity)
     }
   }
 
@@ -130,8 +130,8 @@ extension OrchestratorCore {
   package mutating func waitForAll() throws(PTO2Error) {
     try fault.check()
     for index in 0..<ringCount {
-      try wait(nil, ring: index, word: .released) { core in
-        unsafe core.rings[index].current == core.rings[index].released
+      try wait(nil, ring: index, word: .released) { orchestrator in
+        unsafe orchestrator.rings[index].current == orchestrator.rings[index].released
       }
     }
     noteFinished()
@@ -142,7 +142,7 @@ extension OrchestratorCore {
   /// if `includingReaders`, are RELEASED.
   /// - Throws: error 8 when they are not within the limit.
   package mutating func waitForUsers(
-    of tensor: Tensor, includingReaders: Bool, limitSeconds: Double
+    of tensor: AnyTensor, includingReaders: Bool, limitSeconds: Double
   ) throws(PTO2Error) {
     try fault.check()
     guard isInScope(tensor), let buffer = liveBuffer(tensor), buffer.state == Buffer.placed else {
@@ -151,7 +151,7 @@ extension OrchestratorCore {
     refreshAll()
     let collector = unsafe self.collector
     unsafe collector.pointee.begin()
-    let owner = TaskRef(rawValue: buffer.owner)
+    let owner = TaskOrdinal(rawValue: buffer.owner)
     if owner != .none && isLive(owner) { unsafe collector.pointee.add(owner, PTO2_FANIN_WAIT) }
     unsafe map.peek(buffer.ranges, tensor.offset, tensor.offset + tensor.spanBytes) { task, kind in
       if unsafe (kind == .writer || includingReaders) && collector.pointee.isLive(task) {
@@ -166,8 +166,8 @@ extension OrchestratorCore {
         rawValue: unsafe collector.pointee.fanin.elements[index] & PTO2_FANIN_ID_MASK)
       guard let task = submittedTask(id) else { continue }
       var isLate = false
-      try wait(nil, ring: task.ring, word: .released, goal: task.ordinal &+ 1) { core in
-        if !core.isLive(task) { return true }
+      try wait(nil, ring: task.ring, word: .released, goal: task.ordinal &+ 1) { orchestrator in
+        if !orchestrator.isLive(task) { return true }
         isLate = deadline.hasPassed
         return isLate
       }
@@ -181,7 +181,7 @@ extension OrchestratorCore {
     try checkFailures()
   }
 
-  private func isLive(_ task: TaskRef) -> Bool {
+  private func isLive(_ task: TaskOrdinal) -> Bool {
     unsafe task.ordinal >= rings[task.ring].released
   }
 
@@ -189,8 +189,8 @@ extension OrchestratorCore {
   package mutating func drain() throws(PTO2Error) {
     while scopeDepth > 0 { try closeScope() }
     for index in 0..<ringCount {
-      try wait(nil, ring: index, word: .consumed) { core in
-        unsafe core.rings[index].current == core.rings[index].consumed
+      try wait(nil, ring: index, word: .consumed) { orchestrator in
+        unsafe orchestrator.rings[index].current == orchestrator.rings[index].consumed
       }
     }
     noteFinished()
@@ -306,7 +306,7 @@ extension OrchestratorCore {
     guard unsafe head != ring.pointee.current,
       isOpen(scope: unsafe ring.pointee.memory(of: head).pointee.scope)
     else { return }
-    let id = TaskRef(ring: index, ordinal: head).id
+    let id = TaskOrdinal(ring: index, ordinal: head).id
     if reason == .heap {
       let capacity = unsafe ring.pointee.heap.capacity
       let needed = unsafe HeapRing.rounded(outputBytes) + ring.pointee.heap.used

@@ -48,31 +48,31 @@ struct Report {
     schedulerRestarts: Int, faults: [FaultOutcome] = []
   ) {
     self.faults = faults
-    let core = unsafe graph.core
+    let orchestrator = unsafe graph.orchestrator
     self.program = program
-    session = unsafe core.pointee.segment.name
+    session = unsafe orchestrator.pointee.segment.name
     self.seconds = seconds
     self.graphSeconds = graphSeconds
-    tasks = unsafe core.pointee.tasks
-    edges = unsafe core.pointee.edges
+    tasks = unsafe orchestrator.pointee.tasks
+    edges = unsafe orchestrator.pointee.edges
     lines = graph.reportLines
     stalls = StallReason.allCases.map { (reason: StallReason) in
-      (reason, unsafe core.pointee.stalls[reason.rawValue])
+      (reason, unsafe orchestrator.pointee.stalls[reason.rawValue])
     }
-    let configuration = unsafe core.pointee.segment.configuration
+    let configuration = unsafe orchestrator.pointee.segment.configuration
     coreCount = configuration.coreCount
     schedulerThreads = configuration.schedulerThreads
-    lostSubtasks = unsafe core.pointee.failureCounts.lost
-    quarantined = unsafe core.pointee.quarantinedWorkers
+    lostSubtasks = unsafe orchestrator.pointee.failureCounts.lost
+    quarantined = unsafe orchestrator.pointee.quarantinedWorkers
     self.workerRestarts = workerRestarts
     self.schedulerRestarts = schedulerRestarts
-    reservedBytes = unsafe core.pointee.segment.object.allocatedBytes()
+    reservedBytes = unsafe orchestrator.pointee.segment.object.allocatedBytes()
 
     var kernels: UInt64 = 0
     var timed: UInt64 = 0
     var nanoseconds = 0.0
     for index in 0..<coreCount {
-      let counters = unsafe (core.pointee.segment.readCore(index) + Int(PTO2_CORE_COUNTERS))
+      let counters = unsafe (orchestrator.pointee.segment.readCore(index) + Int(PTO2_CORE_COUNTERS))
         .load(as: pto2_core_counters.self)
       guard counters.isPlausible else { continue }
       kernels += counters.kernels
@@ -87,7 +87,7 @@ struct Report {
     kernelSeconds = nanoseconds / 1e9
     isKernelTimeSampled = timed < kernels
 
-    let counters = unsafe core.pointee.segment.read(.schedulerWords) + Int(PTO2_SCHED_COUNTERS)
+    let counters = unsafe orchestrator.pointee.segment.read(.schedulerWords) + Int(PTO2_SCHED_COUNTERS)
     func counter<Value>(_ offset: Int, _ ring: Int, _ type: Value.Type) -> Value {
       unsafe counters.load(
         fromByteOffset: offset + ring * MemoryLayout<Value>.stride, as: Value.self)
@@ -96,7 +96,7 @@ struct Report {
     lostLocks = counter(MemoryLayout<Counters>.offset(of: \.lost_locks)!, 0, UInt64.self)
     rings = []
     for ring in 0..<configuration.rings.count {
-      let counts = unsafe core.pointee.counts(ring: ring)
+      let counts = unsafe orchestrator.pointee.counts(ring: ring)
       rings.append(
         Ring(
           submitted: counts.submitted, released: counts.released, consumed: counts.consumed,

@@ -2,7 +2,7 @@ internal import PTO2Protocol
 internal import PTO2System
 
 /// A TensorMap that is full.
-extension OrchestratorCore {
+extension Orchestrator {
   /// Brings the TensorMap back under its limit after the task's arguments were
   /// entered: forgets what is RELEASED, or waits until everything else is.
   ///
@@ -12,7 +12,7 @@ extension OrchestratorCore {
   /// not free an eighth is followed by the wait, which frees all; either way
   /// many tasks go by before the next one.
   /// - Throws: error 11 when the task alone needs more than there is.
-  mutating func makeMapRoom(for task: TaskRef) throws(PTO2Error) {
+  mutating func makeMapRoom(for task: TaskOrdinal) throws(PTO2Error) {
     refreshAll()
     sweepMap()
     if unsafe map.count <= mapLimit - mapLimit / 8 { return }

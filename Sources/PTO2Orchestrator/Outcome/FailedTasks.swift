@@ -4,7 +4,7 @@ internal import PTO2Segment
 internal import PTO2System
 
 /// Tasks that FAILED, as the orchestrator learns of them.
-extension OrchestratorCore {
+extension Orchestrator {
   private var failures: UnsafePointer<pto2_failures> {
     unsafe (segment.read(.schedulerWords) + Int(PTO2_SCHED_FAILURES))
       .assumingMemoryBound(to: pto2_failures.self)
@@ -98,7 +98,7 @@ extension OrchestratorCore {
       let entry = unsafe entries + Int(UInt32(truncatingIfNeeded: ordinal) & (window - 1))
       if unsafe entry.pointee.outcome != 0 {
         unsafe collector.pointee.failed.pointee.insert(
-          TaskRef(ring: index, ordinal: ordinal).rawValue)
+          TaskOrdinal(ring: index, ordinal: ordinal).rawValue)
         unsafe collector.pointee.hasFailed = true
       }
       ordinal &+= 1

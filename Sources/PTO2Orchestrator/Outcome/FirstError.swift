@@ -6,7 +6,7 @@ internal import Synchronization
 /// The first error of a run on the orchestrator's side, and the word that tells
 /// every process of it. The program's thread and the supervisor's raise errors;
 /// the first one is kept.
-@safe package final class SessionFault: Sendable {
+@safe package final class FirstError: Sendable {
   // The pointers lead to words that this process alone writes; `claimed` lets
   // one thread write the error block, once.
   nonisolated(unsafe) private let words: UnsafeMutableRawPointer

@@ -51,23 +51,23 @@ package struct KernelSet {
 
   /// Not yet RELEASED as far as this process knows: still worth waiting for.
   @inline(__always)
-  func isLive(_ task: TaskRef) -> Bool { unsafe task.ordinal >= rings[task.ring].released }
+  func isLive(_ task: TaskOrdinal) -> Bool { unsafe task.ordinal >= rings[task.ring].released }
 
   /// A task that is RELEASED: nothing to wait for, but is there a result?
   @inline(__always)
-  mutating func passOver(_ task: TaskRef, _ flags: UInt64) {
+  mutating func passOver(_ task: TaskOrdinal, _ flags: UInt64) {
     if unsafe hasFailed && flags & PTO2_FANIN_DATA != 0 && failed.pointee.contains(task.rawValue) {
       unsafe isCancelled = true
     }
   }
 
   /// What the TensorMap must remember.
-  func isRemembered(_ task: TaskRef) -> Bool {
+  func isRemembered(_ task: TaskOrdinal) -> Bool {
     unsafe isLive(task) || (hasFailed && failed.pointee.contains(task.rawValue))
   }
 
   @inline(__always)
-  mutating func add(_ task: TaskRef, _ flags: UInt64) {
+  mutating func add(_ task: TaskOrdinal, _ flags: UInt64) {
     let memory = unsafe rings[task.ring].memory(of: task.ordinal)
     if unsafe memory.pointee.stamp == serial {
       unsafe fanin.addFlags(Int(memory.pointee.stampIndex), flags)
@@ -78,7 +78,7 @@ package struct KernelSet {
   }
 }
 
-extension OrchestratorCore {
+extension Orchestrator {
   /// Submits the staged task. Blocks while a ring it needs is full.
   package mutating func submit(_ kernels: KernelSet) throws(PTO2Error) -> TaskID {
     if let error = stagedError {
@@ -103,7 +103,7 @@ extension OrchestratorCore {
     // Fresh watermarks now and then keep fanin lists and the TensorMap small.
     if tasks & 15 == 0 { refreshAll() }
     let ordinal = unsafe ring.pointee.current
-    let task = TaskRef(ring: ringIndex, ordinal: ordinal)
+    let task = TaskOrdinal(ring: ringIndex, ordinal: ordinal)
     stagedHasKernels = kernels.activeMask != 0
 
     let producedBytes = findProducers(of: task)
@@ -161,7 +161,7 @@ extension OrchestratorCore {
   /// the heap is always kept, done or not: its memory is in use. In a manual
   /// scope the owner is all there is; the TensorMap learns nothing.
   @discardableResult
-  mutating func findProducers(of task: TaskRef) -> UInt64 {
+  mutating func findProducers(of task: TaskOrdinal) -> UInt64 {
     let collector = unsafe self.collector
     unsafe collector.pointee.begin()
     var outputBytes: UInt64 = 0
@@ -178,7 +178,7 @@ extension OrchestratorCore {
     }
     for index in 0..<UInt32(unsafe stagedDependencies.count) {
       let dependency = unsafe stagedDependencies[index]
-      let other = TaskRef(rawValue: dependency.task)
+      let other = TaskOrdinal(rawValue: dependency.task)
       guard unsafe dependency.flags & PTO2_FANIN_RETAIN != 0 || collector.pointee.isLive(other)
       else {
         unsafe collector.pointee.passOver(other, dependency.flags)
@@ -192,12 +192,12 @@ extension OrchestratorCore {
   /// The part of `findProducers` for one tensor that exists already.
   @inline(__always)
   private mutating func findProducers(
-    of task: TaskRef, _ argument: UnsafeMutablePointer<StagedArgument>
+    of task: TaskOrdinal, _ argument: UnsafeMutablePointer<StagedArgument>
   ) {
     let collector = unsafe self.collector
     let buffer = unsafe buffers.elements + Int(argument.pointee.buffer)
     let access = unsafe argument.pointee.access
-    let owner = TaskRef(rawValue: unsafe buffer.pointee.owner)
+    let owner = TaskOrdinal(rawValue: unsafe buffer.pointee.owner)
     if access == Access.noDependency.rawValue {
       // Its memory alone is held.
       if owner != .none { unsafe collector.pointee.add(owner, PTO2_FANIN_RETAIN) }
@@ -215,7 +215,7 @@ extension OrchestratorCore {
     let isWrite = access != Access.input.rawValue
     let writerFlags =
       data == 0 ? PTO2_FANIN_WAIT : PTO2_FANIN_WAIT | PTO2_FANIN_RETAIN | PTO2_FANIN_DATA
-    let found: (TaskRef, TensorMap.Dependency) -> Void = { other, kind in
+    let found: (TaskOrdinal, TensorMap.Dependency) -> Void = { other, kind in
       let flags = kind == .writer ? writerFlags : PTO2_FANIN_WAIT
       if unsafe collector.pointee.isLive(other) {
         unsafe collector.pointee.add(other, flags)
@@ -333,7 +333,7 @@ extension OrchestratorCore {
   /// Main slot, tensors, descriptor and fanin list: everything that is
   /// published by the log record.
   private mutating func writeSlot(
-    _ ringIndex: Int, _ task: TaskRef, _ kernels: KernelSet, _ block: HeapRing.Block,
+    _ ringIndex: Int, _ task: TaskOrdinal, _ kernels: KernelSet, _ block: HeapRing.Block,
     _ faninCount: Int, snapshotAt: UInt64?
   ) {
     let ring = unsafe rings + ringIndex

@@ -39,13 +39,13 @@ public enum ScopeMode: Sendable {
 /// write, write after write and write after read, views included. Use it from
 /// one thread. After an error every call throws that same first error.
 @safe public final class Graph {
-  package let core: UnsafeMutablePointer<OrchestratorCore>
+  package let orchestrator: UnsafeMutablePointer<Orchestrator>
   private let kernels: [String: Kernel]
   /// Lines a program adds to the run's report, in order.
   package private(set) var reportLines: [(label: String, value: String)] = []
   package var progressHandler: ((String, Double) -> Void)?
 
-  package init(_ core: consuming OrchestratorCore, images: [KernelImage]) throws(PTO2Error) {
+  package init(_ orchestrator: consuming Orchestrator, images: [KernelImage]) throws(PTO2Error) {
     var kernels: [String: Kernel] = [:]
     var id: UInt16 = 0
     for (index, image) in images.enumerated() {
@@ -57,33 +57,25 @@ public enum ScopeMode: Sendable {
       }
     }
     self.kernels = kernels
-    unsafe self.core = .allocate(capacity: 1)
-    unsafe self.core.initialize(to: core)
+    unsafe self.orchestrator = .allocate(capacity: 1)
+    unsafe self.orchestrator.initialize(to: orchestrator)
   }
 
   deinit {
-    unsafe core.deinitialize(count: 1)
-    unsafe core.deallocate()
+    unsafe orchestrator.deinitialize(count: 1)
+    unsafe orchestrator.deallocate()
   }
 
   /// Looks a kernel up by the name in its image's table.
-  /// - Throws: error 5 naming what there is.
+  /// - Throws: `invalidArgs`, naming what there is.
   public func kernel(_ name: String) throws(PTO2Error) -> Kernel {
     if let kernel = kernels[name] { return kernel }
     let known = kernels.keys.sorted().joined(separator: ", ")
-    throw unsafe core.pointee.fault.raise(
+    throw unsafe orchestrator.pointee.fault.raise(
       PTO2Error(
         .invalidArgs,
         "no kernel \"\(name)\" in the images of this run; there is \(known.isEmpty ? "none" : known)"
       ))
-  }
-
-  /// A tensor in memory that the program owns: zero-filled, readable and
-  /// writable by program and kernels, alive until the run ends.
-  /// - Throws: error 5 for a shape that is not valid, 208 when the arena or
-  ///   /dev/shm is full.
-  public func external(_ shape: Shape, _ type: DataType) throws(PTO2Error) -> Tensor {
-    unsafe try core.pointee.external(shape, type)
   }
 
   /// Opens a scope, runs the closure, ends the scope. Outputs of tasks
@@ -91,24 +83,26 @@ public enum ScopeMode: Sendable {
   /// 64 deep; each depth up to the last ring has rings of its own.
   /// - Parameter mode: for tasks submitted directly in this scope; a scope
   ///   inside it has its own.
-  public func scope<Result>(_ mode: ScopeMode = .automatic, _ body: () throws -> Result) throws
-    -> Result
+  /// - Throws: what the closure throws, as `explicitOrchFatal` with it as `underlying`
+  ///   unless it is a `PTO2Error`; `invalidArgs` for scopes nested too deep.
+  public func scope<Result>(_ mode: ScopeMode = .automatic, _ body: () throws -> Result)
+    throws(PTO2Error) -> Result
   {
     try beginScope(mode)
     let result: Result
     do { result = try body() } catch {
-      try? unsafe core.pointee.endScope()
-      throw error
+      try? unsafe orchestrator.pointee.endScope()
+      throw PTO2Error(ofProgram: error)
     }
-    unsafe try core.pointee.endScope()
+    unsafe try orchestrator.pointee.endScope()
     return result
   }
 
   /// The two halves of `scope`, for callers that cannot pass a closure.
   public func beginScope(_ mode: ScopeMode = .automatic) throws(PTO2Error) {
-    unsafe try core.pointee.beginScope(isManual: mode == .manual)
+    unsafe try orchestrator.pointee.beginScope(isManual: mode == .manual)
   }
-  public func endScope() throws(PTO2Error) { unsafe try core.pointee.endScope() }
+  public func endScope() throws(PTO2Error) { unsafe try orchestrator.pointee.endScope() }
 
   /// Submits a task of up to three kernels, which run on one cluster and see
   /// the same arguments; with none it is a barrier that only has dependencies.
@@ -116,18 +110,19 @@ public enum ScopeMode: Sendable {
   ///     let scores = try graph.submit(aic: qk) { task in
   ///       task.input(query)
   ///       task.input(keys)
-  ///       return task.output(Shape(16, 128), .float32)
+  ///       return task.output(of: Float.self, [16, 128])
   ///     }
   ///
   /// Blocks while a ring is full. Allocates nothing.
   /// - Returns: what the closure returns, usually the task's outputs.
-  /// - Throws: error 5 for invalid arguments; 7 for blocks that can never start
-  ///   together; 1 to 4 when a ring, 11 when the TensorMap can never take the
-  ///   task; whatever else has ended the run.
+  /// - Throws: `invalidArgs`; `requireSyncStartInvalid` for blocks that can never start
+  ///   together; `scopeDeadlock`, `flowControlDeadlock`, `heapRingDeadlock` or
+  ///   `depPoolOverflow` when a ring, `tensorMapOverflow` when the TensorMap can never
+  ///   take the task; whatever else has ended the run.
   @discardableResult
   public func submit<Result>(
     aic: Kernel? = nil, aiv0: Kernel? = nil, aiv1: Kernel? = nil,
-    _ arguments: (inout TaskArguments) -> Result
+    _ arguments: (inout TaskBuilder) -> Result
   ) throws(PTO2Error) -> Result {
     try beginStaging()
     let result = stage(arguments)
@@ -137,23 +132,23 @@ public enum ScopeMode: Sendable {
 
   /// Submits a task that runs one vector kernel.
   @discardableResult
-  public func submit<Result>(aiv kernel: Kernel, _ arguments: (inout TaskArguments) -> Result)
+  public func submit<Result>(aiv kernel: Kernel, _ arguments: (inout TaskBuilder) -> Result)
     throws(PTO2Error) -> Result
   {
     try submit(aiv0: kernel, arguments)
   }
 
   private func beginStaging() throws(PTO2Error) {
-    guard unsafe !core.pointee.isStaging else {
-      throw unsafe core.pointee.fault.raise(
+    guard unsafe !orchestrator.pointee.isStaging else {
+      throw unsafe orchestrator.pointee.fault.raise(
         PTO2Error(.invalidArgs, "submit inside the closure of another submit"))
     }
-    unsafe core.pointee.isStaging = true
+    unsafe orchestrator.pointee.isStaging = true
   }
 
   @inline(__always)
-  private func stage<Result>(_ arguments: (inout TaskArguments) -> Result) -> Result {
-    var staging = unsafe TaskArguments(core: core)
+  private func stage<Result>(_ arguments: (inout TaskBuilder) -> Result) -> Result {
+    var staging = unsafe TaskBuilder(orchestrator: orchestrator)
     return arguments(&staging)
   }
 
@@ -177,83 +172,38 @@ public enum ScopeMode: Sendable {
     if (aic?.coreType ?? .aic) != .aic || (aiv0?.coreType ?? .aiv) != .aiv
       || (aiv1?.coreType ?? .aiv) != .aiv
     {
-      unsafe core.pointee.stageFailure(
+      unsafe orchestrator.pointee.stageFailure(
         PTO2Error(
           .invalidArgs,
           "a kernel of the other core type: AIC runs matrix kernels, AIV0 and AIV1 vector kernels"))
     }
-    return unsafe try core.pointee.submit(set)
+    return unsafe try orchestrator.pointee.submit(set)
   }
 
   /// `submit` for the C ABI: the closure may find the arguments invalid, and
   /// the task's id is returned.
   package func submitRaw(
     _ aic: Kernel?, _ aiv0: Kernel?, _ aiv1: Kernel?,
-    _ arguments: (inout TaskArguments) throws(PTO2Error) -> Void
+    _ arguments: (inout TaskBuilder) throws(PTO2Error) -> Void
   ) throws(PTO2Error) -> TaskID {
     try beginStaging()
-    var staging = unsafe TaskArguments(core: core)
+    var staging = unsafe TaskBuilder(orchestrator: orchestrator)
     do throws(PTO2Error) { try arguments(&staging) } catch {
-      unsafe core.pointee.stageFailure(error)
+      unsafe orchestrator.pointee.stageFailure(error)
     }
     return try submitStaged(aic, aiv0, aiv1)
   }
 
-  /// Blocks until every task submitted so far is done.
-  public func wait() throws(PTO2Error) { unsafe try core.pointee.waitForAll() }
-
-  /// Reads a tensor's elements, in memory order, after waiting for every task
-  /// submitted so far.
-  /// - Throws: error 5 when the tensor has gaps, its scope has ended, or
-  ///   `Element` has another size than its data type.
-  public func read<Element: BitwiseCopyable, Result>(
-    _ tensor: Tensor, as type: Element.Type, _ body: (Span<Element>) throws -> Result
-  ) throws -> Result {
-    let buffer = unsafe try elements(of: tensor, as: type)
-    return try body(unsafe Span(_unsafeElements: UnsafeBufferPointer(buffer)))
+  /// Ends the run: `try graph.fail("element 7 is wrong")`.
+  /// - Throws: `explicitOrchFatal`, or the run's first error if there was one before.
+  public func fail(_ message: String) throws(PTO2Error) -> Never {
+    throw unsafe orchestrator.pointee.fault.raise(PTO2Error(.explicitOrchFatal, message))
   }
 
-  /// Writes a tensor's elements, in memory order, after waiting for every task
-  /// submitted so far. Errors as in `read`.
-  public func write<Element: BitwiseCopyable, Result>(
-    _ tensor: Tensor, as type: Element.Type, _ body: (inout MutableSpan<Element>) throws -> Result
-  ) throws -> Result {
-    let buffer = unsafe try elements(of: tensor, as: type)
-    var span = unsafe MutableSpan(_unsafeElements: buffer)
-    return try body(&span)
-  }
-
-  private func elements<Element>(of tensor: Tensor, as type: Element.Type) throws(PTO2Error)
-    -> UnsafeMutableBufferPointer<Element>
-  {
-    if unsafe core.pointee.hasUnfinished { try wait() }
-    let fault = unsafe core.pointee.fault
-    guard unsafe core.pointee.isInScope(tensor),
-      let address = unsafe core.pointee.address(of: tensor)
-    else {
-      throw fault.raise(
-        PTO2Error(.invalidArgs, "tensor \(tensor.shape) has no memory: its scope has ended"))
-    }
-    guard tensor.isContiguous, MemoryLayout<Element>.stride == tensor.dataType.byteCount else {
-      throw fault.raise(
-        PTO2Error(
-          .invalidArgs,
-          "tensor \(tensor.shape) of \(tensor.dataType) cannot be seen as \(type): expected no gaps and elements of \(tensor.dataType.byteCount) bytes"
-        ))
-    }
-    return unsafe UnsafeMutableBufferPointer(
-      start: address.assumingMemoryBound(to: Element.self), count: tensor.elementCount)
-  }
-
-  /// Ends the run with error 9.
-  public func fail(_ message: String) -> PTO2Error {
-    unsafe core.pointee.fault.raise(PTO2Error(.explicitOrchFatal, message))
-  }
-
-  /// Adds a line to the report that is printed when the run is over.
+  /// Adds a line to the run's report.
   public func report(_ label: String, _ value: String) { reportLines.append((label, value)) }
 
   /// Tells how far the program is: a few words and a fraction from 0 to 1.
-  /// Cheap; shown at most a few times a second, on a terminal.
+  /// Cheap; see `Session.progressHandler`.
   public func progress(_ text: String, _ fraction: Double) { progressHandler?(text, fraction) }
 }

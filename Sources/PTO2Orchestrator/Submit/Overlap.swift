@@ -1,7 +1,7 @@
 internal import PTO2Protocol
 
 /// Tensors of one task that share elements.
-extension OrchestratorCore {
+extension Orchestrator {
   /// An input and an outputExisting tensor of the staged task with elements in
   /// common: after half a run the input is not what it was. A view of more than
   /// `TensorMap.maximumRuns` runs counts as everything from its first element to its

@@ -54,11 +54,11 @@ internal import PTO2Protocol
 
   /// `task` reads the range: it depends on every last writer in it.
   mutating func read(
-    _ root: inout UInt32, _ begin: UInt64, _ end: UInt64, task: TaskRef,
-    isLive: (TaskRef) -> Bool, found: (TaskRef, Dependency) -> Void
+    _ root: inout UInt32, _ begin: UInt64, _ end: UInt64, task: TaskOrdinal,
+    isLive: (TaskOrdinal) -> Bool, found: (TaskOrdinal, Dependency) -> Void
   ) {
     if let only = unsafe exact(root, begin, end) {
-      let writer = unsafe TaskRef(rawValue: ranges[only].writer)
+      let writer = unsafe TaskOrdinal(rawValue: ranges[only].writer)
       if writer != .none && writer != task { found(writer, .writer) }
       unsafe addReader(only, task, isLive)
       return
@@ -77,7 +77,7 @@ internal import PTO2Protocol
         unsafe addReader(gap, task, isLive)
         filled = unsafe merge(filled, gap)
       }
-      let writer = TaskRef(rawValue: range.writer)
+      let writer = TaskOrdinal(rawValue: range.writer)
       if writer != .none && writer != task { found(writer, .writer) }
       unsafe addReader(first, task, isLive)
       filled = unsafe merge(filled, first)
@@ -96,8 +96,8 @@ internal import PTO2Protocol
   /// `task` writes the range: it depends on every last writer and every reader
   /// since, and is the last writer from now on.
   mutating func write(
-    _ root: inout UInt32, _ begin: UInt64, _ end: UInt64, task: TaskRef,
-    found: (TaskRef, Dependency) -> Void
+    _ root: inout UInt32, _ begin: UInt64, _ end: UInt64, task: TaskOrdinal,
+    found: (TaskOrdinal, Dependency) -> Void
   ) {
     if let only = unsafe exact(root, begin, end) {
       unsafe report(only, task, found)
@@ -118,7 +118,7 @@ internal import PTO2Protocol
 
   /// Reports what `write` would, and changes nothing.
   func peek(
-    _ root: UInt32, _ begin: UInt64, _ end: UInt64, found: (TaskRef, Dependency) -> Void
+    _ root: UInt32, _ begin: UInt64, _ end: UInt64, found: (TaskOrdinal, Dependency) -> Void
   ) {
     guard unsafe root != Self.null else { return }
     let range = unsafe ranges[root]
@@ -135,22 +135,22 @@ internal import PTO2Protocol
 
   /// Forgets the tasks of a buffer that nobody needs to wait for any more, and
   /// the ranges that have no others.
-  mutating func sweep(_ root: inout UInt32, isLive: (TaskRef) -> Bool) {
+  mutating func sweep(_ root: inout UInt32, isLive: (TaskOrdinal) -> Bool) {
     if unsafe root != Self.null { root = unsafe swept(root, isLive) }
   }
 
-  private mutating func swept(_ node: UInt32, _ isLive: (TaskRef) -> Bool) -> UInt32 {
+  private mutating func swept(_ node: UInt32, _ isLive: (TaskOrdinal) -> Bool) -> UInt32 {
     let range = unsafe ranges[node]
     let left = unsafe range.left == Self.null ? Self.null : swept(range.left, isLive)
     let right = unsafe range.right == Self.null ? Self.null : swept(range.right, isLive)
     unsafe pruneReaders(node, isLive)
     let isWriterLive =
-      range.writer != TaskRef.none.rawValue && isLive(TaskRef(rawValue: range.writer))
+      range.writer != TaskOrdinal.none.rawValue && isLive(TaskOrdinal(rawValue: range.writer))
     if unsafe !isWriterLive && ranges[node].readers == Self.null {
       unsafe freeRange(node)
       return unsafe merge(left, right)
     }
-    if !isWriterLive { unsafe ranges.elements[Int(node)].writer = TaskRef.none.rawValue }
+    if !isWriterLive { unsafe ranges.elements[Int(node)].writer = TaskOrdinal.none.rawValue }
     unsafe ranges.elements[Int(node)].left = left
     unsafe ranges.elements[Int(node)].right = right
     return node
@@ -204,19 +204,19 @@ internal import PTO2Protocol
     unsafe count -= 1
   }
 
-  private func report(_ index: UInt32, _ task: TaskRef, _ found: (TaskRef, Dependency) -> Void) {
+  private func report(_ index: UInt32, _ task: TaskOrdinal, _ found: (TaskOrdinal, Dependency) -> Void) {
     let range = unsafe ranges[index]
-    let writer = TaskRef(rawValue: range.writer)
+    let writer = TaskOrdinal(rawValue: range.writer)
     if writer != .none && writer != task { found(writer, .writer) }
     var reader = range.readers
     while unsafe reader != Self.null {
       let entry = unsafe readers[reader]
-      if entry.task != task.rawValue { found(TaskRef(rawValue: entry.task), .reader) }
+      if entry.task != task.rawValue { found(TaskOrdinal(rawValue: entry.task), .reader) }
       reader = entry.next
     }
   }
 
-  private func reportAll(_ root: UInt32, _ task: TaskRef, _ found: (TaskRef, Dependency) -> Void) {
+  private func reportAll(_ root: UInt32, _ task: TaskOrdinal, _ found: (TaskOrdinal, Dependency) -> Void) {
     unsafe report(root, task, found)
     if unsafe ranges[root].left != Self.null { unsafe reportAll(ranges[root].left, task, found) }
     if unsafe ranges[root].right != Self.null { unsafe reportAll(ranges[root].right, task, found) }
@@ -321,7 +321,7 @@ internal import PTO2Protocol
 
   /// Adds a reader; when the list has doubled, drops the RELEASED ones first,
   /// so a tensor that is only ever read costs constant time and memory.
-  private mutating func addReader(_ range: UInt32, _ task: TaskRef, _ isLive: (TaskRef) -> Bool) {
+  private mutating func addReader(_ range: UInt32, _ task: TaskOrdinal, _ isLive: (TaskOrdinal) -> Bool) {
     let head = unsafe ranges[range].readers
     if unsafe head != Self.null && readers[head].task == task.rawValue { return }
     if unsafe ranges[range].readerCount >= ranges[range].pruneAt {
@@ -331,7 +331,7 @@ internal import PTO2Protocol
     unsafe pushReader(range, task.rawValue)
   }
 
-  private mutating func pruneReaders(_ range: UInt32, _ isLive: (TaskRef) -> Bool) {
+  private mutating func pruneReaders(_ range: UInt32, _ isLive: (TaskOrdinal) -> Bool) {
     var reader = unsafe ranges[range].readers
     unsafe ranges.elements[Int(range)].readers = unsafe Self.null
     unsafe ranges.elements[Int(range)].readerCount = 0
@@ -339,7 +339,7 @@ internal import PTO2Protocol
       let entry = unsafe readers[reader]
       unsafe readers[reader] = unsafe Reader(task: 0, next: freeReader)
       unsafe freeReader = reader
-      if isLive(TaskRef(rawValue: entry.task)) { unsafe pushReader(range, entry.task) }
+      if isLive(TaskOrdinal(rawValue: entry.task)) { unsafe pushReader(range, entry.task) }
       reader = entry.next
     }
   }
