@@ -233,8 +233,8 @@ var ownRuntime: [String] {
   let map = Context.packageDirectory + "/Sources/PTO2C/pto2.map"
   let name = ["-Xlinker", "-soname=libpto2.so.1", "-Xlinker", "--version-script=" + map]
   if Context.environment["PTO2_DYNAMIC_STDLIB"] != nil { return name }
-  return name + ["-static-stdlib", "-use-ld=lld", "-l_FoundationCollections", "-l_FoundationCShims"]
-    + ["-Xclang-linker", "-static-libgcc", "-L", Context.packageDirectory + "/Scripts/link"]
+  return name + ["-static-stdlib", "-use-ld=lld", "-Xclang-linker", "-static-libgcc"]
+    + ["-L", Context.packageDirectory + "/Scripts/link"]
 }
 
 /// Scheduler and workers are started once a core, and again after a crash, so they must

@@ -44,7 +44,8 @@ package import PTO2Protocol
     unsafe withUnsafeMutableBytes(of: &record) { record in
       unsafe record.copyMemory(from: UnsafeRawBufferPointer(start: source, count: known))
     }
-    for index in known..<bytes where unsafe source.load(fromByteOffset: index, as: UInt8.self) != 0 {
+    for index in known..<bytes where unsafe source.load(fromByteOffset: index, as: UInt8.self) != 0
+    {
       throw PTO2Error(
         .invalidArgs,
         "byte \(index) of a \(name) is not 0, of which this runtime knows \(known): the program was compiled with a newer pto2_program.h"
@@ -71,7 +72,9 @@ package import PTO2Protocol
       unsafe (target! + header).copyMemory(
         from: record.baseAddress! + header, byteCount: known - header)
     }
-    for index in known..<bytes { unsafe target!.storeBytes(of: 0, toByteOffset: index, as: UInt8.self) }
+    for index in known..<bytes {
+      unsafe target!.storeBytes(of: 0, toByteOffset: index, as: UInt8.self)
+    }
   }
 
   /// How far the records of an array lie apart: the size of the first one.

@@ -150,7 +150,8 @@ private func makeProgramAPI() -> pto2_program_api {
       let graph = unsafe CGraph.of(handle)
       var address: UnsafeMutableRawPointer?
       _ = graph.call { () throws(PTO2Error) in
-        unsafe address = graph.graph.orchestrator.pointee.address(of: try TensorHandle.decode(tensor))
+        unsafe address = graph.graph.orchestrator.pointee.address(
+          of: try TensorHandle.decode(tensor))
       }
       return unsafe address
     },

@@ -58,7 +58,8 @@ extension Configuration {
     }
     if unsafe options.arena_bytes > 0 { arenaBytes = unsafe Int(clamping: options.arena_bytes) }
     rings = try unsafe Self.rings(options) ?? rings
-    attachTimeout = unsafe limit(options.attach_timeout_nanoseconds, attachTimeout) ?? .seconds(86400)
+    attachTimeout =
+      unsafe limit(options.attach_timeout_nanoseconds, attachTimeout) ?? .seconds(86400)
     stallLimit = unsafe limit(options.stall_limit_nanoseconds, nil)
     kernelDeadline = unsafe limit(options.kernel_deadline_nanoseconds, nil)
     stopGrace = unsafe limit(options.stop_grace_nanoseconds, stopGrace)
