@@ -77,7 +77,7 @@ var modules: [Target] {
       ]),
     // The calls of pto2_session.h.
     .target(
-      name: "PTO2C", dependencies: ["CPTO2", "PTO2", "PTO2Protocol", "PTO2Orchestrator"],
+      name: "PTO2C", dependencies: ["CPTO2", "PTO2", "PTO2Protocol", "PTO2System"],
       exclude: ["pto2.map"], swiftSettings: Rules.strict,
       linkerSettings: [.unsafeFlags(ownRuntime)]),
   ]

@@ -47,7 +47,7 @@ internal import PTO2System
       for (index, byte) in bytes.enumerated() { unsafe copy[index] = CChar(bitPattern: byte) }
       return unsafe copy
     }
-    defer { for copy in unsafe copies { unsafe copy.deallocate() } }
+    defer { for unsafe copy in unsafe copies { unsafe copy.deallocate() } }
     var argv: [UnsafePointer<CChar>?] = unsafe copies.map { unsafe UnsafePointer($0) }
     unsafe argv.append(nil)
     unsafe try CGraph.run(graph, kernels: CKernels()) { api, graph in

@@ -1,7 +1,7 @@
 internal import CPTO2
-internal import Glibc
 internal import PTO2
 internal import PTO2Protocol
+internal import PTO2System
 
 /// Texts of a C array; copies.
 func texts(
@@ -91,19 +91,12 @@ extension Configuration {
 /// Where the executables lie that were installed with this library: in `../bin` or beside
 /// it; nil where PTO2_BIN_DIR says otherwise, and where there are none.
 private func installedExecutables() -> String? {
-  guard unsafe getenv("PTO2_BIN_DIR") == nil else { return nil }
-  var information = unsafe Dl_info()
-  guard unsafe dladdr(programMarker, &information) != 0, let path = unsafe information.dli_fname,
-    let resolved = unsafe realpath(path, nil)
+  let here: @convention(c) () -> Void = {}
+  guard environment("PTO2_BIN_DIR") == nil,
+    let object = unsafe LoadedImage.object(
+      containing: unsafeBitCast(here, to: UnsafeRawPointer.self)),
+    let library = resolvedPath(object.path), let slash = library.lastIndex(of: "/")
   else { return nil }
-  defer { unsafe free(resolved) }
-  let library = unsafe String(cString: resolved)
-  let folder = String(library[..<(library.lastIndex(of: "/") ?? library.startIndex)])
-  return [folder + "/../bin", folder].first { unsafe access($0 + "/pto2-scheduler", X_OK) == 0 }
-}
-
-/// An address in this library.
-private var programMarker: UnsafeRawPointer {
-  let function: @convention(c) () -> Void = {}
-  return unsafe unsafeBitCast(function, to: UnsafeRawPointer.self)
+  let folder = String(library[..<slash])
+  return [folder + "/../bin", folder].first { isAccessible($0 + "/pto2-scheduler", execute: true) }
 }
