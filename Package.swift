@@ -163,7 +163,9 @@ var tests: [Target] {
       "PTO2WorkerTests",
       ["CPTO2Segment", "PTO2Segment", "PTO2Protocol", "PTO2Worker"]),
     test("PTO2FaultsTests", ["PTO2Faults", "PTO2Segment"]),
-    test("PTO2Tests", ["CPTO2Segment", "PTO2Segment", "PTO2Protocol", "PTO2Orchestrator", "PTO2"]),
+    test(
+      "PTO2Tests",
+      ["CPTO2", "CPTO2Segment", "PTO2Segment", "PTO2Protocol", "PTO2Orchestrator", "PTO2"]),
     test("PagedAttentionReferenceTests", ["PagedAttentionReference"]),
     // Real processes, from outside.
     test("ProcessTests", ["CPTO2Linux"], path: "Tests/Processes"),
