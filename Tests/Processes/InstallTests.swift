@@ -71,7 +71,7 @@ import Testing
       sed 's|PREFIX|\(Self.installation.prefix)|' \(Self.sources)Package.swift.in \
         > \(folder)/Package.swift &&
       cd \(folder) && ${SWIFT:-swift} build >&2 &&
-      PATH="\(Self.installation.prefix)/bin:$PATH" .build/debug/three \(image)
+      .build/debug/three \(image)
       """)
     #expect(result.status == 0, "\(result.output)\(result.errors)")
     #expect(result.output.contains("graph 0: 6"), "\(result.output)")
