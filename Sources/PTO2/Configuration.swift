@@ -1,7 +1,6 @@
 internal import CPTO2Segment
-internal import PTO2Launcher
 public import PTO2Protocol
-internal import PTO2Segment
+package import PTO2Segment
 internal import PTO2System
 
 /// What a session is made of: cores, rings, memory, limits of time. A value that is

@@ -1,7 +1,7 @@
 internal import CPTO2Segment
 internal import PTO2Protocol
 internal import PTO2Segment
-internal import PTO2System
+package import PTO2System
 
 /// Finds and loads kernel images; kernel names are unique over all of them.
 /// - Throws: `imageRefused`.

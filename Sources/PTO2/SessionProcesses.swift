@@ -31,17 +31,18 @@ internal import PTO2System
     self.configuration = configuration
     self.observer = observer
     if configuration.segmentName == nil { Segment.sweepDefaultNames() }
+    let orchestrator: Orchestrator
     do throws(SegmentError) {
       let segment = try Segment.create(
         name: configuration.segmentName ?? Self.freshName(), configuration: layout,
         images: images, isUnnamed: configuration.usesMemfd)
       name = segment.name
-      graph = try Graph(
-        Orchestrator(segment, mapLimit: configuration.tensorMapRanges), images: images)
+      orchestrator = Orchestrator(segment, mapLimit: configuration.tensorMapRanges)
     } catch { throw Self.error(error) }
-    unsafe orchestrator = graph.orchestrator
-    fault = unsafe orchestrator.pointee.fault
-    unsafe orchestrator.pointee.segment.publish()
+    graph = try Graph(orchestrator, images: images)
+    unsafe self.orchestrator = graph.orchestrator
+    fault = unsafe graph.orchestrator.pointee.fault
+    withSegment { $0.publish() }
     do throws(PTO2Error) {
       try observer?.willStart(self)
       try start(signalDescriptor: signalDescriptor, layout)
@@ -132,8 +133,8 @@ internal import PTO2System
   /// Makes ready for the next run after one that has failed.
   /// - Returns: false when that cannot be, and this must be replaced.
   func abandonRun() -> Bool {
-    !fault.hasFailed
-      && unsafe orchestrator.pointee.abandonRun(deadline: Deadline(afterMilliseconds: 2000))
+    if fault.hasFailed { return false }
+    return unsafe orchestrator.pointee.abandonRun(deadline: Deadline(afterMilliseconds: 2000))
   }
 
   // MARK: The end

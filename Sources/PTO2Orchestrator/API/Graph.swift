@@ -66,6 +66,9 @@ public enum ScopeMode: Sendable {
     unsafe orchestrator.deallocate()
   }
 
+  /// For a new run: forgets what the program of the last one has added.
+  package func begin() { reportLines = [] }
+
   /// Looks a kernel up by the name in its image's table.
   /// - Throws: `invalidArgs`, naming what there is.
   public func kernel(_ name: String) throws(PTO2Error) -> Kernel {
