@@ -77,7 +77,7 @@ var modules: [Target] {
       ]),
     // The calls of pto2_session.h.
     .target(
-      name: "PTO2C", dependencies: ["CPTO2", "PTO2", "PTO2Protocol", "PTO2Orchestrator"],
+      name: "PTO2C", dependencies: ["CPTO2", "PTO2", "PTO2Protocol", "PTO2System"],
       exclude: ["pto2.map"], swiftSettings: Rules.strict,
       linkerSettings: [.unsafeFlags(ownRuntime)]),
   ]
@@ -175,7 +175,9 @@ var tests: [Target] {
       "PTO2WorkerTests",
       ["CPTO2Segment", "PTO2Segment", "PTO2Protocol", "PTO2Worker"]),
     test("PTO2FaultsTests", ["PTO2Faults", "PTO2Segment"]),
-    test("PTO2Tests", ["CPTO2Segment", "PTO2Segment", "PTO2Protocol", "PTO2Orchestrator", "PTO2"]),
+    test(
+      "PTO2Tests",
+      ["CPTO2", "CPTO2Segment", "PTO2Segment", "PTO2Protocol", "PTO2Orchestrator", "PTO2"]),
     test("PagedAttentionReferenceTests", ["PagedAttentionReference"]),
     // Real processes, from outside.
     test("ProcessTests", ["CPTO2Linux"], path: "Tests/Processes"),
@@ -245,8 +247,8 @@ var ownRuntime: [String] {
   let map = Context.packageDirectory + "/Sources/PTO2C/pto2.map"
   let name = ["-Xlinker", "-soname=libpto2.so.1", "-Xlinker", "--version-script=" + map]
   if Context.environment["PTO2_DYNAMIC_STDLIB"] != nil { return name }
-  return name + ["-static-stdlib", "-use-ld=lld", "-l_FoundationCollections", "-l_FoundationCShims"]
-    + ["-Xclang-linker", "-static-libgcc", "-L", Context.packageDirectory + "/Scripts/link"]
+  return name + ["-static-stdlib", "-use-ld=lld", "-Xclang-linker", "-static-libgcc"]
+    + ["-L", Context.packageDirectory + "/Scripts/link"]
 }
 
 /// Scheduler and workers are started once a core, and again after a crash, so they must

@@ -45,13 +45,14 @@ private func findImage(_ name: String, directories: [String]) throws(KernelImage
   throw .notFound(name: name, tried: tried)
 }
 
-/// The executable in a directory that was given, in PTO2_BIN_DIR, beside this one, or on
-/// the PATH.
+/// The executable in a directory that was given, in PTO2_BIN_DIR, beside this one, in the
+/// prefix it was built with, or on the PATH.
 package func findExecutable(_ name: String, first directory: String? = nil) throws(SystemError)
   -> String
 {
   var directories = [directory, environment("PTO2_BIN_DIR")].compactMap { $0.map { $0 + "/" } }
   directories.append(executableDirectory())
+  if let prefix = prefixExecutableDirectory() { directories.append(prefix) }
   directories += searchPath("PATH")
   for directory in directories where isAccessible(directory + name, execute: true) {
     return directory + name

@@ -41,8 +41,6 @@ internal import PTO2System
   /// Calls the program. Its first failed call, or a status other than 0, is
   /// thrown.
   package func run(_ graph: Graph, arguments: [String]) throws {
-    let graph = CGraph(graph, kernels: CKernels())
-    var api = programAPI
     let copies: [UnsafeMutablePointer<CChar>] = unsafe arguments.map { text in
       let bytes = [UInt8](text.utf8) + [0]
       let copy = UnsafeMutablePointer<CChar>.allocate(capacity: bytes.count)
@@ -52,14 +50,8 @@ internal import PTO2System
     defer { for index in unsafe copies.indices { unsafe copies[index].deallocate() } }
     var argv: [UnsafePointer<CChar>?] = unsafe copies.map { unsafe UnsafePointer($0) }
     unsafe argv.append(nil)
-    let status = unsafe entry(&api, graph.handle, Int32(arguments.count), argv)
-    if let error = graph.error { throw error }
-    guard status == 0 else { throw ProgramStatus(status: status) }
+    unsafe try CGraph.run(graph, kernels: CKernels()) { api, graph in
+      unsafe entry(api, graph, Int32(arguments.count), argv)
+    }
   }
-}
-
-/// A program that returned a status other than 0 without a failed call.
-struct ProgramStatus: Error, CustomStringConvertible {
-  var status: Int32
-  var description: String { "the program returned \(status)" }
 }

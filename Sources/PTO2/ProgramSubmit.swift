@@ -19,8 +19,7 @@ extension CGraph {
   }
 }
 
-private func stage(_ submission: pto2_submission, into task: inout TaskBuilder) throws(PTO2Error)
-{
+private func stage(_ submission: pto2_submission, into task: inout TaskBuilder) throws(PTO2Error) {
   let arguments = unsafe try CRecords(
     submission.arguments, count: submission.argument_count, "pto2_argument")
   for index in 0..<arguments.count {

@@ -1,4 +1,4 @@
-package import CPTO2
+internal import CPTO2
 internal import Glibc
 internal import PTO2Orchestrator
 internal import PTO2Protocol
@@ -55,8 +55,15 @@ private func accessElement(
   }
 }
 
-/// The functions of pto2_program.h.
-package var programAPI: pto2_program_api {
+/// The functions of pto2_program.h, for every program of this process and as long as it
+/// lives.
+nonisolated(unsafe) let programAPI: UnsafePointer<pto2_program_api> = {
+  let table = UnsafeMutablePointer<pto2_program_api>.allocate(capacity: 1)
+  unsafe table.initialize(to: makeProgramAPI())
+  return unsafe UnsafePointer(table)
+}()
+
+private func makeProgramAPI() -> pto2_program_api {
   unsafe pto2_program_api(
     major: UInt32(PTO2_PROGRAM_MAJOR), bytes: UInt32(MemoryLayout<pto2_program_api>.size),
     kernel: { handle, text, out in
@@ -143,7 +150,8 @@ package var programAPI: pto2_program_api {
       let graph = unsafe CGraph.of(handle)
       var address: UnsafeMutableRawPointer?
       _ = graph.call { () throws(PTO2Error) in
-        unsafe address = graph.graph.orchestrator.pointee.address(of: try TensorHandle.decode(tensor))
+        unsafe address = graph.graph.orchestrator.pointee.address(
+          of: try TensorHandle.decode(tensor))
       }
       return unsafe address
     },

@@ -48,10 +48,10 @@ import Testing
     let library = Self.installation.prefix + "/lib/libpto2.so"
     let symbols = Self.installation.shell("nm -D --defined-only \(library)")
     let names = symbols.output.split(separator: "\n").compactMap { $0.split(separator: " ").last }
+    // Some linkers list the version itself, too.
     #expect(
-      names.map { $0.prefix { $0 != "@" } }.sorted() == [
-        "PTO2_1", "pto2_session_close", "pto2_session_error", "pto2_session_open",
-        "pto2_session_run",
+      names.map { $0.prefix { $0 != "@" } }.filter { $0 != "PTO2_1" }.sorted() == [
+        "pto2_session_close", "pto2_session_error", "pto2_session_open", "pto2_session_run",
       ])
     let dynamic = Self.installation.shell("readelf -d \(library)").output
     #expect(dynamic.contains("soname: [libpto2.so.1]"), "\(dynamic)")
@@ -71,7 +71,7 @@ import Testing
       sed 's|PREFIX|\(Self.installation.prefix)|' \(Self.sources)Package.swift.in \
         > \(folder)/Package.swift &&
       cd \(folder) && ${SWIFT:-swift} build >&2 &&
-      PATH="\(Self.installation.prefix)/bin:$PATH" .build/debug/three \(image)
+      .build/debug/three \(image)
       """)
     #expect(result.status == 0, "\(result.output)\(result.errors)")
     #expect(result.output.contains("graph 0: 6"), "\(result.output)")
