@@ -92,7 +92,8 @@ var executables: [Target] {
       ["PTO2System", "PTO2Segment", "PTO2Protocol", "PTO2Scheduler", argumentParser],
       linking: quickStart),
     executable(
-      "pto2-worker", ["PTO2System", "PTO2Segment", "PTO2Worker", argumentParser],
+      "pto2-worker",
+      ["PTO2Protocol", "PTO2System", "PTO2Segment", "PTO2Worker", argumentParser],
       linking: quickStart),
     executable("pto2-fault", ["PTO2System", "PTO2Faults", argumentParser]),
     executable("pto2-orchestrator", ["PTO2CommandLine", argumentParser]),
@@ -104,7 +105,8 @@ var executables: [Target] {
 
 var examples: [Target] {
   [
-    program("paged-attention", ["PagedAttentionReference"], path: "Examples/PagedAttention/Program"),
+    program(
+      "paged-attention", ["PagedAttentionReference"], path: "Examples/PagedAttention/Program"),
     // The same computation in double, to compare with.
     .target(
       name: "PagedAttentionReference", path: "Examples/PagedAttention/Reference",
@@ -125,7 +127,8 @@ var tools: [Target] {
         "PTO2Orchestrator", "PTO2Launcher",
       ], path: "Benchmarks/Bench"),
     // What the machine itself can do.
-    .target(name: "CBenchRaw", path: "Benchmarks/Raw", cSettings: Rules.gnu + [.unsafeFlags(["-O2"])]),
+    .target(
+      name: "CBenchRaw", path: "Benchmarks/Raw", cSettings: Rules.gnu + [.unsafeFlags(["-O2"])]),
 
     // Starts programs, waits for them and sees what they leave.
     .target(
@@ -135,14 +138,22 @@ var tools: [Target] {
       "pto2-verify", ["Harness", "PTO2Faults", "PTO2System", argumentParser],
       path: "Verification/Verify"),
     executable(
-      "pto2-mutants", ["Harness", "PTO2System", argumentParser], path: "Verification/Mutants/Driver"),
+      "pto2-mutants", ["Harness", "PTO2System", argumentParser], path: "Verification/Mutants/Driver"
+    ),
     program("pto2-random", ["PTO2System"], path: "Verification/Random"),
     program(
-      "pto2-campaign", ["CPTO2Segment", "CPTO2Linux", "Harness", "PTO2System"],
+      "pto2-campaign",
+      [
+        "CPTO2Segment", "CPTO2Linux", "PTO2Protocol", "PTO2System", "PTO2Segment", "PTO2Faults",
+        "Harness",
+      ],
       path: "Verification/Campaign"),
     executable(
       "pto2-steps",
-      ["CPTO2Faults", "Harness", "PTO2System", "PTO2Segment", "PTO2Faults", argumentParser],
+      [
+        "CPTO2Faults", "PTO2Protocol", "PTO2System", "PTO2Segment", "PTO2Faults", "Harness",
+        argumentParser,
+      ],
       path: "Verification/Steps"),
   ]
 }
@@ -153,7 +164,8 @@ var tests: [Target] {
   [
     test("PTO2SegmentTests", ["CPTO2Segment", "PTO2Segment"]),
     test("PTO2ProtocolTests", ["CPTO2Segment", "PTO2Segment", "PTO2Protocol"]),
-    test("PTO2OrchestratorTests", ["CPTO2Segment", "PTO2Segment", "PTO2Protocol", "PTO2Orchestrator"]),
+    test(
+      "PTO2OrchestratorTests", ["CPTO2Segment", "PTO2Segment", "PTO2Protocol", "PTO2Orchestrator"]),
     test(
       "PTO2SchedulerTests",
       [
@@ -172,7 +184,7 @@ var tests: [Target] {
     // The Swift interface as a program uses it: run by ProcessTests.
     program("pto2-api-test", path: "Tests/Fixtures/APIProgram"),
     // The tree itself: line lengths, names in the docs, format.
-    test("TidyTests", []),
+    test("TidyTests", ["CPTO2Segment", "PTO2Segment"]),
   ]
 }
 

@@ -50,7 +50,7 @@ let modules: [Target] = [
   module(
     "PTO2System", ["CPTO2Linux", "PTO2Protocol"] + simulator,
     exclude: isFuzzing
-      ? [] : ["SharedMemoryObject.swift", "Mapping.swift", "ProcessHandle.swift"]),
+      ? [] : ["Memory/SharedMemoryObject.swift", "Memory/Mapping.swift", "Process/ProcessHandle.swift"]),
   module("PTO2Segment", ["CPTO2Segment", "PTO2Protocol", "PTO2System"]),
   module("PTO2Orchestrator", ["CPTO2Segment", "PTO2System", "PTO2Segment", "PTO2Protocol"]),
   module("PTO2Scheduler", ["CPTO2Segment", "PTO2System", "PTO2Segment", "PTO2Protocol"]),

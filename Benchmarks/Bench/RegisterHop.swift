@@ -16,9 +16,9 @@ enum RegisterHop {
   static func measure(hops: Int) throws -> Double {
     let directory = executableDirectory()
     let image = try KernelImage(path: directory + "libBenchKernels.so")
-    let configuration = Configuration(
+    let configuration = PTO2Segment.Configuration(
       rings: [
-        Configuration.Ring(taskWindow: 2, consumedWindow: 2, heapBytes: 4096, dependencyPool: 4)
+        PTO2Segment.Configuration.Ring(taskWindow: 2, consumedWindow: 2, heapBytes: 4096, dependencyPool: 4)
       ], lanes: 1, arenaBytes: 4096)
     let name = "pto2-bench-\(ProcessIdentity.current().pid)"
     let segment = try Segment.create(name: name, configuration: configuration, images: [image])
@@ -31,12 +31,9 @@ enum RegisterHop {
 
     let scheduler = try Segment.attach(name: name, role: .scheduler, timeoutMilliseconds: 1000)
     let core = 1  // aiv0
-    let page = scheduler.readCore(core)
-    let word = OwnedWord(
-      scheduler.write(.dataMainBase) + core * MemoryLayout<pto2_dispatch_line>.stride)
-    let cond = SharedWord(page + Int(PTO2_CORE_COND))
-    let parked = SharedWord(page + Int(PTO2_CORE_PARKED))
-    let ready = SharedWord(page + Int(PTO2_CORE_READY))
+    let page = scheduler.corePage(core)
+    let word = scheduler.ownDispatchLine(core).word(0)
+    let (cond, parked, ready) = (page.cond(0), page.parked, page.ready)
     word.storeRelaxed(PTO2_SCHEDULER_IDLE)
 
     let worker = try startWorker(directory, segment: name, core: coreName(core))

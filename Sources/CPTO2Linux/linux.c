@@ -178,7 +178,6 @@ static uint64_t clock_nanoseconds(clockid_t clock) {
 }
 
 uint64_t pto2_monotonic_nanoseconds(void) { return clock_nanoseconds(CLOCK_MONOTONIC); }
-uint64_t pto2_realtime_nanoseconds(void) { return clock_nanoseconds(CLOCK_REALTIME); }
 
 struct search {
     uintptr_t address;

@@ -13,7 +13,7 @@ package import PTO2Protocol
   private var kernels: [Kernel] = []
 
   package init() {}
-  deinit { for unsafe entry in unsafe named { unsafe free(entry.name) } }
+  deinit { for index in unsafe named.indices { unsafe free(named[index].name) } }
 
   /// The handle of a name; makes a Swift string only the first time.
   func handle(_ name: UnsafePointer<CChar>, in graph: Graph) throws(PTO2Error) -> pto2_kernel {

@@ -158,7 +158,8 @@ extension Configuration {
       offsetLimit: try offsetLimit(),
       kernelDeadlineMilliseconds: try milliseconds("--kernel-deadline", kernelDeadline),
       stopGraceMilliseconds: try milliseconds("--stop-grace", stopGrace),
-      flags: (isQuiet ? PTO2_SESSION_QUIET : 0) | (drainsAfterDeath ? PTO2_SESSION_DRAIN : 0))
+      flags: PTO2Segment.Configuration.Flags(isQuiet ? [.quiet] : [])
+        .union(drainsAfterDeath ? [.drains] : []))
     try result.validate()
     return result
   }

@@ -15,7 +15,7 @@ internal import PTO2System
     let object: LoadedImage
     do { object = try LoadedImage(path: path) } catch {
       switch error {
-      case .cannotLoad(let reason), .noSymbol(let reason):
+      case .cannotLoad(let reason):
         throw PTO2Error(.invalidArgs, "program \(path) cannot be loaded: \(reason)")
       }
     }
@@ -47,7 +47,7 @@ internal import PTO2System
       for (index, byte) in bytes.enumerated() { unsafe copy[index] = CChar(bitPattern: byte) }
       return unsafe copy
     }
-    defer { for unsafe copy in unsafe copies { unsafe copy.deallocate() } }
+    defer { for index in unsafe copies.indices { unsafe copies[index].deallocate() } }
     var argv: [UnsafePointer<CChar>?] = unsafe copies.map { unsafe UnsafePointer($0) }
     unsafe argv.append(nil)
     unsafe try CGraph.run(graph, kernels: CKernels()) { api, graph in

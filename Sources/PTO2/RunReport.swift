@@ -125,7 +125,6 @@ extension RunReport {
     rings = []
     (lostLocks, lostKernelRuns, quarantinedWorkers) = (0, 0, 0)
     (workerRestarts, schedulerRestarts) = (0, 0)
-    Self.waitForWorkers(processes)
     readCounters(processes)
   }
 
@@ -137,8 +136,8 @@ extension RunReport {
   }
 
   /// A worker publishes its counters when it goes to sleep: microseconds after its last
-  /// kernel.
-  private static func waitForWorkers(_ processes: SessionProcesses) {
+  /// kernel. What comes later counts for the next run.
+  static func waitForWorkers(_ processes: SessionProcesses) {
     let deadline = Deadline(afterMilliseconds: 10)
     while !deadline.hasPassed {
       let areAsleep = processes.withSegment { segment in

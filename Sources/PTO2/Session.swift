@@ -93,6 +93,13 @@ public final class Session {
   ///   `explicitOrchFatal` with it as `underlying`, unless it is a `PTO2Error`.
   @discardableResult
   public func run(_ program: (Graph) throws -> Void) throws(PTO2Error) -> RunReport {
+    try run(waitingForCounters: true, program)
+  }
+
+  /// - Parameter waitingForCounters: false where `close(completing:)` follows.
+  package func run(waitingForCounters: Bool, _ program: (Graph) throws -> Void) throws(PTO2Error)
+    -> RunReport
+  {
     guard !isRunning else {
       throw PTO2Error(.invalidArgs, "a run inside the closure of another run of one session")
     }
@@ -100,7 +107,7 @@ public final class Session {
     isRunning = true
     defer { isRunning = false }
     processes.graph.progressHandler = progressHandler
-    let (report, error) = processes.run(program)
+    let (report, error) = processes.run(waitingForCounters: waitingForCounters, program)
     lastReport = report
     lastError = error
     if let error { throw error }
@@ -111,7 +118,7 @@ public final class Session {
   private func ready() throws(PTO2Error) -> SessionProcesses {
     guard !isClosed else { throw PTO2Error(.invalidArgs, "the session is closed") }
     if let processes {
-      let canGoOn = lastError == nil ? processes.canRunAgain : processes.abandonRun()
+      let canGoOn = lastError == nil ? processes.fatalError == nil : processes.abandonRun()
       if canGoOn {
         lastError = nil
         return processes

@@ -101,33 +101,30 @@ internal import PTO2System
 
   // MARK: Runs
 
-  /// Runs one graph, until everything is CONSUMED.
+  /// Runs one graph, until everything is CONSUMED. The run before has succeeded, or was
+  /// abandoned.
   /// - Returns: what it did, and its first error, or what has ended the session.
-  func run(_ program: (Graph) throws -> Void) -> (RunReport, PTO2Error?) {
+  func run(waitingForCounters: Bool, _ program: (Graph) throws -> Void) -> (
+    RunReport, PTO2Error?
+  ) {
     graph.begin()
     unsafe orchestrator.pointee.beginRun()
     let start = RunStart(self)
     var error: PTO2Error?
-    runs += 1
     do {
       try program(graph)
       unsafe try orchestrator.pointee.finishRun()
     } catch let thrown { error = first(PTO2Error(ofProgram: thrown)) }
     // What came after the program's last call still ends the run badly.
-    return (RunReport(self, since: start), error ?? fault.firstOfBoth)
+    if waitingForCounters && error == nil { RunReport.waitForWorkers(self) }
+    return (RunReport(self, since: start), error ?? fatalError)
   }
-  private var runs = 0
-  var canRunAgain: Bool { fatalError == nil && runs == 0 }
 
   /// What the program met may be the echo of an earlier fault.
   private func first(_ error: PTO2Error) -> PTO2Error {
-    if let truncated = unsafe orchestrator.pointee.segment.truncationError() {
-      fault.fail(truncated)
-    }
-    var first = fault.raise(error)
-    if let fatal = fault.firstOfBoth { first = fatal }
-    if first.code == error.code, first.message == error.message { first.underlying = error.underlying }
-    return first
+    if let truncated = withSegment({ $0.truncationError() }) { fault.fail(truncated) }
+    fault.raise(error)
+    return fault.first ?? error
   }
 
   /// Makes ready for the next run after one that has failed.
@@ -140,7 +137,7 @@ internal import PTO2System
   // MARK: The end
 
   /// What has ended the session, if anything has.
-  package var fatalError: PTO2Error? { fault.firstOfBoth }
+  package var fatalError: PTO2Error? { fault.hasFailed ? fault.first : nil }
   /// The signal that asked this process to end.
   package var signal: Int32? { supervisor?.signal }
   /// Workers and schedulers that were started in the place of one that had died.
@@ -153,7 +150,12 @@ internal import PTO2System
     if isOver { return }
     isOver = true
     supervisor?.beginEnding()
-    if let error { fault.publish(error) } else { fault.finish() }
+    if let error {
+      fault.raise(error)
+      fault.publish()
+    } else {
+      fault.finish()
+    }
     // After an error nobody waits for a long kernel.
     let deadline = Deadline(afterMilliseconds: error == nil ? 4000 : 2000)
     let killed = supervisor?.endChildren(deadline: deadline) ?? []
@@ -187,7 +189,7 @@ internal import PTO2System
   package func programIsAbsent(signal: Int32?) {
     if let observer {
       withSegment { $0.unlink() }
-      let error = fault.firstOfBoth ?? PTO2Error(.interrupted, "interrupted")
+      let error = fatalError ?? PTO2Error(.interrupted, "interrupted")
       return observer.programIsAbsent(error, signal: signal)
     }
     // The second signal does what it does where nobody handles it.

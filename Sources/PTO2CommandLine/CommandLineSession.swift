@@ -1,5 +1,5 @@
 internal import Glibc
-internal import PTO2
+public import PTO2
 internal import PTO2Launcher
 internal import PTO2Protocol
 internal import PTO2Segment
@@ -11,11 +11,11 @@ final class CommandLineObserver: SessionObserver, @unchecked Sendable {
   // Sendable: `faults` is used by the program's thread alone, the rest does not change.
   private let program: String
   private let options: RuntimeOptions
-  private let configuration: Configuration
+  private let configuration: PTO2.Configuration
   private var faults: FaultRun?
 
   /// Reads the fault script, if there is one; nothing has been started then.
-  init(_ program: String, _ options: RuntimeOptions, _ configuration: Configuration)
+  init(_ program: String, _ options: RuntimeOptions, _ configuration: PTO2.Configuration)
     throws(SessionFailure)
   {
     self.program = program
@@ -135,7 +135,7 @@ extension RuntimeOptions {
     let progress = Progress(isQuiet: quiet)
     session.progressHandler = { progress.show($0, $1) }
     var failure: SessionFailure?
-    do throws(PTO2Error) { try session.run(body) } catch {
+    do throws(PTO2Error) { try session.run(waitingForCounters: false, body) } catch {
       failure = SessionFailure(error, signal: session.signal)
     }
     progress.clear()
@@ -150,7 +150,7 @@ extension RuntimeOptions {
   }
 }
 
-extension Configuration {
+extension PTO2.Configuration {
   /// The values that will be used, derived ones included.
   func startUpLine(name: String) -> String {
     func perRing(_ value: (Ring) -> String) -> String {

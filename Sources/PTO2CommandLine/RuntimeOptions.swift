@@ -136,11 +136,11 @@ public struct RuntimeOptions: ParsableArguments {
 
   /// The configuration these options and the environment make.
   /// - Throws: `invalidArgs`, naming the option or variable, its value, and what it may be.
-  public func configuration() throws(PTO2Error) -> Configuration {
+  public func configuration() throws(PTO2Error) -> PTO2.Configuration {
     do { return try checkedConfiguration() } catch { throw PTO2Error(error) }
   }
 
-  private func checkedConfiguration() throws(ConfigurationError) -> Configuration {
+  private func checkedConfiguration() throws(ConfigurationError) -> PTO2.Configuration {
     guard (1...8).contains(rings) else {
       throw ConfigurationError(variable: "--rings", value: "\(rings)", range: "1 to 8")
     }
@@ -150,7 +150,7 @@ public struct RuntimeOptions: ParsableArguments {
     }
     let ringSettings = RingSettings(
       taskWindow: taskWindow, consumedWindow: consumedWindow, heap: heap, dependencyPool: depPool)
-    var configuration = Configuration()
+    var configuration = PTO2.Configuration()
     configuration.rings = try ringSettings.rings(count: rings, environment: environment(_:))
     configuration.tensorMapRanges = try tensorMapRanges(tensorMap, environment: environment(_:))
     configuration.clusters = Int(clusters ?? 1)

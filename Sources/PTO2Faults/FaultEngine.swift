@@ -1,5 +1,6 @@
 internal import CPTO2Faults
 internal import Glibc
+internal import PTO2Protocol
 internal import PTO2Segment
 internal import PTO2System
 
@@ -38,7 +39,7 @@ internal import PTO2System
     case close(Int32)
   }
 
-  private let probe: SegmentProbe
+  private let reader: SegmentReader
   private let tracer: Tracer?
   private var pending: [Pending]
   private var memory = WordMemory()
@@ -55,9 +56,9 @@ internal import PTO2System
   package init(
     _ script: FaultScript, segment: String, parent: Int32, control: Int32
   ) throws {
-    let probe = try SegmentProbe.open(name: segment)
+    let reader = try SegmentReader.open(name: segment)
     let faults = script.faults
-    self.probe = probe
+    self.reader = reader
     self.control = control
     self.parent = parent
     let now = MonotonicClock.now()
@@ -80,7 +81,7 @@ internal import PTO2System
       watches: { role in
         var words: [WordWatch] = []
         for fault in faults {
-          for word in fault.watches(role, in: probe) where !words.contains(word) {
+          for word in fault.watches(role, in: reader) where !words.contains(word) {
             words.append(word)
           }
         }
@@ -90,7 +91,7 @@ internal import PTO2System
     tracer.onHit = { [unowned self] thread, places in self.onStore(thread, places) }
     tracer.onWakeDropped = { [unowned self] process in self.onWakeDropped(process) }
     tracer.onMapped = { [unowned self] process in
-      self.memory.remember(process.watches, in: self.probe)
+      self.memory.remember(process.watches, in: self.reader)
     }
     try tracer.attach(parent, .orchestrator, children: true)
   }
@@ -134,9 +135,9 @@ internal import PTO2System
   private func traceNewcomers() {
     guard let tracer, case let now = MonotonicClock.now(), now >= nextLook else { return }
     nextLook = now &+ 10_000_000
-    let roles = [.scheduler] + (0..<probe.configuration.coreCount).map { ProcessRole.worker($0) }
+    let roles = [.scheduler] + (0..<reader.configuration.coreCount).map { ProcessRole.worker($0) }
     for role in roles {
-      guard let identity = probe.process(role), tracer.processes[identity.pid] == nil else {
+      guard let identity = reader.process(role), tracer.processes[identity.pid] == nil else {
         continue
       }
       // One that has just ended is of no interest.
@@ -153,7 +154,7 @@ internal import PTO2System
       case .at, .every:
         guard now >= pending[index].due else { continue }
       case .after(let tasks):
-        guard probe.releasedTasks >= tasks else { continue }
+        guard reader.releasedTasks >= tasks else { continue }
       case .point: continue
       }
       chance(index, at: now)
@@ -182,12 +183,12 @@ internal import PTO2System
   /// A traced thread has stored to watched words.
   private func onStore(_ thread: TracedThread, _ places: [Int]) -> Tracer.Verdict {
     let watches = places.map { thread.process.watches[$0] }
-    for change in memory.changes(watches, in: probe) {
+    for change in memory.changes(watches, in: reader) {
       for index in pending.indices where !pending[index].isOver {
         let fault = pending[index].fault
         guard case .point(let point, _, _, let hit) = fault.when,
           let role = thread.process.role, point.isReached(by: change.value),
-          fault.watches(role, in: probe).contains(where: { $0.contains(change.offset) })
+          fault.watches(role, in: reader).contains(where: { $0.contains(change.offset) })
         else { continue }
         pending[index].hits += 1
         guard pending[index].hits % hit == 0 else { continue }
@@ -208,7 +209,7 @@ internal import PTO2System
     let fault = pending[index].fault
     switch fault.what {
     case .corrupt(let corruption): if !corrupt(corruption) { return false }
-    case .truncate(let bytes): if !probe.truncate(bytes) { return false }
+    case .truncate(let bytes): if !reader.truncate(bytes) { return false }
     case .fill(let bytes, let seconds):
       guard let filler = PrivateSharedMemory.fill(leaving: bytes) else { return false }
       remember(.close(filler), seconds)
@@ -228,7 +229,7 @@ internal import PTO2System
         ? ProcessIdentity(
           pid: thread!.process.id,
           startTime: ProcessIdentity.startTime(of: thread!.process.id) ?? 0)
-        : probe.process(role)
+        : reader.process(role)
       guard let identity, let handle = ProcessHandle(identity) else { return false }
       switch fault.what {
       case .signal(let signal, _): handle.send(signal: signal)
@@ -255,8 +256,8 @@ internal import PTO2System
     case .role(let role): return role
     case .anyWorker:
       if let role = thread?.process.role, case .worker = role { return role }
-      let alive = (0..<probe.configuration.coreCount).map { ProcessRole.worker($0) }
-        .filter { probe.process($0) != nil }
+      let alive = (0..<reader.configuration.coreCount).map { ProcessRole.worker($0) }
+        .filter { reader.process($0) != nil }
       return alive.isEmpty ? nil : alive[pending[index].dice.choose(alive.count)]
     case nil: return nil
     }
@@ -274,21 +275,23 @@ internal import PTO2System
     let offset: UInt64
     switch corruption.target {
     case .section(let kind, let ring, let within):
-      offset = probe.layout.section(kind, ring: ring).offset + within
+      offset = reader.layout.section(kind, ring: ring).offset + within
     case .word(let word, let core, let ring, let lane):
-      offset =
+      let scheduler = reader.schedulerPage
+      let place =
         switch word {
-        case .submitted: probe.submitted
-        case .wired: probe.wired
-        case .released: probe.released(ring: ring)
-        case .consumed: probe.consumed(ring: ring)
-        case .dispatch: probe.dispatch(core: core, lane: lane)
-        case .cond: probe.cond(core: core, lane: lane)
-        case .ready: probe.ready(core: core)
+        case .submitted: reader.orchestratorPage.submitted
+        case .wired: scheduler.wired
+        case .released: scheduler.released(ring)
+        case .consumed: scheduler.consumed(ring)
+        case .dispatch: reader.dispatchLine(core).word(UInt32(lane))
+        case .cond: reader.corePage(core).cond(UInt32(lane))
+        case .ready: reader.corePage(core).ready
         }
+      offset = reader.offset(of: place)
     }
-    guard let value = probe.word(offset) else { return false }
-    return probe.store(
+    guard let value = reader.value(at: offset) else { return false }
+    return reader.store(
       corruption.isFlip ? value ^ corruption.value : corruption.value, at: offset)
   }
 

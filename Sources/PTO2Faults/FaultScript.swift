@@ -127,23 +127,23 @@ package struct Fault: Sendable {
   }
 
   /// Words of which it must be told when this role stores them.
-  package func watches(_ role: ProcessRole, in probe: SegmentProbe) -> [WordWatch] {
+  package func watches(_ role: ProcessRole, in reader: SegmentReader) -> [WordWatch] {
     guard case .point(let point, let core, let ring, _) = when else { return [] }
-    let cores = core.map { [$0] } ?? Array(0..<probe.configuration.coreCount)
+    let cores = core.map { [$0] } ?? Array(0..<reader.configuration.coreCount)
     switch (point.storer, role) {
-    case (.orchestrator, .orchestrator): return point.words(in: probe, core: nil, ring: 0)
+    case (.orchestrator, .orchestrator): return point.words(in: reader, core: nil, ring: 0)
     case (.scheduler, .scheduler):
       if point.hasCore {
-        return cores.flatMap { point.words(in: probe, core: $0, ring: 0) }
+        return cores.flatMap { point.words(in: reader, core: $0, ring: 0) }
       }
       let rings =
-        !point.hasRing ? [0] : ring.map { [$0] } ?? Array(probe.configuration.rings.indices)
-      return rings.flatMap { point.words(in: probe, core: nil, ring: $0) }
+        !point.hasRing ? [0] : ring.map { [$0] } ?? Array(reader.configuration.rings.indices)
+      return rings.flatMap { point.words(in: reader, core: nil, ring: $0) }
     case (.worker, .worker(let own)):
       if isOfScheduler { return [] }
-      return cores.contains(own) ? point.words(in: probe, core: own, ring: 0) : []
+      return cores.contains(own) ? point.words(in: reader, core: own, ring: 0) : []
     case (.worker, .scheduler):
-      return isOfScheduler ? point.words(in: probe, core: nil, ring: 0) : []
+      return isOfScheduler ? point.words(in: reader, core: nil, ring: 0) : []
     default: return []
     }
   }

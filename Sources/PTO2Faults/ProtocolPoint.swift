@@ -1,5 +1,6 @@
 internal import CPTO2Segment
-internal import PTO2Segment
+internal import PTO2Protocol
+package import PTO2Segment
 
 /// A step of the protocol, known by the word that it stores.
 package enum ProtocolPoint: String, CaseIterable, Sendable {
@@ -37,8 +38,8 @@ package enum ProtocolPoint: String, CaseIterable, Sendable {
   package func isReached(by value: UInt32) -> Bool {
     switch self {
     case .publish, .wire, .release, .consume: true
-    case .dispatch: value & PTO2_COND_FIN == 0 && value < PTO2_EXIT_SIGNAL && value >> 2 != 0
-    case .ack: value & PTO2_COND_FIN == 0 && value < PTO2_EXIT_SIGNAL
+    case .dispatch, .ack:
+      if case .dispatch = DispatchWord(rawValue: value).content { true } else { false }
     case .fin: value & PTO2_COND_FIN != 0
     case .attach: value != 0
     }
@@ -48,22 +49,26 @@ package enum ProtocolPoint: String, CaseIterable, Sendable {
   /// - Parameters:
   ///   - core: nil for the scheduler's ATTACHED.
   ///   - ring: for RELEASED and CONSUMED.
-  package func words(in probe: SegmentProbe, core: Int?, ring: Int) -> [WordWatch] {
-    let lanes = Int(probe.configuration.lanes)
-    func pairs(_ first: UInt64) -> [WordWatch] {
+  package func words(in segment: SegmentReader, core: Int?, ring: Int) -> [WordWatch] {
+    let lanes = segment.configuration.lanes
+    /// Of a lane's two neighbours, which one debug register watches.
+    func pairs(_ word: (UInt32) -> SharedWord) -> [WordWatch] {
       stride(from: 0, to: lanes, by: 2).map {
-        WordWatch(offset: first + 4 * UInt64($0), bytes: $0 + 1 < lanes ? 8 : 4)
+        WordWatch(offset: segment.offset(of: word($0)), bytes: $0 + 1 < lanes ? 8 : 4)
       }
     }
-    func single(_ offset: UInt64) -> [WordWatch] { [WordWatch(offset: offset, bytes: 4)] }
+    func single(_ word: SharedWord) -> [WordWatch] {
+      [WordWatch(offset: segment.offset(of: word), bytes: 4)]
+    }
+    let scheduler = segment.schedulerPage
     switch self {
-    case .publish: return single(probe.submitted)
-    case .wire: return single(probe.wired)
-    case .release: return single(probe.released(ring: ring))
-    case .consume: return single(probe.consumed(ring: ring))
-    case .dispatch: return pairs(probe.dispatch(core: core ?? 0, lane: 0))
-    case .ack, .fin: return pairs(probe.cond(core: core ?? 0, lane: 0))
-    case .attach: return single(core.map { probe.ready(core: $0) } ?? probe.schedulerControl)
+    case .publish: return single(segment.orchestratorPage.submitted)
+    case .wire: return single(scheduler.wired)
+    case .release: return single(scheduler.released(ring))
+    case .consume: return single(scheduler.consumed(ring))
+    case .dispatch: return pairs(segment.dispatchLine(core ?? 0).word)
+    case .ack, .fin: return pairs(segment.corePage(core ?? 0).cond)
+    case .attach: return single(core.map { segment.corePage($0).ready } ?? scheduler.control)
     }
   }
 }
@@ -76,18 +81,19 @@ package struct WordMemory {
   package init() {}
 
   /// Forgets the past of these words; call it before they are watched.
-  package mutating func remember(_ watches: [WordWatch], in probe: SegmentProbe) {
-    _ = changes(watches, in: probe)
+  package mutating func remember(_ watches: [WordWatch], in segment: SegmentReader) {
+    _ = changes(watches, in: segment)
   }
 
   /// The words of these that differ from before: offset and value.
-  package mutating func changes(_ watches: [WordWatch], in probe: SegmentProbe)
+  package mutating func changes(_ watches: [WordWatch], in segment: SegmentReader)
     -> [(offset: UInt64, value: UInt32)]
   {
     var found: [(offset: UInt64, value: UInt32)] = []
     for watch in watches {
       for offset in stride(from: watch.offset, to: watch.offset + UInt64(watch.bytes), by: 4) {
-        guard let value = probe.word(offset), values.updateValue(value, forKey: offset) != value
+        guard let value = segment.value(at: offset),
+          values.updateValue(value, forKey: offset) != value
         else { continue }
         found.append((offset, value))
       }

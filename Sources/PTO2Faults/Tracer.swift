@@ -1,5 +1,6 @@
 internal import CPTO2Faults
 internal import Glibc
+internal import PTO2Protocol
 internal import PTO2Segment
 package import PTO2System
 

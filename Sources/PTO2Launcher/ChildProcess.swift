@@ -31,11 +31,6 @@ package struct ChildProcess {
     return status & 0x7F
   }
 
-  package var exitStatus: Int32? {
-    guard let status, status & 0x7F == 0 else { return nil }
-    return status >> 8 & 0xFF
-  }
-
   /// posix_spawn(3) in a process group of its own, so that a terminal's Ctrl-C
   /// reaches the orchestrator alone.
   static func spawn(name: String, core: Int?, executable: String, arguments: [String])
@@ -45,7 +40,7 @@ package struct ChildProcess {
       unsafe strdup($0)
     }
     unsafe argv.append(nil)
-    defer { unsafe argv.forEach { unsafe free($0) } }
+    defer { for index in unsafe argv.indices { unsafe free(argv[index]) } }
     // A kernel that crashes is the launcher's to report, at once; Swift's own
     // backtracer would hold the dead worker for a second. The user may ask for it.
     let noBacktrace = unsafe strdup("SWIFT_BACKTRACE=enable=no")

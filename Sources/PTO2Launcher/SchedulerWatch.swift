@@ -7,7 +7,7 @@ final class SchedulerWatch {
   /// pidfd; nil when the process was gone already.
   let descriptor: Int32?
   private let handle: ProcessHandle?
-  private var stop: StopWatch
+  private var stop: SuspensionWatch
   private var pulse: StallWatch
   private var hasSaidHeld = false
   private let say: (String) -> Void
@@ -15,7 +15,7 @@ final class SchedulerWatch {
   init(_ identity: ProcessIdentity, graceMilliseconds: UInt32, say: @escaping (String) -> Void) {
     self.identity = identity
     self.say = say
-    stop = StopWatch(graceMilliseconds: graceMilliseconds)
+    stop = SuspensionWatch(graceMilliseconds: graceMilliseconds)
     pulse = StallWatch(stopGraceMilliseconds: graceMilliseconds)
     handle = ProcessHandle(identity)
     descriptor =

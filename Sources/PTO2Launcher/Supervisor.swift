@@ -21,7 +21,7 @@ internal import Synchronization
   private let bell: Pipe
   /// Readable once the children are started.
   private let started: Pipe
-  nonisolated(unsafe) private var thread = pthread_t()
+  nonisolated(unsafe) private var thread: SpawnedThread?
 
   private struct State {
     var children = Children()
@@ -54,23 +54,13 @@ internal import Synchronization
     self.signalDescriptor = signalDescriptor
     self.stopGraceMilliseconds = stopGraceMilliseconds
     attachMilliseconds = attachTimeoutMilliseconds
-    let context = unsafe Unmanaged.passRetained(self).toOpaque()
     // The program's signals are for its own threads.
     var all = sigset_t()
     var own = sigset_t()
     unsafe sigfillset(&all)
     unsafe pthread_sigmask(SIG_SETMASK, &all, &own)
-    let result = unsafe pthread_create(
-      &thread, nil,
-      { context in
-        unsafe Unmanaged<Supervisor>.fromOpaque(context!).takeRetainedValue().watch()
-        return nil
-      }, context)
-    unsafe pthread_sigmask(SIG_SETMASK, &own, nil)
-    guard result == 0 else {
-      unsafe Unmanaged<Supervisor>.fromOpaque(context).release()
-      throw SystemError("pthread_create", "supervisor", errno: result)
-    }
+    defer { unsafe pthread_sigmask(SIG_SETMASK, &own, nil) }
+    unsafe thread = try spawnThread("supervisor") { self.watch() }
     started.wait()
     if let error = state.withLock({ $0.launchError }) {
       _ = endChildren(deadline: Deadline(afterMilliseconds: 0))
@@ -79,8 +69,8 @@ internal import Synchronization
     }
   }
 
-  /// signalfd(2) for SIGINT, SIGTERM and SIGHUP; call before any other thread
-  /// exists.
+  /// Blocks SIGINT, SIGTERM and SIGHUP in this thread and those it starts, and returns
+  /// a signalfd(2) for them; call before any other thread exists.
   package static func blockSignals() -> Int32 { pto2_signal_descriptor() }
 
   /// Undoes `blockSignals`, so that Ctrl-C ends a program that goes on.
@@ -124,7 +114,7 @@ internal import Synchronization
   package func stop() {
     beginEnding()
     bell.write(UInt8(ascii: "q"))
-    unsafe pthread_join(thread, nil)
+    unsafe thread?.join()
     state.withLock { $0.children.closeDescriptors() }
   }
 

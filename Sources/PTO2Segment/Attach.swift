@@ -1,4 +1,5 @@
 package import CPTO2Segment
+internal import PTO2Protocol
 package import PTO2System
 
 extension Segment {
@@ -7,8 +8,8 @@ extension Segment {
   /// Steps, each with its own error: the name exists; the object has a page;
   /// the magic is published; same ABI; same page size; nothing is missing at
   /// the end; a valid configuration; the same layout; the orchestrator can be
-  /// watched; the place is free. Only then anything is mapped. Waits for the name at most `timeoutMilliseconds`,
-  /// then for the magic at most two seconds.
+  /// watched; the place is free. Nothing is mapped before all that. Waits for the name
+  /// at most `timeoutMilliseconds`, then for the magic at most two seconds.
   package static func attach(name: String, role: RoleSet, timeoutMilliseconds: UInt64)
     throws(SegmentError) -> Segment
   {
@@ -21,16 +22,15 @@ extension Segment {
     do { size = try object.size() } catch { throw .system(error) }
     let (configuration, layout) = try check(header, size: size)
 
-    // The name last: an object that was swept before the lock is another's no
-    // more, and its session is over.
-    guard object.tryLock(byte: Place.liveness.byte, .shared), object.isStillNamed() else {
+    // Check the name last: if a sweep removed this object before we took the lock,
+    // the session is over.
+    guard object.tryLock(.liveness, .shared), object.isStillNamed() else {
       throw .notFound(name: name, waitedMilliseconds: 0)
     }
     // In another PID or time namespace (start times differ there) everybody's
     // identity is a stranger's: processes that live would be taken for dead.
-    let creator = ProcessIdentity(
-      pid: Int32(bitPattern: header.creator_pid), startTime: header.creator_start_time)
-    guard creator.isAlive || !object.isLocked(byte: Place.orchestrator.byte) else {
+    let creator = ProcessIdentity(creatorOf: header)
+    guard creator.isAlive || !object.isLocked(.orchestrator) else {
       throw .otherNamespace(name: name, pid: creator.pid)
     }
     if role == .scheduler, !object.take(.scheduler) {
@@ -112,14 +112,15 @@ extension Segment {
 
   /// Who created the segment: the orchestrator's process.
   package func creator() -> ProcessIdentity {
-    let header = unsafe read(.header).assumingMemoryBound(to: pto2_header.self)
-    return unsafe ProcessIdentity(
-      pid: Int32(bitPattern: header.pointee.creator_pid),
-      startTime: header.pointee.creator_start_time)
+    ProcessIdentity(creatorOf: header.content)
   }
 
   /// The dispatch descriptors' base, as the header tells cores once.
-  package func dispatchBase() -> UInt64 {
-    unsafe read(.header).assumingMemoryBound(to: pto2_header.self).pointee.dispatch.dispatch_base
+  package func dispatchBase() -> UInt64 { header.content.dispatch.dispatch_base }
+}
+
+extension ProcessIdentity {
+  init(creatorOf header: pto2_header) {
+    self.init(pid: Int32(bitPattern: header.creator_pid), startTime: header.creator_start_time)
   }
 }

@@ -1,4 +1,5 @@
 internal import CPTO2Segment
+internal import PTO2Protocol
 
 /// A value a user gave that cannot be used: which, what it was, what it may be.
 package struct ConfigurationError: Error, Equatable, CustomStringConvertible {
@@ -51,8 +52,7 @@ package struct Configuration: Equatable, Sendable {
   package var kernelDeadlineMilliseconds: UInt32
   /// How long a stopped scheduler or worker is waited for; 0 = for ever.
   package var stopGraceMilliseconds: UInt32
-  /// PTO2_SESSION_...
-  package var flags: UInt32
+  package var flags: Flags
   /// Largest offset field of a dispatch word: the descriptors that can be
   /// named. Less than PTO2_WORD_OFFSET_MAX for a core that addresses less.
   package var offsetLimit: UInt32
@@ -78,7 +78,7 @@ package struct Configuration: Equatable, Sendable {
     arenaBytes: UInt64 = Self.defaultArenaBytes, firstPosition: UInt32 = 0,
     attachTimeoutMilliseconds: UInt32 = 10_000, stallLimitMilliseconds: UInt32 = 0,
     offsetLimit: UInt32 = PTO2_WORD_OFFSET_MAX, kernelDeadlineMilliseconds: UInt32 = 0,
-    stopGraceMilliseconds: UInt32 = Self.defaultStopGraceMilliseconds, flags: UInt32 = 0
+    stopGraceMilliseconds: UInt32 = Self.defaultStopGraceMilliseconds, flags: Flags = []
   ) {
     self.rings =
       rings
@@ -101,8 +101,18 @@ package struct Configuration: Equatable, Sendable {
     self.flags = flags
   }
 
-  package var isQuiet: Bool { flags & PTO2_SESSION_QUIET != 0 }
-  package var drains: Bool { flags & PTO2_SESSION_DRAIN != 0 }
+  package struct Flags: OptionSet, Sendable {
+    package let rawValue: UInt32
+    package init(rawValue: UInt32) { self.rawValue = rawValue }
+
+    /// No warnings on standard error.
+    package static let quiet = Flags(rawValue: PTO2_SESSION_QUIET)
+    /// What is published is done even if the orchestrator dies.
+    package static let drains = Flags(rawValue: PTO2_SESSION_DRAIN)
+  }
+
+  package var isQuiet: Bool { flags.contains(.quiet) }
+  package var drains: Bool { flags.contains(.drains) }
 
   package var coreCount: Int { Int(clusters) * Int(PTO2_CORES_PER_CLUSTER) }
 
@@ -179,20 +189,17 @@ extension Configuration {
     record.offset_limit = offsetLimit
     record.kernel_deadline_milliseconds = kernelDeadlineMilliseconds
     record.stop_grace_milliseconds = stopGraceMilliseconds
-    record.flags = flags
+    record.flags = flags.rawValue
     record.arena_bytes = arenaBytes
-    func fill<Value>(_ array: UnsafeMutableRawBufferPointer, _ value: (Ring) -> Value) {
-      for (index, ring) in rings.enumerated() {
-        unsafe array.storeBytes(
-          of: value(ring), toByteOffset: index * MemoryLayout<Value>.stride, as: Value.self)
-      }
+    func fill<Value>(_ values: UnsafeMutableBufferPointer<Value>, _ value: (Ring) -> Value) {
+      for (index, ring) in rings.enumerated() { unsafe values[index] = value(ring) }
     }
-    unsafe withUnsafeMutableBytes(of: &record.task_window) { unsafe fill($0) { $0.taskWindow } }
-    unsafe withUnsafeMutableBytes(of: &record.consumed_window) {
-      unsafe fill($0) { $0.consumedWindow }
+    unsafe withElements(&record.task_window, of: UInt32.self) { unsafe fill($0, \.taskWindow) }
+    unsafe withElements(&record.consumed_window, of: UInt32.self) {
+      unsafe fill($0, \.consumedWindow)
     }
-    unsafe withUnsafeMutableBytes(of: &record.dep_pool) { unsafe fill($0) { $0.dependencyPool } }
-    unsafe withUnsafeMutableBytes(of: &record.heap_bytes) { unsafe fill($0) { $0.heapBytes } }
+    unsafe withElements(&record.dep_pool, of: UInt32.self) { unsafe fill($0, \.dependencyPool) }
+    unsafe withElements(&record.heap_bytes, of: UInt64.self) { unsafe fill($0, \.heapBytes) }
     return record
   }
 
@@ -203,27 +210,16 @@ extension Configuration {
         variable: "rings", value: "\(record.rings)", range: "1 to \(PTO2_MAX_RINGS)")
     }
     var record = record
-    func read<Value: FixedWidthInteger>(_ bytes: UnsafeMutableRawBufferPointer, _ index: Int)
-      -> Value
-    {
-      unsafe bytes.load(fromByteOffset: index * MemoryLayout<Value>.stride, as: Value.self)
-    }
     var rings: [Ring] = []
     for index in 0..<Int(record.rings) {
       rings.append(
-        Ring(
-          taskWindow: unsafe withUnsafeMutableBytes(of: &record.task_window) {
-            unsafe read($0, index)
+        unsafe Ring(
+          taskWindow: withElements(&record.task_window, of: UInt32.self) { unsafe $0[index] },
+          consumedWindow: withElements(&record.consumed_window, of: UInt32.self) {
+            unsafe $0[index]
           },
-          consumedWindow: unsafe withUnsafeMutableBytes(of: &record.consumed_window) {
-            unsafe read($0, index)
-          },
-          heapBytes: unsafe withUnsafeMutableBytes(of: &record.heap_bytes) {
-            unsafe read($0, index)
-          },
-          dependencyPool: unsafe withUnsafeMutableBytes(of: &record.dep_pool) {
-            unsafe read($0, index)
-          }))
+          heapBytes: withElements(&record.heap_bytes, of: UInt64.self) { unsafe $0[index] },
+          dependencyPool: withElements(&record.dep_pool, of: UInt32.self) { unsafe $0[index] }))
     }
     self.init(
       rings: rings, clusters: record.clusters, lanes: record.lanes,
@@ -232,7 +228,7 @@ extension Configuration {
       attachTimeoutMilliseconds: record.attach_timeout_milliseconds,
       stallLimitMilliseconds: record.stall_limit_milliseconds, offsetLimit: record.offset_limit,
       kernelDeadlineMilliseconds: record.kernel_deadline_milliseconds,
-      stopGraceMilliseconds: record.stop_grace_milliseconds, flags: record.flags)
+      stopGraceMilliseconds: record.stop_grace_milliseconds, flags: Flags(rawValue: record.flags))
     imageCount = record.image_count
     kernelCount = record.kernel_count
     try validate()

@@ -39,64 +39,61 @@ extension Segment {
     isSealed: Bool = false
   ) throws(SegmentError) -> Segment {
     let layout = SegmentLayout(configuration, pageBytes: systemPageBytes())
-    do {
-      try object.setSize(layout.totalBytes)
-      if isSealed { try object.sealSize() }
-      let mapping = try Mapping(object, bytes: layout.totalBytes)
-      let segment = Segment(
-        object: object, mapping: mapping, configuration: configuration, layout: layout,
-        role: .orchestrator)
-      for section in layout.sections where section.isReservedAtCreation {
-        try segment.reserve(offset: section.offset, bytes: section.bytes)
-      }
-      try segment.openOwnSections()
-      segment.writeHeader()
-      segment.writeImages(images)
-      return segment
-    } catch let error as SystemError {
+    let mapping: Mapping
+    do { mapping = try map(object, bytes: layout.totalBytes, isSealed: isSealed) } catch {
       throw .system(error)
-    } catch let error as SegmentError {
-      throw error
-    } catch {
-      fatalError("unreachable: \(error)")
     }
+    let segment = Segment(
+      object: object, mapping: mapping, configuration: configuration, layout: layout,
+      role: .orchestrator)
+    for section in layout.sections where section.isReservedAtCreation {
+      try segment.reserve(offset: section.offset, bytes: section.bytes)
+    }
+    do { try segment.openOwnSections() } catch { throw .system(error) }
+    segment.writeHeader()
+    segment.writeImages(images)
+    return segment
+  }
+
+  private static func map(
+    _ object: borrowing SharedMemoryObject, bytes: UInt64, isSealed: Bool
+  ) throws(SystemError) -> Mapping {
+    try object.setSize(bytes)
+    if isSealed { try object.sealSize() }
+    return try Mapping(object, bytes: bytes)
   }
 
   private static func unnamedObject(label: String) throws(SegmentError) -> SharedMemoryObject {
-    do {
-      let object = try SharedMemoryObject.createUnnamed(label: label)
-      guard object.tryLock(byte: Place.orchestrator.byte, .exclusive),
-        object.tryLock(byte: Place.liveness.byte, .shared)
-      else { throw SegmentError.inUse(name: label, pid: 0) }
-      return object
-    } catch let error as SystemError {
+    let object: SharedMemoryObject
+    do { object = try SharedMemoryObject.createUnnamed(label: label) } catch {
       throw .system(error)
-    } catch let error as SegmentError {
-      throw error
-    } catch { fatalError("unreachable: \(error)") }
+    }
+    guard object.tryLock(.orchestrator, .exclusive), object.tryLock(.liveness, .shared) else {
+      throw .inUse(name: label, pid: 0)
+    }
+    return object
   }
 
   /// O_EXCL, then the orchestrator's lock. Replaces a dead session's object.
   private static func createObject(named name: String) throws(SegmentError) -> SharedMemoryObject {
     let deadline = Deadline(afterMilliseconds: 3000)
     while true {
-      do {
-        let object = try SharedMemoryObject.create(name: name)
-        guard object.tryLock(byte: Place.orchestrator.byte, .exclusive),
-          object.tryLock(byte: Place.liveness.byte, .shared), object.isStillNamed()
-        else {
-          if deadline.hasPassed { throw SegmentError.inUse(name: name, pid: 0) }
+      let object: SharedMemoryObject
+      do { object = try SharedMemoryObject.create(name: name) } catch {
+        switch error.errno {
+        case SystemError.alreadyExists:
+          try removeIfDead(name, deadline: deadline)
           continue
+        case SystemError.accessDenied: throw .accessDenied(name: String(name.dropFirst()))
+        default: throw .system(error)
         }
+      }
+      if object.tryLock(.orchestrator, .exclusive), object.tryLock(.liveness, .shared),
+        object.isStillNamed()
+      {
         return object
-      } catch let error as SystemError where error.errno == SystemError.alreadyExists {
-        try removeIfDead(name, deadline: deadline)
-      } catch let error as SystemError {
-        throw error.errno == SystemError.accessDenied
-          ? .accessDenied(name: String(name.dropFirst())) : .system(error)
-      } catch let error as SegmentError {
-        throw error
-      } catch { fatalError("unreachable: \(error)") }
+      }
+      if deadline.hasPassed { throw .inUse(name: name, pid: 0) }
     }
   }
 
@@ -115,7 +112,7 @@ extension Segment {
     if let header, header.magic != 0, header.magic != PTO2_MAGIC {
       throw .notASegment(name: plainName, magic: header.magic)
     }
-    guard old.tryLock(byte: Place.liveness.byte, .exclusive) else {
+    guard old.tryLock(.liveness, .exclusive) else {
       if (header?.magic ?? 0) == 0, !deadline.hasPassed {
         yieldProcessor()
         return
@@ -125,7 +122,7 @@ extension Segment {
     // Unlocked and unfinished may be a creator between open and lock: it gets
     // the waiting time before it counts as dead.
     if (header?.magic ?? 0) == 0, !deadline.hasPassed {
-      _ = old.tryLock(byte: Place.liveness.byte, .shared)
+      _ = old.tryLock(.liveness, .shared)
       yieldProcessor()
       return
     }
@@ -146,34 +143,28 @@ extension Segment {
   }
 
   private func writeHeader() {
-    let identity = ProcessIdentity.current()
-    let header = unsafe write(.header).assumingMemoryBound(to: pto2_header.self)
-    unsafe header.pointee.segment_major = UInt32(PTO2_SEGMENT_MAJOR)
-    unsafe header.pointee.segment_minor = UInt32(PTO2_SEGMENT_MINOR)
-    unsafe header.pointee.layout_hash = layout.hash
-    unsafe header.pointee.total_bytes = layout.totalBytes
-    unsafe header.pointee.page_bytes = layout.pageBytes
-    unsafe header.pointee.creator_pid = UInt32(bitPattern: identity.pid)
-    unsafe header.pointee.creator_start_time = identity.startTime
-    unsafe header.pointee.session_epoch = MonotonicClock.realtime()
+    let creator = ProcessIdentity.current()
+    var content = pto2_header()
+    content.segment_major = UInt32(PTO2_SEGMENT_MAJOR)
+    content.segment_minor = UInt32(PTO2_SEGMENT_MINOR)
+    content.layout_hash = layout.hash
+    content.total_bytes = layout.totalBytes
+    content.page_bytes = layout.pageBytes
+    content.creator_pid = UInt32(bitPattern: creator.pid)
+    content.creator_start_time = creator.startTime
     let bootID = readBootID()
-    unsafe withUnsafeMutableBytes(of: &header.pointee.boot_id) { unsafe $0.copyBytes(from: bootID) }
-    unsafe header.pointee.dispatch = PTO2DispatchInitInfo(dispatch_base: layout.dispatchBase)
-    unsafe header.pointee.section_count = UInt32(layout.sections.count)
-    unsafe header.pointee.configuration = configuration.record
-    let table = unsafe write(.header) + MemoryLayout<pto2_header>.offset(of: \.sections)!
-    for (index, section) in layout.sections.enumerated() {
-      unsafe table.storeBytes(
-        of: pto2_section(
-          kind: section.kind.rawValue, index: UInt32(section.ring), offset: section.offset,
-          bytes: section.bytes, writer: section.writers.rawValue, reserved: 0),
-        toByteOffset: index * MemoryLayout<pto2_section>.stride, as: pto2_section.self)
-    }
+    unsafe withUnsafeMutableBytes(of: &content.boot_id) { unsafe $0.copyBytes(from: bootID) }
+    content.dispatch = PTO2DispatchInitInfo(dispatch_base: layout.dispatchBase)
+    content.configuration = configuration.record
+    ownHeader.fill(
+      content,
+      sections: layout.sections.map {
+        pto2_section(
+          kind: $0.kind.rawValue, index: UInt32($0.ring), offset: $0.offset, bytes: $0.bytes,
+          writer: $0.writers.rawValue, reserved: 0)
+      })
   }
 
-  /// Stores the magic. Its release pairs with the acquire in `attach`: whoever
-  /// sees the magic sees the whole header and every word initialised before.
-  package func publish() {
-    unsafe OwnedLongWord(write(.header)).storeRelease(PTO2_MAGIC)
-  }
+  /// From here on others may attach.
+  package func publish() { ownHeader.publish() }
 }

@@ -1,66 +1,84 @@
 internal import CPTO2Segment
 internal import PTO2Protocol
-internal import PTO2System
 
-extension Segment {
-  /// What a core has acknowledged and not finished, in words; nil when nothing.
-  /// For messages: every value read is checked, none is trusted.
+/// What is going on, in words. Every value read is checked, none is trusted.
+extension SegmentViews where Self: ~Copyable {
+  /// What a core has acknowledged and not finished; nil when nothing.
   package func runningTask(core: Int) -> String? {
-    let line = unsafe read(.dataMainBase) + core * MemoryLayout<pto2_dispatch_line>.stride
-    for lane in 0..<Int(configuration.lanes) {
-      let word = unsafe SharedWord(line + 4 * lane).loadAcquire()
-      let cond = unsafe SharedWord(readCore(core) + 4 * lane).loadAcquire()
-      guard word == cond, word & PTO2_COND_FIN == 0, word < PTO2_EXIT_SIGNAL, word >> 2 != 0 else {
-        continue
-      }
-      let field = UInt64((word >> UInt32(PTO2_WORD_OFFSET_SHIFT)) & PTO2_WORD_OFFSET_MASK)
-      guard field > 0 else { continue }
-      let offset = layout.dispatchBase + (field - 1) << 3
-      for ring in 0..<configuration.rings.count {
-        let section = layout.section(.dispatchTable, ring: ring)
-        guard offset >= section.offset, offset < section.offset + section.bytes else { continue }
-        let index = (offset - section.offset) / UInt64(PTO2_DESC_STRIDE)
-        guard index < UInt64(configuration.rings[ring].taskWindow) else { continue }
-        let slot = unsafe (read(.mainRing, ring: ring) + Int(index) * Int(PTO2_MAIN_SLOT_STRIDE))
-          .load(as: pto2_main_slot.self)
-        let ids = [slot.kernel_ids.0, slot.kernel_ids.1, slot.kernel_ids.2]
-        let subtask = Int(word & PTO2_WORD_SLOT_MASK)
-        guard subtask < 3 else { continue }
-        return
-          "task \(slot.task_id >> 32):\(UInt32(truncatingIfNeeded: slot.task_id)), kernel \(kernelName(Int(ids[subtask])))"
-      }
+    let (line, page) = (dispatchLine(core), corePage(core))
+    for lane in 0..<configuration.lanes {
+      let word = DispatchWord(rawValue: line.word(lane).loadAcquire())
+      let cond = ConditionWord(rawValue: page.cond(lane).loadAcquire())
+      guard case .dispatch(let offset, let subtask) = word.content,
+        cond.progress(of: word, after: nil) == .acknowledged,
+        let (ring, index) = place(ofDescriptorAt: offset)
+      else { continue }
+      let slot = mainRing(ring)[index]
+      return "task \(slot.taskID), kernel \(kernelName(slot.kernelID(subtask)))"
     }
     return nil
   }
 
-  /// Where in the segment the core's last worker faulted, in words; nil when it did
-  /// not. For messages, as above.
-  package func crashPlace(core: Int) -> String? {
-    let record = unsafe (readCore(core) + Int(PTO2_CORE_CRASH))
-      .assumingMemoryBound(to: pto2_crash_record.self)
-    let signal = unsafe SharedWord(UnsafeRawPointer(record)).loadAcquire()
-    guard (1...31).contains(signal) else { return nil }
-    let offset = unsafe record.pointee.offset
-    guard offset < layout.totalBytes,
-      let section = layout.sections.last(where: { $0.offset <= offset })
+  /// A worker serves the core.
+  package func isServed(core: Int) -> Bool {
+    let ready = corePage(core).ready.loadAcquire()
+    return ready != 0 && ready != schedulerPage.fenced(core).loadAcquire()
+  }
+
+  /// The lane whose kernel the core runs, as its COND words alone say.
+  package func runningLane(core: Int) -> UInt32? {
+    guard isServed(core: core) else { return nil }
+    return (0..<configuration.lanes).first {
+      let cond = DispatchWord(rawValue: corePage(core).cond($0).loadAcquire())
+      if case .dispatch = cond.content { return true }
+      return false
+    }
+  }
+
+  /// The ring and the index there of the descriptor that lies so far from dispatch_base;
+  /// nil where none begins.
+  package func place(ofDescriptorAt offset: UInt64) -> (ring: Int, index: UInt32)? {
+    guard let section = layout.section(at: layout.dispatchBase + offset),
+      section.kind == .dispatchTable
     else { return nil }
+    let (index, rest) = (layout.dispatchBase + offset - section.offset)
+      .quotientAndRemainder(dividingBy: section.kind.spec.stride)
+    guard rest == 0, index < UInt64(configuration.rings[section.ring].taskWindow) else {
+      return nil
+    }
+    return (section.ring, UInt32(index))
+  }
+
+  /// The name of a kernel id.
+  package func kernelName(_ id: Int) -> String {
+    id >= 0 && id < kernelRecords.count ? kernelRecords[id].name : "kernel #\(id)"
+  }
+
+  /// Where in the segment the core's last worker faulted; nil when it did not.
+  package func crashPlace(core: Int) -> String? {
+    let page = corePage(core)
+    guard (1...31).contains(page.crashSignal.loadAcquire()) else { return nil }
+    let crash = page.crash
+    guard let section = layout.section(at: crash.offset) else { return nil }
     let access =
-      switch unsafe record.pointee.access {
+      switch crash.access {
       case PTO2_CRASH_LOAD: "a load from"
       case PTO2_CRASH_STORE: "a store to"
       case PTO2_CRASH_CALL: "a call into"
       default: "an access to"
       }
-    var inside = offset - section.offset
-    var name = layout.sectionName(at: offset)
+    var inside = crash.offset - section.offset
+    var name = layout.sectionName(at: crash.offset)
     if section.kind == .cores {
-      let page = Int(inside / layout.coreStride)
-      name = page < configuration.coreCount ? "the page of core \(coreName(page))" : name
+      let core = CoreID(Int(inside / layout.coreStride))
+      if core.index < configuration.coreCount { name = "the page of core \(core)" }
       inside %= layout.coreStride
     }
-    return "\(access) \(name) (byte \(inside), segment offset \(offset))"
+    return "\(access) \(name) (byte \(inside), segment offset \(crash.offset))"
   }
+}
 
+extension Segment {
   /// True while another process takes part.
-  package func hasPeers() -> Bool { object.isLocked(byte: Place.liveness.byte) }
+  package func hasPeers() -> Bool { object.isLocked(.liveness) }
 }

@@ -1,4 +1,5 @@
 internal import CPTO2Segment
+internal import PTO2Protocol
 internal import PTO2System
 
 /// Why a kernel image cannot be used.
@@ -62,7 +63,7 @@ package struct KernelImage {
     let image: LoadedImage
     do { image = try LoadedImage(path: path) } catch {
       switch error {
-      case .cannotLoad(let reason), .noSymbol(let reason):
+      case .cannotLoad(let reason):
         throw .cannotLoad(path: path, reason: reason)
       }
     }
@@ -109,7 +110,7 @@ package struct KernelImage {
         throw .badTable(path: path, reason: "kernel \(name) is not in the image's code")
       }
       let offset = UInt64(address - object.base)
-      guard offset <= PTO2_CALL_OFFSET_MASK else {
+      guard offset <= CallWord.maximumOffset else {
         throw .badTable(path: path, reason: "kernel \(name) lies beyond 1 TiB")
       }
       kernels.append(
@@ -152,40 +153,20 @@ package struct KernelImage {
   static func text(_ identity: [UInt8]) -> String {
     identity.map { ($0 < 16 ? "0" : "") + String($0, radix: 16) }.joined()
   }
-
-  /// The function_bin_addr of a kernel, without its arity.
-  package static func callWord(image: Int, offset: UInt64) -> UInt64 {
-    UInt64(image + 1) << UInt64(PTO2_CALL_IMAGE_SHIFT) | offset
-  }
 }
 
 extension Segment {
   /// Orchestrator, before the magic: what every process must load.
   func writeImages(_ images: [KernelImage]) {
-    let records = unsafe write(.images)
-    let names = unsafe write(.kernels)
     var kernelID = 0
     for (index, image) in images.enumerated() {
-      let record = unsafe (records + index * MemoryLayout<pto2_image_record>.stride)
-        .assumingMemoryBound(to: pto2_image_record.self)
-      unsafe record.pointee.identity_length = UInt32(image.identity.count)
-      unsafe record.pointee.kernel_count = UInt32(image.kernels.count)
-      unsafe record.pointee.table_hash = image.tableHash
-      unsafe withUnsafeMutableBytes(of: &record.pointee.identity) {
-        unsafe $0.copyBytes(from: image.identity)
-      }
-      unsafe withUnsafeMutableBytes(of: &record.pointee.path) {
-        unsafe $0.copyBytes(from: image.path.utf8.prefix(Int(PTO2_PATH_BYTES) - 1))
-      }
+      let record = ownImageRecords[index]
+      record.path = image.path
+      record.identity = image.identity
+      record.kernelCount = UInt32(image.kernels.count)
+      record.tableHash = image.tableHash
       for kernel in image.kernels {
-        let entry = unsafe (names + kernelID * MemoryLayout<pto2_kernel_record>.stride)
-          .assumingMemoryBound(to: pto2_kernel_record.self)
-        unsafe entry.pointee.call = KernelImage.callWord(image: index, offset: kernel.offset)
-        unsafe entry.pointee.core_type = kernel.coreType
-        unsafe entry.pointee.name_length = UInt32(kernel.name.utf8.count)
-        unsafe withUnsafeMutableBytes(of: &entry.pointee.name) {
-          unsafe $0.copyBytes(from: kernel.name.utf8)
-        }
+        ownKernelRecords[kernelID].name = kernel.name
         kernelID += 1
       }
     }
@@ -195,14 +176,8 @@ extension Segment {
   package func loadImages() throws(KernelImageError) -> [KernelImage] {
     var images: [KernelImage] = []
     for index in 0..<Int(configuration.imageCount) {
-      let record = unsafe (read(.images) + index * MemoryLayout<pto2_image_record>.stride)
-        .load(as: pto2_image_record.self)
-      let path = unsafe withUnsafeBytes(of: record.path) { bytes in
-        unsafe String(decoding: bytes.prefix { $0 != 0 }, as: UTF8.self)
-      }
-      let expected = unsafe withUnsafeBytes(of: record.identity) { bytes in
-        unsafe [UInt8](bytes.prefix(Int(min(record.identity_length, UInt32(PTO2_IDENTITY_BYTES)))))
-      }
+      let record = imageRecords[index]
+      let (path, expected) = (record.path, record.identity)
       // No path at all would be this program, and a name alone is searched for.
       guard path.hasPrefix("/") else {
         throw .cannotLoad(path: path, reason: "the segment's image record \(index) is damaged")
@@ -213,25 +188,13 @@ extension Segment {
           path: path, expected: "identity \(KernelImage.text(expected))",
           found: "identity \(image.identityText)")
       }
-      guard image.tableHash == record.table_hash else {
+      guard image.tableHash == record.tableHash else {
         throw .different(
-          path: path, expected: "table 0x\(String(record.table_hash, radix: 16))",
+          path: path, expected: "table 0x\(String(record.tableHash, radix: 16))",
           found: "table 0x\(String(image.tableHash, radix: 16))")
       }
       images.append(image)
     }
     return images
-  }
-
-  /// The name of a kernel id, for messages.
-  package func kernelName(_ id: Int) -> String {
-    guard id < Int(configuration.kernelCount) else { return "kernel #\(id)" }
-    let record = unsafe (read(.kernels) + id * MemoryLayout<pto2_kernel_record>.stride)
-      .load(as: pto2_kernel_record.self)
-    return unsafe withUnsafeBytes(of: record.name) { bytes in
-      unsafe String(
-        decoding: bytes.prefix(Int(min(record.name_length, UInt32(PTO2_KERNEL_NAME_BYTES)))),
-        as: UTF8.self)
-    }
   }
 }

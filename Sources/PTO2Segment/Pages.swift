@@ -1,41 +1,60 @@
 package import CPTO2Segment
 package import PTO2Protocol
 
-/// The segment's pages and rings as typed views. A view of words that this role
-/// writes traps where the layout names another writer.
-extension Segment {
+/// Where everything in a segment lies, as typed views of what other roles write.
+///
+/// A word is loaded through its view. Records are what stands there: torn, stale or
+/// garbage unless the word that publishes them was acquired before.
+package protocol SegmentViews: ~Copyable {
+  var configuration: Configuration { get }
+  var layout: SegmentLayout { get }
+
+  /// First byte of the segment, mapped for the life of this value.
+  var base: UnsafeRawPointer { get }
+}
+
+extension SegmentViews where Self: ~Copyable {
+  /// First byte of a section, for reading.
+  package func read(_ kind: SectionKind, ring: Int = 0) -> UnsafeRawPointer {
+    unsafe base + Int(layout.section(kind, ring: ring).offset)
+  }
+
+  /// One core's page, for reading.
+  package func readCore(_ core: Int) -> UnsafeRawPointer {
+    unsafe read(.cores) + core * Int(layout.coreStride)
+  }
+
+  /// All that is mapped.
+  package var bytes: SegmentBytes { unsafe SegmentBytes(at: base, count: layout.totalBytes) }
+
+  // MARK: Pages
+
+  package var header: SegmentHeader { unsafe SegmentHeader(at: base) }
   package var orchestratorPage: OrchestratorPage<SharedWord> {
     unsafe OrchestratorPage(at: read(.orchestratorWords))
-  }
-  package var ownOrchestratorPage: OrchestratorPage<OwnedWord> {
-    unsafe OrchestratorPage(at: write(.orchestratorWords))
   }
   package var schedulerPage: SchedulerPage<SharedWord> {
     unsafe SchedulerPage(at: read(.schedulerWords))
   }
-  package var ownSchedulerPage: SchedulerPage<OwnedWord> {
-    unsafe SchedulerPage(at: write(.schedulerWords))
-  }
   package func corePage(_ core: Int) -> CorePage<SharedWord> {
     unsafe CorePage(at: readCore(core))
   }
-
   /// A core's line of DATA_MAIN_BASE words.
   package func dispatchLine(_ core: Int) -> DispatchLine<SharedWord> {
-    unsafe line(core, in: read(.dataMainBase))
-  }
-  package func ownDispatchLine(_ core: Int) -> DispatchLine<OwnedWord> {
-    unsafe line(core, in: write(.dataMainBase))
-  }
-  private func line<Word>(_ core: Int, in base: UnsafeRawPointer) -> DispatchLine<Word> {
-    unsafe DispatchLine(at: base + core * DispatchLine<Word>.stride)
+    unsafe RecordList<DispatchLine<SharedWord>>(
+      read(.dataMainBase), count: configuration.coreCount)[core]
   }
 
+  // MARK: Tables
+
+  package var imageRecords: RecordList<ImageRecord> {
+    unsafe RecordList(read(.images), count: Int(configuration.imageCount))
+  }
+  package var kernelRecords: RecordList<KernelRecord> {
+    unsafe RecordList(read(.kernels), count: Int(configuration.kernelCount))
+  }
   package var log: RingTable<LogPlace> {
     unsafe RingTable(read(.submissionLog), count: configuration.logCapacity)
-  }
-  package var ownLog: RingTable<LogPlace> {
-    unsafe RingTable(write(.submissionLog), count: configuration.logCapacity)
   }
 
   // MARK: Rings
@@ -43,37 +62,62 @@ extension Segment {
   package func mainRing(_ ring: Int) -> RingTable<MainSlot> {
     unsafe RingTable(read(.mainRing, ring: ring), count: configuration.rings[ring].taskWindow)
   }
-  package func ownMainRing(_ ring: Int) -> RingTable<OwnedMainSlot> {
-    unsafe RingTable(write(.mainRing, ring: ring), count: configuration.rings[ring].taskWindow)
-  }
   package func descriptors(_ ring: Int) -> RingTable<Descriptor> {
     unsafe RingTable(read(.dispatchTable, ring: ring), count: configuration.rings[ring].taskWindow)
   }
-  package func ownDescriptors(_ ring: Int) -> RingTable<OwnedDescriptor> {
-    unsafe RingTable(write(.dispatchTable, ring: ring), count: configuration.rings[ring].taskWindow)
-  }
   package func fanin(_ ring: Int) -> RingTable<FaninPlace> {
     unsafe RingTable(read(.fanin, ring: ring), count: configuration.rings[ring].dependencyPool)
-  }
-  package func ownFanin(_ ring: Int) -> RingTable<FaninPlace> {
-    unsafe RingTable(write(.fanin, ring: ring), count: configuration.rings[ring].dependencyPool)
   }
   package func consumedRing(_ ring: Int) -> RingTable<SharedRecord<pto2_consumed_entry>> {
     unsafe RingTable(
       read(.consumedRing, ring: ring), count: configuration.rings[ring].consumedWindow)
   }
+  package func slotStates(_ ring: Int) -> RingTable<SharedRecord<pto2_main_slot_state>> {
+    unsafe RingTable(read(.slotStates, ring: ring), count: configuration.rings[ring].taskWindow)
+  }
+  package func fanout(_ ring: Int) -> RingTable<SharedRecord<pto2_fanout_edge>> {
+    unsafe RingTable(read(.fanout, ring: ring), count: configuration.rings[ring].dependencyPool)
+  }
+}
+
+/// The views of what this process's role writes: they trap where the layout names another
+/// writer.
+extension Segment {
+  var ownHeader: OwnedSegmentHeader { unsafe OwnedSegmentHeader(at: write(.header)) }
+  package var ownImageRecords: RecordList<ImageRecord> {
+    unsafe RecordList(write(.images), count: Int(configuration.imageCount))
+  }
+  package var ownKernelRecords: RecordList<KernelRecord> {
+    unsafe RecordList(write(.kernels), count: Int(configuration.kernelCount))
+  }
+  package var ownOrchestratorPage: OrchestratorPage<OwnedWord> {
+    unsafe OrchestratorPage(at: write(.orchestratorWords))
+  }
+  package var ownSchedulerPage: SchedulerPage<OwnedWord> {
+    unsafe SchedulerPage(at: write(.schedulerWords))
+  }
+  package func ownDispatchLine(_ core: Int) -> DispatchLine<OwnedWord> {
+    unsafe RecordList<DispatchLine<OwnedWord>>(
+      write(.dataMainBase), count: configuration.coreCount)[core]
+  }
+  package var ownLog: RingTable<LogPlace> {
+    unsafe RingTable(write(.submissionLog), count: configuration.logCapacity)
+  }
+  package func ownMainRing(_ ring: Int) -> RingTable<OwnedMainSlot> {
+    unsafe RingTable(write(.mainRing, ring: ring), count: configuration.rings[ring].taskWindow)
+  }
+  package func ownDescriptors(_ ring: Int) -> RingTable<OwnedDescriptor> {
+    unsafe RingTable(write(.dispatchTable, ring: ring), count: configuration.rings[ring].taskWindow)
+  }
+  package func ownFanin(_ ring: Int) -> RingTable<FaninPlace> {
+    unsafe RingTable(write(.fanin, ring: ring), count: configuration.rings[ring].dependencyPool)
+  }
   package func ownConsumedRing(_ ring: Int) -> RingTable<ConsumedEntry> {
     unsafe RingTable(
       write(.consumedRing, ring: ring), count: configuration.rings[ring].consumedWindow)
   }
-  package func slotStates(_ ring: Int) -> RingTable<SharedRecord<pto2_main_slot_state>> {
-    unsafe RingTable(read(.slotStates, ring: ring), count: configuration.rings[ring].taskWindow)
-  }
   package func ownSlotStates(_ ring: Int) -> RingTable<SlotState> {
     unsafe RingTable(write(.slotStates, ring: ring), count: configuration.rings[ring].taskWindow)
-  }
-  package func fanout(_ ring: Int) -> RingTable<SharedRecord<pto2_fanout_edge>> {
-    unsafe RingTable(read(.fanout, ring: ring), count: configuration.rings[ring].dependencyPool)
   }
   package func ownFanout(_ ring: Int) -> RingTable<FanoutEdge> {
     unsafe RingTable(write(.fanout, ring: ring), count: configuration.rings[ring].dependencyPool)

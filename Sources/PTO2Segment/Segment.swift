@@ -1,12 +1,12 @@
 internal import CPTO2Segment
-internal import PTO2Protocol
+package import PTO2Protocol
 package import PTO2System
 
 /// A segment this process takes part in: the object, its mapping, its layout.
 ///
 /// All of it is mapped read-only; only the sections this role writes are
 /// writable. Dropping the value unmaps it; `unlink` removes the name.
-@safe package struct Segment: ~Copyable {
+@safe package struct Segment: ~Copyable, SegmentViews {
   package let object: SharedMemoryObject
   package let mapping: Mapping
   package let configuration: Configuration
@@ -52,21 +52,13 @@ package import PTO2System
     return "/" + name
   }
 
-  /// First byte of a section, for reading.
-  package func read(_ kind: SectionKind, ring: Int = 0) -> UnsafeRawPointer {
-    unsafe mapping.base + Int(layout.section(kind, ring: ring).offset)
-  }
+  package var base: UnsafeRawPointer { unsafe mapping.base }
 
   /// First byte of a section this role writes.
   package func write(_ kind: SectionKind, ring: Int = 0) -> UnsafeMutableRawPointer {
     let section = layout.section(kind, ring: ring)
     precondition(!section.writers.isDisjoint(with: role), "\(kind) has another writer")
     return unsafe UnsafeMutableRawPointer(mutating: mapping.base + Int(section.offset))
-  }
-
-  /// One core's page, for reading.
-  package func readCore(_ core: Int) -> UnsafeRawPointer {
-    unsafe read(.cores) + core * Int(layout.coreStride)
   }
 
   /// Makes the sections of this role writable; of the core pages, none.
@@ -79,16 +71,16 @@ package import PTO2System
 
   /// Takes a core for this worker process: its lock, then its page. Fails when
   /// a live process hosts the core.
-  package func openCore(_ core: Int) throws(SegmentError) -> UnsafeMutableRawPointer {
+  package func openCore(_ core: Int) throws(SegmentError) -> CorePage<OwnedWord> {
     precondition(role == .worker)
     guard object.take(.core(core)) else {
-      throw .roleTaken("core \(coreName(core))")
+      throw .roleTaken("core \(CoreID(core))")
     }
     do {
       let offset = layout.section(.cores).offset + UInt64(core) * layout.coreStride
       try mapping.makeWritable(offset: offset, bytes: layout.coreStride)
-      return unsafe UnsafeMutableRawPointer(mutating: mapping.base + Int(offset))
     } catch { throw .system(error) }
+    return unsafe CorePage(at: readCore(core))
   }
 
   /// Reserves part of a section this role allocates from; maps it ahead if asked.
@@ -119,42 +111,8 @@ package import PTO2System
   /// gives its liveness lock back and removes the name unless somebody else has one.
   /// Whoever comes last to this finds nobody.
   package func leaveForGood() {
-    object.unlock(byte: Place.liveness.byte)
-    if object.tryLock(byte: Place.liveness.byte, .exclusive) { unlink() }
-  }
-}
-
-/// The places of a session that a live process can hold: one byte each, beyond
-/// the end of the object, locked while held.
-package enum Place {
-  case orchestrator, scheduler
-  /// Held shared by everyone attached: taken exclusively, nobody lives.
-  case liveness
-  case core(Int)
-
-  package var byte: Int64 {
-    let base: Int64 = 1 << 50
-    return switch self {
-    case .orchestrator: base
-    case .scheduler: base + 1
-    case .liveness: base + 2
-    case .core(let core): base + 16 + Int64(core)
-    }
-  }
-}
-
-extension SharedMemoryObject {
-  /// Takes a place. That of a process that has died may become free a moment after
-  /// its end: while somebody reads /proc/PID/cmdline, as ps does, the dead one's
-  /// memory stays, and with it the open object that holds the lock.
-  /// - Returns: false when a live process has it.
-  func take(_ place: Place) -> Bool {
-    let deadline = Deadline(afterMilliseconds: 500)
-    while !tryLock(byte: place.byte, .exclusive) {
-      if deadline.hasPassed { return false }
-      sleepNanoseconds(500_000)
-    }
-    return true
+    object.unlock(.liveness)
+    if object.tryLock(.liveness, .exclusive) { unlink() }
   }
 }
 

@@ -49,7 +49,7 @@ extension Segment {
     guard magic == PTO2_MAGIC || magic == 0, header != nil || (try? object.size()) == 0 else {
       return .foreign
     }
-    guard object.tryLock(byte: Place.liveness.byte, .exclusive) else {
+    guard object.tryLock(.liveness, .exclusive) else {
       return magic == 0 ? .unfinished : .live(pid: Int32(bitPattern: header?.creator_pid ?? 0))
     }
     guard magic == PTO2_MAGIC else {

@@ -1,6 +1,6 @@
 #if PTO2_SIMULATION
   internal import CSimulation
-  package import PTO2Protocol
+  public import PTO2Protocol
 
   /// What waits, sleeps, or asks who lives, as the simulator has it.
   extension Simulation {
@@ -66,11 +66,6 @@
     package func kill(_ place: Int) {}
   }
 
-  /// Signals are the simulator's.
-  package func recordCrashes(
-    at record: UnsafeMutableRawPointer, base: UnsafeRawPointer, bytes: UInt64
-  ) {}
-
   /// The one segment there is, in plain memory. Its locks are those of the
   /// simulated processes, and go with them.
   @safe package struct SharedMemoryObject: ~Copyable {
@@ -104,11 +99,11 @@
     package func availableBytes() -> UInt64 { 0 }
     package func reserve(offset: UInt64, bytes: UInt64) throws(SystemError) {}
 
-    package func read(into buffer: UnsafeMutableRawBufferPointer) -> Bool {
-      guard let base = unsafe Self.base, unsafe UInt64(buffer.count) <= Self.bytes else {
-        return false
-      }
-      unsafe buffer.copyMemory(from: UnsafeRawBufferPointer(start: base, count: buffer.count))
+    package func read(into buffer: UnsafeMutableRawBufferPointer, at offset: UInt64 = 0) -> Bool {
+      guard let base = unsafe Self.base, unsafe offset + UInt64(buffer.count) <= Self.bytes
+      else { return false }
+      unsafe buffer.copyMemory(
+        from: UnsafeRawBufferPointer(start: base + Int(offset), count: buffer.count))
       return true
     }
 

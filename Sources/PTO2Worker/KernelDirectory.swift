@@ -1,4 +1,3 @@
-internal import CPTO2Segment
 internal import PTO2Protocol
 package import PTO2Segment
 
@@ -21,7 +20,7 @@ package import PTO2Segment
     unsafe functions.initialize(repeating: 0, count: capacity)
     for (index, image) in images.enumerated() {
       for kernel in image.kernels {
-        let key = KernelImage.callWord(image: index, offset: kernel.offset)
+        let key = CallWord(image: index, offset: kernel.offset).kernel
         var place = Self.hash(key) & mask
         while unsafe keys[place] != 0 && keys[place] != key { place = (place + 1) & mask }
         unsafe keys[place] = key
@@ -43,8 +42,7 @@ package import PTO2Segment
   /// The function of a call word, arity ignored; 0 when no table has it.
   @inline(__always)
   func function(of call: CallWord) -> UInt {
-    let key =
-      call.rawValue & (PTO2_CALL_OFFSET_MASK | 0xFF << UInt64(PTO2_CALL_IMAGE_SHIFT))
+    let key = call.kernel
     guard key != 0 else { return 0 }
     var place = Self.hash(key) & mask
     while unsafe keys[place] != 0 {

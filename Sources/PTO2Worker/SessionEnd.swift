@@ -9,7 +9,7 @@ extension WorkerLoop {
   /// while.
   var isSessionDead: Bool {
     guard orchestrator?.hasEnded() ?? true else { return false }
-    return !(segment.configuration.drains && segment.object.isLocked(byte: Place.scheduler.byte))
+    return !(segment.configuration.drains && segment.object.isLocked(.scheduler))
   }
 
   /// Time for the cores to leave by themselves.
@@ -20,15 +20,10 @@ extension WorkerLoop {
   func watchSessionEnd() {
     #if !PTO2_SIMULATION
       guard !isSupervised || segment.configuration.drains else { return }
-      var thread = pthread_t()
-      let context = unsafe Unmanaged.passRetained(self)
-      let status = unsafe pthread_create(
-        &thread, nil,
-        { context in
-          unsafe Unmanaged<WorkerLoop>.fromOpaque(context!).takeRetainedValue().endWithSession()
-        }, context.toOpaque())
-      guard status == 0 else { return unsafe context.release() }
-      pthread_detach(thread)
+      guard let thread = try? spawnThread("end of the session", { self.endWithSession() }) else {
+        return
+      }
+      thread.detach()
       // From here on that thread answers for it.
       if isSupervised { outliveParent() }
     #endif

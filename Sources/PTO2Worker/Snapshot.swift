@@ -12,59 +12,61 @@ internal import PTO2System
 /// done before ACK: whoever dies meanwhile has not begun, and either the tensors are
 /// as they were or the copy of them is whole.
 @safe struct Snapshots {
-  private let base: UnsafeRawPointer
+  private let memory: SegmentBytes
   /// Heaps and arena, which lie at the segment's end: all that this may touch.
   private let begin: UInt64
   private let end: UInt64
 
-  init(_ base: UnsafeRawPointer, _ layout: SegmentLayout) {
-    unsafe self.base = base
-    begin = layout.section(.heap).offset
-    end = layout.totalBytes
+  init(_ segment: borrowing Segment) {
+    memory = segment.bytes
+    begin = segment.layout.section(.heap).offset
+    end = segment.layout.totalBytes
   }
 
   /// Takes the task's snapshot, or puts back what it holds.
-  /// - Returns: what is wrong with the slot, if it is damaged; nothing was stored then.
+  /// - Throws: what is wrong with the slot, if it is damaged; nothing was stored then.
   @inline(never)
-  func prepare(_ mainSlot: UnsafeRawPointer) -> String? {
-    let slot = unsafe mainSlot.assumingMemoryBound(to: pto2_main_slot.self)
-    let tensors = unsafe (mainSlot + MemoryLayout<pto2_main_slot>.size)
-      .assumingMemoryBound(to: pto2_tensor.self)
-    let count = unsafe Int(slot.pointee.tensor_count)
-    let line = unsafe UInt64(slot.pointee.snapshot_line)
-    let header = unsafe slot.pointee.output_offset &+ line * UInt64(PTO2_CACHE_LINE)
+  func prepare(_ slot: MainSlot) throws(Garbage) {
+    let count = slot.tensorCount
+    let header = slot.snapshotOffset
     guard header >= begin, header < end, header % UInt64(PTO2_CACHE_LINE) == 0,
-      unsafe slot.pointee.flags & UInt8(PTO2_SLOT_SNAPSHOT) != 0, count <= Int(PTO2_MAX_TENSORS)
-    else { return "a snapshot at offset \(header) of a task of \(count) tensors" }
+      slot.flags.contains(.snapshot), count <= Int(PTO2_MAX_TENSORS)
+    else { throw Garbage("a snapshot at offset \(header) of a task of \(count) tensors") }
     var copy = header + UInt64(PTO2_SNAPSHOT_ELEMENTS)
     for index in 0..<count {
-      let tensor = unsafe tensors[index]
+      let tensor = slot.tensor(index)
       guard tensor.access == UInt8(PTO2_INOUT.rawValue) else { continue }
       guard let bytes = checkedBytes(tensor), copy <= end, bytes <= end - copy
       else {
-        return
+        throw Garbage(
           "tensor \(index) at offset \(tensor.offset), of rank \(tensor.rank) and type \(tensor.dtype), in a snapshot"
+        )
       }
       copy += HeapRing.rounded(bytes)
     }
 
-    let word = unsafe OwnedWord(UnsafeMutableRawPointer(mutating: base + Int(header)))
+    let word = unsafe OwnedWord(address(header))
     // Acquire: pairs with the release below, of a worker that has died since.
     let isTaken = word.shared.loadAcquire() == PTO2_SNAPSHOT_TAKEN
     copy = header + UInt64(PTO2_SNAPSHOT_ELEMENTS)
-    for index in 0..<count where unsafe tensors[index].access == UInt8(PTO2_INOUT.rawValue) {
-      copy += HeapRing.rounded(unsafe move(tensors[index], copy, isRestored: isTaken))
+    for index in 0..<count where slot.tensor(index).access == UInt8(PTO2_INOUT.rawValue) {
+      copy += HeapRing.rounded(move(slot.tensor(index), copy, isRestored: isTaken))
     }
     // Release: who sees it sees the elements.
     if !isTaken { word.storeRelease(PTO2_SNAPSHOT_TAKEN) }
-    return nil
+  }
+
+  /// - Parameter offset: checked.
+  private func address(_ offset: UInt64) -> UnsafeMutableRawPointer {
+    unsafe memory.address(offset)!
   }
 
   /// Bytes of the tensor's elements; nil unless all of them lie in memory for data.
   private func checkedBytes(_ tensor: pto2_tensor) -> UInt64? {
-    guard tensor.rank <= UInt8(PTO2_MAX_RANK), let size = Self.elementBytes(tensor.dtype) else {
+    guard tensor.rank <= UInt8(PTO2_MAX_RANK), let type = DataType(rawValue: tensor.dtype) else {
       return nil
     }
+    let size = UInt64(type.byteCount)
     var count: UInt64 = 1
     var span: UInt64 = 1
     for dimension in 0..<Int(tensor.rank) {
@@ -83,32 +85,14 @@ internal import PTO2System
 
   /// Copies the elements, run by run; returns their bytes.
   private func move(_ tensor: pto2_tensor, _ copy: UInt64, isRestored: Bool) -> UInt64 {
-    let size = Self.elementBytes(tensor.dtype)!
-    // Innermost dimensions that lie without gaps form one run.
-    var run: UInt64 = 1
-    var outer = Int(tensor.rank)
-    while outer > 0 {
-      let (extent, stride) = Self.dimension(tensor, outer - 1)
-      guard extent == 1 || UInt64(stride) == run else { break }
-      run *= extent
-      outer -= 1
-    }
-    var runs: UInt64 = 1
-    for dimension in 0..<outer { runs *= Self.dimension(tensor, dimension).extent }
+    let runs = ByteRuns(
+      offset: tensor.offset, rank: Int(tensor.rank), shape: tensor.shape, strides: tensor.strides,
+      elementBytes: UInt64(DataType(rawValue: tensor.dtype)!.byteCount))
     var place = copy
-    for number in 0..<runs {
-      var rest = number
-      var offset = tensor.offset
-      for dimension in (0..<outer).reversed() {
-        let (extent, stride) = Self.dimension(tensor, dimension)
-        let (quotient, index) = rest.quotientAndRemainder(dividingBy: extent)
-        offset += index * UInt64(UInt32(bitPattern: stride)) * size
-        rest = quotient
-      }
-      let data = unsafe UnsafeMutableRawPointer(mutating: base + Int(offset))
-      let kept = unsafe UnsafeMutableRawPointer(mutating: base + Int(place))
-      unsafe memcpy(isRestored ? data : kept, isRestored ? kept : data, Int(run * size))
-      place += run * size
+    for (begin, end) in runs {
+      let (data, kept) = unsafe (address(begin), address(place))
+      unsafe memcpy(isRestored ? data : kept, isRestored ? kept : data, Int(end - begin))
+      place += end - begin
     }
     return place - copy
   }
@@ -124,16 +108,6 @@ internal import PTO2System
     case 2: (UInt64(shape.2), strides.2)
     case 3: (UInt64(shape.3), strides.3)
     default: (UInt64(shape.4), strides.4)
-    }
-  }
-
-  private static func elementBytes(_ type: UInt8) -> UInt64? {
-    switch UInt32(type) {
-    case PTO2_INT8.rawValue, PTO2_UINT8.rawValue: 1
-    case PTO2_FLOAT16.rawValue, PTO2_BFLOAT16.rawValue, PTO2_INT16.rawValue, PTO2_UINT16.rawValue: 2
-    case PTO2_FLOAT32.rawValue, PTO2_INT32.rawValue, PTO2_UINT32.rawValue: 4
-    case PTO2_INT64.rawValue, PTO2_UINT64.rawValue: 8
-    default: nil
     }
   }
 }

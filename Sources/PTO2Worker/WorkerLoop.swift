@@ -1,5 +1,3 @@
-internal import CPTO2Segment
-internal import Glibc
 internal import PTO2Protocol
 package import PTO2Segment
 internal import PTO2System
@@ -43,17 +41,16 @@ internal import PTO2System
     } catch { throw .segment(error) }
     segment.watchTruncation(says: isSupervised ? nil : { "pto2-worker: \($0)" })
     for core in cores where core >= segment.configuration.coreCount {
-      throw .noSuchCore(name: coreName(core), clusters: Int(segment.configuration.clusters))
+      throw .noSuchCore(name: "\(CoreID(core))", clusters: Int(segment.configuration.clusters))
     }
     do {
       directory = KernelDirectory(try segment.loadImages())
     } catch {
       // The first core's page tells the launcher, or the scheduler when its
       // time to wait for the core is over.
-      if let core = cores.first, let page = unsafe try? segment.openCore(core) {
-        unsafe ErrorBlock.write(
-          PTO2Error(.imageRefused, "worker \(coreName(core)): \(error)"), core: core,
-          to: page + Int(PTO2_CORE_ERROR))
+      if let core = cores.first, let page = try? segment.openCore(core) {
+        page.ownError.write(
+          PTO2Error(.imageRefused, "worker \(CoreID(core)): \(error)"), core: core)
       }
       throw .image(error)
     }
@@ -68,31 +65,16 @@ internal import PTO2System
   /// Serves all cores until EXIT or the end of the session. Ends the process
   /// when a core cannot be served.
   package func run() {
-    var threads: [pthread_t] = []
+    var threads: [SpawnedThread] = []
     for core in cores.dropFirst() {
-      var thread = pthread_t()
-      let box = unsafe Unmanaged.passRetained(Seat(loop: self, core: core)).toOpaque()
-      let status = unsafe pthread_create(
-        &thread, nil,
-        { context in
-          let seat = unsafe Unmanaged<Seat>.fromOpaque(context!).takeRetainedValue()
-          seat.loop.serve(seat.core)
-          return nil
-        }, box)
-      if status == 0 { threads.append(thread) }
+      // A core without a thread is reported missing by the scheduler.
+      if let thread = try? spawnThread("core \(CoreID(core))", { self.serve(core) }) {
+        threads.append(thread)
+      }
     }
     if let first = cores.first { serve(first) }
-    for thread in threads { pthread_join(thread, nil) }
+    for thread in threads { thread.join() }
     if orchestrator?.hasEnded() ?? true { segment.leaveForGood() }
-  }
-
-  private final class Seat {
-    let loop: WorkerLoop
-    let core: Int
-    init(loop: WorkerLoop, core: Int) {
-      self.loop = loop
-      self.core = core
-    }
   }
 
   func serve(_ index: Int) {
@@ -119,9 +101,9 @@ internal import PTO2System
         core.park(timeoutNanoseconds: 100_000_000)
         backoff.resume()
       case .exited: return
-      case .garbage(let message):
+      case .garbage(let garbage):
         let error = PTO2Error(
-          .garbageWord, "core \(coreName(core.index)): \(message.text). The segment was overwritten"
+          .garbageWord, "core \(core.id): \(garbage.text). The segment was overwritten"
         )
         core.publish(error)
         // The other cores' threads go with the process: what this one read is

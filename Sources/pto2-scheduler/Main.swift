@@ -28,7 +28,7 @@ private func serve(segment: String, isSupervised: Bool, attachTimeoutSeconds: Do
     if !isSupervised || error.code == .orchestratorDied { writeError("pto2-scheduler: \(error)") }
     return error.code.exitStatus
   } catch {
-    // That one the orchestrator reports.
+    // The orchestrator reports a truncated segment itself.
     let isTruncated = if case .truncated = error { true } else { false }
     if !isSupervised || !isTruncated { writeError("pto2-scheduler: error: \(error)") }
     return 73

@@ -1,5 +1,6 @@
 internal import ArgumentParser
 internal import Glibc
+internal import PTO2Protocol
 internal import PTO2Segment
 internal import PTO2System
 internal import PTO2Worker

@@ -57,7 +57,10 @@ struct FaultScriptTests {
     ("[]", "1:1: the script: expected an object, found an array"),
     ("{}", "1:1: the script has no \"faults\""),
     ("{\"faults\": []}", "1:12: \"faults\" is empty"),
-    ("{\"faults\": [], \"x\": 1}", "1:16: unknown key \"x\"; the script may have seed, shm_bytes, faults"),
+    (
+      "{\"faults\": [], \"x\": 1}",
+      "1:16: unknown key \"x\"; the script may have seed, shm_bytes, faults"
+    ),
     (
       "{\"faults\": [{\"at\": 1, \"do\": \"fill\"}]}",
       "1:13: \"fill\" needs \"shm_bytes\" beside \"faults\": the size of a /dev/shm of the session's own, so that nobody else's is filled"

@@ -69,28 +69,48 @@ private struct ByteModel {
   }
   private static func number(_ ref: TaskOrdinal) -> Int { Int(ref.ordinal - 1 << 32) }
 
-  /// One access to the map: its dependencies, by kind.
+  /// One access to the map, looked at and entered: its dependencies, by kind.
   private func access(
     _ map: inout TensorMap, _ root: inout UInt32, _ range: Range<Int>, task: Int, isWrite: Bool,
     isLive: (TaskOrdinal) -> Bool = { _ in true }
   ) -> (writers: Set<Int>, readers: Set<Int>) {
+    let changes = map.changes
+    let (found, place) = look(map, root, range, isWrite: isWrite)
+    #expect(map.changes == changes, "a look has changed something")
+    let count = map.count
+    enter(&map, &root, range, task: task, isWrite: isWrite, at: place.range, isLive: isLive)
+    #expect(map.count <= count + place.growth)
+    return (found.writers.subtracting([task]), found.readers.subtracting([task]))
+  }
+
+  private func look(_ map: borrowing TensorMap, _ root: UInt32, _ range: Range<Int>, isWrite: Bool)
+    -> (found: (writers: Set<Int>, readers: Set<Int>), place: TensorMap.Place)
+  {
     var writers: Set<Int> = []
     var readers: Set<Int> = []
-    let found: (TaskOrdinal, TensorMap.Dependency) -> Void = { ref, kind in
+    let place = map.look(
+      root, UInt64(range.lowerBound), UInt64(range.upperBound), isWrite: isWrite
+    ) { ref, kind in
       if kind == .writer {
         writers.insert(Self.number(ref))
       } else {
         readers.insert(Self.number(ref))
       }
     }
+    return ((writers, readers), place)
+  }
+
+  private func enter(
+    _ map: inout TensorMap, _ root: inout UInt32, _ range: Range<Int>, task: Int, isWrite: Bool,
+    at place: UInt32?, isLive: (TaskOrdinal) -> Bool = { _ in true }
+  ) {
     let begin = UInt64(range.lowerBound)
     let end = UInt64(range.upperBound)
     if isWrite {
-      map.write(&root, begin, end, task: Self.ref(task), found: found)
+      map.enterWrite(&root, begin, end, task: Self.ref(task), at: place)
     } else {
-      map.read(&root, begin, end, task: Self.ref(task), isLive: isLive, found: found)
+      map.enterRead(&root, begin, end, task: Self.ref(task), at: place, isLive: isLive)
     }
-    return (writers, readers)
   }
 
   @Test(arguments: 0..<60)
@@ -98,7 +118,6 @@ private struct ByteModel {
     var random = SplitMix64(seed: UInt64(seed))
     let bytes = [8, 16, 64, 200][seed % 4]
     var map = TensorMap()
-    defer { map.deallocate() }
     var root = TensorMap.null
     var model = ByteModel(bytes: bytes)
     // A task makes one to three accesses, so it meets itself as well.
@@ -127,7 +146,6 @@ private struct ByteModel {
     var random = SplitMix64(seed: UInt64(seed))
     let bytes = [8, 16, 64, 200][seed % 4]
     var map = TensorMap()
-    defer { map.deallocate() }
     var root = TensorMap.null
     var other = TensorMap.null
     _ = access(&map, &other, 0..<10, task: 1000, isWrite: true)
@@ -153,7 +171,7 @@ private struct ByteModel {
         #expect(map.rangeCount(root) <= liveBytes.count)
         #expect(map.rangeCount(root) == 0 || oldest < task)
         #expect(map.count == map.rangeCount(root) + 1)
-        let (writers, readers) = peek(map, root, 0..<bytes)
+        let (writers, readers) = look(map, root, 0..<bytes, isWrite: true).found
         #expect(writers == Set(model.writer.filter { $0 > oldest }))
         #expect(readers == Set(model.readers.joined().filter { $0 > oldest }))
       }
@@ -163,24 +181,54 @@ private struct ByteModel {
     #expect(map.count == 0)
   }
 
-  private func peek(_ map: TensorMap, _ root: UInt32, _ range: Range<Int>) -> (
-    writers: Set<Int>, readers: Set<Int>
-  ) {
-    var writers: Set<Int> = []
-    var readers: Set<Int> = []
-    map.peek(root, UInt64(range.lowerBound), UInt64(range.upperBound)) { ref, kind in
-      if kind == .writer {
-        writers.insert(Self.number(ref))
-      } else {
-        readers.insert(Self.number(ref))
+  /// All accesses of a task are looked at before the first is entered, and entered where
+  /// they were found unless the map has changed: that makes no difference to what the
+  /// byte model finds, also when a task meets itself.
+  @Test(arguments: 0..<60)
+  func tasksOfSeveralAccessesAreLookedAtFirst(seed: Int) {
+    var random = SplitMix64(seed: UInt64(seed))
+    let bytes = [8, 16, 64, 200][seed % 4]
+    var map = TensorMap()
+    var root = TensorMap.null
+    var model = ByteModel(bytes: bytes)
+    var atPlace = 0
+    for task in 1...300 {
+      let accesses = (0..<Int.random(in: 1...4, using: &random)).map { _ in
+        let begin = Int.random(in: 0..<bytes / 4, using: &random) * 4
+        let length = [4, 4, 4, min(8, bytes - begin), bytes - begin].randomElement(using: &random)!
+        return (range: begin..<begin + length, isWrite: Bool.random(using: &random))
       }
+      var found: (writers: Set<Int>, readers: Set<Int>) = ([], [])
+      var expected = found
+      let changes = map.changes
+      let places = accesses.map { access in
+        let (one, place) = look(map, root, access.range, isWrite: access.isWrite)
+        found.writers.formUnion(one.writers)
+        found.readers.formUnion(one.readers)
+        return place
+      }
+      let count = map.count
+      for (access, place) in zip(accesses, places) {
+        let one =
+          access.isWrite
+          ? model.write(access.range, task: task) : model.read(access.range, task: task)
+        expected.writers.formUnion(one.writers)
+        expected.readers.formUnion(one.readers)
+        let isValid = map.changes == changes
+        if isValid && place.range != TensorMap.null { atPlace += 1 }
+        enter(
+          &map, &root, access.range, task: task, isWrite: access.isWrite,
+          at: isValid ? place.range : nil)
+        #expect(map.rangeCount(root) == model.rangeCount, "after \(access.range)")
+      }
+      #expect(found == expected, "task \(task)")
+      #expect(map.count <= count + places.reduce(0) { $0 + $1.growth })
     }
-    return (writers, readers)
+    #expect(atPlace > 0 || bytes > 64, "not exercised")
   }
 
   @Test func readersAndWriterOfOneWholeBufferAreFound() {
     var map = TensorMap()
-    defer { map.deallocate() }
     var root = TensorMap.null
     #expect(access(&map, &root, 0..<64, task: 1, isWrite: true) == ([], []))
     for reader in 2...4 {
@@ -192,7 +240,6 @@ private struct ByteModel {
 
   @Test func disjointHalvesDoNotDependOnEachOther() {
     var map = TensorMap()
-    defer { map.deallocate() }
     var root = TensorMap.null
     #expect(access(&map, &root, 0..<32, task: 1, isWrite: true) == ([], []))
     #expect(access(&map, &root, 32..<64, task: 2, isWrite: true) == ([], []))
@@ -204,7 +251,6 @@ private struct ByteModel {
 
   @Test func readOfUnwrittenMemoryIsRememberedForTheWriter() {
     var map = TensorMap()
-    defer { map.deallocate() }
     var root = TensorMap.null
     #expect(access(&map, &root, 10..<20, task: 1, isWrite: false) == ([], []))
     #expect(access(&map, &root, 0..<11, task: 2, isWrite: true) == ([], [1]))
@@ -212,7 +258,6 @@ private struct ByteModel {
 
   @Test func releasedReadersArePrunedAndLiveOnesKept() {
     var map = TensorMap()
-    defer { map.deallocate() }
     var root = TensorMap.null
     _ = access(&map, &root, 0..<64, task: 1, isWrite: true)
     for task in 2...1000 {
@@ -228,7 +273,6 @@ private struct ByteModel {
 
   @Test func forgottenBufferIsEmptyAndItsPlacesAreReused() {
     var map = TensorMap()
-    defer { map.deallocate() }
     for round in 0..<50 {
       var root = TensorMap.null
       for piece in 0..<100 {
@@ -245,7 +289,6 @@ private struct ByteModel {
 
   @Test func twoBuffersOfOneMapAreApart() {
     var map = TensorMap()
-    defer { map.deallocate() }
     var a = TensorMap.null
     var b = TensorMap.null
     _ = access(&map, &a, 0..<10, task: 1, isWrite: true)
@@ -254,7 +297,7 @@ private struct ByteModel {
   }
 }
 
-@Suite struct TaskRefTests {
+@Suite struct TaskOrdinalTests {
   @Test func ringOrdinalAndIdAreKeptApart() {
     for ring in 0..<8 {
       let ordinals: [UInt64] = [1 << 32, 0x1_FFFF_FFFF, 1 << 33, 1 << 55]

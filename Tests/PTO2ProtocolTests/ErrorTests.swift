@@ -46,7 +46,7 @@ private func withBlock(_ bytes: Int, _ body: (UnsafeMutableRawPointer) -> Void) 
 
 @Suite struct ErrorBlockTests {
   @Test func emptyBlockIsNoError() {
-    withBlock(1024) { #expect(ErrorBlock($0).read() == nil) }
+    withBlock(1024) { #expect(ErrorBlock(at: $0).read() == nil) }
   }
 
   @Test func errorRoundTrips() {
@@ -55,8 +55,8 @@ private func withBlock(_ bytes: Int, _ body: (UnsafeMutableRawPointer) -> Void) 
         let error = PTO2Error(
           code, "what \"happened\" – and the remedy", task: TaskID(ring: 3, local: 0xFFFF_FFFF),
           ring: 3, needed: 1 << 40, available: 7)
-        ErrorBlock.write(error, core: 5, to: block)
-        let read = ErrorBlock(block).read()
+        OwnedErrorBlock(at: block).write(error, core: 5)
+        let read = ErrorBlock(at: block).read()
         #expect(read?.error.code == code)
         #expect(read?.error.message == error.message)
         #expect(read?.error.task == error.task)
@@ -64,17 +64,17 @@ private func withBlock(_ bytes: Int, _ body: (UnsafeMutableRawPointer) -> Void) 
         #expect(read?.error.needed == 1 << 40)
         #expect(read?.error.available == 7)
         #expect((read?.timeNanoseconds ?? 0) > 0)
-        #expect(block.load(fromByteOffset: 40, as: UInt32.self) == 5)
+        #expect(OwnedErrorBlock(at: block).whole.core == 5)
       }
     }
   }
 
   @Test func absentTaskAndRingStayAbsent() {
     withBlock(1024) { block in
-      ErrorBlock.write(PTO2Error(.interrupted, "SIGINT"), to: block)
-      let read = ErrorBlock(block).read()
+      OwnedErrorBlock(at: block).write(PTO2Error(.interrupted, "SIGINT"))
+      let read = ErrorBlock(at: block).read()
       #expect(read?.error.task == nil && read?.error.ring == nil)
-      #expect(block.load(fromByteOffset: 40, as: UInt32.self) == UInt32.max)
+      #expect(OwnedErrorBlock(at: block).whole.core == UInt32.max)
     }
   }
 
@@ -82,24 +82,25 @@ private func withBlock(_ bytes: Int, _ body: (UnsafeMutableRawPointer) -> Void) 
     // A guard area behind the block must stay as it is.
     withBlock(1024 + 64) { block in
       (block + 1024).initializeMemory(as: UInt8.self, repeating: 0xA5, count: 64)
-      ErrorBlock.write(PTO2Error(.invalidArgs, String(repeating: "x", count: 5000)), to: block)
-      #expect(ErrorBlock(block).read()?.error.message == String(repeating: "x", count: 960))
-      #expect((0..<64).allSatisfy { block.load(fromByteOffset: 1024 + $0, as: UInt8.self) == 0xA5 })
+      OwnedErrorBlock(at: block).write(PTO2Error(.invalidArgs, String(repeating: "x", count: 5000)))
+      #expect(ErrorBlock(at: block).read()?.error.message == String(repeating: "x", count: 960))
+      let guardArea = UnsafeRawBufferPointer(start: block + 1024, count: 64)
+      #expect(guardArea.allSatisfy { $0 == 0xA5 })
     }
   }
 
   @Test func messageIsCutBetweenCharacters() {
     withBlock(1024) { block in
       let text = String(repeating: "a", count: 959) + "€uro"
-      ErrorBlock.write(PTO2Error(.invalidArgs, text), to: block)
-      #expect(ErrorBlock(block).read()?.error.message == String(repeating: "a", count: 959))
+      OwnedErrorBlock(at: block).write(PTO2Error(.invalidArgs, text))
+      #expect(ErrorBlock(at: block).read()?.error.message == String(repeating: "a", count: 959))
     }
   }
 
   @Test func garbageIsReportedAsAProtocolViolation() {
     withBlock(1024) { block in
       block.storeBytes(of: 0xDEAD_BEEF, as: UInt32.self)
-      #expect(ErrorBlock(block).read()?.error.code == .protocolViolation)
+      #expect(ErrorBlock(at: block).read()?.error.code == .protocolViolation)
     }
   }
 
@@ -107,13 +108,14 @@ private func withBlock(_ bytes: Int, _ body: (UnsafeMutableRawPointer) -> Void) 
     var random = SplitMix64(seed: 9)
     for code in PTO2ErrorCode.allCases {
       withBlock(1024) { block in
-        for offset in 0..<1024 {
-          block.storeBytes(
-            of: UInt8.random(in: 0...255, using: &random), toByteOffset: offset, as: UInt8.self)
+        var record = pto2_error_block()
+        withElements(&record, of: UInt8.self) { bytes in
+          for index in bytes.indices { bytes[index] = UInt8.random(in: 0...255, using: &random) }
         }
-        block.storeBytes(of: code.rawValue, as: UInt32.self)
-        block.storeBytes(of: UInt32.max - 1, toByteOffset: 44, as: UInt32.self)
-        let read = ErrorBlock(block).read()
+        record.code = code.rawValue
+        record.message_length = UInt32.max - 1
+        OwnedErrorBlock(at: block).whole = record
+        let read = ErrorBlock(at: block).read()
         #expect(read?.error.code == code)
         #expect((read?.error.message.unicodeScalars.count ?? 961) <= 960)
       }
@@ -124,15 +126,15 @@ private func withBlock(_ bytes: Int, _ body: (UnsafeMutableRawPointer) -> Void) 
 @Suite struct ProcessRecordTests {
   @Test func processAnnouncesItselfAndCountsIncarnations() {
     withBlock(32) { block in
-      #expect(ProcessRecord(block).read() == nil)
-      #expect(ProcessRecord.announce(isSupervised: true, at: block) == 1)
-      let first = ProcessRecord(block).read()
+      #expect(ProcessRecord(at: block).read() == nil)
+      #expect(OwnedProcessRecord(at: block).announce(isSupervised: true) == 1)
+      let first = ProcessRecord(at: block).read()
       #expect(first?.identity == .current())
       #expect(first?.identity.pid == getpid())
       #expect((first?.identity.startTime ?? 0) > 0)
       #expect(first?.incarnation == 1 && first?.isSupervised == true)
-      #expect(ProcessRecord.announce(isSupervised: false, at: block) == 2)
-      let second = ProcessRecord(block).read()
+      #expect(OwnedProcessRecord(at: block).announce(isSupervised: false) == 2)
+      let second = ProcessRecord(at: block).read()
       #expect(second?.incarnation == 2 && second?.isSupervised == false)
     }
   }

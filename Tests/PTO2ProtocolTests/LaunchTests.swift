@@ -1,3 +1,4 @@
+import PTO2Protocol
 import PTO2System
 import Testing
 

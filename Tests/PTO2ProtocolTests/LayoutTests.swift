@@ -61,12 +61,19 @@ import Testing
     func line(_ record: String, _ name: String) -> Int? {
       Self.fields.first { $0.record == record && $0.name == name }.map { $0.offset / 64 }
     }
-    #expect(Set(["submitted", "parked", "control", "process", "rings"].map {
-      line("pto2_orchestrator_page", $0)
-    }).count == 5)
-    #expect(Set(["wired", "parked", "control", "process", "rings"].map {
-      line("pto2_scheduler_page", $0)
-    }).count == 5)
-    #expect(Set(["cond", "parked", "ready", "process"].map { line("pto2_core_page", $0) }).count == 4)
+    #expect(
+      Set(
+        ["submitted", "parked", "control", "process", "rings"].map {
+          line("pto2_orchestrator_page", $0)
+        }
+      ).count == 5)
+    #expect(
+      Set(
+        ["wired", "parked", "control", "process", "rings"].map {
+          line("pto2_scheduler_page", $0)
+        }
+      ).count == 5)
+    #expect(
+      Set(["cond", "parked", "ready", "process"].map { line("pto2_core_page", $0) }).count == 4)
   }
 }

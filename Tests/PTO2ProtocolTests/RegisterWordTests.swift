@@ -151,12 +151,110 @@ private let fields: [UInt64] = {
         let fin = ConditionWord.fin(word)
         #expect(ack.rawValue == word.rawValue)
         #expect(fin.rawValue == word.rawValue + 0x8000_0000)
-        #expect(!ack.isFin && fin.isFin)
         #expect(ack != fin && ack != .coreIdle && ack != .exited)
         #expect(fin != .coreIdle && fin != .exited)
       }
     }
-    #expect(!ConditionWord.coreIdle.isFin && !ConditionWord.exited.isFin)
+  }
+}
+
+/// What COND says of a dispatch, for every pair of words near a place where the answer
+/// changes, and for many others.
+@Suite struct ProgressTests {
+  private static let dispatches: [DispatchWord] = {
+    var words: [DispatchWord] = []
+    for field in [1, 2, 57, 0x0800_0000, largestField - 1, largestField] {
+      for slot in UInt32(0)..<3 {
+        for toggle in [false, true] {
+          words.append(DispatchWord(descriptorOffset: (field - 1) * 8, slot: slot, toggle: toggle)!)
+        }
+      }
+    }
+    return words
+  }()
+
+  /// Every word within 4 of one that means something, in both halves, and a sample.
+  private static let conditions: [UInt32] = {
+    var words: Set<UInt32> = []
+    let centers =
+      dispatches.map(\.rawValue) + sentinels + [0, 0x4000_0000, 0x3FFF_FFF0, 0x7FFF_FFEC]
+    for center in centers {
+      for delta in UInt32(0)...8 {
+        for high in [UInt32(0), 0x4000_0000, 0x8000_0000, 0xC000_0000] {
+          words.insert((center &+ delta &- 4) ^ high)
+        }
+      }
+    }
+    var random = SplitMix64(seed: 11)
+    for _ in 0..<2000 { words.insert(UInt32.random(in: 0...UInt32.max, using: &random)) }
+    return words.sorted()
+  }()
+
+  /// By the drawing of the words alone, written a second time.
+  private func reference(_ cond: UInt32, _ word: UInt32, previous: UInt32?)
+    -> ConditionWord.Progress
+  {
+    if cond == word { return .acknowledged }
+    if cond == word + 0x8000_0000 { return .finished }
+    if cond == 0x7FFF_FFFE { return .exited }
+    if let previous { return cond == previous ? .notTaken : .garbage }
+    let hasToggle = word / 0x4000_0000 % 2 == 1
+    if cond == 0x7FFF_FFFF { return hasToggle ? .garbage : .notTaken }
+    let field = cond / 4 % 0x1000_0000
+    let isFin = cond / 0x4000_0000 == (hasToggle ? 2 : 3)
+    return isFin && (1...0x0FFF_FFFB).contains(field) && cond % 4 < 3
+      ? .notTaken : .garbage
+  }
+
+  @Test func everyWordSaysWhatTheDrawingSays() {
+    var mismatches: [String] = []
+    for word in Self.dispatches {
+      let previous: [UInt32] = [
+        PTO2_CORE_IDLE, 0x8000_0004 | (word.toggle ? 0 : 0x4000_0000),
+        ConditionWord.fin(DispatchWord(rawValue: word.rawValue ^ 0x4000_0000)).rawValue,
+      ]
+      for cond in Self.conditions + previous {
+        let condition = ConditionWord(rawValue: cond)
+        if condition.progress(of: word, after: nil)
+          != reference(cond, word.rawValue, previous: nil)
+        {
+          mismatches.append("\(cond) of \(word.rawValue)")
+        }
+        for last in previous
+        where condition.progress(of: word, after: ConditionWord(rawValue: last))
+          != reference(cond, word.rawValue, previous: last)
+        {
+          mismatches.append("\(cond) of \(word.rawValue) after \(last)")
+        }
+      }
+    }
+    #expect(mismatches == [])
+  }
+
+  /// A scheduler that remembers the word before never says `notTaken` where one that
+  /// does not would say anything else.
+  @Test func whatIsNotTakenIsNotTakenAfterARestartToo() {
+    for word in Self.dispatches {
+      for before in Self.dispatches where before.toggle != word.toggle {
+        let previous = ConditionWord.fin(before)
+        #expect(previous.progress(of: word, after: previous) == .notTaken)
+        #expect(previous.progress(of: word, after: nil) == .notTaken)
+      }
+    }
+    #expect(
+      ConditionWord.coreIdle.progress(of: Self.dispatches[0], after: nil) == .notTaken)
+  }
+
+  @Test func garbageCountsAsBegun() {
+    for progress in [.acknowledged, .finished, .garbage] as [ConditionWord.Progress] {
+      #expect(progress.hasBegun)
+    }
+    #expect(!ConditionWord.Progress.notTaken.hasBegun && !ConditionWord.Progress.exited.hasBegun)
+    // Bit 31 and the toggle of the word itself: no FIN of the dispatch before.
+    let word = DispatchWord(descriptorOffset: 448, slot: 0, toggle: false)!
+    for cond in [0x8000_0000, 0x8000_0004, 0xFFFF_FFFF, 0xC000_0000, 0xC000_0007] as [UInt32] {
+      #expect(ConditionWord(rawValue: cond).progress(of: word, after: nil).hasBegun)
+    }
   }
 }
 

@@ -9,35 +9,28 @@ import Testing
 
 extension Rig {
   /// A task's main slot, to be doctored between submit and step.
-  func slotAddress(_ task: TaskID) -> UnsafeMutableRawPointer {
-    let window = configuration.rings[task.ring].taskWindow
-    return graph.orchestrator.pointee.segment.write(.mainRing, ring: task.ring)
-      + Int(task.local & (window - 1)) * Int(PTO2_MAIN_SLOT_STRIDE)
+  func ownSlot(_ task: TaskID) -> OwnedMainSlot {
+    graph.orchestrator.pointee.segment.ownMainRing(task.ring)[task.local]
   }
 
   func change<Value>(
     _ task: TaskID, _ field: WritableKeyPath<pto2_main_slot, Value>, _ value: Value
   ) {
-    let slot = slotAddress(task).assumingMemoryBound(to: pto2_main_slot.self)
-    slot.pointee[keyPath: field] = value
+    ownSlot(task).header[keyPath: field] = value
   }
 
   func changePredicate(_ task: TaskID, offset: UInt64, dataType: UInt8) {
     change(task, \.flags, UInt8(PTO2_SLOT_PREDICATE))
-    (slotAddress(task) + Int(PTO2_SLOT_PREDICATE_AT)).storeBytes(
-      of: pto2_slot_predicate(
-        offset: offset, value: 0, dtype: dataType, comparison: 0, reserved: (0, 0, 0, 0, 0, 0)),
-      as: pto2_slot_predicate.self)
+    ownSlot(task).predicate = pto2_slot_predicate(
+      offset: offset, value: 0, dtype: dataType, comparison: 0, reserved: (0, 0, 0, 0, 0, 0))
   }
 
   func store(_ value: UInt64, fanin position: UInt32, ring: Int = 0) {
-    let pool = configuration.rings[ring].dependencyPool
-    graph.orchestrator.pointee.segment.write(.fanin, ring: ring).storeBytes(
-      of: value, toByteOffset: 8 * Int(position & (pool - 1)), as: UInt64.self)
+    graph.orchestrator.pointee.segment.ownFanin(ring)[position].store(FaninWord(rawValue: value))
   }
 
   /// A record that the orchestrator itself would not write.
-  func append(_ record: pto2_log_record) throws { try graph.orchestrator.pointee.append(record) }
+  func append(_ record: pto2_log_record) throws { graph.orchestrator.pointee.log.append(record) }
 }
 
 /// Everything that fuzzing found, one by one: what the orchestrator's sections
@@ -194,8 +187,7 @@ extension Rig {
     let rig = try Rig(configuration())
     try rig.submit()
     rig.settle()
-    let word = rig.graph.orchestrator.pointee.segment.write(.orchestratorWords) + Int(PTO2_ORCH_SUBMITTED)
-    OwnedWord(word).storeRelease(0)
+    rig.graph.orchestrator.pointee.segment.ownOrchestratorPage.submitted.storeRelease(0)
     rig.settle()
     #expect(rig.failure?.message.contains("said to be submitted") == true)
   }

@@ -10,10 +10,6 @@ import Testing
 /// scheduler stores end the program's next call with error 207, instead of a
 /// wait without end.
 @Suite struct DamagedWatermarkTests {
-  private func store(_ rig: Rig, _ value: UInt32, _ offset: Int32) {
-    OwnedWord(rig.shared.segment.write(.schedulerWords) + Int(offset)).storeRelease(value)
-  }
-
   private func expectViolation(
     sourceLocation: SourceLocation = #_sourceLocation, _ body: () throws -> Void
   ) {
@@ -24,7 +20,7 @@ import Testing
   @Test func fatalSchedulerWithoutAnErrorIsAnError() throws {
     let rig = try Rig(configuration())
     try rig.submit(aic: true)
-    store(rig, PTO2_SCHED_FATAL, PTO2_SCHED_CONTROL)
+    rig.shared.segment.ownSchedulerPage.control.storeRelease(PTO2_SCHED_FATAL)
     expectViolation { try rig.graph.wait() }
     expectViolation { try rig.submit(aic: true) }
     #expect(rig.isAborted)
@@ -40,16 +36,16 @@ import Testing
       rig.settle()
     }
     let position = distance < 0 ? UInt32.max : rig.configuration.logCapacity + UInt32(distance)
-    store(rig, position, PTO2_SCHED_WIRED)
+    rig.shared.segment.ownSchedulerPage.wired.storeRelease(position)
     expectViolation { try rig.submit() }
   }
 
   /// An output would be given away while its task can still run.
   @Test func consumedAheadOfReleasedIsAnError() throws {
     let rig = try Rig(configuration())
-    for _ in 0..<4 { try rig.submit(aic: true) { _ = $0.output([4], .float32) } }
+    for _ in 0..<4 { try rig.submit(aic: true) { _ = $0.output(of: Float.self, [4]) } }
     rig.settle()
-    store(rig, 2, PTO2_SCHED_RINGS + PTO2_SCHED_CONSUMED)
+    rig.shared.segment.ownSchedulerPage.consumed(0).storeRelease(2)
     expectViolation { try rig.graph.wait() }
   }
 }

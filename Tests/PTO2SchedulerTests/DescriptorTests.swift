@@ -8,35 +8,35 @@ import Testing
   /// What a core finds behind the dispatch word, and where.
   @Test func descriptorHoldsCallsThenTensorsThenScalars() throws {
     let rig = try Rig(configuration(rings: 2, heap: 4096))
-    let external = try rig.graph.external([4, 8], .float32)
-    let view = try external.slice([1, 2], [2, 3])
+    let external = try rig.graph.externalTensor(of: Float.self, [4, 8])
+    let view = try external.slice(from: [1, 2], shape: [2, 3])
     try rig.graph.beginScope()
     let task = try rig.submit(aic: true, aiv1: true) {
       $0.input(view)
-      _ = $0.output([5], .int8)
-      _ = $0.output([2, 40], .bfloat16)
+      _ = $0.output(of: Int8.self, [5])
+      _ = $0.output(of: BFloat16.self, [2, 40])
       $0.scalar(-1)
       $0.scalar(Float(1.5))
     }
-    let descriptor = (rig.worker.read(.dispatchTable, ring: 1)).load(as: PTO2DispatchDesc.self)
+    let descriptor = rig.worker.descriptors(1)[task.local]
     let call: UInt64 = 3 << 48 | 2 << 40
-    #expect(descriptor.function_bin_addrs.0 == Rig.aic.call | call)
-    #expect(descriptor.function_bin_addrs.1 == 0, "no kernel, whatever the arity")
-    #expect(descriptor.function_bin_addrs.2 == Rig.aiv.call | call)
+    #expect(descriptor.call(0).rawValue == Rig.aic.call | call)
+    #expect(descriptor.call(1).rawValue == 0, "no kernel, whatever the arity")
+    #expect(descriptor.call(2).rawValue == Rig.aiv.call | call)
     let arena = rig.worker.layout.section(.arena).offset
     let heap = rig.worker.layout.section(.heap, ring: 1).offset
-    #expect(descriptor.args.0 == arena + (8 + 2) * 4)
-    #expect(descriptor.args.1 == heap)
-    #expect(descriptor.args.2 == heap + 64, "every output starts on a cache line")
-    #expect(descriptor.args.3 == UInt64.max)
-    #expect(descriptor.args.4 == 0x3FC0_0000)
+    #expect(descriptor.arguments[0] == arena + (8 + 2) * 4)
+    #expect(descriptor.arguments[1] == heap)
+    #expect(descriptor.arguments[2] == heap + 64, "every output starts on a cache line")
+    #expect(descriptor.arguments[3] == UInt64.max)
+    #expect(descriptor.arguments[4] == 0x3FC0_0000)
 
     let slot = rig.slot(task)
     #expect(slot.task_id == task.rawValue && slot.active_mask == 0b101)
     #expect(slot.tensor_count == 3 && slot.scalar_count == 2)
     #expect(slot.output_offset == heap && slot.heap_end - slot.heap_begin == 64 + 192)
     #expect(slot.kernel_ids.0 == 0 && slot.kernel_ids.2 == 1 && slot.scope_depth == 1)
-    let tensor = (rig.worker.read(.mainRing, ring: 1) + 64).load(as: pto2_tensor.self)
+    let tensor = rig.worker.mainRing(1)[task.local].tensor(0)
     #expect(tensor.offset == arena + 40 && tensor.rank == 2 && tensor.dtype == 0)
     #expect(tensor.shape.0 == 2 && tensor.shape.1 == 3 && tensor.shape.2 == 1)
     #expect(tensor.strides.0 == 8 && tensor.strides.1 == 1)
@@ -48,17 +48,14 @@ import Testing
   @Test func argumentsOfAFullTaskAllFit() throws {
     let rig = try Rig(configuration())
     let tensor = try rig.external(4)
-    try rig.submit(aic: true) { task in
+    let task = try rig.submit(aic: true) { task in
       for _ in 0..<32 { task.input(tensor) }
       for number in 0..<16 { task.scalar(1000 + number) }
     }
-    let args = rig.worker.read(.dispatchTable) + 24
+    let arguments = rig.worker.descriptors(0)[task.local].arguments
     let arena = rig.worker.layout.section(.arena).offset
-    for index in 0..<32 { #expect(args.load(fromByteOffset: 8 * index, as: UInt64.self) == arena) }
-    for index in 0..<16 {
-      #expect(
-        args.load(fromByteOffset: 8 * (32 + index), as: UInt64.self) == UInt64(1000 + index))
-    }
+    for index in 0..<32 { #expect(arguments[index] == arena) }
+    for index in 0..<16 { #expect(arguments[32 + index] == UInt64(1000 + index)) }
   }
 
   /// Five rings of 2^20 descriptors lie before the last one: 2.35 GB.

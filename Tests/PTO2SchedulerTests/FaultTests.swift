@@ -28,7 +28,7 @@ private func graphError(_ body: () throws -> Void) -> PTO2Error? {
     var random = SplitMix64(seed: 206)
     for round in 0..<40 {
       let rig = try Rig(configuration())
-      let task = try rig.submit(aic: true) { $0.recovery(.again) }
+      let task = try rig.submit(aic: true) { $0.recovery = .again }
       rig.settle()
       var last: UInt32 = 0
       for time in 1...3 {
@@ -96,8 +96,8 @@ private func graphError(_ body: () throws -> Void) -> PTO2Error? {
 
   @Test func outputThatCannotFitBesideThoseOfAnOpenScopeIsError2() throws {
     let rig = try Rig(configuration(heap: 1024))
-    let first = try rig.submit(aic: true) { _ = $0.output([192], .float32) }
-    let error = graphError { try rig.submit(aic: true) { _ = $0.output([65], .float32) } }
+    let first = try rig.submit(aic: true) { _ = $0.output(of: Float.self, [192]) }
+    let error = graphError { try rig.submit(aic: true) { _ = $0.output(of: Float.self, [65]) } }
     #expect(error?.code == .heapRingDeadlock)
     #expect(error?.needed == 768 + 320 && error?.available == 1024)
     #expect(error?.task == first)
@@ -106,9 +106,9 @@ private func graphError(_ body: () throws -> Void) -> PTO2Error? {
 
   @Test func outputLargerThanTheHeapIsError2() throws {
     let rig = try Rig(configuration(heap: 1024))
-    try rig.submit(aic: true) { _ = $0.output([256], .float32) }
+    try rig.submit(aic: true) { _ = $0.output(of: Float.self, [256]) }
     let other = try Rig(configuration(heap: 1024))
-    let error = graphError { try other.submit(aic: true) { _ = $0.output([257], .float32) } }
+    let error = graphError { try other.submit(aic: true) { _ = $0.output(of: Float.self, [257]) } }
     #expect(error?.code == .heapRingDeadlock)
     #expect(error?.needed == 1088 && error?.available == 1024)
   }
@@ -117,7 +117,7 @@ private func graphError(_ body: () throws -> Void) -> PTO2Error? {
     let rig = try Rig(configuration(pool: 4))
     let parts = try (0..<5).map { _ in try rig.external(4) }
     for part in parts { try rig.submit(aiv0: true) { $0.inout(part) } }
-    let error = graphError { try rig.submit { task in parts.forEach { task.input($0) } } }
+    let error = graphError { try rig.submit { task in for part in parts { task.input(part) } } }
     #expect(error?.code == .depPoolOverflow)
     #expect(error?.needed == 5 && error?.available == 4)
   }
@@ -126,23 +126,23 @@ private func graphError(_ body: () throws -> Void) -> PTO2Error? {
     let rig = try Rig(configuration(pool: 4))
     let parts = try (0..<4).map { _ in try rig.external(4) }
     for part in parts { try rig.submit(aiv0: true) { $0.inout(part) } }
-    let last = try rig.submit { task in parts.forEach { task.input($0) } }
+    let last = try rig.submit { task in for part in parts { task.input(part) } }
     rig.runAll()
     #expect(rig.state(last) == .released)
   }
 
   @Test func firstErrorStaysAndReachesTheSegment() throws {
     let rig = try Rig(configuration(heap: 64))
-    let first = graphError { try rig.submit(aic: true) { _ = $0.output([100], .float32) } }
+    let first = graphError { try rig.submit(aic: true) { _ = $0.output(of: Float.self, [100]) } }
     #expect(first?.code == .heapRingDeadlock)
     for error in [
       graphError { try rig.submit(aic: true) }, graphError { _ = try rig.external(1) },
       graphError { try rig.graph.beginScope() }, graphError { try rig.graph.wait() },
-      rig.graph.fail("later"),
+      graphError { try rig.graph.fail("later") },
     ] {
       #expect(error?.code == .heapRingDeadlock && error?.message == first?.message)
     }
-    let block = ErrorBlock(rig.worker.read(.orchestratorWords) + Int(PTO2_ORCH_ERROR)).read()
+    let block = rig.worker.orchestratorPage.error.read()
     #expect(block?.error.code == .heapRingDeadlock)
     #expect(rig.isAborted)
   }
@@ -165,7 +165,7 @@ private func graphError(_ body: () throws -> Void) -> PTO2Error? {
     }
     try expectInvalid { rig in
       try rig.submit(aic: true) { task in
-        for _ in 0..<33 { _ = task.output([1], .int8) }
+        for _ in 0..<33 { _ = task.output(of: Int8.self, [1]) }
       }
     }
     let rig = try Rig(configuration())
@@ -187,9 +187,9 @@ private func graphError(_ body: () throws -> Void) -> PTO2Error? {
 
   @Test func outputUsedAfterItsScopeIsError5() throws {
     try expectInvalid { rig in
-      var output: Tensor?
+      var output: Tensor<Float>?
       try rig.graph.beginScope()
-      try rig.submit { output = $0.output([4], .float32) }
+      try rig.submit { output = $0.output(of: Float.self, [4]) }
       try rig.graph.endScope()
       try rig.submit(aic: true) { $0.input(output!) }
     }
@@ -198,13 +198,13 @@ private func graphError(_ body: () throws -> Void) -> PTO2Error? {
   /// The buffer's place has a new owner by then: the generation tells.
   @Test func outputUsedAfterItsPlaceIsReusedIsError5() throws {
     let rig = try Rig(configuration(rings: 2))
-    var stale: Tensor?
-    try rig.graph.scope { _ = try rig.submit { stale = $0.output([4], .float32) } }
+    var stale: Tensor<Float>?
+    try rig.graph.scope { _ = try rig.submit { stale = $0.output(of: Float.self, [4]) } }
     rig.settle()
     #expect(rig.counts(ring: 1) == [1, 1])
     try rig.graph.wait()
-    var fresh: Tensor?
-    try rig.submit { fresh = $0.output([4], .float32) }
+    var fresh: Tensor<Float>?
+    try rig.submit { fresh = $0.output(of: Float.self, [4]) }
     #expect(fresh?.buffer == stale?.buffer, "the place is not reused: not exercised")
     #expect(rig.graph.orchestrator.pointee.address(of: stale!) == nil)
     #expect(graphError { try rig.submit { $0.input(stale!) } }?.code == .invalidArgs)
@@ -213,7 +213,7 @@ private func graphError(_ body: () throws -> Void) -> PTO2Error? {
   @Test func ownOutputAsInputIsError5() throws {
     try expectInvalid { rig in
       try rig.submit(aic: true) { task in
-        let output = task.output([4], .float32)
+        let output = task.output(of: Float.self, [4])
         task.input(output)
       }
     }
@@ -227,9 +227,9 @@ private func graphError(_ body: () throws -> Void) -> PTO2Error? {
   }
 
   @Test func impossibleShapesAndUnknownKernelsAreError5() throws {
-    try expectInvalid { rig in try rig.submit { _ = $0.output([0], .float32) } }
-    try expectInvalid { rig in try rig.submit { _ = $0.output([65536, 65536], .int8) } }
-    try expectInvalid { rig in _ = try rig.graph.external([1, 1, 1, 1, 1, 1], .int8) }
+    try expectInvalid { rig in try rig.submit { _ = $0.output(of: Float.self, [0]) } }
+    try expectInvalid { rig in try rig.submit { _ = $0.output(of: Int8.self, [65536, 65536]) } }
+    try expectInvalid { rig in _ = try rig.graph.externalTensor(of: Int8.self, [1, 1, 1, 1, 1, 1]) }
     try expectInvalid { rig in _ = try rig.graph.kernel("nothing") }
   }
 

@@ -80,11 +80,11 @@ import Testing
 
   @Test func viewsThatOverlapDependAndThoseThatDoNotDoNot() throws {
     let rig = try Rig(configuration(clusters: 2))
-    let tensor = try rig.graph.external([4, 8], .float32)
+    let tensor = try rig.graph.externalTensor(of: Float.self, [4, 8])
     // Columns 0 to 3 and 4 to 7 interleave in memory and share no byte.
-    let left = try tensor.slice([0, 0], [4, 4])
-    let right = try tensor.slice([0, 4], [4, 4])
-    let row = try tensor.slice([2, 0], [1, 8])
+    let left = try tensor.slice(from: [0, 0], shape: [4, 4])
+    let right = try tensor.slice(from: [0, 4], shape: [4, 4])
+    let row = try tensor.slice(from: [2, 0], shape: [1, 8])
     let a = try rig.submit(aiv0: true) { $0.inout(left) }
     let b = try rig.submit(aiv0: true) { $0.inout(right) }
     let c = try rig.submit(aiv0: true) { $0.input(row) }
@@ -111,7 +111,7 @@ import Testing
     let rig = try Rig(configuration(clusters: 2))
     let parts = try (0..<3).map { _ in try rig.external(4) }
     let before = try parts.map { part in try rig.submit(aiv0: true) { $0.inout(part) } }
-    let barrier = try rig.submit { task in parts.forEach { task.inout($0) } }
+    let barrier = try rig.submit { task in for part in parts { task.inout(part) } }
     let after = try rig.submit(aic: true) { $0.input(parts[0]) }
     rig.settle()
     for task in before {
@@ -147,7 +147,7 @@ import Testing
     rig.settle()
     #expect(rig.running.map(\.task) == [mixed, mixed, mixed])
     #expect(Set(rig.running.map { $0.core / 3 }).count == 1)
-    #expect(rig.running.allSatisfy { $0.core % 3 == Int($0.slot) })
+    #expect(rig.running.allSatisfy { CoreID($0.core).subtask == Int($0.subtask) })
     for core in [2, 0, 1].map({ rig.running[0].core / 3 * 3 + $0 }) {
       #expect(!rig.started.contains(next) && rig.state(mixed) == .running)
       rig.finish(core: core)
@@ -188,7 +188,7 @@ import Testing
     let tasks = try (0..<20).map { _ in try rig.submit(aic: true) }
     rig.settle()
     #expect(rig.running.map(\.task) == Array(tasks.prefix(Int(lanes))))
-    #expect(rig.running.map(\.lane) == Array(0..<Int(lanes)))
+    #expect(rig.running.map(\.lane) == Array(0..<lanes))
     for index in tasks.indices {
       #expect(rig.queues[0].first?.task == tasks[index])
       #expect(rig.queues[0].count == min(Int(lanes), tasks.count - index))

@@ -17,7 +17,7 @@ import Testing
     var left: UInt32?
     var outcome: UInt32
     /// Consumers on the fanout list; nil when it is closed.
-    var consumers: Set<UInt64>?
+    var consumers: Set<TaskID>?
   }
 
   private struct RingView: Equatable {
@@ -28,7 +28,7 @@ import Testing
 
   private struct CoreView: Equatable {
     var nextLane: UInt32
-    var outstanding: [UInt64]
+    var outstanding: [TaskID]
   }
 
   private func rings(_ rig: Rig) -> [RingView] {
@@ -36,24 +36,24 @@ import Testing
       let ring = rig.shared.rings[index]
       var view = RingView(
         positions: [
-          ring.wired, ring.released, ring.consumedPosition, ring.poolHead, ring.poolTail,
-        ], heapTail: ring.heapTail)
-      var local = ring.consumedPosition
-      while local != ring.wired {
-        let entry = ring.entry(local).pointee
+          ring.wired, ring.released.position, ring.consumed.position, ring.poolHead, ring.poolTail,
+        ].map(\.value), heapTail: ring.heapTail.value)
+      var local = ring.consumed.position.value
+      while local != ring.wired.value {
+        let entry = ring.entry(local).whole
         let isPending = entry.state < TaskState.completed.rawValue
-        let slot = ring.state(local).pointee
-        var consumers: Set<UInt64>? = isPending ? [] : nil
+        let slot = ring.slotState(local)
+        var consumers: Set<TaskID>? = isPending ? [] : nil
         var reference = entry.fanout_head
         while isPending && reference != PTO2_EDGE_NONE {
-          let edge = rig.shared.rings[Int(reference >> UInt32(PTO2_EDGE_RING_SHIFT))]
-            .edges[Int(reference & PTO2_EDGE_INDEX_MASK)]
+          let place = EdgeReference(rawValue: reference)
+          let edge = rig.shared.rings[place.ring].edge(place.index)
           consumers!.insert(edge.consumer)
           reference = edge.next
         }
         view.tasks[local] = TaskView(
           state: entry.state, references: entry.fanout_count &- entry.fanout_refcount,
-          missing: isPending ? slot.fanin_count &- slot.fanin_refcount : nil,
+          missing: isPending ? slot.faninCount &- slot.faninRefcount.value : nil,
           left: isPending ? entry.subtasks_left : nil, outcome: entry.outcome,
           consumers: consumers)
         local &+= 1
@@ -63,26 +63,26 @@ import Testing
   }
 
   private func cores(_ rig: Rig) -> [CoreView] {
-    let table = rig.shared.dispatcher.pointee.cores
-    return (0..<table.coreCount).map { core in
-      let state = table.cores[core]
+    let cores = rig.shared.cores
+    return (0..<cores.count).map { index in
+      let core = cores[index]
       return CoreView(
-        nextLane: state.nextLane,
-        outstanding: (0..<(state.started &- state.retired)).map {
-          table.lane(core, (state.oldestLane + $0) % table.laneCount).pointee.taskID
+        nextLane: core.nextLane.value,
+        outstanding: (0..<core.outstanding(OneThread.self)).map {
+          core.lane((core.oldestLane.value + $0) % cores.laneCount).value.task
         })
     }
   }
 
   /// One task: what it reads, changes and puts out.
   private func submitOne(
-    _ rig: Rig, _ tensors: inout [Tensor], _ depths: inout [Int], depth: Int,
+    _ rig: Rig, _ tensors: inout [Tensor<Float>], _ depths: inout [Int], depth: Int,
     _ random: inout SplitMix64
   ) throws {
     let picks = (0..<Int.random(in: 1...3, using: &random)).compactMap { _ in
       tensors.indices.randomElement(using: &random)
     }
-    var output: Tensor?
+    var output: Tensor<Float>?
     let mask = Int.random(in: 0...7, using: &random)
     let blocks = Int.random(in: 1...4, using: &random)
     let isChange = Bool.random(using: &random)
@@ -91,7 +91,7 @@ import Testing
       for (place, tensor) in used.enumerated() {
         if place == 0 && isChange { task.inout(tensor) } else { task.input(tensor) }
       }
-      output = task.output(Shape(16), .float32)
+      output = task.output(of: Float.self, Shape(16))
       if mask != 0 { task.blocks(blocks) }
     }
     tensors.append(output!)

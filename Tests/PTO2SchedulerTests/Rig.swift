@@ -9,31 +9,31 @@ import Testing
 @testable import PTO2Scheduler
 
 /// One scheduler thread, whatever it shares with others.
-private protocol SchedulerThread: AnyObject {
+private protocol SteppedThread: AnyObject {
   var failure: PTO2Error? { get }
   var isAborted: Bool { get }
   var missingCores: [String] { get }
   func step() -> Int
   func isDrained() -> Bool
-  func checkStall()
+  func checkHealth()
   func announce()
-  func noteDeath(_ core: Int)
+  func workerDied(_ core: Int)
 }
 
-private final class Stepped<S: Sharing>: SchedulerThread {
-  private var scheduler: Scheduler<S>
-  init(_ shared: SharedState, _ index: Int) {
-    scheduler = Scheduler(shared, index: index)
-    if index == 0 && shared.isRestart { scheduler.rebuild() }
+private final class Stepped<S: Sharing>: SteppedThread {
+  private var scheduler: SchedulerThread<S>
+  init(_ shared: SchedulerState, _ index: Int) {
+    scheduler = SchedulerThread(shared, index: index)
+    if index == 0 && shared.isRestart { scheduler.restart() }
   }
   var failure: PTO2Error? { scheduler.failure }
   var isAborted: Bool { scheduler.request == .abort }
   var missingCores: [String] { scheduler.missingCores() }
   func step() -> Int { scheduler.step() }
   func isDrained() -> Bool { scheduler.isDrained() }
-  func checkStall() { scheduler.checkStall() }
+  func checkHealth() { _ = scheduler.checkHealth(MonotonicClock.now()) }
   func announce() { scheduler.announce(isSupervised: false) }
-  func noteDeath(_ core: Int) { scheduler.noteDeath(core) }
+  func workerDied(_ core: Int) { scheduler.workerDied(core) }
 }
 
 /// The real orchestrator and scheduler on one segment, stepped by hand, and
@@ -42,10 +42,10 @@ private final class Stepped<S: Sharing>: SchedulerThread {
 final class Rig {
   let name = uniqueSegmentName()
   let graph: Graph
-  private(set) var shared: SharedState!
+  private(set) var shared: SchedulerState!
   /// Threads of the scheduler's process, if they are to run by themselves.
   private(set) var helpers: [HelperThread] = []
-  private var threads: [any SchedulerThread] = []
+  private var threads: [any SteppedThread] = []
   private var turn = 0
   let worker: Segment
   let configuration: Configuration
@@ -53,15 +53,15 @@ final class Rig {
   /// A word on a lane that has no FIN yet.
   struct Dispatch: Equatable {
     var core: Int
-    var lane: Int
+    var lane: UInt32
     var word: DispatchWord
     var task: TaskID
-    var slot: UInt32
+    var subtask: UInt32
   }
 
-  private var pages: [UnsafeMutableRawPointer] = []
-  private var nextLane: [Int]
-  private var served: [[UInt32]]
+  private var pages: [CorePage<OwnedWord>] = []
+  private var nextLane: [UInt32]
+  private var served: [[DispatchWord]]
   /// Per core, the dispatches it has seen and not finished, oldest first.
   private(set) var queues: [[Dispatch]]
   /// Tasks in the order in which their first word was seen.
@@ -81,22 +81,22 @@ final class Rig {
     worker = try Segment.attach(name: name, role: .worker, timeoutMilliseconds: 0)
     nextLane = Array(repeating: 0, count: configuration.coreCount)
     served = Array(
-      repeating: Array(repeating: PTO2_SCHEDULER_IDLE, count: 8), count: configuration.coreCount)
+      repeating: Array(repeating: .idle, count: Int(PTO2_MAX_LANES)),
+      count: configuration.coreCount)
     queues = Array(repeating: [], count: configuration.coreCount)
     released = Array(repeating: configuration.firstPosition, count: configuration.rings.count)
     consumed = released
     graph = try Graph(Orchestrator(segment, mapLimit: mapLimit), images: [])
     try startScheduler()
     for core in 0..<configuration.coreCount {
-      let page = try worker.openCore(core)
-      for lane in 0..<8 { OwnedWord(page + 4 * lane).storeRelaxed(PTO2_CORE_IDLE) }
-      pages.append(page)
+      pages.append(try worker.openCore(core))
+      makeIdle(core)
     }
     for core in cores ?? Array(0..<configuration.coreCount) { announce(core) }
   }
 
   private func startScheduler() throws {
-    let shared = SharedState(
+    let shared = SchedulerState(
       try Segment.attach(name: name, role: .scheduler, timeoutMilliseconds: 0))
     self.shared = shared
     threads =
@@ -124,7 +124,14 @@ final class Rig {
   var missingCores: [String] { threads[0].missingCores }
   var isDrained: Bool { threads[0].isDrained() }
 
-  func announce(_ core: Int) { OwnedWord(pages[core] + Int(PTO2_CORE_READY)).storeRelease(1) }
+  func announce(_ core: Int) { pages[core].ready.storeRelease(1) }
+
+  /// COND as a worker leaves it before it is READY.
+  private func makeIdle(_ core: Int) {
+    for lane in 0..<UInt32(PTO2_MAX_LANES) {
+      pages[core].cond(lane).storeRelaxed(ConditionWord.coreIdle.rawValue)
+    }
+  }
 
   // MARK: Programs
 
@@ -134,16 +141,16 @@ final class Rig {
   @discardableResult
   func submit(
     aic: Bool = false, aiv0: Bool = false, aiv1: Bool = false,
-    _ arguments: (inout TaskArguments) -> Void = { _ in }
+    _ arguments: (inout TaskBuilder) -> Void = { _ in }
   ) throws -> TaskID {
     try graph.submitRaw(aic ? Self.aic : nil, aiv0 ? Self.aiv : nil, aiv1 ? Self.aiv : nil) {
-      (task: inout TaskArguments) throws(PTO2Error) in
+      (task: inout TaskBuilder) throws(PTO2Error) in
       arguments(&task)
     }
   }
 
-  func external(_ elements: Int) throws -> Tensor {
-    try graph.external(Shape(elements), .float32)
+  func external(_ elements: Int) throws -> Tensor<Float> {
+    try graph.externalTensor(of: Float.self, Shape(elements))
   }
 
   // MARK: Stepping
@@ -163,10 +170,11 @@ final class Rig {
 
   /// Ends them; returns how often one found a lock taken.
   func stopThreads() -> UInt64 {
-    shared.lines.isStopping.pointee = 1
+    SeveralThreads.store(shared.words.isStopping, 1)
     for thread in helpers.indices {
-      shared.lines.bell(thread).pointee += 1
-      Futex.wake(SharedWord(shared.lines.bell(thread)))
+      let bell = shared.words.bell(thread)
+      _ = SeveralThreads.add(bell, 1)
+      Futex.wake(bell.word.shared)
     }
     return helpers.reduce(0) { $0 + $1.join().lostLocks }
   }
@@ -182,40 +190,28 @@ final class Rig {
     }
   }
 
-  /// The look at the clock that each thread takes when it has nothing to do.
-  func checkStall() { for thread in threads { thread.checkStall() } }
+  /// The look at the clock that the first thread takes now and then.
+  func checkHealth() { threads[0].checkHealth() }
 
   private func look(_ core: Int) {
-    let line = worker.read(.dataMainBase) + 64 * core
+    let line = worker.dispatchLine(core)
     while queues[core].count < Int(configuration.lanes) {
       let lane = nextLane[core]
-      let raw = SharedWord(line + 4 * lane).loadAcquire()
-      guard raw != served[core][lane],
-        case .dispatch(let offset, let slot) = DispatchWord(rawValue: raw).content
-      else { return }
-      #expect(raw & PTO2_WORD_TOGGLE != served[core][lane] & PTO2_WORD_TOGGLE, "toggle alternates")
-      served[core][lane] = raw
-      nextLane[core] = (lane + 1) % Int(configuration.lanes)
-      let task = taskID(descriptorOffset: offset)
+      let word = DispatchWord(rawValue: line.word(lane).loadAcquire())
+      let before = served[core][Int(lane)]
+      guard word != before, case .dispatch(let offset, let subtask) = word.content else { return }
+      #expect(word.toggle != before.toggle, "toggle alternates")
+      served[core][Int(lane)] = word
+      nextLane[core] = (lane + 1) % configuration.lanes
+      guard let place = worker.place(ofDescriptorAt: offset) else {
+        Issue.record("descriptor \(offset) lies in no ring")
+        return
+      }
+      let task = worker.mainRing(place.ring)[place.index].taskID
       queues[core].append(
-        Dispatch(
-          core: core, lane: lane, word: DispatchWord(rawValue: raw), task: task, slot: slot))
+        Dispatch(core: core, lane: lane, word: word, task: task, subtask: subtask))
       if !started.contains(task) { started.append(task) }
     }
-  }
-
-  private func taskID(descriptorOffset: UInt64) -> TaskID {
-    let position = worker.dispatchBase() + descriptorOffset
-    for ring in configuration.rings.indices {
-      let section = worker.layout.section(.dispatchTable, ring: ring)
-      guard position >= section.offset, position < section.offset + section.bytes else { continue }
-      let index = Int(position - section.offset) / Int(PTO2_DESC_STRIDE)
-      return TaskID(
-        rawValue: (worker.read(.mainRing, ring: ring) + index * Int(PTO2_MAIN_SLOT_STRIDE))
-          .load(as: UInt64.self))
-    }
-    Issue.record("descriptor \(descriptorOffset) lies in no ring")
-    return TaskID(rawValue: UInt64.max)
   }
 
   /// Lets every core look at its lanes; the scheduler's threads run by
@@ -225,9 +221,9 @@ final class Rig {
     for core in queues.indices { look(core) }
   }
 
-  func store(_ value: UInt32, core: Int, lane: Int) {
-    defer { Futex.wake(SharedWord(pages[core] + 4 * lane)) }
-    OwnedWord(pages[core] + 4 * lane).storeRelease(value)
+  func store(_ value: UInt32, core: Int, lane: UInt32) {
+    pages[core].cond(lane).storeRelease(value)
+    Futex.wake(pages[core].cond(lane).shared)
   }
 
   func ack(_ dispatch: Dispatch) {
@@ -253,23 +249,26 @@ final class Rig {
   /// A core's worker ends with what it has, begun or not, and the scheduler is
   /// told; the next one comes with `comeAgain`.
   func die(core: Int, hasBegun: Bool, signal: UInt32 = 0) {
-    OwnedWord(pages[core] + Int(PTO2_CORE_CRASH)).storeRelease(signal)
+    pages[core].crashSignal.storeRelease(signal)
     if hasBegun { for dispatch in queues[core] { ack(dispatch) } }
     queues[core] = []
-    threads[0].noteDeath(core)
+    threads[0].workerDied(core)
     step()
   }
 
+  /// What a core has is forgotten: its worker is dead, and no scheduler is told.
+  func drop(core: Int) { queues[core] = [] }
+
   /// The next worker of a core whose last one has died.
   func comeAgain(core: Int) {
-    let ready = pages[core] + Int(PTO2_CORE_READY)
-    let before = SharedWord(ready).loadAcquire()
-    let fenced = worker.read(.schedulerWords) + Int(PTO2_SCHED_FENCED) + 4 * core
-    #expect(SharedWord(fenced).loadAcquire() == before, "the dead worker is not fenced")
+    let ready = pages[core].ready
+    let before = ready.loadOwn()
+    let fenced = worker.schedulerPage.fenced(core).loadAcquire()
+    #expect(fenced == before, "the dead worker is not fenced")
     nextLane[core] = 0
-    served[core] = Array(repeating: PTO2_SCHEDULER_IDLE, count: 8)
-    for lane in 0..<8 { OwnedWord(pages[core] + 4 * lane).storeRelaxed(PTO2_CORE_IDLE) }
-    OwnedWord(ready).storeRelease(before &+ 1)
+    served[core] = Array(repeating: .idle, count: Int(PTO2_MAX_LANES))
+    makeIdle(core)
+    ready.storeRelease(before &+ 1)
     settle()
   }
 
@@ -298,11 +297,8 @@ final class Rig {
   // MARK: What the segment says
 
   func watermarks(ring: Int = 0) -> (released: UInt32, consumed: UInt32) {
-    let words = worker.read(.schedulerWords) + Int(PTO2_SCHED_RINGS) + 64 * ring
-    return (
-      SharedWord(words + Int(PTO2_SCHED_RELEASED)).loadAcquire(),
-      SharedWord(words + Int(PTO2_SCHED_CONSUMED)).loadAcquire()
-    )
+    let page = worker.schedulerPage
+    return (page.released(ring).loadAcquire(), page.consumed(ring).loadAcquire())
   }
 
   /// Watermarks as counts of tasks.
@@ -314,17 +310,12 @@ final class Rig {
   }
 
   /// Workers that were to be killed because of their COND words.
-  func quarantines() -> UInt32 {
-    (worker.read(.schedulerWords) + Int(PTO2_SCHED_FAILURES)).load(as: pto2_failures.self)
-      .quarantined
-  }
+  func quarantines() -> UInt32 { worker.schedulerPage.failures.counts.quarantined }
 
   private func checkWatermarks() {
     for ring in configuration.rings.indices {
       // First: the orchestrator may be running meanwhile.
-      let submitted = SharedWord(
-        worker.read(.orchestratorWords) + Int(PTO2_ORCH_RINGS) + 64 * ring
-      ).loadAcquire()
+      let submitted = worker.orchestratorPage.currentTaskIndex(ring).loadAcquire()
       let now = watermarks(ring: ring)
       let windows = configuration.rings[ring]
       #expect(submitted &- now.released <= windows.taskWindow, "a main slot is taken twice")
@@ -339,18 +330,11 @@ final class Rig {
   }
 
   func state(_ task: TaskID) -> TaskState? {
-    let window = configuration.rings[task.ring].consumedWindow
-    let entry = (worker.read(.consumedRing, ring: task.ring) + 64 * Int(task.local & (window - 1)))
-      .load(as: pto2_consumed_entry.self)
+    let entry = worker.consumedRing(task.ring)[task.local].copy()
     return entry.task_id == task.rawValue ? TaskState(rawValue: entry.state) : nil
   }
 
-  func slot(_ task: TaskID) -> pto2_main_slot {
-    let window = configuration.rings[task.ring].taskWindow
-    return
-      (worker.read(.mainRing, ring: task.ring)
-      + Int(task.local & (window - 1)) * Int(PTO2_MAIN_SLOT_STRIDE)).load(as: pto2_main_slot.self)
-  }
+  func slot(_ task: TaskID) -> pto2_main_slot { worker.mainRing(task.ring)[task.local].header }
 }
 
 func configuration(
@@ -364,7 +348,7 @@ func configuration(
         taskWindow: window, consumedWindow: consumed, heapBytes: heap, dependencyPool: pool),
       count: rings),
     clusters: clusters, lanes: lanes, schedulerThreads: threads, arenaBytes: 65536,
-    firstPosition: first, stallLimitMilliseconds: stallLimitMilliseconds, flags: PTO2_SESSION_QUIET)
+    firstPosition: first, stallLimitMilliseconds: stallLimitMilliseconds, flags: .quiet)
 }
 
 extension Orchestrator {

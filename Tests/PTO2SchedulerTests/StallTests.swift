@@ -19,7 +19,7 @@ import Testing
   /// The looks that a scheduler with nothing to do takes within half a second.
   private func look(_ rig: Rig, until limit: Int = 50) -> PTO2Error? {
     for _ in 0..<limit where rig.failure == nil {
-      rig.checkStall()
+      rig.checkHealth()
       sleepNanoseconds(10_000_000)
     }
     return rig.failure
@@ -51,10 +51,10 @@ import Testing
     let rig = try rig()
     let task = try rig.submit(aic: true)
     rig.settle()
-    rig.shared.rings[0].state(task.local).pointee.fanin_count += 1
+    rig.shared.rings[0].slotState(task.local).faninCount += 1
     let waiting = try rig.submit(aic: true) { $0.after(task) }
     rig.settle()
-    rig.shared.rings[0].state(waiting.local).pointee.fanin_count += 1
+    rig.shared.rings[0].slotState(waiting.local).faninCount += 1
     rig.finish(task)
     let error = look(rig)
     #expect(error?.code == .schedulerTimeout)

@@ -55,7 +55,7 @@ import Testing
           for tensor in tensors where Int.random(in: 0..<3, using: &random) == 0 {
             if Bool.random(using: &random) { task.inout(tensor) } else { task.input(tensor) }
           }
-          _ = task.output(Shape(4), .int32)
+          _ = task.output(of: Int32.self, Shape(4))
         }
         submitted += 1
       } else {
@@ -67,7 +67,9 @@ import Testing
       }
       if Int.random(in: 0..<3, using: &random) == 0 { play() }
     }
-    while rig.graph.orchestrator.pointee.scopeDepth > 0 { try rig.graph.orchestrator.pointee.closeScope() }
+    while rig.graph.orchestrator.pointee.scopeDepth > 0 {
+      try rig.graph.orchestrator.pointee.closeScope()
+    }
     func isDone() -> Bool {
       rig.configuration.rings.indices.allSatisfy {
         rig.counts(ring: $0) == [rig.submitted(ring: $0), rig.submitted(ring: $0)]

@@ -160,7 +160,7 @@ import Testing
     Damage(name: "major version") { header, _ in
       header.segment_major += 1
     } isExpected: {
-      if case .wrongVersion((2, 0), (1, 0)) = $0 { true } else { false }
+      if case .wrongVersion((3, 0), (2, 0)) = $0 { true } else { false }
     },
     Damage(name: "page size") { header, _ in
       header.page_bytes = 512

@@ -51,9 +51,8 @@ import Testing
       #expect(Int(header.section_count) == segment.layout.sections.count)
       #expect(header.configuration.task_window.1 == 4)
       #expect(header.configuration.heap_bytes.1 == 8192)
-      let table = segment.read(.header) + MemoryLayout<pto2_header>.offset(of: \.sections)!
       for (index, section) in segment.layout.sections.enumerated() {
-        let record = table.load(fromByteOffset: 32 * index, as: pto2_section.self)
+        let record = segment.header.section(index)
         #expect(record.kind == section.kind.rawValue)
         #expect(Int(record.index) == section.ring)
         #expect(record.offset == section.offset)

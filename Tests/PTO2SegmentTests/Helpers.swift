@@ -29,7 +29,7 @@ func withSegment(
 
 /// A copy of the segment's header, to be doctored.
 func header(_ segment: borrowing Segment) -> pto2_header {
-  segment.read(.header).load(as: pto2_header.self)
+  segment.header.content
 }
 
 /// The error a call must throw; nil, and a failed test, when it throws none.

@@ -49,29 +49,23 @@ private final class Bench {
   }
 
   func store(_ word: UInt32) {
-    OwnedWord(scheduler.write(.dataMainBase) + 64).storeRelease(word)
+    scheduler.ownDispatchLine(1).word(0).storeRelease(word)
   }
 
   /// Dispatches a descriptor that calls an empty kernel.
   func dispatch(offset: UInt64, ring: Int = 0, tensors: [UInt64] = []) throws {
     let kernel = try #require(images[0].kernels.first { $0.name == "t_empty" })
-    let call = CallWord(
-      kernel: KernelImage.callWord(image: 0, offset: kernel.offset), tensors: tensors.count,
-      scalars: 0)
-    let descriptor = owner.write(.dispatchTable, ring: ring)
-    for (index, value) in [0, call.rawValue, 0].enumerated() {
-      descriptor.storeBytes(of: value, toByteOffset: 8 * index, as: UInt64.self)
-    }
-    for (index, offset) in tensors.enumerated() {
-      descriptor.storeBytes(of: offset, toByteOffset: 24 + 8 * index, as: UInt64.self)
-    }
+    let call = CallWord(image: 0, offset: kernel.offset).with(tensors: tensors.count, scalars: 0)
+    let descriptor = owner.ownDescriptors(ring)[0]
+    descriptor.setCalls(.inactive, call, .inactive)
+    for (index, offset) in tensors.enumerated() { descriptor.setArgument(index, offset) }
     store(try #require(DispatchWord(descriptorOffset: offset, slot: 1, toggle: true)).rawValue)
   }
 }
 
 extension Core.Outcome {
   fileprivate var garbageText: String? {
-    if case .garbage(let message) = self { message.text } else { nil }
+    if case .garbage(let garbage) = self { garbage.text } else { nil }
   }
 }
 
@@ -113,9 +107,7 @@ extension Core.Outcome {
   func imageWithoutAnAbsolutePathIsRefused(path: String) throws {
     let bench = try Bench()
     #expect(try bench.worker.loadImages().count == 1)
-    let field = bench.owner.write(.images) + MemoryLayout<pto2_image_record>.offset(of: \.path)!
-    memset(field, 0, Int(PTO2_PATH_BYTES))
-    field.copyMemory(from: [UInt8](path.utf8), byteCount: path.utf8.count)
+    bench.owner.ownImageRecords[0].path = path
     var found: String?
     do { _ = try bench.worker.loadImages() } catch { found = error.description }
     #expect(found?.contains("image record 0 is damaged") == true, "\(found ?? "no error")")

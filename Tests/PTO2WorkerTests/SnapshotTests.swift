@@ -42,38 +42,33 @@ private final class Bench {
     owner.publish()
     scheduler = try Segment.attach(name: name, role: .scheduler, timeoutMilliseconds: 0)
     worker = try Segment.attach(name: name, role: .worker, timeoutMilliseconds: 0)
-    OwnedWord(scheduler.write(.dataMainBase) + 64).storeRelease(PTO2_SCHEDULER_IDLE)
+    scheduler.ownDispatchLine(1).word(0).storeRelease(PTO2_SCHEDULER_IDLE)
   }
 
   deinit { owner.unlink() }
 
-  var slot: UnsafeMutablePointer<pto2_main_slot> {
-    owner.write(.mainRing).assumingMemoryBound(to: pto2_main_slot.self)
-  }
-  var tensors: UnsafeMutablePointer<pto2_tensor> {
-    UnsafeMutableRawPointer(slot + 1).assumingMemoryBound(to: pto2_tensor.self)
-  }
-  var memory: UnsafeMutableRawPointer {
-    owner.write(.heap) - Int(owner.layout.section(.heap).offset)
+  var slot: OwnedMainSlot { owner.ownMainRing(0)[0] }
+
+  func fill(_ section: SegmentLayout.Section, _ byte: (Int) -> UInt8) {
+    let start = owner.bytes.address(section.offset)!.assumingMemoryBound(to: UInt8.self)
+    for index in 0..<Int(section.bytes) { start[index] = byte(index) }
   }
 
   func core() throws -> Core { try Core(worker, core: 1, directory: KernelDirectory(images)) }
 
-  var condition: UInt32 { SharedWord(worker.readCore(1)).loadAcquire() }
+  var condition: UInt32 { worker.corePage(1).cond(0).loadAcquire() }
 
   /// Publishes the task; the core's next step runs it.
   func dispatch(_ list: [pto2_tensor]) throws {
     let kernel = try #require(images[0].kernels.first { $0.name == "t_empty" })
-    let call = CallWord(
-      kernel: KernelImage.callWord(image: 0, offset: kernel.offset) | PTO2_CALL_SNAPSHOT,
-      tensors: list.count, scalars: 0)
-    slot.pointee.flags = UInt8(PTO2_SLOT_SNAPSHOT | PTO2_SLOT_RERUN)
-    slot.pointee.tensor_count = UInt8(list.count)
-    slot.pointee.output_offset = header - 64
-    slot.pointee.snapshot_line = 1
-    for (index, tensor) in list.enumerated() { tensors[index] = tensor }
-    let descriptor = owner.write(.dispatchTable)
-    descriptor.storeBytes(of: call.rawValue, toByteOffset: 8, as: UInt64.self)
+    let kernelWord = CallWord(image: 0, offset: kernel.offset).rawValue | PTO2_CALL_SNAPSHOT
+    let call = CallWord(kernel: kernelWord, tensors: list.count, scalars: 0)
+    slot.header.flags = UInt8(PTO2_SLOT_SNAPSHOT | PTO2_SLOT_RERUN)
+    slot.header.tensor_count = UInt8(list.count)
+    slot.header.output_offset = header - 64
+    slot.header.snapshot_line = 1
+    for (index, tensor) in list.enumerated() { slot.setTensor(index, tensor) }
+    owner.ownDescriptors(0)[0].setCalls(.inactive, call, .inactive)
     again()
   }
 
@@ -81,7 +76,7 @@ private final class Bench {
   func again() {
     toggle.toggle()
     let word = DispatchWord(descriptorOffset: 0, slot: 1, toggle: toggle)!
-    OwnedWord(scheduler.write(.dataMainBase) + 64).storeRelease(word.rawValue)
+    scheduler.ownDispatchLine(1).word(0).storeRelease(word.rawValue)
   }
 
   func bytes(_ kind: SectionKind) -> [UInt8] {
@@ -101,7 +96,8 @@ private func testImage(_ name: String) -> String {
 
 @Suite struct SnapshotTests {
   private static let types: [(UInt8, Int)] = [
-    (UInt8(PTO2_INT8.rawValue), 1), (UInt8(PTO2_BFLOAT16.rawValue), 2), (UInt8(PTO2_FLOAT32.rawValue), 4),
+    (UInt8(PTO2_INT8.rawValue), 1), (UInt8(PTO2_BFLOAT16.rawValue), 2),
+    (UInt8(PTO2_FLOAT32.rawValue), 4),
     (UInt8(PTO2_UINT64.rawValue), 8),
   ]
 
@@ -128,7 +124,10 @@ private func testImage(_ name: String) -> String {
     tensor.dtype = type
     tensor.rank = UInt8(rank)
     tensor.access = UInt8(
-      [PTO2_INOUT.rawValue, PTO2_INOUT.rawValue, PTO2_INPUT.rawValue, PTO2_OUTPUT_EXISTING.rawValue].randomElement(using: &random)!)
+      [
+        PTO2_INOUT.rawValue, PTO2_INOUT.rawValue, PTO2_INPUT.rawValue,
+        PTO2_OUTPUT_EXISTING.rawValue,
+      ].randomElement(using: &random)!)
     tensor.element_count = extents.reduce(1, *)
     return (tensor, size)
   }
@@ -144,17 +143,14 @@ private func testImage(_ name: String) -> String {
       randomTensor(bench, &random)
     }
     let arena = bench.owner.layout.section(.arena)
-    for place in 0..<Int(arena.bytes) {
-      bench.memory.storeBytes(
-        of: UInt8.random(in: 0...255, using: &random), toByteOffset: Int(arena.offset) + place,
-        as: UInt8.self)
-    }
+    bench.fill(arena) { _ in UInt8.random(in: 0...255, using: &random) }
     let before = bench.bytes(.arena)
     try bench.dispatch(list.map(\.0))
     #expect(core.step() == .ran)
     #expect(bench.bytes(.arena) == before, "taking it changes nothing")
-    let kept = bench.memory + Int(bench.header)
+    let kept = bench.owner.bytes.address(bench.header)!
     #expect(kept.load(as: UInt32.self) == PTO2_SNAPSHOT_TAKEN)
+    let elements = kept.assumingMemoryBound(to: UInt8.self)
 
     var place = 64
     var restored: Set<Int> = []
@@ -162,17 +158,14 @@ private func testImage(_ name: String) -> String {
       for (index, at) in places(tensor, elementBytes: size).enumerated() {
         for byte in 0..<size {
           let old = before[at + byte - Int(arena.offset)]
-          #expect(kept.load(fromByteOffset: place + index * size + byte, as: UInt8.self) == old)
+          #expect(elements[place + index * size + byte] == old)
           restored.insert(at + byte - Int(arena.offset))
         }
       }
       place += (Int(tensor.element_count) * size + 63) / 64 * 64
     }
 
-    for byte in 0..<Int(arena.bytes) {
-      bench.memory.storeBytes(
-        of: ~before[byte], toByteOffset: Int(arena.offset) + byte, as: UInt8.self)
-    }
+    bench.fill(arena) { ~before[$0] }
     let copy = bench.bytes(.heap)
     bench.again()
     #expect(core.step() == .ran)
@@ -201,21 +194,22 @@ private func testImage(_ name: String) -> String {
     let total = bench.owner.layout.totalBytes
     try bench.dispatch([tensor])
     switch kind {
-    case 0: bench.slot.pointee.flags = UInt8(PTO2_SLOT_RERUN)
-    case 1: bench.slot.pointee.tensor_count = 33
-    case 2: bench.slot.pointee.output_offset = data - 128
-    case 3: bench.slot.pointee.output_offset = total - 128
-    case 4: bench.slot.pointee.output_offset = UInt64.max - 63
-    case 5: bench.slot.pointee.snapshot_line = UInt32.max
-    case 6: bench.slot.pointee.output_offset += 4
-    case 7: bench.tensors[0].offset = data - 8
-    case 8: bench.tensors[0].offset = total - 8 * 27
-    case 9: bench.tensors[0].offset = UInt64.max - 8
-    case 10: bench.tensors[0].rank = 6
-    case 11: bench.tensors[0].dtype = UInt8(PTO2_DTYPE_COUNT)
-    case 12: bench.tensors[0].strides.0 = -8
-    default: bench.tensors[0].shape = (UInt32.max, UInt32.max, 1, 1, 1)
+    case 0: bench.slot.header.flags = UInt8(PTO2_SLOT_RERUN)
+    case 1: bench.slot.header.tensor_count = 33
+    case 2: bench.slot.header.output_offset = data - 128
+    case 3: bench.slot.header.output_offset = total - 128
+    case 4: bench.slot.header.output_offset = UInt64.max - 63
+    case 5: bench.slot.header.snapshot_line = UInt32.max
+    case 6: bench.slot.header.output_offset += 4
+    case 7: tensor.offset = data - 8
+    case 8: tensor.offset = total - 8 * 27
+    case 9: tensor.offset = UInt64.max - 8
+    case 10: tensor.rank = 6
+    case 11: tensor.dtype = UInt8(PTO2_DTYPE_COUNT)
+    case 12: tensor.strides.0 = -8
+    default: tensor.shape = (UInt32.max, UInt32.max, 1, 1, 1)
     }
+    bench.slot.setTensor(0, tensor)
     let (heap, arena, cond) = (bench.bytes(.heap), bench.bytes(.arena), bench.condition)
     guard case .garbage = core.step() else {
       Issue.record("it ran")

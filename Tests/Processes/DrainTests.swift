@@ -10,7 +10,8 @@ import Testing
     Command(
       "pto2-orchestrator",
       [
-        "--program", Command.buildDirectory + "libConformanceProgram.so", "--quiet", "--arena", "1M",
+        "--program", Command.buildDirectory + "libConformanceProgram.so", "--quiet", "--arena",
+        "1M",
         "--segment", segment,
       ] + options + ["--"] + scene)
   }
@@ -139,7 +140,8 @@ import Testing
   /// nanosleep(2), as the kernel that sleeps is.
   private func isAsleep(_ pid: pid_t, in segment: String) -> Bool {
     guard readFile("/proc/\(pid)/maps").contains(segment),
-      let directory = opendir("/proc/\(pid)/task") else { return false }
+      let directory = opendir("/proc/\(pid)/task")
+    else { return false }
     defer { closedir(directory) }
     while let entry = readdir(directory) {
       let name = withUnsafeBytes(of: entry.pointee.d_name) { bytes in

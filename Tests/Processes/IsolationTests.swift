@@ -50,7 +50,8 @@ import Testing
     #expect(number("quarantined_workers", in: result.output) == 1, "not exercised")
     #expect(number("worker_restarts", in: result.output) == 1)
     #expect(
-      result.errors.contains("The worker's memory was overwritten, probably by a kernel; it is killed"),
+      result.errors.contains(
+        "The worker's memory was overwritten, probably by a kernel; it is killed"),
       "\(result.errors)")
     #expect(Leftovers.of(segment) == .none)
   }

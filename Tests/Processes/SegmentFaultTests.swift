@@ -22,7 +22,9 @@ import Testing
   private func makeObject(_ segment: String, _ fields: [(offset: Int, value: UInt64)]) {
     let descriptor = shm_open("/" + segment, O_CREAT | O_EXCL | O_RDWR, 0o600)
     #expect(descriptor >= 0 && ftruncate(descriptor, 1 << 20) == 0)
-    for var field in fields { #expect(pwrite(descriptor, &field.value, 8, off_t(field.offset)) == 8) }
+    for var field in fields {
+      #expect(pwrite(descriptor, &field.value, 8, off_t(field.offset)) == 8)
+    }
     close(descriptor)
   }
 

@@ -3,13 +3,12 @@ import Harness
 import PTO2System
 
 /// A text of this project.
-struct SourceFile: CustomTestStringConvertible {
+struct SourceFile {
   /// From the root.
   let path: String
   let text: String
 
   var lines: [Substring] { text.split(separator: "\n", omittingEmptySubsequences: false) }
-  var testDescription: String { path }
   func isOf(_ suffixes: String...) -> Bool { suffixes.contains { path.hasSuffix($0) } }
 }
 

@@ -1,5 +1,6 @@
 import Glibc
 import Harness
+import PTO2Segment
 import PTO2System
 
 /// How long recovery takes, seen from outside: the words of the segment are looked at
@@ -89,7 +90,7 @@ struct Bounds {
   private struct Target {
     let segment: String
     let orchestrator: Command
-    let view: SegmentView
+    let view: SegmentReader
 
     /// - Parameter spin: microseconds that a kernel takes.
     init(_ name: String, spin: Int = 200, options: [String] = []) throws {
@@ -100,13 +101,13 @@ struct Bounds {
           "program", "--shape", "independent", "--tasks", "2000000", "--elements", "1", "--spin",
           "\(spin)", "--segment", segment, "--quiet", "--task-window", "256",
         ] + options)
-      var view: SegmentView?
+      var view: SegmentReader?
       let deadline = MonotonicClock.now() + 20_000_000_000
       while view == nil || !(0..<view!.coreCount).allSatisfy(view!.isServed) {
         guard MonotonicClock.now() < deadline, orchestrator.poll() == nil else {
           throw NotExercised(description: "a session did not begin: \(orchestrator.errors)")
         }
-        if view == nil { view = SegmentView(segment) }
+        if view == nil { view = try? SegmentReader.open(name: segment) }
         usleep(500)
       }
       self.view = view!
@@ -126,14 +127,18 @@ struct Bounds {
 
     /// Until every core is served.
     func awaitWorkers() throws {
-      try time(since: MonotonicClock.now(), "workers") { (0..<view.coreCount).allSatisfy(view.isServed) }
+      try time(since: MonotonicClock.now(), "workers") {
+        (0..<view.coreCount).allSatisfy(view.isServed(core:))
+      }
     }
 
     func end() {
       orchestrator.signal(SIGKILL)
       _ = orchestrator.end(within: 10)
       let deadline = MonotonicClock.now() + 10_000_000_000
-      while isNamed(segment) || !processIDs(of: segment).isEmpty, MonotonicClock.now() < deadline { usleep(500) }
+      while isNamed(segment) || !processIDs(of: segment).isEmpty, MonotonicClock.now() < deadline {
+        usleep(500)
+      }
     }
   }
 
@@ -195,8 +200,12 @@ struct Bounds {
     var times: [Double] = []
     while times.count < kills {
       let core = Int.random(in: 0..<view.coreCount, using: &random)
-      try target.time(since: MonotonicClock.now(), "no kernel") { view.runningLane(core) == nil }
-      try target.time(since: MonotonicClock.now(), "a kernel") { view.runningLane(core) != nil }
+      try target.time(since: MonotonicClock.now(), "no kernel") {
+        view.runningLane(core: core) == nil
+      }
+      try target.time(since: MonotonicClock.now(), "a kernel") {
+        view.runningLane(core: core) != nil
+      }
       let before = view.ready(core)
       let begin = MonotonicClock.now() + UInt64(deadline * 1e9)
       times.append(try target.time(since: begin, "fence") { view.fenced(core) == before })
@@ -212,16 +221,17 @@ struct Bounds {
       defer { target.end() }
       let view = target.view
       for core in (0..<2 * view.coreCount).map({ $0 / 2 }) where times.count < kills {
-        var lane: Int?
+        var lane: UInt32?
         try target.time(since: MonotonicClock.now(), "a kernel") {
-          lane = view.runningLane(core)
+          lane = view.runningLane(core: core)
           return lane != nil
         }
         pause()
         // It has run for 30 ms of 400 at most, so its FIN does not hide the word.
         let before = view.ready(core)
         let begin = MonotonicClock.now()
-        guard view.runningLane(core) == lane, view.damage(core, lane: lane!, 0x1234_5678) else {
+        guard view.runningLane(core: core) == lane, view.damage(core, lane: lane!, 0x1234_5678)
+        else {
           continue
         }
         times.append(try target.time(since: begin, "fence") { view.fenced(core) == before })

@@ -1,5 +1,7 @@
 import Glibc
 import Harness
+import PTO2Protocol
+import PTO2Segment
 import PTO2System
 
 /// What became of a session.
@@ -28,7 +30,7 @@ struct SessionRunner {
   private var plan: SessionPlan
   private let segment: String
   private let orchestrator: Command
-  private var view: SegmentView?
+  private var view: SegmentReader?
   private var result: SessionResult
   /// Per core, workers killed one after the other before they served: a third would
   /// rightly end the run.
@@ -70,7 +72,7 @@ struct SessionRunner {
     if !plan.isEarly {
       let deadline = MonotonicClock.now() + UInt64(Self.limitSeconds) * 1_000_000_000
       while orchestrator.poll() == nil, MonotonicClock.now() < deadline {
-        view = SegmentView(segment)
+        view = try? SegmentReader.open(name: segment)
         if let view, view.isSchedulerAttached { break }
         usleep(200)
       }
@@ -109,8 +111,10 @@ struct SessionRunner {
         result.stops += 1
         return
       }
-      if let core = victim.core, let view, let index = coreIndex(core), index < view.coreCount {
-        let isServing = view.isServed(index) && view.workerPid(index) == pid
+      if let core = victim.core, let view, let index = CoreID(named: core)?.index,
+        index < view.coreCount
+      {
+        let isServing = view.isServed(core: index) && view.workerPid(index) == pid
         if isServing { unserved[core] = 0 } else if unserved[core, default: 0] == 2 { continue }
         unserved[core, default: 0] += isServing ? 0 : 1
       }

@@ -33,12 +33,12 @@ final class HeaderTarget: FuzzTarget {
     segment.raw.copyMemory(from: good, byteCount: good.count)
     try segment.owner.object.setSize(segment.layout.totalBytes)
     for _ in 0..<16 where !input.isEmpty {
-      let offset = Int(input.number(UInt16.self)) % (good.count - 8) & ~3
+      let offset = Int(input.number(UInt16.self)) % (good.count - 8)
+      let header = segment.layout.section(.header)
       if input.byte() & 1 == 0 {
-        segment.raw.storeBytes(of: input.value(), toByteOffset: offset, as: UInt32.self)
+        segment.damage(input.value(), header, at: offset)
       } else {
-        segment.raw.storeBytes(
-          of: input.number(UInt64.self), toByteOffset: offset & ~7, as: UInt64.self)
+        segment.damage(input.number(UInt64.self), header, at: offset)
       }
     }
     if flags & 4 != 0 { try repair() }
@@ -55,23 +55,20 @@ final class HeaderTarget: FuzzTarget {
   /// now say, if it is valid: the checks behind them are reached.
   private func repair() throws {
     for _ in 0..<3 {
-      let header = segment.raw.load(as: pto2_header.self)
+      var header = segment.header.content
       do {
         _ = try Segment.check(header, size: UInt64.max)
         break
       } catch .wrongLayout(_, let expected) {
-        store(expected, MemoryLayout<pto2_header>.offset(of: \.layout_hash)!)
+        header.layout_hash = expected
       } catch .truncated(let expected, _) {
-        store(expected, MemoryLayout<pto2_header>.offset(of: \.total_bytes)!)
+        header.total_bytes = expected
       } catch { return }
+      segment.raw.storeBytes(of: header, as: pto2_header.self)
     }
-    let header = segment.raw.load(as: pto2_header.self)
+    let header = segment.header.content
     // Sparse; beyond the limit of a file it stays as it is.
     if header.total_bytes < 1 << 46 { try? segment.owner.object.setSize(header.total_bytes) }
-  }
-
-  private func store(_ value: UInt64, _ offset: Int) {
-    segment.raw.storeBytes(of: value, toByteOffset: offset, as: UInt64.self)
   }
 
   private func attach(_ role: RoleSet) {
@@ -85,8 +82,9 @@ final class HeaderTarget: FuzzTarget {
         end = section.offset + section.bytes
         expect(end <= size && end <= other.mapping.bytes, "\(section) ends beyond \(size)")
         // Mapped, both ends.
-        _ = (other.mapping.base + Int(section.offset)).load(as: UInt8.self)
-        _ = (other.mapping.base + Int(end) - 1).load(as: UInt8.self)
+        for offset in [section.offset, end - 1] {
+          _ = other.bytes.address(offset)!.load(as: UInt8.self)
+        }
       }
       let last = other.configuration.coreCount - 1
       _ = other.creator()

@@ -40,20 +40,7 @@ final class ModelOrchestrator {
         current: first, poolHead: first,
         poolEnd: [UInt32](repeating: first, count: Int($0.consumedWindow)))
     }
-    segment.store(first, .orchestratorWords, Int(PTO2_ORCH_SUBMITTED))
-  }
-
-  func slot(_ ring: Int, _ local: UInt32) -> UnsafeMutableRawPointer {
-    segment.address(.mainRing, ring: ring)
-      + Int(local & (configuration.rings[ring].taskWindow - 1)) * Int(PTO2_MAIN_SLOT_STRIDE)
-  }
-
-  func record(_ position: UInt32) -> UnsafeMutableRawPointer {
-    segment.address(.submissionLog) + 16 * Int(position & (configuration.logCapacity - 1))
-  }
-
-  private func watermark(_ ring: Int, _ offset: Int32) -> UInt32 {
-    segment.word(.schedulerWords, Int(PTO2_SCHED_RINGS) + 64 * ring + Int(offset))
+    segment.orchestrator.submitted.storeRelease(first)
   }
 
   /// Writes a task and its record, if there is room; not yet published.
@@ -61,14 +48,14 @@ final class ModelOrchestrator {
   func submit(_ task: Task) -> Bool {
     let windows = configuration.rings[task.ring]
     let local = rings[task.ring].current
-    let released = watermark(task.ring, PTO2_SCHED_RELEASED)
+    let released = segment.schedulerPage.released(task.ring).loadAcquire()
     let count = UInt32(task.fanin.count)
     let poolTail =
       released == local
       ? rings[task.ring].poolHead
       : rings[task.ring].poolEnd[Int((released &- 1) & (windows.consumedWindow - 1))]
     guard local &- released < windows.taskWindow,
-      local &- watermark(task.ring, PTO2_SCHED_CONSUMED) < windows.consumedWindow,
+      local &- segment.schedulerPage.consumed(task.ring).loadAcquire() < windows.consumedWindow,
       rings[task.ring].poolHead &- poolTail &+ count <= windows.dependencyPool, hasLogRoom
     else { return false }
     let first = rings[task.ring].poolHead
@@ -76,22 +63,20 @@ final class ModelOrchestrator {
       let id = TaskID(
         ring: producer.ring,
         local: rings[producer.ring].current &- 1 &- (producer.back % windows.consumedWindow))
-      segment.address(.fanin, ring: task.ring).storeBytes(
-        of: id.rawValue | producer.flags,
-        toByteOffset: 8 * Int((first &+ UInt32(k)) & (windows.dependencyPool - 1)),
-        as: UInt64.self)
+      segment.fanin(task.ring)[first &+ UInt32(k)]
+        .store(FaninWord(rawValue: id.rawValue | producer.flags))
     }
     let begin = rings[task.ring].heap
     rings[task.ring].heap += 64
-    slot(task.ring, local).storeBytes(
-      of: pto2_main_slot(
+    let slot = segment.slots(task.ring)[local]
+    slot.header =
+      pto2_main_slot(
         task_id: TaskID(ring: task.ring, local: local).rawValue, fanin_first: first,
         fanin_count: count, scope_previous: rings[task.ring].scopeLast, active_mask: task.mask,
         flags: task.flags, tensor_count: 0, scalar_count: 0, kernel_ids: (0, 0, 0), scope_depth: 0,
         block_count: task.blocks, snapshot_line: 0, output_offset: 0, heap_begin: begin,
-        heap_end: begin + 64), as: pto2_main_slot.self)
-    slot(task.ring, local).storeBytes(
-      of: task.predicate, toByteOffset: Int(PTO2_SLOT_PREDICATE_AT), as: pto2_slot_predicate.self)
+        heap_end: begin + 64)
+    slot.predicate = task.predicate
     rings[task.ring].current = local &+ 1
     rings[task.ring].poolHead = first &+ count
     rings[task.ring].poolEnd[Int(local & (windows.consumedWindow - 1))] = first &+ count
@@ -114,15 +99,15 @@ final class ModelOrchestrator {
   }
 
   private var hasLogRoom: Bool {
-    submitted &- segment.word(.schedulerWords, Int(PTO2_SCHED_WIRED)) < configuration.logCapacity
+    submitted &- segment.schedulerPage.wired.loadAcquire() < configuration.logCapacity
   }
 
   func append(_ value: pto2_log_record) {
-    record(submitted).storeBytes(of: value, as: pto2_log_record.self)
+    segment.log[submitted].store(value)
     submitted &+= 1
   }
 
-  func publish() { segment.store(submitted, .orchestratorWords, Int(PTO2_ORCH_SUBMITTED)) }
+  func publish() { segment.orchestrator.submitted.storeRelease(submitted) }
 }
 
 /// Plays every core through its raw words.
@@ -147,37 +132,31 @@ final class ModelCores {
     }
   }
 
-  private func page(_ core: Int) -> Int { core * Int(segment.layout.coreStride) }
-
-  func announce(_ core: Int) {
-    segment.store(1, .cores, page(core) + Int(PTO2_CORE_READY))
-  }
+  func announce(_ core: Int) { segment.worker(core).ready.storeRelease(1) }
 
   /// The worker of a core has ended; its words stay as they are.
   /// - Parameter isFar: it had acknowledged what it was given.
   func die(_ core: Int, hasCrashed: Bool, isFar: Bool) {
     look()
     if isFar { ack(core) }
-    segment.store(hasCrashed ? 11 : 0, .cores, page(core) + Int(PTO2_CORE_CRASH))
+    segment.worker(core).crashSignal.storeRelease(hasCrashed ? 11 : 0)
     queues[core] = []
     isDead[core] = true
   }
 
   /// The next worker, once the scheduler lets it in.
   func revive(_ core: Int) {
-    let ready = segment.word(.cores, page(core) + Int(PTO2_CORE_READY))
-    guard isDead[core],
-      segment.word(.schedulerWords, Int(PTO2_SCHED_FENCED) + 4 * core) == ready
-    else { return }
+    let ready = segment.corePage(core).ready.loadAcquire()
+    guard isDead[core], segment.schedulerPage.fenced(core).loadAcquire() == ready else { return }
     isDead[core] = false
     nextLane[core] = 0
     served[core] = [UInt32](repeating: PTO2_SCHEDULER_IDLE, count: 8)
     for lane in 0..<8 { store(PTO2_CORE_IDLE, core: core, lane: lane) }
-    segment.store(ready &+ 1, .cores, page(core) + Int(PTO2_CORE_READY))
+    segment.worker(core).ready.storeRelease(ready &+ 1)
   }
 
   func store(_ value: UInt32, core: Int, lane: Int) {
-    segment.store(value, .cores, page(core) + 4 * lane)
+    segment.worker(core).cond(UInt32(lane)).storeRelease(value)
   }
 
   /// The word a core was given last on a lane, for words that nearly fit.
@@ -188,7 +167,7 @@ final class ModelCores {
     for core in queues.indices where !isDead[core] {
       while queues[core].count < lanes {
         let lane = nextLane[core]
-        let raw = segment.word(.dataMainBase, 64 * core + 4 * lane)
+        let raw = segment.dispatchLine(core).word(UInt32(lane)).loadAcquire()
         if raw == served[core][lane] { break }
         guard case .dispatch(let offset, _) = DispatchWord(rawValue: raw).content else {
           broken("core \(core) lane \(lane) was given 0x\(String(raw, radix: 16))")
@@ -202,14 +181,7 @@ final class ModelCores {
   }
 
   private func check(_ offset: UInt64) {
-    let position = segment.layout.dispatchBase + offset
-    let isSlot = segment.configuration.rings.indices.contains { ring in
-      let section = segment.layout.section(.dispatchTable, ring: ring)
-      let bytes =
-        UInt64(segment.configuration.rings[ring].taskWindow) * UInt64(PTO2_DESC_STRIDE)
-      return position >= section.offset && position < section.offset + bytes
-        && (position - section.offset) % UInt64(PTO2_DESC_STRIDE) == 0
-    }
+    let isSlot = segment.place(ofDescriptorAt: offset) != nil
     expect(isSlot, "descriptor offset \(offset) is none")
   }
 

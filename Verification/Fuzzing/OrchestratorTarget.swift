@@ -26,12 +26,11 @@ final class OrchestratorTarget: FuzzTarget {
     segment.reset()
     let first = segment.configuration.firstPosition
     for ring in segment.configuration.rings.indices {
-      for word in [PTO2_SCHED_RELEASED, PTO2_SCHED_CONSUMED] {
-        segment.store(first, .schedulerWords, Int(PTO2_SCHED_RINGS) + 64 * ring + Int(word))
-      }
+      segment.scheduler.released(ring).storeRelease(first)
+      segment.scheduler.consumed(ring).storeRelease(first)
     }
-    segment.store(first, .schedulerWords, Int(PTO2_SCHED_WIRED))
-    segment.store(PTO2_SCHED_ATTACHED, .schedulerWords, Int(PTO2_SCHED_CONTROL))
+    segment.scheduler.wired.storeRelease(first)
+    segment.scheduler.control.storeRelease(PTO2_SCHED_ATTACHED)
     // The first half of the bytes is the program, the second half the scheduler.
     var program: [UInt8] = []
     let count = Int(input.byte())
@@ -59,7 +58,7 @@ final class OrchestratorTarget: FuzzTarget {
   }
 
   private func play(_ graph: Graph, _ input: inout Input) throws {
-    var tensors = [try graph.external(Shape(64), .float32)]
+    var tensors = [try graph.externalTensor(of: Float.self, Shape(64))]
     var depth = 0
     for _ in 0..<48 where !input.isEmpty {
       switch input.byte() % 8 {
@@ -77,30 +76,30 @@ final class OrchestratorTarget: FuzzTarget {
       case 3:
         scheduler.perform()
       case 4:
-        let value: Float = try graph.value(of: tensors[0], at: [0], as: Float.self)
+        let value: Float = try graph.element(of: tensors[0], at: [0])
         _ = value
       default:
         let shape = input.byte()
         let which = Int(input.byte())
         let aiv = Kernel(call: 1 << 56 | 0x200, id: 1, coreType: .aiv)
-        let new: Tensor? = try graph.submit(aiv0: aiv) { task in
+        let new: Tensor<Float>? = try graph.submit(aiv0: aiv) { task in
           let tensor = tensors[which % tensors.count]
           switch shape & 3 {
           case 0: task.input(tensor)
           case 1: task.inout(tensor)
-          case 2: task.outputExisting(tensor)
+          case 2: task.overwrite(tensor)
           default: break
           }
           if shape & 8 != 0 { task.input(tensors[0]) }
-          return shape & 4 != 0 ? task.output(Shape(1 + Int(shape >> 4) * 8), .float32) : nil
+          return shape & 4 != 0 ? task.output(of: Float.self, Shape(1 + Int(shape >> 4) * 8)) : nil
         }
         if let new { tensors.append(new) }
       }
       // Outputs whose scope has ended are not used again: that is error 5, which
       // has tests of its own.
-      tensors.removeAll { !graph.orchestrator.pointee.isInScope($0) }
+      tensors.removeAll { !graph.orchestrator.pointee.isInScope(AnyTensor($0)) }
     }
-    try graph.orchestrator.pointee.drain()
+    try graph.orchestrator.pointee.finishRun()
   }
 
   static let seeds: [[UInt8]] = {
@@ -157,7 +156,7 @@ private final class ScriptedScheduler: @unchecked Sendable {
     while true {
       isBusy.store(true, ordering: .sequentiallyConsistent)
       if isActive.load(ordering: .sequentiallyConsistent),
-        segment.word(.orchestratorWords, Int(PTO2_ORCH_PARKED)) != 0
+        segment.orchestratorPage.parked.loadAcquire() != 0
       {
         perform()
         wake()
@@ -168,15 +167,13 @@ private final class ScriptedScheduler: @unchecked Sendable {
   }
 
   private func wake() {
+    let page = segment.schedulerPage
     for ring in segment.configuration.rings.indices {
-      for word in [PTO2_SCHED_RELEASED, PTO2_SCHED_CONSUMED] {
-        Futex.wake(
-          SharedWord(
-            segment.address(.schedulerWords) + Int(PTO2_SCHED_RINGS) + 64 * ring + Int(word)))
-      }
+      Futex.wake(page.released(ring))
+      Futex.wake(page.consumed(ring))
     }
-    Futex.wake(SharedWord(segment.address(.schedulerWords) + Int(PTO2_SCHED_WIRED)))
-    Futex.wake(SharedWord(segment.address(.schedulerWords) + Int(PTO2_SCHED_CONTROL)))
+    Futex.wake(page.wired)
+    Futex.wake(page.control)
   }
 
   /// One operation of the script.
@@ -186,44 +183,41 @@ private final class ScriptedScheduler: @unchecked Sendable {
     guard !script.isEmpty else { return fail() }
     let choice = script.byte()
     let ring = script.index(segment.configuration.rings.count)
-    let words = Int(PTO2_SCHED_RINGS) + 64 * ring
+    let page = segment.scheduler
+    let current = segment.orchestratorPage.currentTaskIndex(ring).loadAcquire()
     switch choice % 8 {
-    case 0: advance(words + Int(PTO2_SCHED_RELEASED), ring, by: UInt32(script.byte()))
-    case 1: advance(words + Int(PTO2_SCHED_CONSUMED), ring, by: UInt32(script.byte()))
+    case 0: advance(page.released(ring), current, by: UInt32(script.byte()))
+    case 1: advance(page.consumed(ring), current, by: UInt32(script.byte()))
     case 2:
-      let submitted = segment.word(.orchestratorWords, Int(PTO2_ORCH_SUBMITTED))
-      segment.store(
-        script.byte() & 1 == 0 ? submitted : script.value(near: submitted), .schedulerWords,
-        Int(PTO2_SCHED_WIRED))
+      let submitted = segment.orchestratorPage.submitted.loadAcquire()
+      page.wired.storeRelease(
+        script.byte() & 1 == 0 ? submitted : script.value(near: submitted))
     case 3:
-      let word = words + Int(script.byte() & 1) * 4
-      let near = segment.word(.orchestratorWords, Int(PTO2_ORCH_RINGS) + 64 * ring)
-      segment.store(script.value(near: near), .schedulerWords, word)
-    case 4: segment.store(script.value(near: 2), .schedulerWords, Int(PTO2_SCHED_CONTROL))
+      let word = script.byte() & 1 == 0 ? page.released(ring) : page.consumed(ring)
+      word.storeRelease(script.value(near: current))
+    case 4: page.control.storeRelease(script.value(near: 2))
     case 5:
-      segment.store(
-        script.number(), .schedulerWords,
-        Int(PTO2_SCHED_ERROR) + Int(script.byte()) * 4)
+      var error = page.ownError.whole
+      let value: UInt32 = script.number()
+      withElements(&error, of: UInt32.self) { $0[Int(script.byte()) % $0.count] = value }
+      page.ownError.whole = error
     default:
-      let offset = Int(script.number(UInt16.self)) % 4096 & ~3
-      segment.store(script.value(), .schedulerWords, offset)
+      let offset = Int(script.number(UInt16.self)) % 4096
+      segment.damage(script.value(), segment.layout.section(.schedulerWords), at: offset)
     }
   }
 
   /// Never beyond what was submitted.
-  private func advance(_ offset: Int, _ ring: Int, by count: UInt32) {
-    let now = segment.word(.schedulerWords, offset)
-    let current = segment.word(.orchestratorWords, Int(PTO2_ORCH_RINGS) + 64 * ring)
-    segment.store(now &+ min(count, current &- now), .schedulerWords, offset)
+  private func advance(_ word: OwnedWord, _ current: UInt32, by count: UInt32) {
+    let now = word.loadOwn()
+    word.storeRelease(now &+ min(count, current &- now))
   }
 
   /// With an error block, or with what is there: either must end every wait.
   private func fail() {
     if hasErrorBlock {
-      ErrorBlock.write(
-        PTO2Error(.schedulerDied, "the script is over"),
-        to: segment.address(.schedulerWords) + Int(PTO2_SCHED_ERROR))
+      segment.scheduler.ownError.write(PTO2Error(.schedulerDied, "the script is over"))
     }
-    segment.store(PTO2_SCHED_FATAL, .schedulerWords, Int(PTO2_SCHED_CONTROL))
+    segment.scheduler.control.storeRelease(PTO2_SCHED_FATAL)
   }
 }

@@ -28,17 +28,16 @@ final class RecordTarget: FuzzTarget {
   }
 
   private func errorBlock(_ input: inout Input) {
-    let block = segment.address(.orchestratorWords) + Int(PTO2_ORCH_ERROR)
-    let size = MemoryLayout<pto2_error_block>.stride
-    for offset in 0..<size where !input.isEmpty {
-      block.storeBytes(of: input.byte(), toByteOffset: offset, as: UInt8.self)
-    }
-    guard let (error, _) = ErrorBlock(block).read() else { return }
+    var block = pto2_error_block()
+    fill(&block, &input)
+    segment.orchestrator.ownError.whole = block
+    guard let (error, _) = segment.orchestratorPage.error.read() else { return }
     expect(error.code.exitStatus > 0 && error.code.exitStatus < 64, "status of \(error.code)")
     // What one process reads, it may write as its own error: the same comes back.
-    let copy = segment.address(.schedulerWords) + Int(PTO2_SCHED_ERROR)
-    ErrorBlock.write(error, core: 1, to: copy)
-    guard let (again, _) = ErrorBlock(copy).read() else { broken("no error was written") }
+    segment.scheduler.ownError.write(error, core: 1)
+    guard let (again, _) = segment.schedulerPage.error.read() else {
+      broken("no error was written")
+    }
     expect(
       again.code == error.code && again.task == error.task && again.ring == error.ring
         && again.needed == error.needed && again.available == error.available,
@@ -47,51 +46,61 @@ final class RecordTarget: FuzzTarget {
   }
 
   private func processRecord(_ input: inout Input) {
-    let record = segment.address(.schedulerWords) + Int(PTO2_SCHED_PROCESS)
-    for offset in 0..<MemoryLayout<pto2_process_record>.stride where !input.isEmpty {
-      record.storeBytes(of: input.byte(), toByteOffset: offset, as: UInt8.self)
-    }
-    guard let found = ProcessRecord(record).read() else { return }
+    var record = pto2_process_record()
+    fill(&record, &input)
+    segment.scheduler.ownProcess.whole = record
+    guard let found = segment.schedulerPage.process.read() else { return }
     if let handle = ProcessHandle(found.identity) { _ = handle.hasEnded() }
     let before = found.incarnation
-    ProcessRecord.announce(isSupervised: true, at: record)
-    expect(ProcessRecord(record).read()?.incarnation == before &+ 1, "incarnation after \(before)")
+    segment.scheduler.ownProcess.announce(isSupervised: true)
+    let after = segment.schedulerPage.process.read()?.incarnation
+    expect(after == before &+ 1, "incarnation after \(before)")
+  }
+
+  /// The bytes of a record, while there are any.
+  private func fill<Record>(_ record: inout Record, _ input: inout Input) {
+    withElements(&record, of: UInt8.self) { bytes in
+      for index in bytes.indices where !input.isEmpty { bytes[index] = input.byte() }
+    }
   }
 
   private func running(_ input: inout Input) {
     let core = input.index(segment.configuration.coreCount)
-    let lane = input.index(2)
+    let lane = UInt32(input.index(2))
     for _ in 0..<8 {
       let section = input.byte() & 1 == 0 ? SectionKind.mainRing : .kernels
-      let bytes = Int(segment.layout.section(section).bytes)
-      segment.address(section).storeBytes(
-        of: input.number(UInt32.self),
-        toByteOffset: Int(input.number(UInt16.self)) % bytes & ~3, as: UInt32.self)
+      let value = input.number(UInt32.self)
+      segment.damage(
+        value, segment.layout.section(section), at: Int(input.number(UInt16.self)))
     }
     let word = input.value(near: 4)
-    segment.store(word, .dataMainBase, 64 * core + 4 * lane)
-    segment.store(word, .cores, core * Int(segment.layout.coreStride) + 4 * lane)
+    segment.line(core).word(lane).storeRelease(word)
+    segment.worker(core).cond(lane).storeRelease(word)
     if let text = worker.runningTask(core: core) { expect(!text.isEmpty, "no words") }
     _ = worker.kernelName(Int(input.number(UInt16.self)))
   }
 
   /// The images a worker is told to load.
   private func images(_ input: inout Input) {
-    let record = segment.address(.images)
+    let place = segment.imageRecords[0]
+    var record = place.content
     for _ in 0..<4 {
       // Not the path itself: it could name any file of this machine.
-      let offset = Int(input.byte()) % 48
-      record.storeBytes(of: input.byte(), toByteOffset: offset, as: UInt8.self)
+      let kept = record.path
+      let (offset, byte) = (Int(input.byte()) % 48, input.byte())
+      withElements(&record, of: UInt8.self) { $0[offset] = byte }
+      record.path = kept
     }
-    switch input.byte() & 7 {
-    case 0: record.storeBytes(of: 0, toByteOffset: 48, as: UInt8.self)
-    case 1: (record + 48).storeBytes(of: 0xFF, toByteOffset: input.index(64), as: UInt8.self)
-    case 2:
-      for index in 0..<1024 {
-        record.storeBytes(of: 0x2F, toByteOffset: 48 + index, as: UInt8.self)
+    let choice = input.byte() & 7
+    withElements(&record.path, of: UInt8.self) { path in
+      switch choice {
+      case 0: path[0] = 0
+      case 1: path[input.index(64)] = 0xFF
+      case 2: path.update(repeating: UInt8(ascii: "/"))
+      default: break
       }
-    default: break
     }
+    place.content = record
     do {
       let images = try worker.loadImages()
       expect(images.count == Int(segment.configuration.imageCount), "\(images.count) images")

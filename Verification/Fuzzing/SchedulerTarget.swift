@@ -7,25 +7,25 @@ import PTO2System
 
 private protocol Stepping: AnyObject {
   func step() -> Int
-  func checkStall()
+  func checkHealth()
   func park()
   func look()
-  func noteDeath(_ core: Int)
+  func workerDied(_ core: Int)
   var failure: PTO2Error? { get }
   var hasFailed: Bool { get }
 }
 
 private final class Thread<S: Sharing>: Stepping {
-  private var scheduler: Scheduler<S>
+  private var scheduler: SchedulerThread<S>
   private let cores: Int
-  init(_ shared: SharedState, _ index: Int, cores: Int) {
-    scheduler = Scheduler(shared, index: index)
+  init(_ shared: SchedulerState, _ index: Int, cores: Int) {
+    scheduler = SchedulerThread(shared, index: index)
     self.cores = cores
   }
   func step() -> Int { scheduler.step() }
-  func checkStall() { scheduler.checkStall() }
+  func checkHealth() { _ = scheduler.checkHealth(MonotonicClock.now()) }
   func park() { scheduler.park(timeoutNanoseconds: 1) }
-  func noteDeath(_ core: Int) { scheduler.noteDeath(core) }
+  func workerDied(_ core: Int) { scheduler.workerDied(core) }
   /// What the loop around `step` reads now and then.
   func look() {
     _ = scheduler.isDrained()
@@ -76,12 +76,12 @@ final class SchedulerTarget: FuzzTarget {
       (configuration.firstPosition, configuration.firstPosition)
     }
     try segment.withAttached(.scheduler) { attached in
-      play(SharedState(attached), &input)
+      play(SchedulerState(attached), &input)
       threads = []
     }
   }
 
-  private func play(_ shared: SharedState, _ input: inout Input) {
+  private func play(_ shared: SchedulerState, _ input: inout Input) {
     let configuration = segment.configuration
     threads =
       configuration.schedulerThreads == 1
@@ -127,7 +127,7 @@ final class SchedulerTarget: FuzzTarget {
     case 9: storeAnywhere(&input)
     case 10:
       let near = input.byte() & 1 == 0 ? orchestrator.submitted : 0
-      segment.store(input.value(near: near), .orchestratorWords, Int(PTO2_ORCH_SUBMITTED))
+      segment.orchestrator.submitted.storeRelease(input.value(near: near))
     case 11: cores.finish(input.index(segment.configuration.coreCount))
     case 12: damageCondition(&input)
     case 13: runAll(Int(input.byte() & 15))
@@ -136,12 +136,12 @@ final class SchedulerTarget: FuzzTarget {
       let choice = input.byte()
       let core = Int(choice >> 2) % segment.configuration.coreCount
       cores.die(core, hasCrashed: choice & 1 == 0, isFar: choice & 2 == 0)
-      threads[0].noteDeath(core)
+      threads[0].workerDied(core)
     case 16: cores.revive(input.index(segment.configuration.coreCount))
     default:
       let thread = threads[input.index(threads.count)]
       switch input.byte() % 4 {
-      case 0: thread.checkStall()
+      case 0: thread.checkHealth()
       case 1: thread.park()
       case 2: thread.look()
       default: cores.ack(input.index(segment.configuration.coreCount))
@@ -179,24 +179,22 @@ final class SchedulerTarget: FuzzTarget {
   /// One field, or any word, of a recent task's slot.
   private func damageSlot(_ input: inout Input) {
     let (ring, local) = orchestrator.newest
-    let slot = orchestrator.slot(ring, local &- UInt32(input.byte() & 3))
+    let slot = segment.slots(ring)[local &- UInt32(input.byte() & 3)]
     let choice = input.byte()
     switch choice % 8 {
-    case 0: slot.storeBytes(of: input.value(near: local), toByteOffset: 16, as: UInt32.self)
-    case 1: slot.storeBytes(of: input.byte(), toByteOffset: 20, as: UInt8.self)
-    case 2: slot.storeBytes(of: input.byte(), toByteOffset: 21, as: UInt8.self)
-    case 3: slot.storeBytes(of: input.value(near: 1), toByteOffset: 32, as: UInt32.self)
-    case 4: slot.storeBytes(of: input.value(near: 4), toByteOffset: 12, as: UInt32.self)
-    case 5: slot.storeBytes(of: input.value(near: local), toByteOffset: 8, as: UInt32.self)
+    case 0: slot.header.scope_previous = input.value(near: local)
+    case 1: slot.header.active_mask = input.byte()
+    case 2: slot.header.flags = input.byte()
+    case 3: slot.header.block_count = input.value(near: 1)
+    case 4: slot.header.fanin_count = input.value(near: 4)
+    case 5: slot.header.fanin_first = input.value(near: local)
     case 6:
       let end = UInt64(segment.layout.totalBytes)
       let near = choice & 8 == 0 ? end : segment.layout.section(.arena).offset
-      slot.storeBytes(
-        of: near &+ UInt64(bitPattern: Int64(Int8(bitPattern: input.byte()))),
-        toByteOffset: Int(PTO2_SLOT_PREDICATE_AT), as: UInt64.self)
+      slot.predicate.offset = near &+ UInt64(bitPattern: Int64(Int8(bitPattern: input.byte())))
     default:
-      slot.storeBytes(
-        of: input.number(UInt32.self), toByteOffset: Int(input.byte() & 15) * 4, as: UInt32.self)
+      let value = input.number(UInt32.self)
+      withElements(&slot.header, of: UInt32.self) { $0[Int(input.byte() & 15)] = value }
     }
   }
 
@@ -208,21 +206,20 @@ final class SchedulerTarget: FuzzTarget {
           id: input.value(near: orchestrator.newest.local), count: input.value(near: 2)))
       return orchestrator.publish()
     }
-    let record = orchestrator.record(orchestrator.submitted &- UInt32(input.byte() & 3))
-    record.storeBytes(
-      of: input.value(near: orchestrator.newest.local), toByteOffset: 4 * Int(input.byte() & 3),
-      as: UInt32.self)
+    let place = segment.log[orchestrator.submitted &- UInt32(input.byte() & 3)]
+    var record = place.content
+    let value = input.value(near: orchestrator.newest.local)
+    withElements(&record, of: UInt32.self) { $0[Int(input.byte() & 3)] = value }
+    place.store(record)
   }
 
   private func damageFanin(_ input: inout Input) {
     let ring = input.index(segment.configuration.rings.count)
-    let pool = Int(segment.configuration.rings[ring].dependencyPool)
     let value =
       input.byte() & 1 == 0
       ? UInt64(input.byte()) << 56 | UInt64(input.byte() & 7) << 32 | UInt64(input.value())
       : input.number(UInt64.self)
-    segment.address(.fanin, ring: ring).storeBytes(
-      of: value, toByteOffset: 8 * input.index(pool), as: UInt64.self)
+    segment.fanin(ring)[UInt32(input.byte())].store(FaninWord(rawValue: value))
   }
 
   private func damageCondition(_ input: inout Input) {
@@ -237,9 +234,8 @@ final class SchedulerTarget: FuzzTarget {
   private func storeAnywhere(_ input: inout Input) {
     let sections = segment.layout.sections.filter { !$0.writers.contains(.scheduler) }
     let section = sections[input.index(sections.count)]
-    let offset = Int(input.number(UInt16.self)) % Int(section.bytes) & ~3
-    (segment.raw + Int(section.offset)).storeBytes(
-      of: input.value(), toByteOffset: offset, as: UInt32.self)
+    let offset = Int(input.number(UInt16.self))
+    segment.damage(input.value(), section, at: offset)
   }
 
   private func runAll(_ rounds: Int) {
@@ -270,9 +266,8 @@ final class SchedulerTarget: FuzzTarget {
 
   private func checkWatermarks() {
     for (index, ring) in segment.configuration.rings.enumerated() {
-      let words = Int(PTO2_SCHED_RINGS) + 64 * index
-      let released = segment.word(.schedulerWords, words + Int(PTO2_SCHED_RELEASED))
-      let consumed = segment.word(.schedulerWords, words + Int(PTO2_SCHED_CONSUMED))
+      let released = segment.schedulerPage.released(index).loadAcquire()
+      let consumed = segment.schedulerPage.consumed(index).loadAcquire()
       let before = watermarks[index]
       expect(released &- before.released < 1 << 31, "released of ring \(index) goes back")
       expect(consumed &- before.consumed < 1 << 31, "consumed of ring \(index) goes back")

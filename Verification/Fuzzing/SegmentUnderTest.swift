@@ -8,7 +8,7 @@ import PTO2System
 /// A real segment that inputs are played on, one after the other, and a mapping
 /// of all of it through which any byte can be stored: what other roles, or an
 /// accident, would write.
-final class SegmentUnderTest {
+final class SegmentUnderTest: SegmentViews {
   let configuration: Configuration
   let layout: SegmentLayout
   let name: String
@@ -65,8 +65,8 @@ final class SegmentUnderTest {
   }
 
   private func poison(_ base: UnsafeRawPointer, _ isPoisoned: Bool) {
-    for section in layout.sections {
-      let used = (usedBytes(section) + 7) / 8 * 8
+    for section in layout.sections where section.kind.spec.record != nil {
+      let used = Int(section.usedBytes + 7) / 8 * 8
       let start = base + Int(section.offset) + used
       let count = Int(section.bytes) - used
       if isPoisoned {
@@ -77,31 +77,32 @@ final class SegmentUnderTest {
     }
   }
 
-  private func usedBytes(_ section: SegmentLayout.Section) -> Int {
-    let ring = configuration.rings[section.ring]
-    return switch section.kind {
-    case .submissionLog: Int(configuration.logCapacity) * 16
-    case .mainRing: Int(ring.taskWindow) * Int(PTO2_MAIN_SLOT_STRIDE)
-    case .dispatchTable: Int(ring.taskWindow) * Int(PTO2_DESC_STRIDE)
-    case .fanin: Int(ring.dependencyPool) * 8
-    case .dataMainBase: configuration.coreCount * 64
-    case .consumedRing: Int(ring.consumedWindow) * MemoryLayout<pto2_consumed_entry>.stride
-    case .slotStates: Int(ring.taskWindow) * 8
-    case .fanout: Int(ring.dependencyPool) * 16
-    default: Int(section.bytes)
-    }
+  var base: UnsafeRawPointer { UnsafeRawPointer(raw) }
+
+  /// What an accident stores: a value at any place of a section.
+  /// - Parameter offset: taken modulo the section's size.
+  func damage<Value: FixedWidthInteger>(
+    _ value: Value, _ section: SegmentLayout.Section, at offset: Int
+  ) {
+    let place = Int(section.offset) + offset % Int(section.bytes)
+    raw.storeBytes(
+      of: value, toByteOffset: place / MemoryLayout<Value>.size * MemoryLayout<Value>.size,
+      as: Value.self)
   }
 
-  func address(_ kind: SectionKind, ring: Int = 0) -> UnsafeMutableRawPointer {
-    raw + Int(layout.section(kind, ring: ring).offset)
-  }
+  // MARK: What any role stores
 
-  func word(_ kind: SectionKind, _ offset: Int) -> UInt32 {
-    SharedWord(address(kind) + offset).loadAcquire()
+  var orchestrator: OrchestratorPage<OwnedWord> { OrchestratorPage(at: read(.orchestratorWords)) }
+  var scheduler: SchedulerPage<OwnedWord> { SchedulerPage(at: read(.schedulerWords)) }
+  func worker(_ core: Int) -> CorePage<OwnedWord> { CorePage(at: readCore(core)) }
+  func line(_ core: Int) -> DispatchLine<OwnedWord> {
+    RecordList<DispatchLine<OwnedWord>>(read(.dataMainBase), count: configuration.coreCount)[core]
   }
-
-  func store(_ value: UInt32, _ kind: SectionKind, _ offset: Int) {
-    OwnedWord(address(kind) + offset).storeRelease(value)
+  func slots(_ ring: Int) -> RingTable<OwnedMainSlot> {
+    RingTable(read(.mainRing, ring: ring), count: configuration.rings[ring].taskWindow)
+  }
+  func calls(_ ring: Int) -> RingTable<OwnedDescriptor> {
+    RingTable(read(.dispatchTable, ring: ring), count: configuration.rings[ring].taskWindow)
   }
 }
 

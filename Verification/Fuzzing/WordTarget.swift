@@ -38,7 +38,10 @@ final class WordTarget: FuzzTarget {
         "0x\(String(raw, radix: 16)) encodes to \(String(describing: again))")
       let ack = ConditionWord.ack(word)
       let fin = ConditionWord.fin(word)
-      expect(!ack.isFin && fin.isFin && ack.rawValue == raw, "ACK and FIN of \(raw)")
+      expect(
+        ack.progress(of: word, after: nil) == .acknowledged
+          && fin.progress(of: word, after: nil) == .finished && ack.rawValue == raw,
+        "ACK and FIN of \(raw)")
       for value in [raw, ack.rawValue, fin.rawValue] {
         expect(!sentinels.contains(value), "\(value) is a sentinel")
       }

@@ -21,105 +21,114 @@ final class WorkerTarget: FuzzTarget {
 
   func run(_ input: inout Input) throws {
     segment.reset()
-    let lanes = Int(segment.configuration.lanes)
+    let lanes = segment.configuration.lanes
     let index = input.index(segment.configuration.coreCount)
-    for lane in 0..<8 {
-      segment.store(PTO2_SCHEDULER_IDLE, .dataMainBase, 64 * index + 4 * lane)
-    }
+    let line = segment.line(index)
+    for lane in 0..<UInt32(PTO2_MAX_LANES) { line.word(lane).storeRelease(PTO2_SCHEDULER_IDLE) }
     var core: Core
     do { core = try Core(worker, core: index, directory: directory) } catch { return }
     core.announce(isSupervised: false)
-    var lane = 0
+    var lane: UInt32 = 0
     for _ in 0..<64 where !input.isEmpty {
       switch input.byte() % 9 {
       case 0: dispatch(&input, index, lane)
       case 1: damage(.dispatchTable, &input)
       case 2: damage(.mainRing, &input)
-      case 3: segment.store(input.value(), .dataMainBase, 64 * index + 4 * input.index(16))
+      case 3:
+        let value = input.value()
+        let place = UInt32(input.index(2 * Int(PTO2_MAX_LANES)))
+        if place < UInt32(PTO2_MAX_LANES) {
+          line.word(place).storeRelease(value)
+        } else {
+          line.setBlock(place % UInt32(PTO2_MAX_LANES), value)
+        }
       case 4: damage(.schedulerWords, &input)
       case 5: damage(.orchestratorWords, &input)
       case 8: snapshot(&input)
       default:
-        let last = segment.word(.dataMainBase, 64 * index + 4 * lane)
+        let last = line.word(lane).loadOwn()
         switch core.step() {
         case .idle:
           core.park(timeoutNanoseconds: 1)
         case .ran:
-          let cond = segment.word(.cores, index * Int(segment.layout.coreStride) + 4 * lane)
+          let cond = segment.corePage(index).cond(lane).loadAcquire()
           expect(cond == last | PTO2_COND_FIN, "FIN is \(cond) for \(last)")
           lane = (lane + 1) % lanes
         case .exited:
           expect(last == PTO2_EXIT_SIGNAL, "left for \(last)")
           return
-        case .garbage(let message):
-          expect(!message.text.isEmpty, "garbage without words")
-          return core.publish(PTO2Error(.garbageWord, message.text))
+        case .garbage(let garbage):
+          expect(!garbage.text.isEmpty, "garbage without words")
+          return core.publish(PTO2Error(.garbageWord, garbage.text))
         }
       }
     }
   }
 
   /// A good descriptor, perhaps with one wrong argument, and its word.
-  private func dispatch(_ input: inout Input, _ index: Int, _ lane: Int) {
+  private func dispatch(_ input: inout Input, _ index: Int, _ lane: UInt32) {
     let ring = input.index(segment.configuration.rings.count)
     let slot = input.index(Int(segment.configuration.rings[ring].taskWindow))
     let shape = input.byte()
     let tensors = Int(shape & 3)
-    let table = segment.address(.dispatchTable, ring: ring) + slot * Int(PTO2_DESC_STRIDE)
+    let descriptor = segment.calls(ring)[UInt32(slot)]
     let subtask = UInt32(shape >> 2 & 1)
-    var call = CallWord(
-      kernel: KernelImage.callWord(image: 0, offset: images[0].kernels[Int(subtask)].offset),
-      tensors: tensors, scalars: Int(shape >> 4 & 3)
-    ).rawValue
+    var call = CallWord(image: 0, offset: images[0].kernels[Int(subtask)].offset)
+      .with(tensors: tensors, scalars: Int(shape >> 4 & 3)).rawValue
     if shape & 8 != 0 { call |= PTO2_CALL_SPMD }
     if shape & 0x40 != 0 { call ^= 1 << UInt64(input.byte() & 63) }
-    table.storeBytes(of: call, toByteOffset: 8 * Int(subtask), as: UInt64.self)
+    descriptor.setCall(subtask, CallWord(rawValue: call))
     for tensor in 0..<tensors {
       let near = input.byte()
       let base = near & 1 == 0 ? segment.layout.section(.arena).offset : segment.layout.totalBytes
       let offset = base &+ UInt64(bitPattern: Int64(Int8(bitPattern: near)))
-      table.storeBytes(of: offset, toByteOffset: 24 + 8 * tensor, as: UInt64.self)
+      descriptor.setArgument(tensor, offset)
     }
     var position =
       segment.layout.section(.dispatchTable, ring: ring).offset - segment.layout.dispatchBase
-      + UInt64(slot) * UInt64(PTO2_DESC_STRIDE)
+      + UInt64(slot * Descriptor.stride)
     if shape & 0x80 != 0 { position = UInt64(input.number(UInt16.self)) << 3 }
-    let before = segment.word(.dataMainBase, 64 * index + 4 * lane)
+    let place = segment.line(index).word(lane)
+    let before = DispatchWord(rawValue: place.loadOwn())
     guard
-      let word = DispatchWord(
-        descriptorOffset: position, slot: subtask, toggle: before & PTO2_WORD_TOGGLE == 0)
+      let word = DispatchWord(descriptorOffset: position, slot: subtask, toggle: !before.toggle)
     else { return }
-    segment.store(word.rawValue, .dataMainBase, 64 * index + 4 * lane)
+    place.storeRelease(word.rawValue)
   }
 
   /// A descriptor and a slot get a snapshot of one tensor, perhaps with one thing wrong.
   private func snapshot(_ input: inout Input) {
     let ring = input.index(segment.configuration.rings.count)
     let slot = input.index(Int(segment.configuration.rings[ring].taskWindow))
-    let call = segment.address(.dispatchTable, ring: ring) + slot * Int(PTO2_DESC_STRIDE)
-    for subtask in 0..<2 {
-      let old = call.load(fromByteOffset: 8 * subtask, as: UInt64.self)
-      call.storeBytes(of: old | PTO2_CALL_SNAPSHOT, toByteOffset: 8 * subtask, as: UInt64.self)
+    let position = UInt32(slot)
+    for subtask in UInt32(0)..<2 {
+      let old = segment.descriptors(ring)[position].call(subtask)
+      segment.calls(ring)[position]
+        .setCall(subtask, CallWord(rawValue: old.rawValue | PTO2_CALL_SNAPSHOT))
     }
-    let main = (segment.address(.mainRing, ring: ring) + slot * Int(PTO2_MAIN_SLOT_STRIDE))
-      .assumingMemoryBound(to: pto2_main_slot.self)
-    let tensor = UnsafeMutableRawPointer(main + 1).assumingMemoryBound(to: pto2_tensor.self)
-    main.pointee.flags |= UInt8(PTO2_SLOT_SNAPSHOT)
-    main.pointee.tensor_count = 1
-    main.pointee.snapshot_line = UInt32(input.byte() & 3)
-    main.pointee.output_offset = segment.layout.section(.heap).offset
-    tensor.pointee.access = UInt8(PTO2_INOUT.rawValue)
-    tensor.pointee.offset = segment.layout.section(.arena).offset + UInt64(input.byte())
-    tensor.pointee.rank = input.byte() & 7
-    tensor.pointee.dtype = input.byte() & 15
-    tensor.pointee.shape = (UInt32(input.byte()), UInt32(input.byte() & 7), 2, 1, 1)
-    tensor.pointee.strides = (Int32(input.byte()), Int32(input.byte() & 7), 1, 1, 1)
+    let place = segment.slots(ring)[position]
+    var main = place.header
+    var tensor = segment.mainRing(ring)[position].tensor(0)
+    defer {
+      place.header = main
+      place.setTensor(0, tensor)
+    }
+    main.flags |= UInt8(PTO2_SLOT_SNAPSHOT)
+    main.tensor_count = 1
+    main.snapshot_line = UInt32(input.byte() & 3)
+    main.output_offset = segment.layout.section(.heap).offset
+    tensor.access = UInt8(PTO2_INOUT.rawValue)
+    tensor.offset = segment.layout.section(.arena).offset + UInt64(input.byte())
+    tensor.rank = input.byte() & 7
+    tensor.dtype = input.byte() & 15
+    tensor.shape = (UInt32(input.byte()), UInt32(input.byte() & 7), 2, 1, 1)
+    tensor.strides = (Int32(input.byte()), Int32(input.byte() & 7), 1, 1, 1)
     switch input.byte() {
-    case 0: tensor.pointee.offset = input.number(UInt64.self)
-    case 1: main.pointee.output_offset = input.number(UInt64.self)
-    case 2: main.pointee.snapshot_line = input.number(UInt32.self)
-    case 3: tensor.pointee.shape.0 = input.number(UInt32.self)
-    case 4: tensor.pointee.strides.0 = Int32(bitPattern: input.number(UInt32.self))
+    case 0: tensor.offset = input.number(UInt64.self)
+    case 1: main.output_offset = input.number(UInt64.self)
+    case 2: main.snapshot_line = input.number(UInt32.self)
+    case 3: tensor.shape.0 = input.number(UInt32.self)
+    case 4: tensor.strides.0 = Int32(bitPattern: input.number(UInt32.self))
     default: break
     }
   }
@@ -127,9 +136,8 @@ final class WorkerTarget: FuzzTarget {
   private func damage(_ kind: SectionKind, _ input: inout Input) {
     let rings = kind == .mainRing || kind == .dispatchTable ? segment.configuration.rings.count : 1
     let section = segment.layout.section(kind, ring: input.index(rings))
-    let offset = Int(input.number(UInt16.self)) % Int(section.bytes) & ~7
-    (segment.raw + Int(section.offset)).storeBytes(
-      of: input.number(UInt64.self), toByteOffset: offset, as: UInt64.self)
+    let offset = Int(input.number(UInt16.self))
+    segment.damage(input.number(UInt64.self), section, at: offset)
   }
 
   static let seeds: [[UInt8]] = {

@@ -5,7 +5,7 @@
  * 2 cores of one lane, a TSO store buffer per process. A task's way after its FIN is one step here
  * (see watermarks.pml); `released` is stored under a lock that the thread waits for.
  * A core that is not READY yet counts as one with a dispatch outstanding: READY is its first FIN.
- * Swift functions are named in brackets. Mutants: see Scripts/verify-models. */
+ * Swift functions are named in brackets. Mutants: see verify-models. */
 
 #ifndef TASKS
 #define TASKS 2

@@ -8,7 +8,7 @@
  *   GRAPH 3: two rings; a task with two unfinished producers, whose slot is reused at once.
  * A thread with nothing to do waits in a guard, which stands for step() returning 0 again and again:
  * whatever ends with that guard shut for ever is an invalid end state, that is, a lost advance.
- * Swift functions are named in brackets. Mutants: see Scripts/verify-models. */
+ * Swift functions are named in brackets. Mutants: see verify-models. */
 
 #ifndef GRAPH
 #define GRAPH 1

@@ -6,17 +6,15 @@ internal import PTO2Segment
 /// The invariants of the protocol, looked at just before each store of a word:
 /// nobody stores anything between the look and the store.
 final class Checks {
-  private let base: UInt
+  private let segment: SegmentReader
   private let layout: SegmentLayout
+  private let orchestrator: OrchestratorPage<SharedWord>
+  private let scheduler: SchedulerPage<SharedWord>
   let names: Names
   private let configuration: Configuration
   private let plan: Plan
   /// Section of each page.
   private var pages: [UInt8] = []
-  private let orchestrator: UInt
-  private let scheduler: UInt
-  private let lines: UInt
-  private let cores: UInt
   private let first: UInt32
 
   /// Kernels of each task that have begun: a bit per slot and block.
@@ -33,12 +31,13 @@ final class Checks {
   private let fail: (String, String) -> Void
 
   init(
-    _ scenario: Scenario, layout: SegmentLayout, base: UInt,
-    fail: @escaping (String, String) -> Void
+    _ scenario: Scenario, _ segment: SegmentReader, fail: @escaping (String, String) -> Void
   ) {
-    self.base = base
-    self.layout = layout
-    names = Names(base: base, layout: layout)
+    self.segment = segment
+    layout = segment.layout
+    orchestrator = segment.orchestratorPage
+    scheduler = segment.schedulerPage
+    names = Names(segment)
     configuration = scenario.configuration
     plan = scenario.plan
     self.fail = fail
@@ -46,11 +45,6 @@ final class Checks {
     for (index, section) in layout.sections.enumerated() {
       pages += Array(repeating: UInt8(index), count: Int(section.bytes >> 12))
     }
-    func address(_ kind: SectionKind) -> UInt { base + UInt(layout.section(kind).offset) }
-    orchestrator = address(.orchestratorWords)
-    scheduler = address(.schedulerWords)
-    lines = address(.dataMainBase)
-    cores = address(.cores)
     begun = Array(repeating: 0, count: plan.tasks.count)
     dispatched = Array(
       repeating: PTO2_SCHEDULER_IDLE, count: configuration.coreCount * Int(PTO2_MAX_LANES))
@@ -89,19 +83,19 @@ final class Checks {
   /// begin a second time. What it had finished may not.
   func workerDied(core: Int) {
     for lane in 0..<Int(configuration.lanes) {
-      let word = dispatched[core * 8 + lane]
-      let cond = sim_peek(cores + UInt(core) * UInt(layout.coreStride) + 4 * UInt(lane))
-      guard cond == word,
-        case .dispatch(let offset, let slot) = DispatchWord(rawValue: word).content
+      let word = dispatched[core * Int(PTO2_MAX_LANES) + lane]
+      guard peek(segment.corePage(core).cond(UInt32(lane))) == word,
+        case .dispatch(let offset, let slot) = DispatchWord(rawValue: word).content,
+        let (ring, index) = segment.place(ofDescriptorAt: offset)
       else { continue }
       if let last = newest[core] {
         begun[last.task] &= ~last.bit
         if last.hasEnded { kernelsLeft[last.task] += 1 }
       }
       // It may FAIL now; who comes after it in any way need not wait for its end.
-      let descriptor = base + UInt(layout.dispatchBase + offset)
-      let call = CallWord(rawValue: sim_peek64(descriptor + 8 * UInt(slot)))
-      let lost = Int(sim_peek64(descriptor + 8 * UInt(Int(PTO2_SLOTS) + call.tensors)))
+      let descriptor = segment.descriptors(ring)[index]
+      // The first scalar of a simulated task is its number.
+      let lost = Int(unsafe descriptor.arguments[descriptor.call(slot).tensors])
       for task in plan.tasks.indices {
         mayFail[task] = task == lost || plan.tasks[task].producers.contains { mayFail[$0] }
       }
@@ -114,26 +108,28 @@ final class Checks {
 
   // MARK: Words
 
-  private var hasScheduler: Bool {
-    sim_peek(scheduler + UInt(PTO2_SCHED_CONTROL)) != PTO2_SCHED_ABSENT
+  private func peek(_ word: SharedWord) -> UInt32 {
+    sim_peek(UInt(bitPattern: unsafe word.address))
   }
+  private func isAt(_ address: UInt, _ word: SharedWord) -> Bool {
+    UInt(bitPattern: unsafe word.address) == address
+  }
+  private func isAt<Value>(_ address: UInt, _ cell: Cell<Value>) -> Bool {
+    UInt(bitPattern: unsafe cell.address) == address
+  }
+
+  private var hasScheduler: Bool { peek(scheduler.control) != PTO2_SCHED_ABSENT }
   private func released(_ ring: Int) -> UInt32 {
-    hasScheduler
-      ? sim_peek(scheduler + UInt(PTO2_SCHED_RINGS) + 64 * UInt(ring) + UInt(PTO2_SCHED_RELEASED))
-      : first
+    hasScheduler ? peek(scheduler.released(ring)) : first
   }
   private func consumed(_ ring: Int) -> UInt32 {
-    hasScheduler
-      ? sim_peek(scheduler + UInt(PTO2_SCHED_RINGS) + 64 * UInt(ring) + UInt(PTO2_SCHED_CONSUMED))
-      : first
+    hasScheduler ? peek(scheduler.consumed(ring)) : first
   }
-  private func submitted(_ ring: Int) -> UInt32 {
-    sim_peek(orchestrator + UInt(PTO2_ORCH_RINGS) + 64 * UInt(ring))
-  }
+  private func submitted(_ ring: Int) -> UInt32 { peek(orchestrator.currentTaskIndex(ring)) }
   private func distance(_ a: UInt32, _ b: UInt32) -> Int { Int(Int32(bitPattern: a &- b)) }
 
   func willStore(_ role: Role, _ kind: Int32, _ address: UInt, _ value: UInt64) {
-    let offset = address &- base
+    let offset = address &- UInt(bitPattern: unsafe segment.base)
     guard offset < UInt(layout.totalBytes) else {
       // Words that scheduler threads share.
       return require(
@@ -149,38 +145,36 @@ final class Checks {
     require(
       section.writers.contains(writer), "one writer",
       "\(name(address)) is stored by \(role.name)")
-    let place = offset - UInt(section.offset)
     let new = UInt32(truncatingIfNeeded: value)
     switch section.kind {
-    case .orchestratorWords: orchestratorWord(place, address, new)
-    case .schedulerWords: schedulerWord(place, address, kind, new)
-    case .dataMainBase: dispatchWord(place, address, new)
-    case .cores: coreWord(place, address, new, role)
-    case .consumedRing: entryWord(section.ring, place, address, kind, value)
-    case .slotStates: slotState(section.ring, place, address, kind, new)
+    case .orchestratorWords: orchestratorWord(address, new)
+    case .schedulerWords: schedulerWord(address, new)
+    case .dataMainBase: dispatchWord(address, new)
+    case .cores: coreWord(address, new, role)
+    case .consumedRing: entryWord(section.ring, address, kind, value)
+    case .slotStates: slotState(section.ring, address, kind, new)
     default: break
     }
   }
 
-  private func orchestratorWord(_ place: UInt, _ address: UInt, _ new: UInt32) {
+  private func orchestratorWord(_ address: UInt, _ new: UInt32) {
     let old = sim_peek(address)
-    switch place {
-    case UInt(PTO2_ORCH_SUBMITTED):
+    if isAt(address, orchestrator.submitted) {
       require(new == old &+ 1, "watermarks", "submitted goes from \(old) to \(new)")
       if hasScheduler {
-        let inFlight = distance(new, sim_peek(scheduler + UInt(PTO2_SCHED_WIRED)))
+        let inFlight = distance(new, peek(scheduler.wired))
         require(
           inFlight <= Int(configuration.logCapacity), "windows",
           "\(inFlight) records in a log of \(configuration.logCapacity)")
       }
-    case UInt(PTO2_ORCH_CONTROL):
+    } else if isAt(address, orchestrator.control) {
       require(
         old == PTO2_CONTROL_RUNNING, "first error wins", "control goes from \(old) to \(new)")
-    case UInt(PTO2_ORCH_ERROR):
+    } else if isAt(address, orchestrator.error.code) {
       require(old == 0, "first error wins", "error code goes from \(old) to \(new)")
-    case UInt(PTO2_ORCH_RINGS)..<UInt(PTO2_ORCH_BYTES):
-      let ring = Int(place - UInt(PTO2_ORCH_RINGS)) / 64
-      let sizes = configuration.rings[ring]
+    }
+    for (ring, sizes) in configuration.rings.enumerated()
+    where isAt(address, orchestrator.currentTaskIndex(ring)) {
       require(new == old &+ 1, "watermarks", "ring \(ring): submitted goes from \(old) to \(new)")
       // The slot of the new task has been written by now.
       require(
@@ -189,31 +183,28 @@ final class Checks {
       require(
         distance(new, consumed(ring)) <= Int(sizes.consumedWindow), "windows",
         "ring \(ring): entry of task \(old) is taken twice, consumed is \(consumed(ring))")
-    default: break
     }
   }
 
-  private func schedulerWord(_ place: UInt, _ address: UInt, _ kind: Int32, _ new: UInt32) {
+  private func schedulerWord(_ address: UInt, _ new: UInt32) {
     let old = sim_peek(address)
-    switch place {
-    case UInt(PTO2_SCHED_WIRED):
+    if isAt(address, scheduler.wired) {
       guard hasScheduler else { return }
-      let submitted = sim_peek(orchestrator + UInt(PTO2_ORCH_SUBMITTED))
+      let submitted = peek(orchestrator.submitted)
       require(
         distance(new, old) > 0 && distance(submitted, new) >= 0, "watermarks",
         "wired goes from \(old) to \(new), submitted is \(submitted)")
-    case UInt(PTO2_SCHED_CONTROL):
+    } else if isAt(address, scheduler.control) {
       require(
         old != PTO2_SCHED_FATAL && old != PTO2_SCHED_STOPPED, "first error wins",
         "scheduler control goes from \(old) to \(new)")
-    case UInt(PTO2_SCHED_ERROR):
+    } else if isAt(address, scheduler.error.code) {
       require(old == 0, "first error wins", "error code goes from \(old) to \(new)")
-    case UInt(PTO2_SCHED_RINGS)..<UInt(PTO2_SCHED_COUNTERS):
-      guard hasScheduler else { return }
-      let ring = Int(place - UInt(PTO2_SCHED_RINGS)) / 64
-      let isReleased = place % 64 == UInt(PTO2_SCHED_RELEASED)
+    }
+    for ring in configuration.rings.indices {
+      let isReleased = isAt(address, scheduler.released(ring))
+      guard isReleased || isAt(address, scheduler.consumed(ring)), hasScheduler else { continue }
       watermark(ring, isReleased: isReleased, old, new)
-    default: break
     }
   }
 
@@ -224,34 +215,45 @@ final class Checks {
       distance(new, old) > 0 && distance(limit, new) >= 0, "watermarks",
       "\(name) goes from \(old) to \(new), which may be \(limit) at most")
     let window = configuration.rings[ring].consumedWindow
-    let entries = base + UInt(layout.section(.consumedRing, ring: ring).offset)
+    let entries = segment.entries(ring)
     let least = isReleased ? PTO2_TASK_RELEASED : PTO2_TASK_CONSUMED
     var local = old
     while local != new && distance(new, local) <= Int(window) {
-      let entry = entries + 64 * UInt(local & (window - 1))
-      let state = sim_peek(entry + 8)
+      let entry = entries[local]
       require(
-        sim_peek(entry) == local && Int32(state) >= least, "watermarks",
-        "\(name) passes task \(local), whose entry has task \(sim_peek(entry)) in state \(state)")
+        entry.taskID.local == local && Int32(entry.state.value) >= least, "watermarks",
+        "\(name) passes task \(local), whose entry has task \(entry.taskID.local) in state \(entry.state.value)"
+      )
       local &+= 1
     }
   }
 
-  private func dispatchWord(_ place: UInt, _ address: UInt, _ new: UInt32) {
-    guard hasScheduler, new != PTO2_EXIT_SIGNAL else { return }
-    let core = place / 64
-    let lane = place % 64 / 4
-    let old = dispatched[Int(core * 8 + lane)]
-    let cond = sim_peek(cores + core * UInt(layout.coreStride) + 4 * lane)
+  /// The lane whose word lies at an address, among these of every core.
+  private func lane(_ address: UInt, among words: (Int, UInt32) -> SharedWord) -> (Int, UInt32)? {
+    for core in 0..<configuration.coreCount {
+      for lane in 0..<UInt32(PTO2_MAX_LANES) where isAt(address, words(core, lane)) {
+        return (core, lane)
+      }
+    }
+    return nil
+  }
+
+  private func dispatchWord(_ address: UInt, _ new: UInt32) {
+    guard hasScheduler, new != PTO2_EXIT_SIGNAL,
+      let (core, lane) = lane(address, among: { segment.dispatchLine($0).word($1) })
+    else { return }
+    let place = core * Int(PTO2_MAX_LANES) + Int(lane)
+    let old = dispatched[place]
+    let cond = peek(segment.corePage(core).cond(lane))
     if hasCrashed && new == PTO2_SCHEDULER_IDLE {
       // The fence of a dead worker: the lanes of its core are as at the start.
-      dispatched[Int(core * 8 + lane)] = new
+      dispatched[place] = new
       return
     }
     guard case .dispatch = DispatchWord(rawValue: new).content else {
       return fail("dispatch words", "\(name(address)) becomes \(hex(new))")
     }
-    dispatched[Int(core * 8 + lane)] = new
+    dispatched[place] = new
     require(new != old, "dispatch words", "\(name(address)) stays \(hex(new))")
     guard case .dispatch = DispatchWord(rawValue: old).content else { return }
     // EXITED: its worker has seen the session end.
@@ -260,15 +262,17 @@ final class Checks {
       "\(name(address)) becomes \(hex(new)) while COND of \(hex(old)) is \(hex(cond))")
   }
 
-  private func coreWord(_ place: UInt, _ address: UInt, _ new: UInt32, _ role: Role) {
-    let core = Int(place / UInt(layout.coreStride))
-    let within = place % UInt(layout.coreStride)
+  private func coreWord(_ address: UInt, _ new: UInt32, _ role: Role) {
+    let core = max(role.core, 0)
+    let page = unsafe UInt(bitPattern: segment.readCore(core))
     require(
-      role.core == core, "one writer", "\(name(address)) is stored by \(role.name)")
-    guard within < UInt(4 * PTO2_MAX_LANES), new != PTO2_EXITED, new != PTO2_CORE_IDLE else {
-      return
-    }
-    let word = dispatched[core * 8 + Int(within / 4)]
+      role.core == core && (page..<page + UInt(layout.coreStride)).contains(address),
+      "one writer",
+      "\(name(address)) is stored by \(role.name)")
+    guard new != PTO2_EXITED, new != PTO2_CORE_IDLE,
+      let (_, lane) = lane(address, among: { segment.corePage($0).cond($1) })
+    else { return }
+    let word = dispatched[core * Int(PTO2_MAX_LANES) + Int(lane)]
     let old = sim_peek(address)
     // ACK: the kernel before this one has its FIN.
     if new == word { newest[core] = nil }
@@ -279,38 +283,42 @@ final class Checks {
 
   /// With several scheduler threads alone: one thread's accesses are plain.
   private func entryWord(
-    _ ring: Int, _ place: UInt, _ address: UInt, _ kind: Int32, _ value: UInt64
+    _ ring: Int, _ address: UInt, _ kind: Int32, _ value: UInt64
   ) {
-    let entry = address - place % 64
-    switch place % 64 {
-    case 8:
-      let old = Int(sim_peek(address))
+    guard let pointer = unsafe UnsafeRawPointer(bitPattern: address) else { return }
+    let entries = segment.entries(ring)
+    let entry = entries[unsafe entries.index(containing: pointer)]
+    let task = "ring \(ring) task \(entry.taskID.local)"
+    if isAt(address, entry.state) {
+      let old = Int(entry.state.value)
       let new = Int(value)
       let isNext =
         new == old + 1 || (old == 2 && new == 2) || (old == 1 && new == 3)
         || (hasCrashed && new == old)
-      require(
-        isNext, "states", "ring \(ring) task \(sim_peek(entry)) goes from \(old) to \(new)")
-    case 16 where kind == SIM_ADD:
-      let references = sim_peek64(address) &+ value
+      require(isNext, "states", "\(task) goes from \(old) to \(new)")
+    } else if isAt(address, entry.references), kind == SIM_ADD {
+      let references = entry.references.value &+ value
       require(
         UInt32(truncatingIfNeeded: references) >= UInt32(truncatingIfNeeded: references >> 32),
-        "references", "ring \(ring) task \(sim_peek(entry)) loses more references than it had")
-    case MemoryLayout<pto2_consumed_entry>.offset(of: \.subtasks_left).map({ UInt($0) }):
+        "references", "\(task) loses more references than it had")
+    } else if isAt(address, entry.subtasksLeft) {
       require(
-        sim_peek(address) > 0, "each task once",
-        "ring \(ring) task \(sim_peek(entry)) finishes more subtasks than it has")
-    default: break
+        entry.subtasksLeft.value > 0, "each task once",
+        "\(task) finishes more subtasks than it has")
     }
   }
 
-  private func slotState(
-    _ ring: Int, _ place: UInt, _ address: UInt, _ kind: Int32, _ new: UInt32
-  ) {
-    guard kind == SIM_ADD, place % 8 == 0 else { return }
+  private func slotState(_ ring: Int, _ address: UInt, _ kind: Int32, _ new: UInt32) {
+    guard kind == SIM_ADD, let pointer = unsafe UnsafeRawPointer(bitPattern: address) else {
+      return
+    }
+    let states = segment.states(ring)
+    let index = unsafe states.index(containing: pointer)
+    let state = states[index]
+    guard isAt(address, state.faninRefcount) else { return }
     require(
-      sim_peek(address) &+ new <= sim_peek(address + 4), "producers first",
-      "ring \(ring) main slot \(place / 8) is told of more producers than it has")
+      state.faninRefcount.value &+ new <= state.faninCount, "producers first",
+      "ring \(ring) main slot \(index) is told of more producers than it has")
   }
 
   // MARK: The end

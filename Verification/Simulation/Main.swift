@@ -25,7 +25,10 @@ internal import PTO2System
   var strategy: String?
   @Option(help: "tiny, small or large: sizes of random sessions.")
   var config = "small"
-  @Option(help: "Whose process dies: none, worker, scheduler, orchestrator or any; with dfs also pair: a worker, then the scheduler.")
+  @Option(
+    help:
+      "Whose process dies: none, worker, scheduler, orchestrator or any; with dfs also pair: a worker, then the scheduler."
+  )
   var crash = "none"
   @Option(help: "A run of more steps than this has a livelock; for dfs, steps in all.")
   var steps = 3_000_000

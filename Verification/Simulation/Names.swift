@@ -1,77 +1,87 @@
 internal import CPTO2Segment
+internal import PTO2Protocol
 internal import PTO2Segment
 
 @testable internal import PTO2Scheduler
 
 /// What lies at an address, for people.
 final class Names {
-  let base: UInt
-  let layout: SegmentLayout
+  let segment: SegmentReader
   /// Words that scheduler threads share.
   var own: [UInt: String] = [:]
+  /// Words of the segment.
+  private lazy var words = wordsByAddress()
 
-  init(base: UInt, layout: SegmentLayout) {
-    self.base = base
-    self.layout = layout
-  }
+  init(_ segment: SegmentReader) { self.segment = segment }
 
   func name(_ address: UInt) -> String {
-    let offset = address &- base
-    guard offset < UInt(layout.totalBytes),
-      let section = layout.sections.last(where: { $0.offset <= UInt64(offset) })
-    else { return own[address] ?? "scheduler's own \(String(address, radix: 16))" }
-    let place = Int(offset) - Int(section.offset)
-    switch section.kind {
-    case .orchestratorWords: return orchestrator(place)
-    case .schedulerWords: return scheduler(place)
-    case .dataMainBase: return "DATA_MAIN_BASE \(coreName(place / 64)) lane \(place % 64 / 4)"
-    case .cores:
-      let core = coreName(place / Int(layout.coreStride))
-      let within = place % Int(layout.coreStride)
-      return switch within {
-      case 0..<64: "COND \(core) lane \(within / 4)"
-      case Int(PTO2_CORE_PARKED): "parked of \(core)"
-      case Int(PTO2_CORE_READY): "READY of \(core)"
-      default: "\(core) + \(within)"
+    if let name = own[address] ?? words[address] { return name }
+    let offset = address &- UInt(bitPattern: unsafe segment.base)
+    guard let section = segment.layout.section(at: UInt64(offset)) else {
+      return "scheduler's own \(String(address, radix: 16))"
+    }
+    let name = segment.layout.sectionName(at: UInt64(offset))
+    return "\(name) + \(UInt64(offset) - section.offset)"
+  }
+
+  private func wordsByAddress() -> [UInt: String] {
+    var words: [UInt: String] = [:]
+    func add(_ word: SharedWord, _ name: String) {
+      words[UInt(bitPattern: unsafe word.address)] = name
+    }
+    func add<Value>(_ cell: Cell<Value>, _ name: String) {
+      words[UInt(bitPattern: unsafe cell.address)] = name
+    }
+    let orchestrator = segment.orchestratorPage
+    add(orchestrator.submitted, "submitted")
+    add(orchestrator.parked, "orchestrator parked")
+    add(orchestrator.target, "orchestrator target")
+    add(orchestrator.control, "control")
+    add(orchestrator.process.pidWord, "orchestrator pid")
+    add(orchestrator.error.code, "orchestrator error")
+    let scheduler = segment.schedulerPage
+    add(scheduler.wired, "wired")
+    add(scheduler.parked, "scheduler parked")
+    add(scheduler.control, "scheduler control")
+    add(scheduler.process.pidWord, "scheduler pid")
+    add(scheduler.error.code, "scheduler error")
+    for core in (0..<segment.configuration.coreCount).map({ CoreID($0) }) {
+      let (line, page) = (segment.dispatchLine(core.index), segment.corePage(core.index))
+      for lane in 0..<UInt32(PTO2_MAX_LANES) {
+        add(line.word(lane), "DATA_MAIN_BASE \(core) lane \(lane)")
+        add(page.cond(lane), "COND \(core) lane \(lane)")
       }
-    case .consumedRing:
-      let fields = [0: "task_id", 8: "state", 12: "fanout_head", 16: "references"]
-      let field =
-        place % 64 == MemoryLayout<pto2_consumed_entry>.offset(of: \.subtasks_left)
-        ? "subtasks_left" : fields[place % 64] ?? "+ \(place % 64)"
-      return "entry \(section.ring)[\(place / 64)].\(field)"
-    case .slotStates:
-      return
-        "slot \(section.ring)[\(place / 8)].\(place % 8 == 0 ? "fanin_refcount" : "fanin_count")"
-    default: return "\(section.kind) \(section.ring) + \(place)"
+      add(page.parked, "parked of \(core)")
+      add(page.ready, "READY of \(core)")
     }
+    for ring in segment.configuration.rings.indices {
+      add(orchestrator.currentTaskIndex(ring), "current_task_index \(ring)")
+      add(scheduler.wired(ring), "wired \(ring)")
+      add(scheduler.released(ring), "last_task_released \(ring)")
+      add(scheduler.consumed(ring), "last_task_consumed \(ring)")
+      for index in 0..<segment.entries(ring).count {
+        let entry = segment.entries(ring)[index]
+        add(entry.state, "entry \(ring)[\(index)].state")
+        add(entry.fanoutHead, "entry \(ring)[\(index)].fanout_head")
+        add(entry.references, "entry \(ring)[\(index)].references")
+        add(entry.subtasksLeft, "entry \(ring)[\(index)].subtasks_left")
+      }
+      for index in 0..<segment.states(ring).count {
+        add(segment.states(ring)[index].faninRefcount, "slot \(ring)[\(index)].fanin_refcount")
+      }
+    }
+    return words
   }
+}
 
-  private func orchestrator(_ place: Int) -> String {
-    switch place {
-    case Int(PTO2_ORCH_SUBMITTED): "submitted"
-    case Int(PTO2_ORCH_PARKED): "orchestrator parked"
-    case Int(PTO2_ORCH_TARGET): "orchestrator target"
-    case Int(PTO2_ORCH_CONTROL): "control"
-    case Int(PTO2_ORCH_PROCESS): "orchestrator pid"
-    case Int(PTO2_ORCH_ERROR): "orchestrator error"
-    case Int(PTO2_ORCH_RINGS)...: "current_task_index \((place - Int(PTO2_ORCH_RINGS)) / 64)"
-    default: "orchestrator + \(place)"
-    }
+extension SegmentReader {
+  /// The scheduler's entries, and its fanin counts: to be looked at, not stored to.
+  func entries(_ ring: Int) -> RingTable<ConsumedEntry> {
+    unsafe RingTable(
+      read(.consumedRing, ring: ring), count: configuration.rings[ring].consumedWindow)
   }
-
-  private func scheduler(_ place: Int) -> String {
-    switch place {
-    case Int(PTO2_SCHED_WIRED): return "wired"
-    case Int(PTO2_SCHED_PARKED): return "scheduler parked"
-    case Int(PTO2_SCHED_CONTROL): return "scheduler control"
-    case Int(PTO2_SCHED_PROCESS): return "scheduler pid"
-    case Int(PTO2_SCHED_ERROR): return "scheduler error"
-    case Int(PTO2_SCHED_RINGS)..<Int(PTO2_SCHED_COUNTERS):
-      let ring = (place - Int(PTO2_SCHED_RINGS)) / 64
-      return "\(place % 64 == 0 ? "last_task_released" : "last_task_consumed") \(ring)"
-    default: return "scheduler + \(place)"
-    }
+  func states(_ ring: Int) -> RingTable<SlotState> {
+    unsafe RingTable(read(.slotStates, ring: ring), count: configuration.rings[ring].taskWindow)
   }
 }
 
@@ -80,36 +90,35 @@ extension Checks {
 }
 
 extension Names {
-  func learn(_ shared: SharedState) {
-    func add<Word>(_ word: UnsafeMutablePointer<Word>, _ name: String) {
-      own[UInt(bitPattern: word)] = name
+  func learn(_ shared: SchedulerState) {
+    func add<Word>(_ word: Cell<Word>, _ name: String) {
+      own[unsafe UInt(bitPattern: word.address)] = name
     }
-    let lines = unsafe shared.lines
-    unsafe add(lines.failed, "failed")
-    unsafe add(lines.isStopping, "isStopping")
-    unsafe add(lines.logLock, "logLock")
-    unsafe add(lines.dispatchLock, "dispatchLock")
-    unsafe add(lines.intake, "intake")
-    for slot in 0..<3 { unsafe add(lines.freed(slot), "freed \(slot)") }
+    let words = shared.words
+    add(words.failed, "failed")
+    add(words.isStopping, "isStopping")
+    add(words.logLock, "logLock")
+    add(words.dispatchLock, "dispatchLock")
+    add(words.intake, "intake")
+    add(words.logWired, "log.wired")
+    for subtask in 0..<3 { add(words.freed(subtask), "freed \(subtask)") }
     let configuration = shared.segment.configuration
     for thread in 0..<Int(configuration.schedulerThreads) {
-      unsafe add(lines.bell(thread), "bell \(thread)")
+      add(words.bell(thread), "bell \(thread)")
     }
-    unsafe add(&shared.log.pointee.wired, "log.wired")
-    for ring in configuration.rings.indices {
-      let state = unsafe shared.rings + ring
-      unsafe add(lines.releasedLock(ring), "releasedLock \(ring)")
-      unsafe add(lines.consumedLock(ring), "consumedLock \(ring)")
-      unsafe add(&state.pointee.wired, "ring \(ring) wired")
-      unsafe add(&state.pointee.released, "ring \(ring) released")
-      unsafe add(&state.pointee.consumedPosition, "ring \(ring) consumed")
-      unsafe add(&state.pointee.heapTail, "ring \(ring) heapTail")
-      unsafe add(&state.pointee.poolTail, "ring \(ring) poolTail")
+    for index in configuration.rings.indices {
+      let ring = shared.rings[index]
+      add(words.releasedLock(index), "releasedLock \(index)")
+      add(words.consumedLock(index), "consumedLock \(index)")
+      add(ring.wired, "ring \(index) wired")
+      add(ring.released.position, "ring \(index) released")
+      add(ring.consumed.position, "ring \(index) consumed")
+      add(ring.heapTail, "ring \(index) heapTail")
+      add(ring.poolTail, "ring \(index) poolTail")
     }
     for core in 0..<configuration.coreCount {
-      let state = unsafe shared.dispatcher.pointee.cores.cores + core
-      unsafe add(&state.pointee.started, "started of \(coreName(core))")
-      unsafe add(&state.pointee.retired, "retired of \(coreName(core))")
+      add(shared.cores[core].started, "started of \(coreName(core))")
+      add(shared.cores[core].retired, "retired of \(coreName(core))")
     }
   }
 }

@@ -59,11 +59,9 @@ final class Session {
     let name = "pto2-simulation"
     let segment = try Segment.create(
       name: name, configuration: scenario.configuration, images: images)
-    let layout = segment.layout
-    let base = unsafe UInt(bitPattern: segment.mapping.base)
     let graph = try Graph(Orchestrator(segment), images: images)
     unsafe graph.orchestrator.pointee.segment.publish()
-    let checks = Checks(scenario, layout: layout, base: base) { Engine.shared.fail($0, $1) }
+    let checks = Checks(scenario, try SegmentReader.open(name: name)) { Engine.shared.fail($0, $1) }
     engine.watch(checks, trace.map { Trace(checks.names, $0) })
 
     engine.add("orchestrator", .orchestrator, pid: Self.orchestratorPid) { [unowned self] in
@@ -149,21 +147,21 @@ final class Session {
     let title = number == 0 ? "scheduler" : "scheduler-\(number + 1)"
     let threads = Int(scenario.configuration.schedulerThreads)
     var helpers: [Int] = []
-    var shared: SharedState?
+    var shared: SchedulerState?
     let first = engine.add(title, .scheduler, pid: pid, isDormant: number > 0) {
       [unowned self] in
       guard
         let segment = try? Segment.attach(name: name, role: .scheduler, timeoutMilliseconds: 0)
       else { return engine.fail("attach", "\(title) finds no segment, or its place taken") }
-      let state = SharedState(segment)
+      let state = SchedulerState(segment)
       names.learn(state)
       if threads == 1 {
-        var loop = SchedulerLoop<OneThread>(state, isSupervised: true)
+        var loop = SchedulerProcess<OneThread>(state, isSupervised: true)
         schedulerError = loop.run()
         return
       }
-      // What `SchedulerLoop.run` does, with coroutines for threads.
-      var loop = SchedulerLoop<SeveralThreads>(state, isSupervised: true)
+      // What `SchedulerProcess.run` does, with coroutines for threads.
+      var loop = SchedulerProcess<SeveralThreads>(state, isSupervised: true)
       shared = state
       for helper in helpers { engine.start(helper) }
       loop.serve()
@@ -188,7 +186,7 @@ final class Session {
     }
     do {
       try Program(scenario.plan, graph).run { [unowned self] in mismatch = mismatch ?? $0 }
-      unsafe try graph.orchestrator.pointee.drain()
+      unsafe try graph.orchestrator.pointee.finishRun()
     } catch let error as PTO2Error {
       orchestratorError = unsafe graph.orchestrator.pointee.fault.raise(error)
     } catch {

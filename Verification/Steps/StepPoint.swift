@@ -1,4 +1,5 @@
 internal import PTO2Faults
+internal import PTO2Protocol
 internal import PTO2Segment
 
 /// A stretch of one process's instructions, from one store of the protocol to
@@ -86,8 +87,12 @@ enum StepPoint: String, CaseIterable {
   var isOfSecondLife: Bool { self == .rebuild }
 
   /// Whether these words have that one among them. It may store what was there.
-  func isSecondStart(_ watches: [WordWatch], in probe: SegmentProbe) -> Bool {
-    watches.contains { $0.contains(probe.schedulerParked) }
+  func isSecondStart(_ watches: [WordWatch], in reader: SegmentReader) -> Bool {
+    watches.contains { $0.contains(Self.secondStart(reader)) }
+  }
+
+  private static func secondStart(_ reader: SegmentReader) -> UInt64 {
+    reader.offset(of: reader.schedulerPage.parked)
   }
 
   /// In words.
@@ -109,37 +114,37 @@ enum StepPoint: String, CaseIterable {
   }
 
   /// The words of a store, in a session with one ring and one cluster.
-  private func words(_ store: Store, in probe: SegmentProbe) -> [WordWatch] {
+  private func words(_ store: Store, in reader: SegmentReader) -> [WordWatch] {
     let isScheduler = victim == .scheduler
     switch store {
-    case .incarnation: return [WordWatch(offset: probe.incarnation(victim), bytes: 4)]
-    case .words(.dispatch): return ProtocolPoint.dispatch.words(in: probe, core: 0, ring: 0)
+    case .incarnation: return [WordWatch(offset: reader.incarnation(victim), bytes: 4)]
+    case .words(.dispatch): return ProtocolPoint.dispatch.words(in: reader, core: 0, ring: 0)
     case .point(.dispatch):
-      return (0..<probe.configuration.coreCount).flatMap {
-        ProtocolPoint.dispatch.words(in: probe, core: $0, ring: 0)
+      return (0..<reader.configuration.coreCount).flatMap {
+        ProtocolPoint.dispatch.words(in: reader, core: $0, ring: 0)
       }
     case .point(let point), .words(let point):
-      return point.words(in: probe, core: isScheduler ? nil : Self.core, ring: 0)
+      return point.words(in: reader, core: isScheduler ? nil : Self.core, ring: 0)
     }
   }
 
   /// All that the victim is watched for.
-  func watches(in probe: SegmentProbe) -> [WordWatch] {
-    var words = words(first, in: probe)
+  func watches(in reader: SegmentReader) -> [WordWatch] {
+    var words = words(first, in: reader)
     if let last {
-      for word in self.words(last, in: probe) where !words.contains(word) { words.append(word) }
+      for word in self.words(last, in: reader) where !words.contains(word) { words.append(word) }
     }
-    if isOfSecondLife { words.append(WordWatch(offset: probe.schedulerParked, bytes: 4)) }
+    if isOfSecondLife { words.append(WordWatch(offset: Self.secondStart(reader), bytes: 4)) }
     return words
   }
 
   /// Whether one of these changes is the store at which the stretch begins, or
   /// ends.
   func isReached(
-    atEnd: Bool, by changes: [(offset: UInt64, value: UInt32)], in probe: SegmentProbe
+    atEnd: Bool, by changes: [(offset: UInt64, value: UInt32)], in reader: SegmentReader
   ) -> Bool {
     guard let store = atEnd ? last : first else { return false }
-    let words = words(store, in: probe)
+    let words = words(store, in: reader)
     return changes.contains { change in
       guard words.contains(where: { $0.contains(change.offset) }) else { return false }
       if case .point(let point) = store { return point.isReached(by: change.value) }

@@ -41,7 +41,7 @@ final class StepRun {
   private let hit: Int
   private let session: Session
   private let tracer: Tracer
-  private var probe: SegmentProbe?
+  private var reader: SegmentReader?
   private var memory = WordMemory()
   private var hits = 0
   private var victim: TracedThread?
@@ -60,7 +60,7 @@ final class StepRun {
       isWanted: { $0 == point.victim })
     run = self
     tracer.onMapped = { [unowned self] process in
-      self.memory.remember(process.watches, in: self.probe!)
+      self.memory.remember(process.watches, in: self.reader!)
     }
     tracer.onHit = { [unowned self] thread, places in self.isStart(thread, places) }
     tracer.onChildEnd = { [unowned self] pid, status in
@@ -73,14 +73,14 @@ final class StepRun {
 
   /// Nil until the header is published.
   private func watches(_ role: ProcessRole) -> [WordWatch]? {
-    if probe == nil { probe = try? SegmentProbe.open(name: session.segment) }
-    guard let probe else { return nil }
-    return role == point.victim ? point.watches(in: probe) : []
+    if reader == nil { reader = try? SegmentReader.open(name: session.segment) }
+    guard let reader else { return nil }
+    return role == point.victim ? point.watches(in: reader) : []
   }
 
   private func isStart(_ thread: TracedThread, _ places: [Int]) -> Tracer.Verdict {
-    if let firstLife, firstLife != thread.process.id, victim == nil, let probe,
-      point.isSecondStart(places.map { thread.process.watches[$0] }, in: probe)
+    if let firstLife, firstLife != thread.process.id, victim == nil, let reader,
+      point.isSecondStart(places.map { thread.process.watches[$0] }, in: reader)
     {
       victim = thread
       return .hold
@@ -102,9 +102,9 @@ final class StepRun {
   /// Whether the words of these watches have just come to the beginning of the
   /// stretch, or to its end.
   private func reaches(atEnd: Bool, _ thread: TracedThread, _ places: [Int]) -> Bool {
-    guard let probe else { return false }
-    let changes = memory.changes(places.map { thread.process.watches[$0] }, in: probe)
-    return point.isReached(atEnd: atEnd, by: changes, in: probe)
+    guard let reader else { return false }
+    let changes = memory.changes(places.map { thread.process.watches[$0] }, in: reader)
+    return point.isReached(atEnd: atEnd, by: changes, in: reader)
   }
 
   /// Runs the session.
@@ -149,7 +149,7 @@ final class StepRun {
     var argv: [UnsafeMutablePointer<CChar>?] =
       unsafe ([session.executable] + session.arguments).map { unsafe strdup($0) }
     unsafe argv.append(nil)
-    defer { unsafe argv.forEach { unsafe free($0) } }
+    defer { for index in unsafe argv.indices { unsafe free(argv[index]) } }
     _ = unsafe setenv("SWIFT_BACKTRACE", "enable=no", 1)
     guard
       unsafe pto2_trace_spawn(

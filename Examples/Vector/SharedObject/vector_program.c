@@ -67,7 +67,8 @@ int32_t pto2_program_main(const pto2_program_api *api, pto2_graph *graph, int32_
         float s = pa[i] + pb[i];
         if (out[i] != (s + 1) * (s + 2)) {
             char message[80];
-            snprintf(message, sizeof message, "element %ld is %g, expected %g", i, out[i], (s + 1) * (s + 2));
+            snprintf(message, sizeof message, "element %ld is %g, expected %g", i, out[i],
+                     (s + 1) * (s + 2));
             return api->fail(graph, message);
         }
     }

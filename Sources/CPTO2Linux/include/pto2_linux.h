@@ -1,6 +1,6 @@
 /* Shims for what Swift's Glibc import cannot reach: variadic `syscall`, calls
- * that need _GNU_SOURCE, and instructions. Each is one system call, returns its
- * result, or the negated errno. */
+ * that need _GNU_SOURCE, signal handlers, and instructions. One that stands for a
+ * system call returns its result, or the negated errno. */
 #ifndef PTO2_LINUX_H
 #define PTO2_LINUX_H
 
@@ -64,9 +64,8 @@ int pto2_read_signal(int fd);
 /* Ignores SIGPIPE and SIGINT: for supervised children, whose parent decides. */
 void pto2_ignore_terminal_signals(void);
 
-/* clock_gettime(2) CLOCK_MONOTONIC and CLOCK_REALTIME in nanoseconds. */
+/* clock_gettime(2) CLOCK_MONOTONIC, in nanoseconds. */
 uint64_t pto2_monotonic_nanoseconds(void);
-uint64_t pto2_realtime_nanoseconds(void);
 
 /* The load bias, file path and NT_GNU_BUILD_ID of the loaded object that
  * contains `address`. `identity_length` is 0 when it has no build id. */

@@ -70,8 +70,8 @@
  *   47:40 scalars | 39:0 byte offset of the function from its image's load base.
  * args[]: tensors first (segment offset of the first element), then scalars. */
 typedef struct PTO2DispatchDesc {
-    uint64_t function_bin_addrs[PTO2_SLOTS];
-    uint64_t args[PTO2_MAX_ARGS];
+    uint64_t function_bin_addrs[PTO2_SLOTS]; /* calls of AIC, AIV0 and AIV1 */
+    uint64_t args[PTO2_MAX_ARGS];            /* tensors, then scalars */
 } PTO2DispatchDesc;
 
 #define PTO2_DISPATCH_DESC_FIELDS(F, T) \
@@ -94,13 +94,13 @@ PTO2_STATIC_ASSERT(PTO2_MAX_ARGS == PTO2_MAX_TENSORS + PTO2_MAX_SCALARS, "unifie
 /* The first line of a main-ring slot.
  * Writer: orchestrator; published by `submitted`; freed at RELEASED. */
 typedef struct pto2_main_slot {
-    uint64_t task_id;
+    uint64_t task_id;        /* ring 63:32, local id 31:0 */
     uint32_t fanin_first;    /* position in this ring's dependency pool */
-    uint32_t fanin_count;
+    uint32_t fanin_count;    /* entries from there on */
     uint32_t scope_previous; /* local id of the scope's task before this one */
     uint8_t active_mask;     /* bit per subtask slot; 0 = dummy */
     uint8_t flags;           /* PTO2_SLOT_... */
-    uint8_t tensor_count;
+    uint8_t tensor_count;    /* of the tensors behind the slot */
     uint8_t scalar_count;
     uint16_t kernel_ids[PTO2_SLOTS]; /* index into the kernel names; for people */
     uint16_t scope_depth;
@@ -108,8 +108,9 @@ typedef struct pto2_main_slot {
     uint32_t snapshot_line;  /* of a task with PTO2_SLOT_SNAPSHOT: where its snapshot */
                              /* begins, in cache lines from output_offset */
     uint64_t output_offset;  /* of the packed outputs and the snapshot, 0 = none */
-    uint64_t heap_begin;     /* free-running heap position in bytes, before and */
-    uint64_t heap_end;       /* after what this task takes and any wrap gap */
+    uint64_t heap_begin;     /* free-running heap position in bytes, before what this */
+                             /* task takes and any wrap gap */
+    uint64_t heap_end;       /* the same after it */
 } pto2_main_slot;
 
 #define PTO2_MAIN_SLOT_FIELDS(F, T) \
@@ -138,7 +139,7 @@ PTO2_ASSERT_LAYOUT(pto2_main_slot, PTO2_MAIN_SLOT_FIELDS, 64);
 typedef struct pto2_slot_predicate {
     uint64_t offset;    /* of the element, from the segment base */
     uint64_t value;     /* bits of an int64, or of a double for real types */
-    uint8_t dtype;
+    uint8_t dtype;      /* PTO2_FLOAT32 ... */
     uint8_t comparison; /* PTO2_EQ ... */
     uint8_t reserved[6];
 } pto2_slot_predicate;
@@ -171,13 +172,13 @@ PTO2_ASSERT_LAYOUT(pto2_main_slot_state, PTO2_MAIN_SLOT_STATE_FIELDS, 8);
 
 /* One consumed-ring entry. Writer: scheduler; freed at CONSUMED. */
 typedef struct pto2_consumed_entry {
-    uint64_t task_id;
+    uint64_t task_id;         /* a reference to this entry is checked against it */
     uint32_t state;           /* PTO2_TASK_... */
     uint32_t fanout_head;     /* edge reference, NONE or CLOSED */
     uint32_t fanout_count;    /* retaining consumers + 1 for the scope + 1 until */
                               /* RELEASED; one 64-bit atomic word with the next */
     uint32_t fanout_refcount; /* of these, how many are done */
-    uint32_t scope_previous;
+    uint32_t scope_previous;  /* copied from the main slot */
     uint8_t flags;            /* PTO2_SLOT_..., copied from the main slot */
     uint8_t active_mask;      /* bit per subtask slot */
     uint8_t kills;            /* workers that died while running it */
@@ -185,8 +186,8 @@ typedef struct pto2_consumed_entry {
     uint64_t heap_end;        /* packed output end, free-running bytes */
     uint32_t outcome;         /* 0 = done, CANCELLED, or the code it FAILED with */
     uint32_t pool_end;        /* position after its dependency-pool entries */
-    uint32_t block_count;
-    uint32_t blocks_started;
+    uint32_t block_count;     /* copied from the main slot */
+    uint32_t blocks_started;  /* blocks of which an intent was recorded */
     uint32_t subtasks_left;   /* over all blocks, without FIN */
     uint32_t scope_ended;     /* 1 = the scope has given its reference back */
 } pto2_consumed_entry;
@@ -207,6 +208,7 @@ PTO2_ASSERT_LAYOUT(pto2_consumed_entry, PTO2_CONSUMED_ENTRY_FIELDS, 64);
 #define PTO2_FANIN_DATA 0x2000000000000000ull /* without its result there is no task */
 #define PTO2_FANIN_ID_MASK 0x00000007FFFFFFFFull
 
+/* The edge, in its producer's list. Writer: scheduler. */
 typedef struct pto2_fanout_edge {
     uint64_t consumer; /* task id the edge was made for */
     uint32_t next;     /* edge reference */
@@ -228,7 +230,7 @@ PTO2_ASSERT_LAYOUT(pto2_fanout_edge, PTO2_FANOUT_EDGE_FIELDS, 16);
 /* Submission log record. Writer: orchestrator; published by `submitted`. */
 typedef struct pto2_log_record {
     uint32_t kind;  /* PTO2_LOG_... */
-    uint32_t ring;
+    uint32_t ring;  /* of the task or the scope */
     uint32_t id;    /* local id of the task, or of the scope's last task */
     uint32_t count; /* scope end: tasks submitted directly in the scope */
 } pto2_log_record;
@@ -243,13 +245,13 @@ PTO2_ASSERT_LAYOUT(pto2_log_record, PTO2_LOG_RECORD_FIELDS, 16);
 /* First fault of one role. `code` is stored last, with release. */
 #define PTO2_MESSAGE_BYTES 960
 typedef struct pto2_error_block {
-    uint32_t code;     /* (word) */
-    uint32_t ring;
-    uint64_t task_id;
-    uint64_t needed;
+    uint32_t code;     /* (word) PTO2_ERROR_..., 0 = none; release: the rest */
+    uint32_t ring;     /* all ones = about no ring */
+    uint64_t task_id;  /* all ones = about no task */
+    uint64_t needed;   /* bytes or items; 0 when not about a size */
     uint64_t available;
     uint64_t time_nanoseconds; /* CLOCK_MONOTONIC */
-    uint32_t core;
+    uint32_t core;     /* all ones = about no core */
     uint32_t message_length;
     uint64_t reserved[2];
     char message[PTO2_MESSAGE_BYTES]; /* UTF-8, message_length bytes */
@@ -293,7 +295,10 @@ typedef struct pto2_orchestrator_page {
     uint32_t reserved[15];
     uint32_t parked; /* (word) PTO2_PARKED_...: what is waited on, 0 = awake */
     uint32_t target; /* (word) position it is waited to reach */
-    uint32_t reserved2[14];
+    /* (word) the scheduler's `failed` as the run began: its failure records are counted
+       from there; stored before the run's first submission */
+    uint32_t failed_before;
+    uint32_t reserved2[13];
     uint32_t control; /* (word) PTO2_CONTROL_...; waited on by everyone */
     uint32_t reserved3[15];
     pto2_process_record process;
@@ -305,7 +310,8 @@ typedef struct pto2_orchestrator_page {
 
 #define PTO2_ORCHESTRATOR_PAGE_FIELDS(F, T) \
     F(T, submitted, 0) F(T, reserved, 4) F(T, parked, 64) F(T, target, 68) \
-    F(T, reserved2, 72) F(T, control, 128) F(T, reserved3, 132) F(T, process, 192) \
+    F(T, failed_before, 72) F(T, reserved2, 76) F(T, control, 128) F(T, reserved3, 132) \
+    F(T, process, 192) \
     F(T, reserved4, 224) F(T, error, 256) F(T, reserved5, 1280) F(T, rings, 1536)
 PTO2_ASSERT_LAYOUT(pto2_orchestrator_page, PTO2_ORCHESTRATOR_PAGE_FIELDS, 2048);
 
@@ -327,13 +333,13 @@ PTO2_ASSERT_LAYOUT(pto2_orchestrator_page, PTO2_ORCHESTRATOR_PAGE_FIELDS, 2048);
 /* What the scheduler counted; plain stores, exact once STOPPED. */
 typedef struct pto2_scheduler_counters {
     uint64_t tasks_completed;
-    uint64_t edges;
+    uint64_t edges; /* fanout edges made */
     uint64_t subtasks_dispatched;
-    uint64_t parks;
+    uint64_t parks; /* times a thread slept */
     uint64_t lost_locks; /* try-locks that another scheduler thread had */
     uint64_t reserved[3];
-    uint32_t peak_main[PTO2_MAX_RINGS];
-    uint32_t peak_consumed[PTO2_MAX_RINGS];
+    uint32_t peak_main[PTO2_MAX_RINGS]; /* most tasks between submit and RELEASED */
+    uint32_t peak_consumed[PTO2_MAX_RINGS]; /* the same up to CONSUMED */
     uint32_t peak_dep_pool[PTO2_MAX_RINGS];
     uint32_t reserved2[8];
     uint64_t peak_heap_bytes[PTO2_MAX_RINGS];
@@ -350,7 +356,7 @@ typedef struct pto2_failure {
     uint64_t task_id;
     uint32_t core; /* on which its last attempt ended */
     uint32_t code; /* PTO2_ERROR_... */
-    uint32_t kills;
+    uint32_t kills; /* workers that died while running it */
     uint32_t flags; /* kernel id 31:16, PTO2_FAILURE_..., PTO2_SLOT_... of the task */
 } pto2_failure;
 
@@ -366,8 +372,8 @@ PTO2_ASSERT_LAYOUT(pto2_failure, PTO2_FAILURE_FIELDS, 24);
  * record it counts, and before the task is RELEASED. */
 #define PTO2_MAX_FAILURES 32 /* records; more are only counted */
 typedef struct pto2_failures {
-    uint32_t failed;    /* (word) */
-    uint32_t cancelled; /* (word) */
+    uint32_t failed;    /* (word) tasks that FAILED; release: their records */
+    uint32_t cancelled; /* (word) tasks that were CANCELLED */
     uint32_t lost;      /* (word) subtasks whose worker died, run again or not */
     uint32_t quarantined; /* (word) workers killed because of their COND words */
     pto2_failure first[PTO2_MAX_FAILURES];
@@ -489,11 +495,12 @@ PTO2_ASSERT_LAYOUT(pto2_crash_record, PTO2_CRASH_RECORD_FIELDS, 32);
 #define PTO2_MAX_KILLS 3   /* workers that died while running it, of anything */
 #define PTO2_MAX_CRASHES 2 /* of these, by a signal it raised itself: poisoned */
 
+/* What a worker counted on its core; plain stores, now and then. */
 typedef struct pto2_core_counters {
     uint64_t kernels;              /* runs of a kernel */
     uint64_t timed_kernels;        /* of these, how many were timed */
     uint64_t timed_nanoseconds;    /* in those */
-    uint64_t parks;
+    uint64_t parks;                /* times it slept */
 } pto2_core_counters;
 
 #define PTO2_CORE_COUNTERS_FIELDS(F, T) \
@@ -530,7 +537,7 @@ PTO2_ASSERT_LAYOUT(pto2_core_page, PTO2_CORE_PAGE_FIELDS, 2048);
 #define PTO2_IDENTITY_BYTES 32
 typedef struct pto2_image_record {
     uint32_t identity_length;  /* bytes of identity */
-    uint32_t kernel_count;
+    uint32_t kernel_count;     /* in its table */
     uint64_t table_hash;       /* of names, core types and offsets */
     uint8_t identity[PTO2_IDENTITY_BYTES]; /* GNU build id, or FNV-1a of the file */
     char path[PTO2_PATH_BYTES];            /* absolute, NUL-terminated */
@@ -544,14 +551,13 @@ PTO2_ASSERT_LAYOUT(pto2_image_record, PTO2_IMAGE_RECORD_FIELDS, 1072);
 /* Kernel names by kernel id, for messages and tools. */
 #define PTO2_KERNEL_NAME_BYTES 48
 typedef struct pto2_kernel_record {
-    uint64_t call;       /* image and offset as in function_bin_addrs */
-    uint32_t core_type;
-    uint32_t name_length;
+    uint32_t name_length; /* bytes of name */
+    uint32_t reserved[3];
     char name[PTO2_KERNEL_NAME_BYTES];
 } pto2_kernel_record;
 
 #define PTO2_KERNEL_RECORD_FIELDS(F, T) \
-    F(T, call, 0) F(T, core_type, 8) F(T, name_length, 12) F(T, name, 16)
+    F(T, name_length, 0) F(T, reserved, 4) F(T, name, 16)
 PTO2_ASSERT_LAYOUT(pto2_kernel_record, PTO2_KERNEL_RECORD_FIELDS, 64);
 
 /* One section of the segment. */
@@ -603,8 +609,8 @@ PTO2_ASSERT_LAYOUT(PTO2DispatchInitInfo, PTO2_DISPATCH_INIT_INFO_FIELDS, 8);
 /* The configuration of a session; everything the layout is computed from. */
 typedef struct pto2_configuration {
     uint32_t rings;
-    uint32_t clusters;
-    uint32_t lanes;
+    uint32_t clusters;         /* of one AIC and two AIVs */
+    uint32_t lanes;            /* dispatches that a core may hold */
     uint32_t scheduler_threads;
     uint32_t log_capacity;
     uint32_t first_position;   /* where every free-running counter starts */
@@ -612,11 +618,11 @@ typedef struct pto2_configuration {
     uint32_t kernel_count;
     uint32_t attach_timeout_milliseconds;
     uint32_t stall_limit_milliseconds; /* 0 = none */
-    uint64_t arena_bytes;
-    uint32_t task_window[PTO2_MAX_RINGS];
-    uint32_t consumed_window[PTO2_MAX_RINGS];
-    uint32_t dep_pool[PTO2_MAX_RINGS];
-    uint64_t heap_bytes[PTO2_MAX_RINGS];
+    uint64_t arena_bytes;  /* for tensors of the program */
+    uint32_t task_window[PTO2_MAX_RINGS];     /* tasks from submit to RELEASED */
+    uint32_t consumed_window[PTO2_MAX_RINGS]; /* tasks from submit to CONSUMED */
+    uint32_t dep_pool[PTO2_MAX_RINGS];        /* fanin entries, and fanout edges */
+    uint64_t heap_bytes[PTO2_MAX_RINGS];      /* for outputs */
     uint32_t offset_limit; /* largest offset field, at most PTO2_WORD_OFFSET_MAX */
     uint32_t kernel_deadline_milliseconds; /* 0 = none */
     uint32_t stop_grace_milliseconds; /* of a stopped process; 0 = for ever */
@@ -639,15 +645,14 @@ PTO2_ASSERT_LAYOUT(pto2_configuration, PTO2_CONFIGURATION_FIELDS, 224);
 /* Start of the segment. Writer: orchestrator, then nobody. */
 typedef struct pto2_header {
     uint64_t magic; /* (word) release: everything in this header */
-    uint32_t segment_major;
+    uint32_t segment_major; /* another one is refused */
     uint32_t segment_minor;
-    uint64_t layout_hash;
+    uint64_t layout_hash; /* of every field of every record, and of the sections */
     uint64_t total_bytes;
     uint32_t page_bytes;
-    uint32_t creator_pid;
-    uint64_t creator_start_time;
-    uint64_t session_epoch; /* CLOCK_REALTIME nanoseconds at creation */
-    uint8_t boot_id[16];
+    uint32_t creator_pid; /* the orchestrator's */
+    uint64_t creator_start_time; /* field 22 of /proc/PID/stat */
+    uint8_t boot_id[16]; /* a sweep removes nothing of another boot */
     PTO2DispatchInitInfo dispatch;
     uint32_t section_count;
     uint32_t reserved;
@@ -658,10 +663,9 @@ typedef struct pto2_header {
 #define PTO2_HEADER_FIELDS(F, T) \
     F(T, magic, 0) F(T, segment_major, 8) F(T, segment_minor, 12) F(T, layout_hash, 16) \
     F(T, total_bytes, 24) F(T, page_bytes, 32) F(T, creator_pid, 36) \
-    F(T, creator_start_time, 40) F(T, session_epoch, 48) F(T, boot_id, 56) \
-    F(T, dispatch, 72) F(T, section_count, 80) F(T, reserved, 84) F(T, configuration, 88) \
-    F(T, sections, 312)
-PTO2_ASSERT_LAYOUT(pto2_header, PTO2_HEADER_FIELDS, 3384);
+    F(T, creator_start_time, 40) F(T, boot_id, 48) F(T, dispatch, 64) \
+    F(T, section_count, 72) F(T, reserved, 76) F(T, configuration, 80) F(T, sections, 304)
+PTO2_ASSERT_LAYOUT(pto2_header, PTO2_HEADER_FIELDS, 3376);
 
 /* TEMPORARY offsets, until every user goes through the views of PTO2Protocol. */
 #define PTO2_ORCH_SUBMITTED 0

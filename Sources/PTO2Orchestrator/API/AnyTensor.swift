@@ -1,25 +1,4 @@
-internal import CPTO2Segment
 public import PTO2Protocol
-
-/// Element types a tensor can have.
-@frozen
-public enum DataType: UInt8, Sendable, CaseIterable {
-  case float32 = 0
-  case float16, bfloat16
-  case int8, int16, int32, int64
-  case uint8, uint16, uint32, uint64
-
-  /// Bytes of one element.
-  @inlinable
-  public var byteCount: Int {
-    switch self {
-    case .int8, .uint8: 1
-    case .float16, .bfloat16, .int16, .uint16: 2
-    case .float32, .int32, .uint32: 4
-    case .int64, .uint64: 8
-    }
-  }
-}
 
 /// A tensor whose element type is known at run time only: what stands behind a
 /// `Tensor`, and behind the handles of programs in C.

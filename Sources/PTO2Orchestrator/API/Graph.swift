@@ -51,7 +51,7 @@ public enum ScopeMode: Sendable {
     for (index, image) in images.enumerated() {
       for kernel in image.kernels {
         kernels[kernel.name] = Kernel(
-          call: KernelImage.callWord(image: index, offset: kernel.offset), id: id,
+          call: CallWord(image: index, offset: kernel.offset).rawValue, id: id,
           coreType: kernel.coreType == 0 ? .aic : .aiv)
         id += 1
       }
@@ -116,7 +116,8 @@ public enum ScopeMode: Sendable {
   ///       return task.output(of: Float.self, [16, 128])
   ///     }
   ///
-  /// Blocks while a ring is full. Allocates nothing.
+  /// Blocks while a ring is full. Allocates only where a table of the orchestrator has
+  /// to grow beyond the largest size it has had.
   /// - Returns: what the closure returns, usually the task's outputs.
   /// - Throws: `invalidArgs`; `requireSyncStartInvalid` for blocks that can never start
   ///   together; `scopeDeadlock`, `flowControlDeadlock`, `heapRingDeadlock` or
@@ -127,7 +128,7 @@ public enum ScopeMode: Sendable {
     aic: Kernel? = nil, aiv0: Kernel? = nil, aiv1: Kernel? = nil,
     _ arguments: (inout TaskBuilder) -> Result
   ) throws(PTO2Error) -> Result {
-    try beginStaging()
+    unsafe try orchestrator.pointee.beginStaging()
     let result = stage(arguments)
     _ = try submitStaged(aic, aiv0, aiv1)
     return result
@@ -139,14 +140,6 @@ public enum ScopeMode: Sendable {
     throws(PTO2Error) -> Result
   {
     try submit(aiv0: kernel, arguments)
-  }
-
-  private func beginStaging() throws(PTO2Error) {
-    guard unsafe !orchestrator.pointee.isStaging else {
-      throw unsafe orchestrator.pointee.fault.raise(
-        PTO2Error(.invalidArgs, "submit inside the closure of another submit"))
-    }
-    unsafe orchestrator.pointee.isStaging = true
   }
 
   @inline(__always)
@@ -189,7 +182,7 @@ public enum ScopeMode: Sendable {
     _ aic: Kernel?, _ aiv0: Kernel?, _ aiv1: Kernel?,
     _ arguments: (inout TaskBuilder) throws(PTO2Error) -> Void
   ) throws(PTO2Error) -> TaskID {
-    try beginStaging()
+    unsafe try orchestrator.pointee.beginStaging()
     var staging = unsafe TaskBuilder(orchestrator: orchestrator)
     do throws(PTO2Error) { try arguments(&staging) } catch {
       unsafe orchestrator.pointee.stageFailure(error)

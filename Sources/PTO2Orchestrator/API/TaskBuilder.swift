@@ -1,11 +1,5 @@
 public import PTO2Protocol
 
-/// How a predicate compares an element with its value.
-public enum Comparison: UInt8, Sendable, CaseIterable {
-  case equal = 0
-  case notEqual, greater, less, greaterOrEqual, lessOrEqual
-}
-
 /// What an element must be for a task to run: `.greater(than: 0)`.
 public struct Condition<Value: Sendable>: Sendable {
   public var comparison: Comparison
@@ -182,7 +176,7 @@ public enum Recovery: Sendable {
   /// `unordered` tensor, otherwise `submit` throws `invalidArgs`. Nobody else may write
   /// its `inout` tensors while it runs, not even other elements of them.
   public var recovery: Recovery {
-    get { unsafe orchestrator.pointee.stagedRecovery }
-    set { unsafe orchestrator.pointee.stagedRecovery = newValue }
+    get { unsafe orchestrator.pointee.staged.recovery }
+    set { unsafe orchestrator.pointee.stageRecovery(newValue) }
   }
 }

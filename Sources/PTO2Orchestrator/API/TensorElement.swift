@@ -1,3 +1,5 @@
+public import PTO2Protocol
+
 /// What a tensor can hold. The library's own conformances are all there are: kernels
 /// know no other types.
 public protocol TensorElement: BitwiseCopyable, Sendable {

@@ -3,32 +3,81 @@ package import PTO2Protocol
 internal import PTO2Segment
 internal import PTO2System
 
-/// Tasks that FAILED, as the orchestrator learns of them.
-extension Orchestrator {
-  private var failures: UnsafePointer<pto2_failures> {
-    unsafe (segment.read(.schedulerWords) + Int(PTO2_SCHED_FAILURES))
-      .assumingMemoryBound(to: pto2_failures.self)
+/// Tasks of this run that did not end well, as the orchestrator learns of them.
+struct FailedTasks: ~Copyable {
+  private let table: FailureTable<SharedWord>
+  /// The session's counts when the run began.
+  private var before: (failed: UInt32, cancelled: UInt32, lost: UInt32, quarantined: UInt32)
+  /// Those that are RELEASED, FAILED and CANCELLED alike; empty in nearly every run.
+  private var tasks: Set<TaskOrdinal> = []
+  private(set) var hasAny = false
+
+  init(_ table: FailureTable<SharedWord>) {
+    self.table = table
+    before = table.counts
   }
 
-  /// Tasks that FAILED, that were CANCELLED, and subtasks that lost their worker.
-  package var failureCounts: (failed: UInt32, cancelled: UInt32, lost: UInt32) {
-    let failed = failedWord.loadAcquire()
-    return unsafe (failed, failures.pointee.cancelled, failures.pointee.lost)
+  /// The next run begins: what came before is not its own.
+  /// - Returns: tasks that FAILED before it.
+  mutating func beginRun() -> UInt32 {
+    before = table.counts
+    tasks = []
+    hasAny = false
+    return before.failed
   }
 
-  /// Workers that were killed because of what stood in their COND words.
-  package var quarantinedWorkers: UInt32 { unsafe failures.pointee.quarantined }
+  /// A task of this run has FAILED. Relaxed: who has seen it RELEASED sees it counted.
+  @inline(__always)
+  var isAnyCounted: Bool { table.failed.loadRelaxed() != before.failed }
 
-  /// The root causes that were recorded, oldest first.
-  package func rootCauses() -> [PTO2Error] {
-    let count = min(Int(failedWord.loadAcquire()), Int(PTO2_MAX_FAILURES))
-    let first =
-      unsafe UnsafeRawPointer(failures) + MemoryLayout<pto2_failures>.offset(of: \.first)!
-    return (0..<count).map { index in
-      unsafe cause(
-        (first + index * MemoryLayout<pto2_failure>.stride).load(as: pto2_failure.self))
+  func contains(_ task: TaskOrdinal) -> Bool { tasks.contains(task) }
+
+  /// Remembers which of the tasks that were RELEASED since did not end well: whoever
+  /// depends on them later is to be CANCELLED.
+  mutating func note(
+    ring: Int, from: UInt64, to: UInt64, _ entries: RingTable<SharedRecord<pto2_consumed_entry>>
+  ) {
+    var ordinal = from
+    while ordinal != to {
+      if entries[UInt32(truncatingIfNeeded: ordinal)].copy().outcome != 0 {
+        tasks.insert(TaskOrdinal(ring: ring, ordinal: ordinal))
+        hasAny = true
+      }
+      ordinal &+= 1
     }
   }
+
+  /// Of this run: tasks that FAILED, that were CANCELLED, subtasks that lost their
+  /// worker, and workers that were killed because of what stood in their COND words.
+  var counts: (failed: UInt32, cancelled: UInt32, lost: UInt32, quarantined: UInt32) {
+    let failed = table.failed.loadAcquire()
+    let now = table.counts
+    return (
+      failed &- before.failed, now.cancelled &- before.cancelled, now.lost &- before.lost,
+      now.quarantined &- before.quarantined
+    )
+  }
+
+  /// The root causes that were recorded, oldest first.
+  func records() -> [pto2_failure] {
+    let count = table.failed.loadAcquire() &- before.failed
+    return (0..<min(Int(count), Int(PTO2_MAX_FAILURES))).map { table.record($0) }
+  }
+}
+
+extension Orchestrator {
+  /// Of this run: tasks that FAILED, that were CANCELLED, and subtasks that lost their
+  /// worker.
+  package var failureCounts: (failed: UInt32, cancelled: UInt32, lost: UInt32) {
+    let counts = failed.counts
+    return (counts.failed, counts.cancelled, counts.lost)
+  }
+
+  /// Workers that were killed in this run because of what stood in their COND words.
+  package var quarantinedWorkers: UInt32 { failed.counts.quarantined }
+
+  /// The root causes of this run that were recorded, oldest first.
+  package func rootCauses() -> [PTO2Error] { failed.records().map { cause($0) } }
 
   private func cause(_ record: pto2_failure) -> PTO2Error {
     let id = TaskID(rawValue: record.task_id)
@@ -65,43 +114,12 @@ extension Orchestrator {
 
   /// Throws when a task has FAILED: the first root cause, and how many more.
   mutating func checkFailures() throws(PTO2Error) {
+    guard failed.isAnyCounted, var error = rootCauses().first else { return }
     let counts = failureCounts
-    guard counts.failed > 0, var error = rootCauses().first else { return }
     if counts.failed > 1 { error.message += ". \(counts.failed) tasks failed" }
     if counts.cancelled > 0 {
       error.message += ". \(counts.cancelled) tasks that depend on failed ones were cancelled"
     }
     throw fault.raise(error)
-  }
-
-  /// While this task waited for room its producers may have been RELEASED, even
-  /// CONSUMED, and their entry be the one it gets: the scheduler cannot see any
-  /// more how they ended.
-  func passOverReleased() {
-    let collector = unsafe self.collector
-    for index in 0..<(unsafe collector.pointee.fanin.count) {
-      let fanin = unsafe collector.pointee.fanin.elements[index]
-      guard let task = submittedTask(TaskID(rawValue: fanin & PTO2_FANIN_ID_MASK)) else { continue }
-      unsafe collector.pointee.passOver(task, fanin)
-    }
-  }
-
-  /// Remembers which of the tasks that were RELEASED since did not end well:
-  /// whoever depends on them later is to be CANCELLED. Only in a session in which
-  /// a task has FAILED.
-  mutating func noteOutcomes(ring index: Int, from: UInt64, to: UInt64) {
-    let window = segment.configuration.rings[index].consumedWindow
-    let entries = unsafe segment.read(.consumedRing, ring: index)
-      .assumingMemoryBound(to: pto2_consumed_entry.self)
-    var ordinal = from
-    while ordinal != to {
-      let entry = unsafe entries + Int(UInt32(truncatingIfNeeded: ordinal) & (window - 1))
-      if unsafe entry.pointee.outcome != 0 {
-        unsafe collector.pointee.failed.pointee.insert(
-          TaskOrdinal(ring: index, ordinal: ordinal).rawValue)
-        unsafe collector.pointee.hasFailed = true
-      }
-      ordinal &+= 1
-    }
   }
 }

@@ -3,105 +3,173 @@ package import PTO2Protocol
 internal import PTO2System
 internal import Synchronization
 
-/// The first error of a run on the orchestrator's side, and the word that tells
-/// every process of it. The program's thread and the supervisor's raise errors;
-/// the first one is kept.
-@safe package final class FirstError: Sendable {
-  // The pointers lead to words that this process alone writes; `claimed` lets
-  // one thread write the error block, once.
-  nonisolated(unsafe) private let words: UnsafeMutableRawPointer
-  private let claimed = Atomic<Bool>(false)
-
-  nonisolated(unsafe) private let scheduler: UnsafeRawPointer
-  /// By core, how its workers ended, newest last.
-  private let deaths = Mutex<[Int: [String]]>([:])
-
-  package init(words: UnsafeMutableRawPointer, scheduler: UnsafeRawPointer) {
-    unsafe self.words = words
-    unsafe self.scheduler = scheduler
+/// What went wrong first, on two levels.
+///
+/// - A run's first error (`raise`): the program's mistakes, deadlocks, tasks that
+///   FAILED. Every call of the run throws it from then on; no other process learns of
+///   it, and the next run begins without it.
+/// - The session's first error (`fail`): a process that is missing, a segment that was
+///   overwritten, a signal. It is written to the orchestrator's error block, everybody
+///   leaves, and no run comes after it.
+///
+/// The program's thread and the supervisor's use it.
+@safe package final class FirstError: @unchecked Sendable {
+  /// An error, and when it was raised.
+  private struct Entry {
+    var error: PTO2Error
+    var nanoseconds: UInt64
   }
 
-  private var schedulerControl: SharedWord {
-    unsafe SharedWord(scheduler + Int(PTO2_SCHED_CONTROL))
+  private struct State {
+    var run: Entry?
+    var session: Entry?
+    /// By core, how its workers ended, newest last.
+    var deaths: [Int: [String]] = [:]
   }
 
-  private var control: OwnedWord { unsafe OwnedWord(words + Int(PTO2_ORCH_CONTROL)) }
-
-  /// The supervisor's: a worker has died, in words.
-  package func noteDeath(core: Int, ending: String) {
-    deaths.withLock { $0[core, default: []].append(ending) }
+  /// Why `check` has to look closer; bits of `flags`.
+  private enum Flag {
+    static let runFailed: UInt8 = 1
+    static let runOver: UInt8 = 2
+    static let sessionFailed: UInt8 = 4
+    static let sessionDone: UInt8 = 8
   }
 
-  /// How a worker of this core ended while it ran a task, if that is known; else
-  /// how its last one ended.
-  func ending(core: Int, task: String) -> String? {
-    deaths.withLock { deaths in
-      deaths[core]?.last { $0.contains(task + ",") } ?? deaths[core]?.last
+  // Sendable: what is stored in the page is stored under the lock of `state`.
+  private let page: OrchestratorPage<OwnedWord>
+  private let scheduler: SchedulerPage<SharedWord>
+  private let state = Mutex(State())
+  private let flags = Atomic<UInt8>(0)
+
+  package init(page: OrchestratorPage<OwnedWord>, scheduler: SchedulerPage<SharedWord>) {
+    self.page = page
+    self.scheduler = scheduler
+  }
+
+  private func set(_ flag: UInt8) { flags.bitwiseOr(flag, ordering: .relaxed) }
+  private func isSet(_ flag: UInt8) -> Bool { flags.load(ordering: .relaxed) & flag != 0 }
+
+  // MARK: A run
+
+  /// The next run begins: without an error, and with no word of earlier deaths.
+  package func beginRun() {
+    state.withLock {
+      $0.run = nil
+      $0.deaths = [:]
     }
+    flags.bitwiseAnd(~(Flag.runFailed | Flag.runOver), ordering: .relaxed)
   }
 
-  /// Publishes an error unless there is one already, and returns the first.
+  /// Nothing can be submitted until the next run begins.
+  package func endRun() { set(Flag.runOver) }
+
+  /// Keeps an error of the run unless there is one already, and returns the first.
   @discardableResult
   package func raise(_ error: PTO2Error) -> PTO2Error {
-    let isFirst = claimed.compareExchange(
-      expected: false, desired: true, ordering: .acquiringAndReleasing
-    ).exchanged
-    if isFirst {
-      unsafe ErrorBlock.write(error, to: words + Int(PTO2_ORCH_ERROR))
-      control.storeRelease(PTO2_CONTROL_FATAL)
-      Futex.wake(control.shared)
+    let now = MonotonicClock.now()
+    return state.withLock { state in
+      if let first = state.run ?? state.session { return first.error }
+      state.run = Entry(error: error, nanoseconds: now)
+      set(Flag.runFailed)
       return error
     }
-    return first ?? error
   }
 
-  /// The error raised in this process, once its block is complete.
-  package var first: PTO2Error? {
-    unsafe ErrorBlock(words + Int(PTO2_ORCH_ERROR)).read()?.error
+  // MARK: The session
+
+  /// Ends the session with an error unless it has one already, and returns the first.
+  @discardableResult
+  package func fail(_ error: PTO2Error) -> PTO2Error {
+    publish(Entry(error: error, nanoseconds: MonotonicClock.now()))
   }
 
-  /// True once the orchestrator's or the scheduler's side has raised an error.
-  package var hasFailed: Bool {
-    control.loadOwn() == PTO2_CONTROL_FATAL
-      || schedulerControl.loadRelaxed() == PTO2_SCHED_FATAL
+  /// Ends the session with the run's first error, if there is one.
+  package func publish() {
+    if let run = state.withLock({ $0.run }) { _ = publish(run) }
   }
 
-  /// The program is over and everything is CONSUMED: everybody may leave.
+  private func publish(_ entry: Entry) -> PTO2Error {
+    state.withLock { state in
+      if let first = state.session { return first.error }
+      state.session = entry
+      set(Flag.sessionFailed)
+      page.ownError.write(entry.error, now: entry.nanoseconds)
+      // Release: the error block is complete.
+      page.control.storeRelease(PTO2_CONTROL_FATAL)
+      Futex.wake(page.control.shared)
+      return entry.error
+    }
+  }
+
+  /// The last run is over and everything is CONSUMED: everybody may leave.
   package func finish() {
-    guard !claimed.load(ordering: .acquiring) else { return }
-    control.storeRelease(PTO2_CONTROL_DONE)
-    Futex.wake(control.shared)
+    state.withLock { state in
+      guard state.session == nil else { return }
+      set(Flag.sessionDone)
+      page.control.storeRelease(PTO2_CONTROL_DONE)
+      Futex.wake(page.control.shared)
+    }
   }
 
-  /// Throws the first error of either side, by time.
+  // MARK: Looking
+
+  /// True once the session has failed, by this process or by the scheduler.
+  package var hasFailed: Bool {
+    isSet(Flag.sessionFailed) || scheduler.control.loadRelaxed() == PTO2_SCHED_FATAL
+  }
+
+  /// Throws the first error, by time, of the run, the session or the scheduler.
   @inline(__always)
   package func check() throws(PTO2Error) {
-    if control.loadOwn() == PTO2_CONTROL_RUNNING
-      && schedulerControl.loadRelaxed() != PTO2_SCHED_FATAL
+    if flags.load(ordering: .relaxed) == 0
+      && scheduler.control.loadRelaxed() != PTO2_SCHED_FATAL
     {
       return
     }
+    try throwFirst()
+  }
+
+  @inline(never)
+  private func throwFirst() throws(PTO2Error) {
     // Acquire: the scheduler's error block was complete before.
-    let hasSchedulerFailed = schedulerControl.loadAcquire() == PTO2_SCHED_FATAL
-    if let error = firstOfBoth { throw error }
-    if control.loadOwn() == PTO2_CONTROL_DONE {
-      throw PTO2Error(.invalidArgs, "the run is over: nothing can be submitted any more")
-    }
+    let hasSchedulerFailed = scheduler.control.loadAcquire() == PTO2_SCHED_FATAL
+    if let error = first { throw error }
     if hasSchedulerFailed {
-      throw raise(
+      throw fail(
         PTO2Error(
           .protocolViolation,
           "the scheduler says that it has failed, and its error block is empty. The segment was overwritten"
         ))
     }
+    throw PTO2Error(.invalidArgs, "the run is over: nothing can be submitted any more")
   }
 
-  /// The earlier one of the orchestrator's and the scheduler's error.
-  package var firstOfBoth: PTO2Error? {
-    let own = unsafe ErrorBlock(words + Int(PTO2_ORCH_ERROR)).read()
-    let other = unsafe ErrorBlock(scheduler + Int(PTO2_SCHED_ERROR)).read()
-    guard let own else { return other?.error }
-    guard let other else { return own.error }
-    return own.timeNanoseconds <= other.timeNanoseconds ? own.error : other.error
+  /// The same for a run that is given up: its own error counts no more.
+  func checkSession() throws(PTO2Error) {
+    if hasFailed { try throwFirst() }
+  }
+
+  /// The earliest error of the run, the session or the scheduler.
+  package var first: PTO2Error? {
+    let (run, session) = state.withLock { ($0.run, $0.session) }
+    let other = scheduler.error.read()
+      .map { Entry(error: $0.error, nanoseconds: $0.timeNanoseconds) }
+    return [run, session, other].compactMap { $0 }
+      .min { $0.nanoseconds < $1.nanoseconds }?.error
+  }
+
+  // MARK: Deaths
+
+  /// The supervisor's: a worker has died, in words.
+  package func noteDeath(core: Int, ending: String) {
+    state.withLock { $0.deaths[core, default: []].append(ending) }
+  }
+
+  /// How a worker of this core ended while it ran a task, if that is known; else
+  /// how its last one ended.
+  func ending(core: Int, task: String) -> String? {
+    state.withLock { state in
+      state.deaths[core]?.last { $0.contains(task + ",") } ?? state.deaths[core]?.last
+    }
   }
 }

@@ -3,8 +3,9 @@ internal import PTO2System
 
 /// A TensorMap that is full.
 extension Orchestrator {
-  /// Brings the TensorMap back under its limit after the task's arguments were
-  /// entered: forgets what is RELEASED, or waits until everything else is.
+  /// Brings the TensorMap so far under its limit that the task that was looked at has
+  /// room: forgets what is RELEASED, or waits until everything else is. Its producers
+  /// are settled then.
   ///
   /// A full map is back-pressure like a full ring: tasks become RELEASED
   /// without the program's doing. So what is refused does not depend on how
@@ -12,33 +13,64 @@ extension Orchestrator {
   /// not free an eighth is followed by the wait, which frees all; either way
   /// many tasks go by before the next one.
   /// - Throws: error 11 when the task alone needs more than there is.
-  mutating func makeMapRoom(for task: TaskOrdinal) throws(PTO2Error) {
+  @inline(never)
+  mutating func waitForMapRoom(_ ring: Int) throws(PTO2Error) {
     refreshAll()
     sweepMap()
-    if unsafe map.count <= mapLimit - mapLimit / 8 { return }
-    let begin = MonotonicClock.now()
-    try waitForAll()
-    stalls[StallReason.tensorMap.rawValue].count += 1
-    stalls[StallReason.tensorMap.rawValue].nanoseconds += MonotonicClock.now() &- begin
-    // Others may have cut what this task uses into pieces: it is entered anew.
-    for index in 0..<(unsafe buffers.count) {
-      unsafe map.removeAll(&buffers.elements[index].ranges)
+    if map.count + producers.mapGrowth > map.limit - map.limit / 8 {
+      let begin = MonotonicClock.now()
+      try waitForAll()
+      counters.noteStall(.tensorMap, since: begin)
+      forgetAllRanges()
+      try checkEmptyMapHasRoom(ring)
     }
-    findProducers(of: task)
-    guard unsafe map.count > mapLimit else { return }
-    let needed = unsafe UInt64(map.count)
+    producers.settle(rings, failed)
+  }
+
+  private func checkEmptyMapHasRoom(_ ring: Int) throws(PTO2Error) {
+    let needed = staged.rangesAlone()
+    guard needed > map.limit else { return }
+    let id = TaskOrdinal(ring: ring, ordinal: rings[ring].current).id
     throw PTO2Error(
       .tensorMapOverflow,
-      "the tensors of task \(task.id) are \(needed) byte ranges, the TensorMap has room for \(mapLimit). Set PTO2_TENSOR_MAP_ENTRIES or --tensor-map to at least \(needed), or use views with fewer gaps",
-      task: task.id, ring: task.ring, needed: needed, available: UInt64(mapLimit))
+      "the tensors of task \(id) are \(needed) byte ranges, the TensorMap has room for \(map.limit). Set PTO2_TENSOR_MAP_ENTRIES or --tensor-map to at least \(needed), or use views with fewer gaps",
+      task: id, ring: ring, needed: UInt64(needed), available: UInt64(map.limit))
   }
 
   private mutating func sweepMap() {
-    let collector = unsafe self.collector
-    for index in 0..<(unsafe buffers.count) {
-      unsafe map.sweep(&buffers.elements[index].ranges) {
-        unsafe collector.pointee.isRemembered($0)
+    for index in 0..<UInt32(buffers.count) {
+      map.sweep(&buffers[index].ranges) { rings.isLive($0) || failed.contains($0) }
+    }
+  }
+
+  /// Every task is RELEASED.
+  mutating func forgetAllRanges() {
+    for index in 0..<UInt32(buffers.count) { map.removeAll(&buffers[index].ranges) }
+  }
+}
+
+extension StagedTask {
+  /// Ranges of a TensorMap that holds this task and nothing else.
+  fileprivate func rangesAlone() -> Int {
+    var map = TensorMap()
+    var roots = PlainArray(repeating: TensorMap.null, count: arguments.count + 1)
+    let task = TaskOrdinal(ring: 0, ordinal: 1 << 32)
+    func enter(_ argument: StagedArgument, _ root: inout UInt32) {
+      if argument.access == .output || argument.access == .noDependency { return }
+      argument.forEachRun { begin, end in
+        if argument.access.isWrite {
+          map.enterWrite(&root, begin, end, task: task, at: nil)
+        } else {
+          map.enterRead(&root, begin, end, task: task, at: nil, isLive: { _ in true })
+        }
       }
     }
+    // Tensors of one buffer share the root of the first of them.
+    func root(_ argument: StagedArgument) -> Int {
+      (0..<arguments.count).first { arguments[$0].buffer == argument.buffer } ?? arguments.count
+    }
+    for index in 0..<arguments.count { enter(arguments[index], &roots[root(arguments[index])]) }
+    if let predicate { enter(predicate.argument, &roots[root(predicate.argument)]) }
+    return map.count
   }
 }

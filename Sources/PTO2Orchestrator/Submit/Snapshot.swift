@@ -1,15 +1,15 @@
 internal import CPTO2Segment
 internal import PTO2Protocol
 internal import PTO2Segment
-internal import PTO2System
 
 /// Room for what a task's INOUT tensors held before it: `Recovery.snapshot`.
-extension Orchestrator {
-  /// Bytes of the staged task's snapshot, its header included; 0 when there is
-  /// nothing to keep.
+extension StagedTask {
+  /// Bytes of the task's snapshot, its header included; 0 when there is nothing to
+  /// keep.
   /// - Throws: error 5 for a task whose tensors not it alone changes.
   @inline(never)
-  func snapshotBytes(_ activeMask: UInt8) throws(PTO2Error) -> UInt64 {
+  func snapshotBytes() throws(PTO2Error) -> UInt64 {
+    let activeMask = kernels.activeMask
     guard activeMask != 0 else { return 0 }
     if let (input, output) = overwrittenInput() {
       throw PTO2Error(
@@ -18,32 +18,33 @@ extension Orchestrator {
       )
     }
     var bytes: UInt64 = 0
-    for index in 0..<stagedCount {
-      let argument = unsafe staged[index]
-      if argument.access == Access.noDependency.rawValue {
+    for index in 0..<arguments.count {
+      let argument = arguments[index]
+      if argument.access == .noDependency {
         throw PTO2Error(
           .invalidArgs,
           "recovery by snapshot: argument \(index) is a noDependency tensor, of which no snapshot is taken. Pass it in another way, or choose another recovery"
         )
       }
-      guard argument.access == Access.inout.rawValue else { continue }
-      let size = UInt64(DataType(rawValue: argument.dataType)!.byteCount)
+      guard argument.access == .inout else { continue }
+      let size = UInt64(argument.dataType.byteCount)
       bytes += HeapRing.rounded(UInt64(argument.elementCount) * size)
     }
     if bytes == 0 { return 0 }
-    guard activeMask.nonzeroBitCount == 1, stagedBlocks == 1 else {
+    guard activeMask.nonzeroBitCount == 1, blocks == 1 else {
       throw PTO2Error(
         .invalidArgs,
-        "recovery by snapshot: a task that changes tensors in place has \(activeMask.nonzeroBitCount) kernels and \(stagedBlocks) blocks, expected one of each: what the others have stored would be undone. Split the task, or choose another recovery"
+        "recovery by snapshot: a task that changes tensors in place has \(activeMask.nonzeroBitCount) kernels and \(blocks) blocks, expected one of each: what the others have stored would be undone. Split the task, or choose another recovery"
       )
     }
     return UInt64(PTO2_SNAPSHOT_ELEMENTS) + bytes
   }
+}
 
+extension Segment {
   /// Published with the task.
   @inline(never)
-  func emptySnapshot(at offset: UInt64) {
-    unsafe OwnedWord(UnsafeMutableRawPointer(mutating: segment.mapping.base + Int(offset)))
-      .storeRelaxed(PTO2_SNAPSHOT_EMPTY)
+  func markSnapshotEmpty(at offset: UInt64) {
+    unsafe OwnedWord(address(offset)).storeRelaxed(PTO2_SNAPSHOT_EMPTY)
   }
 }

@@ -1,213 +1,131 @@
 internal import CPTO2Segment
 internal import PTO2Protocol
 
-/// How a task uses a tensor.
-enum Access: UInt8 {
-  case input = 0
-  case output
-  case `inout`
-  case outputExisting
-  case noDependency
-}
-
-/// One tensor of the task being put together.
-struct StagedArgument: BitwiseCopyable {
-  var buffer: UInt32
-  var access: UInt8
-  var rank: UInt8
-  var dataType: UInt8
-  var elementCount: UInt32
-  /// Bytes from the start of the buffer to the first element, and to the end
-  /// of the last.
-  var offset: UInt64
-  var end: UInt64
-  var shape: (UInt32, UInt32, UInt32, UInt32, UInt32)
-  var strides: (Int32, Int32, Int32, Int32, Int32)
-}
-
-/// The predicate of the task being put together.
-struct StagedPredicate {
-  var argument: StagedArgument
-  var value: UInt64
-  var comparison: UInt8
-}
-
-/// An explicit dependency of the task being put together.
-struct Dependency: BitwiseCopyable {
-  var task: UInt64
-  var flags: UInt64
-}
-
+/// What `TaskArguments` stages: each tensor checked against buffers and scopes.
 extension Orchestrator {
-  mutating func stageFailure(_ error: PTO2Error) {
-    if stagedError == nil { stagedError = error }
+  mutating func beginStaging() throws(PTO2Error) {
+    guard !staged.isOpen else {
+      throw fault.raise(PTO2Error(.invalidArgs, "submit inside the closure of another submit"))
+    }
+    staged.isOpen = true
   }
 
-  /// Room for one more tensor; otherwise the error is kept.
-  private mutating func hasTensorRoom() -> Bool {
-    if stagedCount < Int(PTO2_MAX_TENSORS) { return true }
-    stageFailure(
-      PTO2Error(
-        .invalidArgs, "a task can have \(PTO2_MAX_TENSORS) tensors at most",
-        needed: UInt64(PTO2_MAX_TENSORS) + 1, available: UInt64(PTO2_MAX_TENSORS)))
-    return false
-  }
+  mutating func stageFailure(_ error: PTO2Error) { staged.fail(error) }
 
   mutating func stage(_ tensor: AnyTensor, _ access: Access) {
-    guard hasTensorRoom(), let argument = stagedArgument(tensor, access) else { return }
-    unsafe (staged + stagedCount).initialize(to: argument)
-    stagedCount += 1
-    if access == .inout || access == .noDependency { stagedIsPure = false }
-    if access == .outputExisting { stagedHasExisting = true }
+    guard staged.hasRoomForTensor(), isUsable(tensor, access) else { return }
+    staged.add(StagedArgument(tensor, access))
   }
 
   mutating func stageBlocks(_ count: Int, _ startTogether: Bool) {
-    guard (1...1 << 20).contains(count) else {
-      return stageFailure(
-        PTO2Error(.invalidArgs, "\(count) blocks: expected 1 to \(1 << 20)"))
-    }
-    stagedBlocks = UInt32(count)
-    stagedSyncStart = startTogether
+    staged.setBlocks(count, startTogether: startTogether)
   }
+
+  mutating func stageRecovery(_ recovery: Recovery) { staged.recovery = recovery }
+
+  mutating func stageScalar(_ bits: UInt64) { staged.add(scalar: bits) }
 
   mutating func stagePredicate(
     _ tensor: AnyTensor, _ index: [Int], _ comparison: Comparison, _ value: UInt64, isReal: Bool
   ) {
     let type = tensor.dataType
     guard isReal == (type == .float32 || type == .float16 || type == .bfloat16) else {
-      return stageFailure(
+      return staged.fail(
         PTO2Error(
           .invalidArgs,
           "predicate on a tensor of \(type): compare integers with Int, real types with Double"))
     }
     do throws(PTO2Error) {
       let element = try tensor.element(at: index)
-      guard let argument = stagedArgument(element, .input) else { return }
-      stagedPredicate = StagedPredicate(
-        argument: argument, value: value, comparison: comparison.rawValue)
-    } catch { stageFailure(error) }
+      guard isUsable(element, .input) else { return }
+      staged.predicate = StagedPredicate(
+        argument: StagedArgument(element, .input), value: value, comparison: comparison.rawValue)
+    } catch { staged.fail(error) }
   }
 
   /// Checks a tensor; an error is kept.
-  private mutating func stagedArgument(_ tensor: AnyTensor, _ access: Access) -> StagedArgument? {
-    if access != .input && access != .noDependency && tensor.isBroadcast {
-      stageFailure(
-        PTO2Error(
-          .invalidArgs, "argument \(stagedCount) is a broadcast view: it can only be read"))
-      return nil
-    }
-    let buffer = liveBuffer(tensor)
-    guard let buffer, buffer.owner == 0 || isOpen(scope: buffer.scope) else {
-      stageFailure(
+  private mutating func isUsable(_ tensor: AnyTensor, _ access: Access) -> Bool {
+    if access.isWrite && tensor.isBroadcast {
+      staged.fail(
         PTO2Error(
           .invalidArgs,
-          "argument \(stagedCount) is a tensor \(tensor.shape) whose scope has ended: its memory may be in use by others. Submit the task inside that scope, or use an external tensor"
-        ))
-      return nil
+          "argument \(staged.arguments.count) is a broadcast view: it can only be read"))
+      return false
     }
-    guard buffer.state == Buffer.placed else {
-      stageFailure(
+    guard let buffer = buffers.live(tensor),
+      buffer.owner == .none || scopes.isOpen(buffer.scope)
+    else {
+      staged.fail(
         PTO2Error(
-          .invalidArgs, "argument \(stagedCount) is an output of the very task that is submitted"))
-      return nil
+          .invalidArgs,
+          "argument \(staged.arguments.count) is a tensor \(tensor.shape) whose scope has ended: its memory may be in use by others. Submit the task inside that scope, or use an external tensor"
+        ))
+      return false
     }
-    return StagedArgument(
-      buffer: tensor.buffer, access: access.rawValue, rank: UInt8(tensor.shape.rank),
-      dataType: tensor.dataType.rawValue, elementCount: UInt32(tensor.elementCount),
-      offset: tensor.offset, end: tensor.offset + tensor.spanBytes,
-      shape: tensor.shape.extents, strides: tensor.strides)
+    guard buffer.state == .placed else {
+      staged.fail(
+        PTO2Error(
+          .invalidArgs,
+          "argument \(staged.arguments.count) is an output of the very task that is submitted"))
+      return false
+    }
+    return true
   }
 
   mutating func stageOutput(_ shape: Shape, _ type: DataType) -> AnyTensor {
-    var tensor = AnyTensor(
-      buffer: UInt32.max, generation: 0, shape: Shape(), dataType: type)
-    guard hasTensorRoom() else { return tensor }
+    let nothing = AnyTensor(buffer: Buffer.none, generation: 0, shape: Shape(), dataType: type)
+    guard staged.hasRoomForTensor() else { return nothing }
     guard shape.isValid, let count = shape.elementCount else {
-      stageFailure(
+      staged.fail(
         PTO2Error(
           .invalidArgs,
-          "output \(stagedCount): shape \(shape) is not valid: expected 0 to 5 extents of at least 1 and fewer than 2^32 elements"
+          "output \(staged.arguments.count): shape \(shape) is not valid: expected 0 to 5 extents of at least 1 and fewer than 2^32 elements"
         ))
-      return tensor
+      return nothing
     }
     let bytes = UInt64(count) * UInt64(type.byteCount)
-    let index = makeBuffer(bytes: HeapRing.rounded(bytes))
-    unsafe buffers.elements[Int(index)].state = Buffer.declared
-    tensor = unsafe AnyTensor(
-      buffer: index, generation: buffers[index].generation, shape: shape, dataType: type)
-    unsafe (staged + stagedCount).initialize(
-      to: StagedArgument(
-        buffer: index, access: Access.output.rawValue, rank: UInt8(shape.rank),
-        dataType: type.rawValue, elementCount: UInt32(count), offset: 0, end: bytes,
-        shape: shape.extents, strides: tensor.strides))
-    stagedCount += 1
+    let place = buffers.make(bytes: HeapRing.rounded(bytes), state: .declared)
+    let tensor = AnyTensor(
+      buffer: place, generation: buffers[place].generation, shape: shape, dataType: type)
+    staged.add(StagedArgument(tensor, .output))
     return tensor
   }
 
   /// The id of the task that is submitted next in the current scope.
   var nextTaskID: TaskID {
-    TaskOrdinal(ring: currentRing, ordinal: unsafe rings[currentRing].current).id
+    let ring = scopes.innermost.ring
+    return TaskOrdinal(ring: ring, ordinal: rings[ring].current).id
   }
 
   mutating func stageDependency(_ id: TaskID, _ isRetained: Bool) {
-    guard let task = submittedTask(id) else {
-      return stageFailure(
+    guard let task = rings.task(id) else {
+      return staged.fail(
         PTO2Error(
           .invalidArgs, "dependency on task \(id), which was not submitted in this run", task: id))
     }
-    let ring = unsafe rings[task.ring]
-    let isRemembered = unsafe task.ordinal >= ring.consumed
     if isRetained {
-      guard isRemembered,
-        isOpen(scope: unsafe ring.memory(of: task.ordinal).pointee.scope)
+      guard task.ordinal >= rings[task.ring].consumed,
+        scopes.isOpen(rings[task.ring][memory: task.ordinal].scope)
       else {
-        return stageFailure(
+        return staged.fail(
           PTO2Error(
             .invalidArgs,
             "cannot retain task \(id): its scope has ended, so its outputs may be gone", task: id))
       }
     }
-    let flags = PTO2_FANIN_WAIT | PTO2_FANIN_DATA | (isRetained ? PTO2_FANIN_RETAIN : 0)
-    _ = unsafe stagedDependencies.append(Dependency(task: task.rawValue, flags: flags))
-  }
-
-  /// The task with this id, by its distance from the newest one of its ring.
-  func submittedTask(_ id: TaskID) -> TaskOrdinal? {
-    guard id.ring < ringCount else { return nil }
-    let current = unsafe rings[id.ring].current
-    let distance = UInt32(truncatingIfNeeded: current) &- id.local
-    guard distance > 0, UInt64(distance) <= counts(ring: id.ring).submitted else { return nil }
-    return TaskOrdinal(ring: id.ring, ordinal: current - UInt64(distance))
-  }
-
-  mutating func stageScalar(_ bits: UInt64) {
-    guard stagedScalarCount < Int(PTO2_MAX_SCALARS) else {
-      return stageFailure(
-        PTO2Error(
-          .invalidArgs, "a task can have \(PTO2_MAX_SCALARS) scalars at most",
-          needed: UInt64(PTO2_MAX_SCALARS) + 1, available: UInt64(PTO2_MAX_SCALARS)))
-    }
-    unsafe stagedScalars[stagedScalarCount] = bits
-    stagedScalarCount += 1
+    staged.add(
+      Dependency(
+        task: task,
+        flags: PTO2_FANIN_WAIT | PTO2_FANIN_DATA | (isRetained ? PTO2_FANIN_RETAIN : 0)))
   }
 
   /// Empties the staging area; outputs named there lose their place.
   mutating func unstage(keepOutputs: Bool) {
     if !keepOutputs {
-      for index in 0..<stagedCount where unsafe staged[index].access == Access.output.rawValue {
-        freeBuffer(unsafe staged[index].buffer)
+      for index in 0..<staged.arguments.count where staged.arguments[index].access == .output {
+        buffers.free(staged.arguments[index].buffer, &map)
       }
     }
-    isStaging = false
-    stagedBlocks = 1
-    stagedSyncStart = false
-    stagedIsPure = true
-    stagedHasExisting = false
-    stagedRecovery = .automatic
-    stagedPredicate = nil
-    stagedCount = 0
-    unsafe stagedDependencies.removeAll()
-    stagedScalarCount = 0
-    stagedError = nil
+    staged.reset()
   }
 }

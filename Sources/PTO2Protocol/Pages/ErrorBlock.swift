@@ -1,4 +1,4 @@
-internal import CPTO2Segment
+package import CPTO2Segment
 
 /// A role's first error, as it stands in the segment.
 ///
@@ -11,10 +11,13 @@ package struct ErrorBlock {
   /// - Parameter base: mapped for the life of this value.
   package init(at base: UnsafeRawPointer) { unsafe self.base = base }
 
+  /// 0 while there is no error.
+  package var code: SharedWord { unsafe SharedWord(at: base) }
+
   /// Of another role; nil while there is none. Bytes that no writer could have
   /// stored are reported as a protocol violation, not trusted.
   package func read() -> (error: PTO2Error, timeNanoseconds: UInt64)? {
-    let raw = unsafe SharedWord(at: base).loadAcquire()
+    let raw = code.loadAcquire()
     guard raw != 0 else { return nil }
     let block = unsafe base.assumingMemoryBound(to: pto2_error_block.self)
     let length = Int(min(unsafe block.pointee.message_length, UInt32(PTO2_MESSAGE_BYTES)))
@@ -75,6 +78,12 @@ package struct ErrorBlock {
     let start = unsafe base + MemoryLayout<pto2_error_block>.offset(of: \.message)!
     unsafe start.copyMemory(from: text, byteCount: text.count)
     code.storeRelease(error.code.rawValue)
+  }
+
+  /// All of it at once, unpublished: for tests of what others make of any bytes.
+  package var whole: pto2_error_block {
+    get { unsafe base.load(as: pto2_error_block.self) }
+    nonmutating set { unsafe base.storeBytes(of: newValue, as: pto2_error_block.self) }
   }
 
   /// No error: for a process that takes the place of one that had one.

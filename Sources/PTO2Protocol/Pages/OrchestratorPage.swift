@@ -21,6 +21,10 @@ package struct OrchestratorPage<Word: SegmentWord> {
   @inlinable package var parked: Word { word(MemoryLayout<Layout>.offset(of: \.parked)) }
   /// The position that word is waited to reach.
   @inlinable package var target: Word { word(MemoryLayout<Layout>.offset(of: \.target)) }
+  /// `failed` of the scheduler's failure table as the run began: the run's failures are
+  /// counted from there. Stored before the run's first submission.
+  @inlinable
+  package var failedBefore: Word { word(MemoryLayout<Layout>.offset(of: \.failed_before)) }
   /// PTO2_CONTROL_...; everybody waits on it.
   @inlinable package var control: Word { word(MemoryLayout<Layout>.offset(of: \.control)) }
 

@@ -1,4 +1,4 @@
-internal import CPTO2Segment
+package import CPTO2Segment
 
 /// Who plays a role, as it stands in the segment. The pid is stored last, with
 /// release; `read` acquires it.
@@ -8,6 +8,13 @@ package struct ProcessRecord {
 
   /// - Parameter base: mapped for the life of this value.
   package init(at base: UnsafeRawPointer) { unsafe self.base = base }
+
+  package var address: UnsafeRawPointer { unsafe base }
+
+  /// The word with which a process begins to announce itself.
+  package var incarnation: SharedWord {
+    unsafe SharedWord(at: base + MemoryLayout<pto2_process_record>.offset(of: \.incarnation)!)
+  }
 
   package struct Content: Equatable {
     package var pid: Int32
@@ -19,17 +26,21 @@ package struct ProcessRecord {
     package var isSupervised: Bool
   }
 
-  private var pid: SharedWord { unsafe SharedWord(at: base) }
+  /// Acquires the rest of the record; 0 = nobody.
+  package var pidWord: SharedWord { unsafe SharedWord(at: base) }
+
+  /// 0 while nobody has announced itself.
+  package var pid: Int32 { Int32(bitPattern: pidWord.loadAcquire()) }
 
   /// Nil while nobody has announced itself.
   package func read() -> Content? {
-    let pid = pid.loadAcquire()
+    let pid = pid
     guard pid != 0 else { return nil }
     let record = unsafe base.load(as: pto2_process_record.self)
     // Another process may be announcing itself in this place.
-    guard self.pid.loadAcquire() == pid else { return nil }
+    guard self.pid == pid else { return nil }
     return Content(
-      pid: Int32(bitPattern: pid), startTime: record.start_time, incarnation: record.incarnation,
+      pid: pid, startTime: record.start_time, incarnation: record.incarnation,
       isSupervised: record.supervised != 0)
   }
 
@@ -54,6 +65,12 @@ package struct ProcessRecord {
   }
 
   private var pid: OwnedWord { unsafe OwnedWord(record) }
+
+  /// All of it at once, unpublished: for tests of what others make of any bytes.
+  package var whole: pto2_process_record {
+    get { unsafe record.pointee }
+    nonmutating set { unsafe record.pointee = newValue }
+  }
 
   /// The incarnation of the last process in this place; `announce` adds one.
   package var incarnation: UInt32 {

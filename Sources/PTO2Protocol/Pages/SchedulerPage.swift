@@ -129,7 +129,8 @@ package struct FailureTable<Word: SegmentWord> {
       table.pointee.failed, table.pointee.cancelled, table.pointee.lost, table.pointee.quarantined
     )
   }
-  /// - Parameter index: less than PTO2_MAX_FAILURES, and than an acquired `failed`.
+  /// - Parameter index: less than PTO2_MAX_FAILURES, and than an acquired `failed` less
+  ///   the orchestrator's `failedBefore`.
   package func record(_ index: Int) -> pto2_failure {
     unsafe (base + MemoryLayout<pto2_failures>.offset(of: \.first)!)
       .assumingMemoryBound(to: pto2_failure.self)[index]
@@ -163,11 +164,9 @@ package struct OwnedIntent {
       .assumingMemoryBound(to: pto2_intent.self)
   }
 
+  /// The task's id.
   @inlinable @inline(__always)
-  package var taskID: TaskID {
-    get { TaskID(rawValue: unsafe record.pointee.task_id) }
-    nonmutating set { unsafe record.pointee.task_id = newValue.rawValue }
-  }
+  package var task: OwnedLongWord { unsafe OwnedLongWord(UnsafeMutableRawPointer(record)) }
   /// The word 31:0, its core and lane 63:32; 0 = none yet. Stored before the word.
   @inlinable @inline(__always)
   package var target: OwnedLongWord {
@@ -200,5 +199,50 @@ package struct OwnedLostSubtask {
   package var subtask: OwnedWord {
     unsafe OwnedWord(
       UnsafeMutableRawPointer(record) + MemoryLayout<pto2_lost_subtask>.offset(of: \.subtask)!)
+  }
+}
+
+/// The most that was in use of each part of a ring.
+@frozen @usableFromInline
+package struct RingPeaks: BitwiseCopyable, Equatable {
+  @usableFromInline package var main: UInt32
+  @usableFromInline package var consumed: UInt32
+  @usableFromInline package var pool: UInt32
+  /// Bytes.
+  @usableFromInline package var heap: UInt64
+
+  @inlinable
+  package init(main: UInt32 = 0, consumed: UInt32 = 0, pool: UInt32 = 0, heap: UInt64 = 0) {
+    self.main = main
+    self.consumed = consumed
+    self.pool = pool
+    self.heap = heap
+  }
+}
+
+extension pto2_scheduler_counters {
+  /// The peaks of one ring.
+  package subscript(ring: Int) -> RingPeaks {
+    get {
+      RingPeaks(
+        main: element(of: peak_main, ring), consumed: element(of: peak_consumed, ring),
+        pool: element(of: peak_dep_pool, ring), heap: element(of: peak_heap_bytes, ring))
+    }
+    set {
+      setElement(of: &peak_main, ring, newValue.main)
+      setElement(of: &peak_consumed, ring, newValue.consumed)
+      setElement(of: &peak_dep_pool, ring, newValue.pool)
+      setElement(of: &peak_heap_bytes, ring, newValue.heap)
+    }
+  }
+}
+
+/// An element of a C array, which Swift has as a tuple.
+private func element<Tuple, Element>(of array: Tuple, _ index: Int) -> Element {
+  unsafe withUnsafeBytes(of: array) { unsafe $0.bindMemory(to: Element.self)[index] }
+}
+private func setElement<Tuple, Element>(of array: inout Tuple, _ index: Int, _ value: Element) {
+  unsafe withUnsafeMutableBytes(of: &array) {
+    unsafe $0.bindMemory(to: Element.self)[index] = value
   }
 }

@@ -23,6 +23,11 @@ package struct OwnedDescriptor: RecordView {
     unsafe words[2] = aiv1.rawValue
   }
 
+  /// - Parameter subtask: 0 AIC, 1 AIV0, 2 AIV1.
+  package func setCall(_ subtask: UInt32, _ call: CallWord) {
+    unsafe base.assumingMemoryBound(to: UInt64.self)[Int(subtask)] = call.rawValue
+  }
+
   /// - Parameter index: tensors first, then scalars; less than PTO2_MAX_ARGS.
   @inlinable @inline(__always)
   package func setArgument(_ index: Int, _ value: UInt64) {

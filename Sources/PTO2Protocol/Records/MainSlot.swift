@@ -80,6 +80,15 @@ package struct MainSlot: RecordView {
   @inlinable @inline(__always)
   package var predicate: pto2_slot_predicate { unsafe record.pointee.predicate }
 
+  /// What the task has, as the slot says; no more than PTO2_MAX_TENSORS in a sound slot.
+  package var tensorCount: Int { Int(unsafe record.pointee.slot.tensor_count) }
+
+  /// Segment offset of the task's snapshot, of a task with `SlotFlags.snapshot`.
+  package var snapshotOffset: UInt64 {
+    unsafe record.pointee.slot.output_offset
+      &+ UInt64(record.pointee.slot.snapshot_line) * UInt64(PTO2_CACHE_LINE)
+  }
+
   /// Index of a subtask's kernel among the session's, for people.
   package func kernelID(_ subtask: UInt32) -> Int {
     let ids = unsafe record.pointee.slot.kernel_ids

@@ -28,10 +28,26 @@ package struct RingTable<View: RecordView> {
   @inlinable @inline(__always)
   package var count: UInt32 { mask &+ 1 }
 
+  /// The record that an address in the ring lies in.
+  package func index(containing address: UnsafeRawPointer) -> UInt32 {
+    UInt32((unsafe address - base) / View.stride)
+  }
+
   /// The record at a position: a local id, or a position in a pool or log.
   @inlinable @inline(__always)
   package subscript(position: UInt32) -> View {
     unsafe View(at: base + Int(position & mask) * View.stride)
+  }
+
+  /// Where a position's record lies in the ring.
+  @inlinable @inline(__always)
+  package func index(of position: UInt32) -> UInt32 { position & mask }
+
+  /// The record at a place in the ring.
+  /// - Parameter index: of `index(of:)`, of this table or of one with as many records.
+  @inlinable @inline(__always)
+  package subscript(index index: UInt32) -> View {
+    unsafe View(at: base + Int(index) * View.stride)
   }
 }
 

@@ -41,7 +41,7 @@ package struct DispatchWord: Equatable {
     case invalid
   }
 
-  @inlinable
+  @inlinable @inline(__always)
   package var content: Content {
     if rawValue == PTO2_EXIT_SIGNAL { return .exit }
     if rawValue == PTO2_SCHEDULER_IDLE { return .idle }
@@ -57,8 +57,10 @@ package struct DispatchWord: Equatable {
   @inlinable @inline(__always)
   package var toggle: Bool { rawValue & PTO2_WORD_TOGGLE != 0 }
 
-  package static let exit = DispatchWord(rawValue: PTO2_EXIT_SIGNAL)
-  package static let idle = DispatchWord(rawValue: PTO2_SCHEDULER_IDLE)
+  @inlinable @inline(__always)
+  package static var exit: DispatchWord { DispatchWord(rawValue: PTO2_EXIT_SIGNAL) }
+  @inlinable @inline(__always)
+  package static var idle: DispatchWord { DispatchWord(rawValue: PTO2_SCHEDULER_IDLE) }
 }
 
 /// What a core stores to COND: bit 31 says FIN or ACK, the rest echoes the
@@ -80,11 +82,59 @@ package struct ConditionWord: Equatable {
     ConditionWord(rawValue: word.rawValue | PTO2_COND_FIN)
   }
 
-  package static let coreIdle = ConditionWord(rawValue: PTO2_CORE_IDLE)
-  package static let exited = ConditionWord(rawValue: PTO2_EXITED)
-
   @inlinable @inline(__always)
-  package var isFin: Bool { rawValue & PTO2_COND_FIN != 0 }
+  package static var coreIdle: ConditionWord { ConditionWord(rawValue: PTO2_CORE_IDLE) }
+  @inlinable @inline(__always)
+  package static var exited: ConditionWord { ConditionWord(rawValue: PTO2_EXITED) }
+
+  /// How far a core has come with the dispatch on one of its lanes.
+  @frozen @usableFromInline
+  package enum Progress: Equatable {
+    /// COND holds what it held before the dispatch.
+    case notTaken
+    /// ACK: the kernel has begun, or is about to.
+    case acknowledged
+    /// FIN: what the kernel has stored is there.
+    case finished
+    /// The core has left; then the session is over.
+    case exited
+    /// None of these: a kernel has overwritten its core's page.
+    case garbage
+
+    /// False only where it is certain that no kernel has run for this dispatch. A
+    /// kernel has stored the garbage, and it may have been this dispatch's.
+    @inlinable @inline(__always)
+    package var hasBegun: Bool { self != .notTaken && self != .exited }
+  }
+
+  /// What this word, read from a lane's COND, says of the dispatch on that lane.
+  /// Every answer to "has it begun?" comes from here.
+  ///
+  /// - Parameters:
+  ///   - word: a dispatch, not IDLE or EXIT.
+  ///   - previous: what COND held before. Nil after the scheduler's restart, when
+  ///     nobody knows: then the dispatch counts as not taken when COND holds what it
+  ///     can have held, which is CORE_IDLE before the first word of a lane (whose
+  ///     toggle is 0), and otherwise the FIN of a word that has the other toggle and
+  ///     could be a dispatch. Garbage that looks like that FIN is not recognised.
+  @inlinable @inline(__always)
+  package func progress(of word: DispatchWord, after previous: ConditionWord?) -> Progress {
+    if self == .fin(word) { return .finished }
+    if self == .ack(word) { return .acknowledged }
+    if self == .exited { return .exited }
+    let isPrevious = previous.map { self == $0 } ?? canPrecede(word)
+    return isPrevious ? .notTaken : .garbage
+  }
+
+  @inlinable
+  func canPrecede(_ word: DispatchWord) -> Bool {
+    if self == .coreIdle { return !word.toggle }
+    let last = DispatchWord(rawValue: rawValue & ~PTO2_COND_FIN)
+    guard rawValue & PTO2_COND_FIN != 0, last.toggle != word.toggle,
+      case .dispatch = last.content
+    else { return false }
+    return true
+  }
 }
 
 /// A function_bin_addr: equal in every process, 0 = inactive.
@@ -101,6 +151,34 @@ package struct CallWord: Equatable {
     rawValue =
       kernel | UInt64(truncatingIfNeeded: tensors) << UInt64(PTO2_CALL_TENSORS_SHIFT)
       | UInt64(truncatingIfNeeded: scalars) << UInt64(PTO2_CALL_SCALARS_SHIFT)
+  }
+
+  /// A kernel of an image, arity zero.
+  /// - Parameter offset: of the function from the image's load base; below 1 TiB.
+  @inlinable @inline(__always)
+  package init(image: Int, offset: UInt64) {
+    rawValue =
+      UInt64(truncatingIfNeeded: image + 1) << UInt64(PTO2_CALL_IMAGE_SHIFT) | offset
+  }
+
+  /// This kernel, called with so many arguments.
+  @inlinable @inline(__always)
+  package func with(tensors: Int, scalars: Int) -> CallWord {
+    CallWord(kernel: rawValue, tensors: tensors, scalars: scalars)
+  }
+
+  /// No call: the task has no such subtask.
+  @inlinable @inline(__always)
+  package static var inactive: CallWord { CallWord(rawValue: 0) }
+
+  /// Largest offset of a function from its image's load base.
+  @inlinable
+  package static var maximumOffset: UInt64 { PTO2_CALL_OFFSET_MASK }
+
+  /// Image and offset alone: which function it is.
+  @inlinable @inline(__always)
+  package var kernel: UInt64 {
+    rawValue & (PTO2_CALL_OFFSET_MASK | 0xFF << UInt64(PTO2_CALL_IMAGE_SHIFT))
   }
 
   /// -1 when inactive.

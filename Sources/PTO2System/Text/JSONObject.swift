@@ -32,7 +32,9 @@ package struct JSONObject {
   }
 
   package mutating func add(_ key: String, _ value: String) { add(key, raw: Self.quoted(value)) }
-  package mutating func add(_ key: String, _ value: some BinaryInteger) { add(key, raw: "\(value)") }
+  package mutating func add(_ key: String, _ value: some BinaryInteger) {
+    add(key, raw: "\(value)")
+  }
   package mutating func add(_ key: String, _ value: Bool) { add(key, raw: "\(value)") }
   /// What is no number becomes null.
   package mutating func add(_ key: String, _ value: Double?) {

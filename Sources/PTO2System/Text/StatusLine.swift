@@ -21,6 +21,8 @@ package struct StatusLine {
 
   private func write(_ text: String) {
     let bytes = [UInt8](text.utf8)
-    _ = unsafe bytes.withUnsafeBytes { unsafe Glibc.write(STDERR_FILENO, $0.baseAddress!, $0.count) }
+    _ = unsafe bytes.withUnsafeBytes {
+      unsafe Glibc.write(STDERR_FILENO, $0.baseAddress!, $0.count)
+    }
   }
 }

@@ -70,7 +70,8 @@ static int32_t alternate(uint64_t n) {
         for (int c = 0; c < CHAINS; c++) {
             pto2_argument step[] = {pto2_use(PTO2_INOUT, &x[c])};
             int matrix = (int)(i + (uint64_t)c) % 2;
-            if (submit(matrix ? "c_step_aic" : NULL, matrix ? NULL : "c_step", NULL, step, 1, i, NULL))
+            if (submit(matrix ? "c_step_aic" : NULL, matrix ? NULL : "c_step", NULL, step, 1, i,
+                       NULL))
                 return 1;
         }
     if (api->wait(graph)) return 1;
@@ -97,7 +98,8 @@ static int32_t shapes(uint64_t n) {
     for (uint64_t i = 0; i < n; i++)
         for (int shape = 0; shape < 5; shape++) {
             pto2_argument arguments[] = {pto2_use(PTO2_INOUT, &x)};
-            if (submit(kernels[shape][0], kernels[shape][1], kernels[shape][2], arguments, 1, 0, NULL))
+            if (submit(kernels[shape][0], kernels[shape][1], kernels[shape][2], arguments, 1, 0,
+                       NULL))
                 return 1;
             for (int slot = 0; slot < 3; slot++) expected[slot] += kernels[shape][slot] != NULL;
         }
@@ -148,12 +150,14 @@ static int32_t together(uint64_t n) {
     if (!met) return 1;
     for (uint32_t round = 0; round < rounds; round++) {
         uint32_t kind = round % 4;
-        uint64_t most = kind == 1 ? 2 * n : n, count = round < 4 ? 1 : round < 8 ? most : (most + 1) / 2;
+        uint64_t most = kind == 1 ? 2 * n : n;
+        uint64_t count = round < 4 ? 1 : round < 8 ? most : (most + 1) / 2;
         pto2_tensor_handle counter, mark;
         uint32_t first = round * cells;
         for (int k = 0; k < 5; k++) {
             pto2_argument step[] = {pto2_use(PTO2_INOUT, &other)};
-            if (submit(k % 2 ? "c_step_aic" : NULL, k % 2 ? NULL : "c_step", NULL, step, 1, 0, NULL) ||
+            if (submit(k % 2 ? "c_step_aic" : NULL, k % 2 ? NULL : "c_step", NULL, step, 1, 0,
+                       NULL) ||
                 submit("t_empty_aic", "t_empty", NULL, NULL, 0, 0, NULL))
                 return 1;
         }
@@ -171,10 +175,12 @@ static int32_t together(uint64_t n) {
     if (api->wait(graph)) return 1;
     for (uint32_t round = 0; round < rounds; round++) {
         uint32_t kind = round % 4;
-        uint64_t most = kind == 1 ? 2 * n : n, count = round < 4 ? 1 : round < 8 ? most : (most + 1) / 2;
+        uint64_t most = kind == 1 ? 2 * n : n;
+        uint64_t count = round < 4 ? 1 : round < 8 ? most : (most + 1) / 2;
         for (uint64_t b = 0; b < count; b++)
             for (int slot = 0; slot < 3; slot++)
-                if (expect("a block that met the others", met[round * cells + 3 * b + (uint64_t)slot],
+                if (expect("a block that met the others",
+                           met[round * cells + 3 * b + (uint64_t)slot],
                            kernels[kind][slot] != NULL))
                     return 1;
     }
@@ -205,7 +211,8 @@ static int32_t starvation(uint64_t n) {
     }
     if (api->wait(graph)) return 1;
     for (uint64_t i = EVERY - 1; i < n; i += EVERY)
-        if (order[i] > (int64_t)i + SLACK) return expect("the turn of a mixed task", order[i], (int64_t)i);
+        if (order[i] > (int64_t)i + SLACK)
+            return expect("the turn of a mixed task", order[i], (int64_t)i);
     return 0;
 }
 
@@ -221,7 +228,8 @@ static int32_t late(uint64_t n) {
         if (api->scope_begin(graph)) return 1;
         pto2_argument step[] = {pto2_use(PTO2_INOUT, &x)};
         /* Explicitly after the last producer, too, which is long gone. */
-        if (submit_after("c_step", step, 1, i, &producer, i > 0, &producer) || api->scope_end(graph))
+        if (submit_after("c_step", step, 1, i, &producer, i > 0, &producer) ||
+            api->scope_end(graph))
             return 1;
         for (uint32_t k = 0; k < 2; k++) expected[k] = 3 * expected[k] + i + k;
         if (i % 5 == 0 && api->wait(graph)) return 1;
@@ -334,7 +342,8 @@ static int32_t kinds(uint64_t n) {
         uint32_t row = (i + 1) * ROW, three = 3, all = 3 * BLOCKS, at = row + 4, last = row + 7;
         if (api->scope_begin(graph) || element(&x, row - ROW, &before) || element(&x, row, &aiv) ||
             element(&x, row + 1, &aic) || element(&x, row + 2, &changed) ||
-            api->slice(graph, &x, &at, &three, &placed) || api->slice(graph, &x, &last, &all, &blocks))
+            api->slice(graph, &x, &at, &three, &placed) ||
+            api->slice(graph, &x, &last, &all, &blocks))
             return 1;
         pto2_argument one[] = {pto2_use(PTO2_INPUT, &before), pto2_use(PTO2_INPUT, &before),
                                pto2_use(PTO2_OUTPUT_EXISTING, &aiv)};
@@ -374,7 +383,8 @@ static int32_t kinds(uint64_t n) {
         for (uint64_t slot = 0; slot < 3; slot++)
             if (expect("a kernel's cell", row[4 + slot], (int64_t)(3 * aiv + slot + i))) return 1;
         for (uint64_t b = 0; b < BLOCKS; b++)
-            if (expect("a block's cell", row[8 + 3 * b], (int64_t)(3 * aiv + 5 * b + 1 + i))) return 1;
+            if (expect("a block's cell", row[8 + 3 * b], (int64_t)(3 * aiv + 5 * b + 1 + i)))
+                return 1;
     }
     return 0;
 }

@@ -112,6 +112,10 @@ void t_wild_store(const pto2_kernel_args *args) {
     *(volatile char *)((char *)args->data[0] - args->scalar[0]) = 1;
 }
 
+static uint64_t core_stride(const pto2_header *header, const pto2_section *section) {
+    return section->bytes / (PTO2_CORES_PER_CLUSTER * header->configuration.clusters);
+}
+
 /* 0 int64 [1] inout: becomes 1; then a store into the section that scalar 0 names,
  * found in the header; of the core pages, into that of another core. */
 void t_section(const pto2_kernel_args *args) {
@@ -123,7 +127,7 @@ void t_section(const pto2_kernel_args *args) {
         if (section->kind != args->scalar[0]) continue;
         uint64_t offset = section->offset + 72;
         if (section->kind == PTO2_SECTION_CORES) {
-            uint64_t stride = section->bytes / (PTO2_CORES_PER_CLUSTER * header->configuration.clusters);
+            uint64_t stride = core_stride(header, section);
             offset += (args->core == 0 ? 1 : 0) * stride;
         }
         *(volatile uint32_t *)(base + offset) = 0xDEADBEEFu;
@@ -142,7 +146,7 @@ void t_scribble(const pto2_kernel_args *args) {
     for (uint32_t i = 0; i < header->section_count; i++) {
         const pto2_section *section = &header->sections[i];
         if (section->kind != PTO2_SECTION_CORES) continue;
-        uint64_t stride = section->bytes / (PTO2_CORES_PER_CLUSTER * header->configuration.clusters);
+        uint64_t stride = core_stride(header, section);
         volatile uint32_t *page = (void *)(base + section->offset + args->core * stride);
         uint64_t words = args->scalar[0] ? stride / 4 : PTO2_MAX_LANES;
         for (uint64_t w = 0; w < words; w++)

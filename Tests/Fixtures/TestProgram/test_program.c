@@ -96,7 +96,8 @@ static int32_t mixed(uint64_t n) {
             if (api->scope_end(graph)) return 1;
     }
     if (api->wait(graph)) return 1;
-    return expect("AIC marks", marks[0], expected[0]) || expect("AIV0 marks", marks[1], expected[1]) ||
+    return expect("AIC marks", marks[0], expected[0]) ||
+           expect("AIV0 marks", marks[1], expected[1]) ||
            expect("AIV1 marks", marks[2], expected[2]);
 }
 
@@ -243,7 +244,8 @@ static int32_t wavefront(uint64_t n) {
  * a consumer of the skipped task runs all the same. */
 static int32_t predicates(void) {
     static const int holds[6][3] = {/* element < = > value */
-                                    {0, 1, 0}, {1, 0, 1}, {0, 0, 1}, {1, 0, 0}, {0, 1, 1}, {1, 1, 0}};
+                                    {0, 1, 0}, {1, 0, 1}, {0, 0, 1},
+                                    {1, 0, 0}, {0, 1, 1}, {1, 1, 0}};
     enum { CASES = 6 * 3 };
     pto2_tensor_handle element, runs, after;
     if (!external(&element, 1)) return 1;
@@ -369,7 +371,8 @@ static int32_t scribble(uint64_t how, uint64_t times) {
                                   .scalar_count = 2, .recovery = PTO2_RECOVERY_AGAIN};
     for (int i = 0; i < STEPS; i++) {
         if (i == STEPS / 2 && api->submit(graph, &submission, NULL)) return 1;
-        if (submit(times > 1 ? NULL : "t_add_aic", times > 1 ? "t_add" : NULL, NULL, on_y, 1, 1, 20))
+        if (submit(times > 1 ? NULL : "t_add_aic", times > 1 ? "t_add" : NULL, NULL, on_y, 1, 1,
+                   20))
             return 1;
     }
     int32_t status = api->wait(graph);

@@ -16,7 +16,8 @@ struct Tree {
   init() {
     folder = Command.temporaryDirectory()
     root = folder + "/tree/"
-    let copy = "mkdir \(root) && tar cf - --exclude=.git --exclude=ModuleCache . | tar xf - -C \(root)"
+    let copy =
+      "mkdir \(root) && tar cf - --exclude=.git --exclude=ModuleCache . | tar xf - -C \(root)"
     let result = shell(copy, in: repositoryRoot, seconds: 600)
     precondition(result.status == 0, "cannot copy the tree: \(result.errors)")
   }

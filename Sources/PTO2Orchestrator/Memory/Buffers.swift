@@ -1,0 +1,82 @@
+internal import PTO2Protocol
+
+/// Memory that tensors lie in: an external tensor, or one output of a task.
+struct Buffer: BitwiseCopyable {
+  enum State: UInt8 {
+    case free
+    /// Named by `output`, without memory until its task is submitted.
+    case declared
+    case placed
+  }
+
+  /// Bytes from the segment base to its first byte; unknown until placed.
+  var offset: UInt64 = 0
+  var bytes: UInt64 = 0
+  var generation: UInt32 = 0
+  /// Its ranges in the TensorMap.
+  var ranges = TensorMap.null
+  /// The task that put it out; none for an external tensor.
+  var owner = TaskOrdinal.none
+  /// Serial of the owner's scope.
+  var scope: UInt64 = 0
+  /// Next buffer of the same owner, or next free place.
+  var next = Buffer.none
+  var state = State.free
+
+  /// The end of a list of buffers.
+  static let none = UInt32.max
+}
+
+/// The buffers that tensors name by place and generation. A place that is given back
+/// is used again, under another generation: old tensors do not fit it any more.
+struct BufferTable: ~Copyable {
+  private var places = PlainArray<Buffer>(capacity: 1024)
+  private var firstFree = Buffer.none
+
+  var count: Int { places.count }
+
+  @inline(__always)
+  subscript(place: UInt32) -> Buffer {
+    get { places[place] }
+    _modify { yield &places[place] }
+  }
+
+  /// - Returns: the place of a new buffer.
+  mutating func make(bytes: UInt64, state: Buffer.State) -> UInt32 {
+    guard firstFree != Buffer.none else {
+      return UInt32(places.append(Buffer(bytes: bytes, state: state)))
+    }
+    let place = firstFree
+    firstFree = places[place].next
+    places[place] = Buffer(
+      bytes: bytes, generation: places[place].generation, state: state)
+    return place
+  }
+
+  /// Gives a place back, and forgets the buffer's ranges.
+  mutating func free(_ place: UInt32, _ map: inout TensorMap) {
+    map.removeAll(&places[place].ranges)
+    places[place].state = .free
+    places[place].generation &+= 1
+    places[place].next = firstFree
+    firstFree = place
+  }
+
+  /// Gives every place back.
+  mutating func freeAll(_ map: inout TensorMap) {
+    for index in 0..<places.count where places[index].state != .free {
+      free(UInt32(index), &map)
+    }
+  }
+
+  /// What a tensor lies in; nil when its memory is gone or was never as large.
+  @inline(__always)
+  func live(_ tensor: AnyTensor) -> Buffer? {
+    guard Int(tensor.buffer) < places.count else { return nil }
+    let buffer = places[tensor.buffer]
+    guard buffer.generation == tensor.generation, buffer.state != .free,
+      tensor.offset + tensor.spanBytes <= buffer.bytes
+    else { return nil }
+    return buffer
+  }
+}

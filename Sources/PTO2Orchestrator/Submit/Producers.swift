@@ -1,0 +1,193 @@
+internal import CPTO2Segment
+internal import PTO2Protocol
+
+/// The producers of the task being submitted, each once: what its fanin list will be.
+///
+/// `look` collects them from arguments and TensorMap and changes nothing that other
+/// tasks see. While the task then waits for room some may be RELEASED: `settle` goes
+/// through that once. `enter` makes the task itself known to the map.
+struct Producers: ~Copyable {
+  private(set) var list = PlainArray<FaninWord>(capacity: 64)
+  /// The task needs the result of one that did not end well.
+  private(set) var isCancelled = false
+  /// Ranges by which the task makes the TensorMap grow at most.
+  private(set) var mapGrowth = 0
+  /// Where `look` found each run of each argument, in order, and the state of the map
+  /// in which they are there.
+  private var places = PlainArray<UInt32>(capacity: 64)
+  private var placesChanges: UInt32 = 0
+  /// Stamp of this submission: each task's memory tells at once whether it is in the
+  /// list already.
+  private var serial: UInt32 = 0
+
+  var count: Int { list.count }
+
+  private mutating func begin() {
+    list.removeAll()
+    places.removeAll()
+    isCancelled = false
+    mapGrowth = 0
+    serial &+= 1
+    // Serial 0 is what fresh memory holds.
+    if serial == 0 { serial = 1 }
+  }
+
+  // MARK: Look
+
+  /// Looks every argument up.
+  ///
+  /// Read-after-write and write-after-write edges also keep the producer's
+  /// output alive; write-after-read edges only wait. The owner of a tensor in
+  /// the heap is always kept, done or not: its memory is in use. In a manual
+  /// scope the owner is all there is.
+  mutating func look(
+    at task: borrowing StagedTask, isManual: Bool, _ buffers: borrowing BufferTable,
+    _ map: borrowing TensorMap, _ rings: inout Rings, _ failed: borrowing FailedTasks
+  ) {
+    begin()
+    placesChanges = map.changes
+    let mayOverwrite = task.kernels.activeMask != 0 && task.predicate == nil
+    for index in 0..<task.arguments.count {
+      look(
+        at: task.arguments[index], mayOverwrite: mayOverwrite, isManual: isManual, buffers, map,
+        &rings, failed)
+    }
+    if let predicate = task.predicate {
+      look(
+        at: predicate.argument, mayOverwrite: false, isManual: isManual, buffers, map, &rings,
+        failed)
+    }
+    for index in 0..<task.dependencies.count {
+      let dependency = task.dependencies[index]
+      if dependency.flags & PTO2_FANIN_RETAIN != 0 {
+        add(dependency.task, dependency.flags, &rings)
+      } else {
+        note(dependency.task, dependency.flags, &rings, failed)
+      }
+    }
+  }
+
+  @inline(__always)
+  private mutating func look(
+    at argument: StagedArgument, mayOverwrite: Bool, isManual: Bool,
+    _ buffers: borrowing BufferTable, _ map: borrowing TensorMap, _ rings: inout Rings,
+    _ failed: borrowing FailedTasks
+  ) {
+    if argument.access == .output { return }
+    let owner = buffers[argument.buffer].owner
+    if argument.access == .noDependency {
+      // Its memory alone is held.
+      if owner != .none { add(owner, PTO2_FANIN_RETAIN, &rings) }
+      return
+    }
+    // What overwrites the whole needs nothing of what was there; but a task without
+    // kernels, or with a predicate, may leave it as it was.
+    let data = mayOverwrite && argument.access == .outputExisting ? 0 : PTO2_FANIN_DATA
+    if owner != .none { add(owner, PTO2_FANIN_WAIT | PTO2_FANIN_RETAIN | data, &rings) }
+    if isManual { return }
+    let writerFlags =
+      data == 0 ? PTO2_FANIN_WAIT : PTO2_FANIN_WAIT | PTO2_FANIN_RETAIN | PTO2_FANIN_DATA
+    let root = buffers[argument.buffer].ranges
+    argument.forEachRun { begin, end in
+      let place = map.look(root, begin, end, isWrite: argument.access.isWrite) { other, kind in
+        note(other, kind == .writer ? writerFlags : PTO2_FANIN_WAIT, &rings, failed)
+      }
+      places.append(place.range)
+      mapGrowth += place.growth
+    }
+  }
+
+  /// The tasks that write a part of a buffer, and those that read it too if
+  /// `includingReaders`, and are not RELEASED.
+  mutating func look(
+    at buffer: Buffer, _ begin: UInt64, _ end: UInt64, includingReaders: Bool,
+    _ map: borrowing TensorMap, _ rings: inout Rings, _ failed: borrowing FailedTasks
+  ) {
+    self.begin()
+    if buffer.owner != .none { note(buffer.owner, PTO2_FANIN_WAIT, &rings, failed) }
+    _ = map.look(buffer.ranges, begin, end, isWrite: includingReaders) { task, _ in
+      note(task, PTO2_FANIN_WAIT, &rings, failed)
+    }
+  }
+
+  /// A producer: to be waited for unless it is RELEASED. Then there is nothing to
+  /// wait for, but is there a result?
+  @inline(__always)
+  private mutating func note(
+    _ task: TaskOrdinal, _ flags: UInt64, _ rings: inout Rings, _ failed: borrowing FailedTasks
+  ) {
+    if rings.isLive(task) {
+      add(task, flags, &rings)
+    } else if failed.hasAny && flags & PTO2_FANIN_DATA != 0 && failed.contains(task) {
+      isCancelled = true
+    }
+  }
+
+  @inline(__always)
+  private mutating func add(_ task: TaskOrdinal, _ flags: UInt64, _ rings: inout Rings) {
+    let memory = rings[task.ring][memory: task.ordinal]
+    if memory.stamp == serial {
+      list[memory.stampIndex].rawValue |= flags
+    } else {
+      let index = list.append(FaninWord(rawValue: task.id.rawValue | flags))
+      rings[task.ring][memory: task.ordinal].stamp = serial
+      rings[task.ring][memory: task.ordinal].stampIndex = UInt32(truncatingIfNeeded: index)
+    }
+  }
+
+  // MARK: Settle
+
+  /// After a wait: what is RELEASED by now is waited for no more, what is CONSUMED is
+  /// held no more, and whoever needs the result of one that did not end well is
+  /// cancelled. The scheduler may not be able to see that: the entry of a CONSUMED
+  /// producer may be the one that this task gets.
+  mutating func settle(_ rings: borrowing Rings, _ failed: borrowing FailedTasks) {
+    var kept = 0
+    for index in 0..<list.count {
+      let fanin = list[index]
+      guard let task = rings.task(fanin.producer) else { continue }
+      let isReleased = !rings.isLive(task)
+      if isReleased && fanin.needsData && failed.contains(task) { isCancelled = true }
+      if isReleased && (!fanin.retains || task.ordinal < rings[task.ring].consumed) { continue }
+      list[kept] = fanin
+      kept += 1
+    }
+    list.removeAll(from: kept)
+  }
+
+  // MARK: Enter
+
+  /// Makes the task known to the map as a reader and writer of its tensors.
+  @inline(__always)
+  mutating func enter(
+    _ ordinal: TaskOrdinal, _ task: borrowing StagedTask, _ buffers: inout BufferTable,
+    _ map: inout TensorMap, _ rings: borrowing Rings
+  ) {
+    var next = 0
+    for index in 0..<task.arguments.count {
+      enter(ordinal, task.arguments[index], &next, &buffers, &map, rings)
+    }
+    if let predicate = task.predicate {
+      enter(ordinal, predicate.argument, &next, &buffers, &map, rings)
+    }
+  }
+
+  @inline(__always)
+  private func enter(
+    _ ordinal: TaskOrdinal, _ argument: StagedArgument, _ next: inout Int,
+    _ buffers: inout BufferTable, _ map: inout TensorMap, _ rings: borrowing Rings
+  ) {
+    if argument.access == .output || argument.access == .noDependency { return }
+    argument.forEachRun { begin, end in
+      let place = map.changes == placesChanges ? places[next] : nil
+      next += 1
+      if argument.access.isWrite {
+        map.enterWrite(&buffers[argument.buffer].ranges, begin, end, task: ordinal, at: place)
+      } else {
+        map.enterRead(
+          &buffers[argument.buffer].ranges, begin, end, task: ordinal, at: place,
+          isLive: { rings.isLive($0) })
+      }
+    }
+  }
+}

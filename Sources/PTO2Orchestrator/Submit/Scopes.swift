@@ -1,0 +1,97 @@
+internal import CPTO2Segment
+package import PTO2Protocol
+
+/// A scope that is open.
+struct Scope: BitwiseCopyable {
+  var serial: UInt64
+  var ring: Int
+  /// Its tasks are neither looked up nor entered in the TensorMap.
+  var isManual: Bool
+  /// Tasks submitted directly in it.
+  var count: UInt32 = 0
+  var lastLocal: UInt32 = 0
+}
+
+/// The scopes that are open, outermost first.
+struct ScopeStack: ~Copyable {
+  private var open = PlainArray<Scope>(capacity: Int(PTO2_MAX_SCOPE_DEPTH) + 1)
+  private var serial: UInt64 = 0
+
+  var depth: Int { open.count }
+
+  /// There is one while a run lasts.
+  @inline(__always)
+  var innermost: Scope { open[open.count - 1] }
+
+  mutating func push(ring: Int, isManual: Bool) {
+    serial &+= 1
+    open.append(Scope(serial: serial, ring: ring, isManual: isManual))
+  }
+
+  mutating func pop() { open.removeAll(from: open.count - 1) }
+
+  /// The innermost scope has a new task.
+  @inline(__always)
+  mutating func noteSubmitted(_ local: UInt32) {
+    open[open.count - 1].count += 1
+    open[open.count - 1].lastLocal = local
+  }
+
+  /// True while the scope a buffer's owner was submitted in is open.
+  @inline(__always)
+  func isOpen(_ serial: UInt64) -> Bool {
+    var index = open.count - 1
+    while index >= 0 {
+      let other = open[index].serial
+      if other == serial { return true }
+      // Serials grow with depth: deeper in the past means closed.
+      if other < serial { return false }
+      index -= 1
+    }
+    return false
+  }
+}
+
+extension Orchestrator {
+  package var scopeDepth: Int { scopes.depth }
+
+  package mutating func beginScope(isManual: Bool = false) throws(PTO2Error) {
+    try fault.check()
+    guard scopes.depth <= Int(PTO2_MAX_SCOPE_DEPTH) else {
+      throw fault.raise(
+        PTO2Error(
+          .invalidArgs, "scopes are nested \(PTO2_MAX_SCOPE_DEPTH) deep at most",
+          needed: UInt64(scopes.depth), available: UInt64(PTO2_MAX_SCOPE_DEPTH)))
+    }
+    openScope(isManual: isManual)
+  }
+
+  mutating func openScope(isManual: Bool) {
+    scopes.push(ring: min(scopes.depth, rings.count - 1), isManual: isManual)
+  }
+
+  /// Ends the innermost scope: its tasks lose the reference it holds on them.
+  package mutating func endScope() throws(PTO2Error) {
+    try fault.check()
+    guard scopes.depth > 1 else {
+      throw fault.raise(PTO2Error(.invalidArgs, "scope end without a scope begin"))
+    }
+    try closeScope()
+  }
+
+  mutating func closeScope() throws(PTO2Error) {
+    if scopes.innermost.count > 0 && !log.hasRoom { try waitForLog() }
+    endInnermostScope()
+  }
+
+  /// There is room in the log.
+  mutating func endInnermostScope() {
+    let scope = scopes.innermost
+    scopes.pop()
+    guard scope.count > 0 else { return }
+    log.append(
+      pto2_log_record(
+        kind: PTO2_LOG_SCOPE_END, ring: UInt32(scope.ring), id: scope.lastLocal, count: scope.count)
+    )
+  }
+}

@@ -1,0 +1,164 @@
+internal import CPTO2Segment
+internal import PTO2Protocol
+internal import PTO2Segment
+package import PTO2System
+
+/// One core's lanes as the scheduler drives them.
+///
+/// Dispatches go to the lanes in turn and the core serves them in turn, so one word is
+/// polled per core: the COND of its oldest dispatch. What a dispatch moves belongs to
+/// the dispatcher, what a FIN moves to the thread that polls the core.
+@safe struct Core {
+  private let state: UnsafeMutablePointer<State>
+  private let lanes: UnsafeMutablePointer<LaneState>
+
+  fileprivate struct State {
+    let line: DispatchLine<OwnedWord>
+    let page: CorePage<SharedWord>
+    var incarnation: UInt32 = 0
+    var host: CoreHost?
+    var started: UInt32 = 0
+    var nextLane: UInt32 = 0
+    var retired: UInt32 = 0
+    var oldestLane: UInt32 = 0
+  }
+
+  @inline(__always)
+  fileprivate init(_ state: UnsafeMutablePointer<State>, _ lanes: UnsafeMutablePointer<LaneState>) {
+    unsafe self.state = state
+    unsafe self.lanes = lanes
+  }
+
+  /// DATA_MAIN_BASE.
+  @inline(__always)
+  var line: DispatchLine<OwnedWord> { unsafe state.pointee.line }
+  /// The worker's.
+  @inline(__always)
+  var page: CorePage<SharedWord> { unsafe state.pointee.page }
+
+  /// What is outstanding on a lane. Writer: the dispatcher.
+  @inline(__always)
+  func lane(_ lane: UInt32) -> Cell<LaneState> { unsafe Cell(lanes + Int(lane)) }
+
+  /// Not 0 once the polling thread has seen the core READY; 0 again when its worker has
+  /// died.
+  @inline(__always)
+  var incarnation: Cell<UInt32> { unsafe Cell(&state.pointee.incarnation) }
+  /// Who hosts it, as it said when it was admitted; counts while `incarnation` does.
+  var host: CoreHost? {
+    get { unsafe state.pointee.host }
+    nonmutating set { unsafe state.pointee.host = newValue }
+  }
+
+  /// Dispatches so far, wrapping. Writer: the dispatcher.
+  @inline(__always)
+  var started: Cell<UInt32> { unsafe Cell(&state.pointee.started) }
+  @inline(__always)
+  var nextLane: Cell<UInt32> { unsafe Cell(&state.pointee.nextLane) }
+  /// Of these, how many have their FIN. Writer: the polling thread.
+  @inline(__always)
+  var retired: Cell<UInt32> { unsafe Cell(&state.pointee.retired) }
+  @inline(__always)
+  var oldestLane: Cell<UInt32> { unsafe Cell(&state.pointee.oldestLane) }
+
+  /// Dispatches without FIN.
+  @inline(__always)
+  func outstanding<S: Sharing>(_: S.Type) -> UInt32 { S.load(started) &- S.load(retired) }
+
+  /// The word last stored to a lane.
+  @inline(__always)
+  func word(_ lane: UInt32) -> DispatchWord { DispatchWord(rawValue: line.word(lane).loadOwn()) }
+
+  /// COND of a lane. Acquire: pairs with the core's release of FIN, after the kernel's
+  /// stores.
+  @inline(__always)
+  func cond(_ lane: UInt32) -> ConditionWord {
+    ConditionWord(rawValue: page.cond(lane).loadAcquire())
+  }
+
+  /// What was dispatched to a lane.
+  func subtask(_ lane: UInt32, of task: TaskID) -> Subtask {
+    Subtask(
+      task: task, index: word(lane).rawValue & PTO2_WORD_SLOT_MASK, block: line.block(lane))
+  }
+
+  /// Wakes the core, whichever of these lanes it sleeps on.
+  func wake(_ lanes: Range<UInt32>, of laneCount: UInt32) {
+    for lane in lanes { Futex.wake(line.word(lane % laneCount).shared) }
+  }
+
+  /// The core's worker has died, and nothing is outstanding there any more: the lanes
+  /// are as at the start, for the next worker.
+  func reset() {
+    nextLane.value = 0
+    oldestLane.value = 0
+    for index in 0..<UInt32(PTO2_MAX_LANES) {
+      lane(index).value = LaneState()
+      line.word(index).storeRelease(PTO2_SCHEDULER_IDLE)
+    }
+  }
+}
+
+/// The process that hosts a core.
+package struct CoreHost: Equatable {
+  package var identity: ProcessIdentity
+  package var isSupervised: Bool
+
+  init(_ record: ProcessRecord.Content) {
+    identity = record.identity
+    isSupervised = record.isSupervised
+  }
+}
+
+/// What is outstanding on one lane.
+struct LaneState: BitwiseCopyable {
+  /// The word last stored to DATA_MAIN_BASE.
+  var word = DispatchWord.idle
+  /// What COND held before that dispatch: the FIN of the one before.
+  var condBefore = ConditionWord.coreIdle
+  var task = TaskID(rawValue: 0)
+}
+
+/// All cores.
+@safe struct Cores {
+  private let states: UnsafeMutablePointer<Core.State>
+  private let lanes: UnsafeMutablePointer<LaneState>
+  let count: Int
+  /// Lanes of a core that are used.
+  let laneCount: UInt32
+
+  /// - Parameter isFresh: no scheduler was there before, so the lanes are idle.
+  init(_ segment: borrowing Segment, isFresh: Bool) {
+    count = segment.configuration.coreCount
+    laneCount = segment.configuration.lanes
+    unsafe states = .allocate(capacity: count)
+    unsafe lanes = .allocate(capacity: count * Int(PTO2_MAX_LANES))
+    unsafe lanes.initialize(repeating: LaneState(), count: count * Int(PTO2_MAX_LANES))
+    for core in 0..<count {
+      let line = segment.ownDispatchLine(core)
+      unsafe (states + core).initialize(to: Core.State(line: line, page: segment.corePage(core)))
+      for lane in 0..<UInt32(PTO2_MAX_LANES) where isFresh {
+        line.word(lane).storeRelaxed(PTO2_SCHEDULER_IDLE)
+      }
+    }
+  }
+
+  func deallocate() {
+    unsafe states.deinitialize(count: count)
+    unsafe states.deallocate()
+    unsafe lanes.deallocate()
+  }
+
+  var clusterCount: Int { count / Int(PTO2_CORES_PER_CLUSTER) }
+
+  /// - Parameter core: less than `count`.
+  @inline(__always)
+  subscript(core: Int) -> Core {
+    unsafe Core(states + core, lanes + core * Int(PTO2_MAX_LANES))
+  }
+  @inline(__always)
+  subscript(core: CoreID) -> Core { self[core.index] }
+
+  @inline(__always)
+  func laneAfter(_ lane: UInt32) -> UInt32 { lane + 1 == laneCount ? 0 : lane + 1 }
+}

@@ -1,0 +1,90 @@
+internal import PTO2Protocol
+
+/// Cores of each cluster: a bit per cluster, by subtask.
+struct CoreMasks: Equatable {
+  var aic: UInt64 = 0
+  var aiv0: UInt64 = 0
+  var aiv1: UInt64 = 0
+
+  @inline(__always)
+  var isEmpty: Bool { aic | aiv0 | aiv1 == 0 }
+
+  /// The clusters whose core for a subtask is in.
+  @inline(__always)
+  subscript(subtask: Int) -> UInt64 { subtask == 0 ? aic : subtask == 1 ? aiv0 : aiv1 }
+
+  @inline(__always)
+  func contains(_ core: CoreID) -> Bool { self[core.subtask] >> UInt64(core.cluster) & 1 != 0 }
+
+  @inline(__always)
+  mutating func insert(_ core: CoreID) {
+    let bit = UInt64(1) << UInt64(core.cluster)
+    switch core.subtask {
+    case 0: aic |= bit
+    case 1: aiv0 |= bit
+    default: aiv1 |= bit
+    }
+  }
+
+  @inline(__always)
+  mutating func remove(_ core: CoreID) {
+    let bit = UInt64(1) << UInt64(core.cluster)
+    switch core.subtask {
+    case 0: aic &= ~bit
+    case 1: aiv0 &= ~bit
+    default: aiv1 &= ~bit
+    }
+  }
+
+  /// Clusters whose cores that are in suffice for a mixed shape.
+  func clusters(for shape: TaskShape) -> UInt64 {
+    switch shape {
+    case .aicAivX2: aic & aiv0 & aiv1
+    case .aicAivX1: aic & (aiv0 | aiv1)
+    default: aiv0 & aiv1
+    }
+  }
+}
+
+/// Who is idle, who has a free lane.
+struct CoreTable {
+  /// READY cores.
+  var present = CoreMasks()
+  /// READY cores with nothing outstanding.
+  var idle = CoreMasks()
+  /// READY cores with at least one free lane, the idle ones included.
+  var room = CoreMasks()
+  /// A cluster kept for a mixed task that found no place; set anew each step.
+  var reservedClusters: UInt64 = 0
+  /// Cores with something outstanding; kept when there is one thread alone.
+  var busyCores = 0
+
+  /// A core has announced READY, or had a FIN: enters it in the masks.
+  @inline(__always)
+  mutating func markFree<S: Sharing>(_ id: CoreID, _ core: Core, lanes: UInt32, _: S.Type) {
+    // A late mark of a core that has died since.
+    guard S.load(core.incarnation) != 0 else { return }
+    let outstanding = core.outstanding(S.self)
+    present.insert(id)
+    // With several threads the mark may come late, after the lane was used.
+    if outstanding < lanes { room.insert(id) }
+    if outstanding == 0 { idle.insert(id) }
+  }
+
+  /// A core is about to get a dispatch.
+  @inline(__always)
+  mutating func markUsed<S: Sharing>(_ id: CoreID, _ core: Core, lanes: UInt32, _: S.Type) {
+    let before = core.outstanding(S.self)
+    if before == 0 { idle.remove(id) }
+    // Stale at worst: a FIN that comes meanwhile enters the core once more.
+    if before + 1 == lanes { room.remove(id) }
+    if !S.isShared && before == 0 { busyCores += 1 }
+  }
+
+  /// The core's worker has died.
+  mutating func remove(_ core: CoreID) {
+    present.remove(core)
+    idle.remove(core)
+    room.remove(core)
+  }
+}

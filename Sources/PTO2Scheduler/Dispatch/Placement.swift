@@ -1,0 +1,119 @@
+internal import PTO2Protocol
+
+/// Where a block runs.
+///
+/// An idle core is preferred to a free lane behind a running kernel. A mixed task that
+/// finds no place reserves the least loaded cluster for the step: less demanding tasks
+/// keep off it, so that the cluster's load only falls while the mixed task waits.
+extension Dispatcher {
+  /// The AIC of an unreserved cluster: an idle one, else one with a free lane.
+  @inline(__always)
+  func matrixCore<S: Sharing>(_ thread: borrowing SchedulerThread<S>) -> CoreID? {
+    let open = ~table.reservedClusters
+    let idle = table.idle.aic & open
+    if idle != 0 {
+      return CoreID(
+        cluster: awake(idle, subtask: 0, thread) ?? idle.trailingZeroBitCount, subtask: 0)
+    }
+    let room = table.room.aic & open
+    return room != 0 ? CoreID(cluster: room.trailingZeroBitCount, subtask: 0) : nil
+  }
+
+  /// Either AIV of any unreserved cluster, an idle one if there is one; among busy
+  /// ones, that with the fewest dispatches.
+  @inline(__always)
+  func vectorCore<S: Sharing>(_ thread: borrowing SchedulerThread<S>) -> CoreID? {
+    let open = ~table.reservedClusters
+    let idle0 = table.idle.aiv0 & open
+    let idle1 = table.idle.aiv1 & open
+    if idle0 | idle1 != 0 {
+      if let cluster = awake(idle0, subtask: 1, thread) {
+        return CoreID(cluster: cluster, subtask: 1)
+      }
+      if let cluster = awake(idle1, subtask: 2, thread) {
+        return CoreID(cluster: cluster, subtask: 2)
+      }
+      let cluster = (idle0 | idle1).trailingZeroBitCount
+      return CoreID(cluster: cluster, subtask: idle0 >> UInt64(cluster) & 1 != 0 ? 1 : 2)
+    }
+    let room0 = table.room.aiv0 & open
+    let room1 = table.room.aiv1 & open
+    guard room0 | room1 != 0 else { return nil }
+    let cluster = (room0 | room1).trailingZeroBitCount
+    let first = CoreID(cluster: cluster, subtask: 1)
+    let second = CoreID(cluster: cluster, subtask: 2)
+    guard room0 >> UInt64(cluster) & 1 != 0 else { return second }
+    guard room1 >> UInt64(cluster) & 1 != 0 else { return first }
+    return thread.outstanding(first.index) <= thread.outstanding(second.index) ? first : second
+  }
+
+  /// The first of some clusters whose core for this subtask is not parked: a dispatch
+  /// to it wakes nobody.
+  @inline(__always)
+  private func awake<S: Sharing>(
+    _ clusters: UInt64, subtask: Int, _ thread: borrowing SchedulerThread<S>
+  ) -> Int? {
+    var rest = clusters
+    while rest != 0 {
+      let cluster = rest.trailingZeroBitCount
+      let core = thread.cores[CoreID(cluster: cluster, subtask: subtask)]
+      if core.page.parked.loadRelaxed() == 0 { return cluster }
+      rest &= rest &- 1
+    }
+    return nil
+  }
+
+  /// A cluster for all kernels of a block.
+  func mixedCluster(_ shape: TaskShape) -> Int? {
+    let open = ~table.reservedClusters
+    let idle = table.idle.clusters(for: shape) & open
+    if idle != 0 { return idle.trailingZeroBitCount }
+    let room = table.room.clusters(for: shape) & open
+    return room != 0 ? room.trailingZeroBitCount : nil
+  }
+
+  /// The core for one kernel of a mixed block. The one vector kernel of AIC_AIV_X1 may
+  /// run on either AIV: on an idle one if there is one, else on one with a free lane.
+  func mixedCore(_ shape: TaskShape, cluster: Int, subtask: Int) -> CoreID {
+    let own = CoreID(cluster: cluster, subtask: subtask)
+    guard shape == .aicAivX1, subtask > 0, !table.idle.contains(own) else { return own }
+    let other = CoreID(cluster: cluster, subtask: 3 - subtask)
+    return table.idle.contains(other) || !table.room.contains(own) ? other : own
+  }
+
+  /// Keeps less demanding tasks off the least loaded cluster that has the cores for
+  /// this shape.
+  func reserveCluster<S: Sharing>(
+    for shape: TaskShape, _ thread: borrowing SchedulerThread<S>
+  ) {
+    guard table.reservedClusters == 0 else { return }
+    let able = table.present.clusters(for: shape)
+    guard able != 0 else { return }
+    var best = 0
+    var fewest = UInt32.max
+    for cluster in 0..<thread.cores.clusterCount where able >> UInt64(cluster) & 1 != 0 {
+      var load: UInt32 = 0
+      for subtask in SubtaskSlot.allCases {
+        load += thread.outstanding(CoreID(cluster: cluster, subtask: Int(subtask.rawValue)).index)
+      }
+      if load < fewest {
+        best = cluster
+        fewest = load
+      }
+    }
+    table.reservedClusters = 1 << UInt64(best)
+  }
+
+  /// True when every block of the task finds idle cores now, or its first one has
+  /// started already.
+  func mayStartTogether(_ shape: TaskShape, _ entry: ConsumedEntry) -> Bool {
+    if entry.blocksStarted.value > 0 { return true }
+    let places =
+      switch shape {
+      case .aicOnly: table.idle.aic.nonzeroBitCount
+      case .aivX1: table.idle.aiv0.nonzeroBitCount + table.idle.aiv1.nonzeroBitCount
+      default: table.idle.clusters(for: shape).nonzeroBitCount
+      }
+    return places >= Int(entry.blockCount)
+  }
+}

@@ -1,0 +1,77 @@
+internal import CPTO2Segment
+internal import PTO2Protocol
+
+/// One kernel of one block of a task.
+struct Subtask: BitwiseCopyable, Equatable {
+  var task: TaskID
+  /// 0 AIC, 1 AIV0, 2 AIV1.
+  var index: UInt32
+  var block: UInt32
+}
+
+/// Lost subtasks that are to run again, in the segment, where they outlast the
+/// scheduler. There is room for everything that can be outstanding.
+struct RedoQueue {
+  private let page: SchedulerPage<OwnedWord>
+  private(set) var count = 0
+
+  static let capacity = Int(PTO2_MAX_LOST)
+
+  init(_ page: SchedulerPage<OwnedWord>) { self.page = page }
+
+  @inline(__always)
+  var isEmpty: Bool { count == 0 }
+
+  /// Nil for a free place.
+  subscript(index: Int) -> Subtask? {
+    let place = page.ownLostSubtask(index)
+    let subtask = place.subtask.loadOwn()
+    guard subtask & PTO2_LOST_USED != 0 else { return nil }
+    return Subtask(
+      task: place.taskID, index: subtask & PTO2_WORD_SLOT_MASK, block: subtask >> 3)
+  }
+
+  mutating func append(_ lost: Subtask) {
+    guard let index = (0..<Self.capacity).first(where: { self[$0] == nil }) else {
+      preconditionFailure("more is lost than can be outstanding")
+    }
+    let place = page.ownLostSubtask(index)
+    place.taskID = lost.task
+    place.subtask.storeRelease(lost.block << 3 | PTO2_LOST_USED | lost.index)
+    count += 1
+  }
+
+  mutating func remove(at index: Int) {
+    page.ownLostSubtask(index).subtask.storeRelease(0)
+    count -= 1
+  }
+
+  func index(of lost: Subtask) -> Int? { (0..<Self.capacity).first { self[$0] == lost } }
+
+  /// After a restart: what the scheduler before has left.
+  mutating func recount() { count = (0..<Self.capacity).count { self[$0] != nil } }
+}
+
+extension Dispatcher {
+  /// Starts lost subtasks again, each on any core of its kind, before any other there:
+  /// so what is lost and what is outstanding never exceed the lanes. Those of a kind
+  /// without a place hold up no other.
+  @inline(never)
+  func dispatchRedo<S: Sharing>(_ thread: inout SchedulerThread<S>) -> Int {
+    var work = 0
+    var left = redo.count
+    var index = 0
+    while left > 0 && index < RedoQueue.capacity {
+      defer { index += 1 }
+      guard let lost = redo[index] else { continue }
+      left -= 1
+      guard let core = lost.index == 0 ? matrixCore(thread) : vectorCore(thread) else { continue }
+      intent.willDispatch(lost.task, block: lost.block, subtasks: 1 << UInt8(lost.index))
+      send(lost, to: core, &thread)
+      redo.remove(at: index)
+      intent.didStore(subtask: lost.index)
+      work += 1
+    }
+    return work
+  }
+}

@@ -1,0 +1,237 @@
+internal import CPTO2Segment
+internal import PTO2Protocol
+internal import PTO2Segment
+
+/// Going on where a scheduler was killed.
+///
+/// Nothing of what the dead one was doing is repaired. Truth is what single stores have
+/// left: the log and the main slots of the orchestrator, the watermarks and wired
+/// positions, each task's state and outcome, which scope has let go of it, the blocks
+/// that were started, the words to the cores and the cores' COND. Counts, lists and
+/// queues are computed from these, for every task from the consumed watermark to the
+/// newest wired one; docs/faults.md says why each suffices. Meanwhile cores run, and the
+/// orchestrator submits.
+extension SchedulerThread {
+  /// First thread, before any other starts and before the scheduler is announced.
+  package mutating func restart() {
+    own.parked.storeRelaxed(0)
+    resumeCounters()
+    let isSound = log.withLock { resumeLog($0) } ?? false
+    guard isSound, resumeRings() else { return }
+    for ring in 0..<rings.count {
+      forEach(rings[ring].consumed.position.value, ring) { $0.countOwnReferences($2) }
+    }
+    for ring in 0..<rings.count {
+      forEach(rings[ring].released.position.value, ring) { $0.linkToProducers($1, $2) }
+    }
+    if hasFailed { return }
+    _ = dispatcher.withLock { resumeDispatches($0) }
+    if hasFailed { return }
+    requeue()
+    for ring in 0..<rings.count {
+      advanceReleased(rings[ring])
+      advanceConsumed(rings[ring])
+    }
+    // The dead scheduler may have stored a word without waking who waits for it.
+    let all = UInt64.max >> UInt64(64 - cores.clusterCount)
+    toWake = CoreMasks(aic: all, aiv0: all, aiv1: all)
+    advances += 1
+    hasConsumed = true
+  }
+
+  // MARK: Positions
+
+  /// The log from the first record that does not count as wired.
+  private mutating func resumeLog(_ reader: LogReader) -> Bool {
+    let wired = own.wired.loadOwn()
+    words.logWired.value = wired
+    reader.submitted.value = wired
+    // Acquire: as in `readRecords`.
+    guard orchestrator.submitted.loadAcquire() != wired else { return true }
+    let record = reader.log[wired].content
+    guard record.ring < UInt32(rings.count) else {
+      violation("log record \(wired) has kind \(record.kind), ring \(record.ring)")
+      return false
+    }
+    if record.kind == PTO2_LOG_SCOPE_END { reader.isResumed.value = true }
+    let ring = rings[Int(record.ring)]
+    if record.kind == PTO2_LOG_TASK, record.id &+ 1 == ring.wiredWord.loadOwn() {
+      // Between the two stores: nobody has run it, it is wired once more.
+      ring.wiredWord.storeRelaxed(record.id)
+    }
+    return true
+  }
+
+  private mutating func resumeRings() -> Bool {
+    for index in 0..<rings.count {
+      let ring = rings[index]
+      let wired = ring.wiredWord.loadOwn()
+      let released = ring.released.word.loadOwn()
+      let consumed = ring.consumed.word.loadOwn()
+      ring.wired.value = wired
+      ring.released.position.value = released
+      ring.consumed.position.value = consumed
+      guard wired &- consumed <= ring.consumedWindow, wired &- released <= ring.taskWindow,
+        released &- consumed <= wired &- consumed
+      else {
+        violation(
+          "ring \(index) is wired to \(wired), released to \(released), consumed to \(consumed)")
+        return false
+      }
+      if let last = entryIfKnown(TaskID(ring: index, local: wired &- 1)) {
+        ring.poolHead.value = last.poolEnd
+      }
+      ring.poolTail.value = ring.poolHead.value
+      if released != wired {
+        ring.poolTail.value =
+          ring.entry(released).poolEnd &- (ring.slotState(released).faninCount &- 1)
+      }
+      if let last = entryIfKnown(TaskID(ring: index, local: consumed &- 1)) {
+        ring.heapTail.value = last.heapEnd
+      }
+    }
+    return true
+  }
+
+  /// The entry that this task was wired into, unless another has it now or none ever
+  /// had.
+  private func entryIfKnown(_ id: TaskID) -> ConsumedEntry? {
+    guard id.ring < rings.count else { return nil }
+    let entry = rings.entry(id)
+    return entry.belongs(to: id) ? entry : nil
+  }
+
+  /// Every wired task of a ring from a watermark on.
+  private mutating func forEach(
+    _ begin: UInt32, _ ring: Int,
+    _ body: (borrowing Self, TaskID, ConsumedEntry) -> Void
+  ) {
+    var local = begin
+    let wired = rings[ring].wired.value
+    while local != wired && !hasFailed {
+      let id = TaskID(ring: ring, local: local)
+      guard let entry = entryIfKnown(id) else {
+        return violation("the entry of task \(id) belongs to another task")
+      }
+      body(self, id, entry)
+      local &+= 1
+    }
+  }
+
+  // MARK: References and edges
+
+  /// The task's own reference and its scope's. A closed list stays closed.
+  private func countOwnReferences(_ entry: ConsumedEntry) {
+    let state = entry.state.value
+    guard state != TaskState.consumed.rawValue else { return }
+    entry.fanoutCount = 2
+    entry.fanoutRefcount =
+      (entry.scopeEnded.value != 0 ? 1 : 0) + (state >= TaskState.released.rawValue ? 1 : 0)
+    entry.fanoutHead.value =
+      state >= TaskState.completed.rawValue ? PTO2_EDGE_CLOSED : PTO2_EDGE_NONE
+  }
+
+  /// A task that is not RELEASED holds its retained producers, and waits for those that
+  /// are not COMPLETED.
+  private func linkToProducers(_ id: TaskID, _ entry: ConsumedEntry) {
+    let state = entry.state.value
+    guard state < TaskState.released.rawValue else { return }
+    let isPending = state < TaskState.completed.rawValue
+    let ring = rings[id.ring]
+    let slotState = ring.slotState(id.local)
+    let count = slotState.faninCount &- 1
+    let first = entry.poolEnd &- count
+    var satisfied: UInt32 = 1
+    for k in 0..<count {
+      let index = ring.poolIndex(first &+ k)
+      let edge = ring.edge(index)
+      let fanin = ring.fanin(index)
+      let producer = entryIfKnown(fanin.producer)
+      if edge.isRetained {
+        if let producer, producer.state.value < TaskState.consumed.rawValue {
+          producer.fanoutCount += 1
+        } else {
+          // This task is COMPLETED and had given the reference back.
+          edge.flags &= ~PTO2_EDGE_RETAINED
+        }
+      }
+      guard isPending else { continue }
+      if fanin.waits, let producer,
+        EdgeList(of: producer).push(EdgeReference(ring: id.ring, index: index), edge, S.self)
+      {
+        continue
+      }
+      satisfied += 1
+      if fanin.needsData, let producer, producer.outcome.value != 0,
+        entry.blocksStarted.value == 0
+      {
+        entry.outcome.value = PTO2_OUTCOME_CANCELLED
+      }
+    }
+    guard isPending else { return }
+    slotState.faninRefcount.value = satisfied
+    entry.subtasksLeft.value =
+      UInt32(entry.activeMask.nonzeroBitCount) &* (entry.blockCount &- entry.blocksStarted.value)
+  }
+
+  /// The entry of a task that has dispatches out; nil when the id is of none.
+  func pendingEntry(_ id: TaskID) -> ConsumedEntry? {
+    guard id.ring < rings.count else { return nil }
+    let released = rings[id.ring].released.position.value
+    guard id.local &- released < rings[id.ring].wired.value &- released,
+      let entry = entryIfKnown(id), entry.state.value < TaskState.completed.rawValue
+    else { return nil }
+    return entry
+  }
+
+  // MARK: Queues
+
+  /// What is to be done with a task.
+  private struct Due {
+    var begun: [TaskID] = []
+    var ready: [TaskID] = []
+    var finished: [TaskID] = []
+    var completed: [TaskID] = []
+  }
+
+  /// Takes every task on from where it stands.
+  private mutating func requeue() {
+    var due = Due()
+    var completed: UInt64 = 0
+    for ring in 0..<rings.count {
+      forEach(rings[ring].consumed.position.value, ring) { scheduler, id, entry in
+        if entry.state.value >= TaskState.completed.rawValue { completed += 1 }
+        scheduler.sort(id, entry, into: &due)
+      }
+    }
+    counters.completed += completed
+    // Begun ones first: blocks that started together may wait for the rest.
+    for id in due.begun { enqueue(id, as: .of(mask: rings.entry(id).activeMask)) }
+    for id in due.ready { makeReady(id) }
+    for id in due.finished { complete(id) }
+    for id in due.completed { release(id) }
+  }
+
+  private func sort(_ id: TaskID, _ entry: ConsumedEntry, into due: inout Due) {
+    switch TaskState(rawValue: entry.state.value) {
+    case .consumed: break
+    case .released:
+      if entry.fanoutCount == entry.fanoutRefcount {
+        entry.state.value = TaskState.consumed.rawValue
+      }
+    case .completed: due.completed.append(id)
+    default:
+      let state = rings[id.ring].slotState(id.local)
+      let started = entry.blocksStarted.value
+      if state.faninRefcount.value != state.faninCount {
+        entry.state.value = TaskState.pending.rawValue
+      } else if started == 0 {
+        due.ready.append(id)
+      } else if started < entry.blockCount {
+        due.begun.append(id)
+      } else if entry.subtasksLeft.value == 0 {
+        due.finished.append(id)
+      }
+    }
+  }
+}

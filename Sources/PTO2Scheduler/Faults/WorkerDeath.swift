@@ -1,0 +1,136 @@
+internal import CPTO2Segment
+internal import PTO2Protocol
+internal import PTO2Segment
+internal import PTO2System
+
+/// What becomes of the tasks of a worker that has died.
+extension SchedulerThread {
+  /// Any thread: the process of a core has ended, every thread of it. The core's own
+  /// thread deals with it in its next step.
+  package mutating func workerDied(_ core: Int) {
+    S.store(words.isDead(core), 1)
+    _ = S.add(words.deaths, 1)
+    ringAllBells()
+  }
+
+  /// First thread: the core's worker is about to be killed, for a reason that is one of
+  /// PTO2_FAILURE_...
+  mutating func willKill(_ core: Int, because reason: UInt32) {
+    S.store(words.killReason(core), reason)
+  }
+
+  /// Fences own cores whose worker has died. When another thread dispatches at the
+  /// moment, the next step tries again.
+  mutating func fenceDeadCores() {
+    let deaths = S.load(words.deaths)
+    // What is found meanwhile, the dispatch of this step looks for.
+    let isDone = dispatcher.withLock { dispatcher in
+      for core in 0..<cores.count where isOwn(core) && S.load(words.isDead(core)) != 0 {
+        fence(core, dispatcher)
+        // Not before: nobody is to take this death for a second one.
+        S.store(words.isDead(core), 0)
+      }
+      return true
+    }
+    if isDone == true { deathsSeen = deaths }
+  }
+
+  /// Reads the dead worker's COND words for the last time and decides for each
+  /// dispatch; then lets the next worker in.
+  private mutating func fence(_ index: Int, _ dispatcher: Dispatcher) {
+    let core = cores[index]
+    let gone = core.page.ready.loadAcquire()
+    // A kernel may have changed the word: who was admitted is fenced.
+    guard core.incarnation.value != 0 || gone != own.fenced(index).loadOwn() else { return }
+    var ended: [TaskID] = []
+    while outstanding(index) > 0 {
+      let laneIndex = core.oldestLane.value
+      let lane = core.lane(laneIndex).value
+      // The kernel's stores and this word are there: its process has ended.
+      let progress = core.cond(laneIndex).progress(of: lane.word, after: lane.condBefore)
+      let lost = core.subtask(laneIndex, of: lane.task)
+      retireOldest(index)
+      let isOver =
+        progress == .finished
+        || !decideLost(lost, core: index, hasBegun: progress.hasBegun, dispatcher)
+      if isOver { ended.append(lane.task) }
+    }
+    S.store(words.killReason(index), 0)
+    S.store(words.quarantine(index), 0)
+    // Before anything is completed: a scheduler that comes after this one must not take
+    // a dead dispatch for one of the task that has its main slot then.
+    dispatcher.table.remove(CoreID(index))
+    core.reset()
+    if core.incarnation.value != 0 { absentCores += 1 }
+    S.store(core.incarnation, 0)
+    for id in ended { finishSubtask(id) }
+    admitNextWorker(index, after: gone)
+  }
+
+  /// The next worker may touch the core's words: it acquires `fenced`, and then the
+  /// lanes are idle.
+  mutating func admitNextWorker(_ core: Int, after gone: UInt32) {
+    own.admitted(core).storeRelease(0)
+    own.fenced(core).storeRelease(gone)
+    Futex.wake(own.fenced(core).shared)
+  }
+
+  /// Takes a lost subtask into the queue of those to run again, or lets its task fail.
+  /// - Returns: false when it is not run again: the task has FAILED.
+  mutating func decideLost(
+    _ lost: Subtask, core: Int, hasBegun: Bool, _ dispatcher: Dispatcher
+  ) -> Bool {
+    let entry = rings.entry(lost.task)
+    _ = S.add(own.failures.lost, 1)
+    if hasBegun {
+      // Up to what decides: each of many blocks may lose its worker.
+      entry.kills = min(entry.kills, UInt8.max - 1) + 1
+      if (1...31).contains(cores[core].page.crashSignal.loadAcquire()) {
+        entry.crashes = min(entry.crashes, UInt8.max - 1) + 1
+      }
+    }
+    let mayRunAgain = RerunRule.allows(
+      hasBegun: hasBegun, flags: entry.flags, kills: entry.kills, crashes: entry.crashes)
+    if mayRunAgain {
+      dispatcher.redo.append(lost)
+    } else {
+      recordFailure(lost, entry, core: core)
+    }
+    return mayRunAgain
+  }
+
+  /// FAILED: a root cause for the report. Only the dispatcher's holder gets here.
+  private mutating func recordFailure(_ lost: Subtask, _ entry: ConsumedEntry, core: Int) {
+    guard S.load(entry.outcome) == 0 else { return }
+    let table = own.failures
+    let count = S.load(table.failedCount)
+    // Each run of a session has records of its own.
+    let index = count &- orchestrator.failedBefore.loadRelaxed()
+    if index < UInt32(PTO2_MAX_FAILURES) {
+      // It is not RELEASED: its main slot is still its own.
+      let kernel = rings[lost.task.ring].slot(lost.task.local).kernelID(lost.index)
+      table.setRecord(
+        Int(index),
+        pto2_failure(
+          task_id: lost.task.rawValue, core: UInt32(core), code: PTO2_ERROR_WORKER_DIED.rawValue,
+          kills: UInt32(entry.kills),
+          flags: UInt32(entry.flags.rawValue) | S.load(words.killReason(core))
+            | UInt32(kernel) << 16))
+    }
+    // Release: who sees the count sees the record.
+    table.failed.storeRelease(count + 1)
+    S.store(entry.outcome, PTO2_ERROR_WORKER_DIED.rawValue)
+  }
+}
+
+/// Which lost subtasks run again.
+enum RerunRule {
+  /// What was not acknowledged has not begun, and runs. What has begun is run once more
+  /// if that gives the same, at most three times in all, and not if it has crashed two
+  /// workers by itself.
+  static func allows(hasBegun: Bool, flags: SlotFlags, kills: UInt8, crashes: UInt8) -> Bool {
+    !hasBegun
+      || (flags.contains(.rerun) && kills < UInt8(PTO2_MAX_KILLS)
+        && crashes < UInt8(PTO2_MAX_CRASHES))
+  }
+}

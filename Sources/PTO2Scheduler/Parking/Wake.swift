@@ -1,0 +1,73 @@
+internal import CPTO2Segment
+internal import PTO2Protocol
+internal import PTO2System
+
+/// Who is woken, and when.
+extension SchedulerThread {
+  /// One fence for all stores of this step, then a look at who is parked.
+  @inline(__always)
+  mutating func wakePeers(isIdle: Bool) {
+    let hasDispatched = !toWake.isEmpty
+    let isOrchestratorDue = advances > 0 && (isIdle || advances >= 16)
+    guard hasDispatched || isOrchestratorDue else { return }
+    Publisher.fence()
+    if hasDispatched { wakeCores() }
+    if isOrchestratorDue {
+      advances = 0
+      wakeOrchestrator(evenBeforeTarget: false)
+    }
+  }
+
+  /// Wakes cores that were dispatched to, and the threads that poll them.
+  private mutating func wakeCores() {
+    let asleep = S.isShared ? own.parked.loadOwn() & ~(1 << UInt32(index)) : 0
+    var bells: UInt32 = 0
+    for subtask in 0..<Int(PTO2_SLOTS) {
+      var mask = toWake[subtask]
+      while mask != 0 {
+        let cluster = mask.trailingZeroBitCount
+        mask &= mask &- 1
+        if S.isShared { bells |= 1 << UInt32(cluster % threads) }
+        let id = CoreID(cluster: cluster, subtask: subtask)
+        let core = cores[id]
+        guard Publisher(to: core.page.parked).isAsleep else { continue }
+        // The core sleeps on the lane after its newest finished one: one of those with
+        // something outstanding.
+        let lane = S.isShared ? 0 : core.oldestLane.value
+        let count = S.isShared ? cores.laneCount : outstanding(id.index)
+        core.wake(lane..<lane + count, of: cores.laneCount)
+      }
+    }
+    toWake = CoreMasks()
+    if S.isShared && bells & asleep != 0 { ring(bells & asleep) }
+  }
+
+  /// Wakes the orchestrator on the one word it says it sleeps on, once that has reached
+  /// the position it says it needs.
+  ///
+  /// What it waits for in the consumed ring may come earlier than its target (any
+  /// output may have been the one in the way), so it is also woken before this process
+  /// sleeps.
+  mutating func wakeOrchestrator(evenBeforeTarget: Bool) {
+    let reason = orchestrator.parked.loadAcquire()
+    if reason == 0 { return }
+    let target = Position(orchestrator.target.loadRelaxed())
+    func isReached(_ word: OwnedWord) -> Bool {
+      Position(word.loadOwn()).distance(from: target) >= 0
+    }
+    switch reason {
+    case PTO2_PARKED_ON_WIRED:
+      if isReached(own.wired) { Futex.wake(own.wired.shared) }
+    case PTO2_PARKED_ON_RELEASED..<PTO2_PARKED_ON_RELEASED + UInt32(rings.count):
+      let word = own.released(Int(reason - PTO2_PARKED_ON_RELEASED))
+      if isReached(word) { Futex.wake(word.shared) }
+    case PTO2_PARKED_ON_CONSUMED..<PTO2_PARKED_ON_CONSUMED + UInt32(rings.count):
+      let word = own.consumed(Int(reason - PTO2_PARKED_ON_CONSUMED))
+      if isReached(word) || (evenBeforeTarget && hasConsumed) {
+        hasConsumed = false
+        Futex.wake(word.shared)
+      }
+    default: break
+    }
+  }
+}

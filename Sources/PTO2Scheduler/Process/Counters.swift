@@ -1,0 +1,58 @@
+internal import CPTO2Segment
+internal import PTO2Protocol
+internal import PTO2Segment
+
+/// What one scheduler thread has done.
+package struct SchedulerCounters: Sendable {
+  var completed: UInt64 = 0
+  var edges: UInt64 = 0
+  var dispatched: UInt64 = 0
+  var parks: UInt64 = 0
+  /// Try-locks that were found taken.
+  package var lostLocks: UInt64 = 0
+
+  mutating func add(_ other: SchedulerCounters) {
+    completed += other.completed
+    edges += other.edges
+    dispatched += other.dispatched
+    parks += other.parks
+    lostLocks += other.lostLocks
+  }
+}
+
+extension SchedulerThread {
+  /// This thread's counters, with the locks it has found taken since they were last
+  /// collected.
+  mutating func collectCounters() -> SchedulerCounters {
+    counters.lostLocks += lostLocks.value
+    lostLocks.value = 0
+    return counters
+  }
+
+  /// Goes on counting where the scheduler before has published its counters.
+  mutating func resumeCounters() {
+    let record = own.counters
+    counters.completed = record.tasks_completed
+    counters.edges = record.edges
+    counters.dispatched = record.subtasks_dispatched
+    counters.parks = record.parks
+    counters.lostLocks = record.lost_locks
+    for ring in 0..<rings.count { rings[ring].peaks.value = record[ring] }
+  }
+
+  package mutating func publishCounters() {
+    let counted = collectCounters()
+    var record = own.counters
+    record.tasks_completed = counted.completed
+    record.edges = counted.edges
+    record.subtasks_dispatched = counted.dispatched
+    record.parks = counted.parks
+    record.lost_locks = counted.lostLocks
+    for ring in 0..<rings.count {
+      record[ring] = rings[ring].peaks.value
+      record[ring].heap = min(
+        record[ring].heap, shared.segment.configuration.rings[ring].heapBytes)
+    }
+    own.ownCounters.value = record
+  }
+}

@@ -1,0 +1,116 @@
+internal import CPTO2Segment
+internal import PTO2Protocol
+
+/// A task's way out: COMPLETED, RELEASED, CONSUMED.
+extension SchedulerThread {
+  /// One subtask of one block has its FIN; the last one completes the task.
+  @inline(__always)
+  mutating func finishSubtask(_ id: TaskID) {
+    if S.add(rings.entry(id).subtasksLeft, UInt32.max) == 0 { complete(id) }
+  }
+
+  /// COMPLETED: closes the fanout list and notifies the consumers on it, then goes on
+  /// to RELEASED, since the task's fanin list is not needed any more.
+  @inline(__always)
+  mutating func complete(_ id: TaskID) {
+    let entry = rings.entry(id)
+    let hasFailed = S.load(entry.outcome) != 0
+    if hasFailed { countCancelled(entry) }
+    S.store(entry.state, TaskState.completed.rawValue)
+    var reference = EdgeList(of: entry).close(S.self)
+    counters.completed += 1
+    while reference != PTO2_EDGE_NONE {
+      let place = EdgeReference(rawValue: reference)
+      let edge = rings[place.ring].edge(place.index)
+      let consumer = edge.consumer
+      // Before the consumer is told: from then on the edge may be reused.
+      reference = edge.next
+      if hasFailed && edge.needsData { cancel(rings.entry(consumer)) }
+      let state = rings[consumer.ring].slotState(consumer.local)
+      let count = state.faninCount
+      if S.add(state.faninRefcount, 1) == count { makeReady(consumer) }
+    }
+    release(id)
+  }
+
+  /// RELEASED: gives back the references on the producers. Descriptor and payload are
+  /// free once the watermark has passed the task.
+  @inline(__always)
+  mutating func release(_ id: TaskID) {
+    let ring = rings[id.ring]
+    let count = ring.slotState(id.local).faninCount &- 1
+    if count > 0 {
+      let first = ring.slot(id.local).faninFirst
+      for k in 0..<count {
+        let index = ring.poolIndex(first &+ k)
+        guard ring.edge(index).isRetained else { continue }
+        // The orchestrator's memory, read once more since `wire`.
+        let producer = ring.fanin(index).producer
+        guard producer.ring < rings.count, rings.entry(producer).taskID == producer else {
+          return violation("fanin \(k) of task \(id) has changed since it was submitted")
+        }
+        dropReference(producer)
+      }
+    }
+    // Release: the main slot, its fanin list and edges are not read any more.
+    S.store(ring.entry(id.local).state, TaskState.released.rawValue)
+    advanceReleased(ring)
+    dropReference(id)
+  }
+
+  /// A consumer, the scope, or the task itself is done with this producer. Who drops
+  /// the last reference takes it to CONSUMED; nobody else may touch the entry after
+  /// this.
+  @inline(__always)
+  mutating func dropReference(_ id: TaskID) {
+    let ring = rings[id.ring]
+    let entry = ring.entry(id.local)
+    let left = References(on: entry).drop(S.self)
+    if left > 0 { return }
+    // The task's own reference is given back once it is RELEASED.
+    guard left == 0, S.load(entry.state) == TaskState.released.rawValue else {
+      return violation("task \(id) has lost a reference that nobody had given back")
+    }
+    // CONSUMED: nothing refers to the output any more, and nothing will.
+    S.store(entry.state, TaskState.consumed.rawValue)
+    // With several threads only the lock's exchange makes sure that its holder sees the
+    // state.
+    if S.isShared || id.local == ring.consumed.position.value { advanceConsumed(ring) }
+  }
+
+  @inline(__always)
+  mutating func advanceReleased(_ ring: Ring) {
+    guard ring.released.advance(in: ring, lost: lostLocks, S.self) else { return }
+    advances += 1
+    // A task CONSUMED before its elders were RELEASED waits for them.
+    if S.isShared || ring.consumed.position.value != ring.released.position.value {
+      advanceConsumed(ring)
+    }
+  }
+
+  @inline(__always)
+  mutating func advanceConsumed(_ ring: Ring) {
+    guard ring.consumed.advance(in: ring, lost: lostLocks, S.self) else { return }
+    advances += 1
+    hasConsumed = true
+  }
+
+  // MARK: Tasks that do not end well
+
+  /// CANCELLED: a producer it needs did not end well. It passes through every state
+  /// without running.
+  @inline(never)
+  mutating func cancel(_ entry: ConsumedEntry) { S.store(entry.outcome, PTO2_OUTCOME_CANCELLED) }
+
+  /// Counts a CANCELLED task, before it is RELEASED.
+  @inline(never)
+  mutating func countCancelled(_ entry: ConsumedEntry) {
+    if entry.outcome.value == PTO2_OUTCOME_CANCELLED {
+      _ = S.add(own.failures.cancelled, 1)
+    }
+  }
+
+  mutating func violation(_ what: String) {
+    fail(PTO2Error(.protocolViolation, what + ". The segment was overwritten"))
+  }
+}

@@ -1,0 +1,105 @@
+internal import PTO2Protocol
+
+/// What the tasks before a watermark have in common.
+protocol Milestone {
+  /// True for a `TaskState` at or beyond it.
+  static func isReached(_ state: UInt32) -> Bool
+  /// The first task that the watermark may not pass yet.
+  static func limit<S: Sharing>(in ring: Ring, _: S.Type) -> UInt32
+  /// What the tasks that are passed give back; `last` is the newest of them.
+  static func reclaim<S: Sharing>(upTo last: ConsumedEntry, in ring: Ring, _: S.Type)
+}
+
+/// RELEASED: main slots, descriptors and pool entries are free.
+enum Released: Milestone {
+  @inline(__always)
+  static func isReached(_ state: UInt32) -> Bool { state >= TaskState.released.rawValue }
+  @inline(__always)
+  static func limit<S: Sharing>(in ring: Ring, _: S.Type) -> UInt32 { S.load(ring.wired) }
+  @inline(__always)
+  static func reclaim<S: Sharing>(upTo last: ConsumedEntry, in ring: Ring, _: S.Type) {
+    S.store(ring.poolTail, last.poolEnd)
+  }
+}
+
+/// CONSUMED: outputs and consumed entries are free.
+enum Consumed: Milestone {
+  @inline(__always)
+  static func isReached(_ state: UInt32) -> Bool { state == TaskState.consumed.rawValue }
+  /// Never past `last_task_released`.
+  @inline(__always)
+  static func limit<S: Sharing>(in ring: Ring, _: S.Type) -> UInt32 {
+    S.load(ring.released.position)
+  }
+  @inline(__always)
+  static func reclaim<S: Sharing>(upTo last: ConsumedEntry, in ring: Ring, _: S.Type) {
+    S.store(ring.heapTail, last.heapEnd)
+  }
+}
+
+/// `last_task_released` or `last_task_consumed` of a ring: one past the tasks at the
+/// ring's head that have all reached a milestone.
+@safe struct Watermark<Passed: Milestone> {
+  private let state: UnsafeMutablePointer<WatermarkState>
+
+  init(_ state: UnsafeMutablePointer<WatermarkState>) { unsafe self.state = state }
+
+  /// What the orchestrator goes by.
+  @inline(__always)
+  var word: OwnedWord { unsafe state.pointee.word }
+
+  /// What this process goes by. Writer: the lock's holder.
+  @inline(__always)
+  var position: Cell<UInt32> { unsafe Cell(&state.pointee.position) }
+
+  @inline(__always)
+  private var lock: Cell<UInt32> { unsafe state.pointee.lock }
+
+  /// Moves over every task at the head that has reached the milestone. With several
+  /// threads one at a time does; whoever finds the lock taken has stored its task's
+  /// state before, and the holder looks again after unlocking.
+  /// - Parameter lost: counts the locks that this thread found taken.
+  /// - Returns: true when it has moved.
+  @inline(__always)
+  func advance<S: Sharing>(in ring: Ring, lost: Cell<UInt64>, _: S.Type) -> Bool {
+    // The caller has just stored its task's state.
+    TryLock<S>(lock, lost: lost).whileDue(looksFirst: false) {
+      let head = S.load(position)
+      return head != Passed.limit(in: ring, S.self)
+        && Passed.isReached(S.load(ring.entry(head).state))
+    } _: {
+      move(in: ring, S.self) ? 1 : 0
+    } > 0
+  }
+
+  @inline(__always)
+  private func move<S: Sharing>(in ring: Ring, _: S.Type) -> Bool {
+    let before = position.value
+    let limit = Passed.limit(in: ring, S.self)
+    var position = before
+    while position != limit, Passed.isReached(S.load(ring.entry(position).state)) {
+      position &+= 1
+    }
+    guard position != before else { return false }
+    Passed.reclaim(upTo: ring.entry(position &- 1), in: ring, S.self)
+    // Pairs with the orchestrator's acquire before it reuses what lies before: nothing
+    // here reads it any more.
+    word.storeRelease(position)
+    // After the word: the consumed watermark goes by this of the released one, and is
+    // never seen ahead of it.
+    S.store(self.position, position)
+    return true
+  }
+}
+
+struct WatermarkState {
+  let word: OwnedWord
+  let lock: Cell<UInt32>
+  var position: UInt32
+
+  init(_ word: OwnedWord, _ lock: Cell<UInt32>, at position: UInt32) {
+    self.word = word
+    self.lock = lock
+    self.position = position
+  }
+}

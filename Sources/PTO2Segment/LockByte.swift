@@ -1,0 +1,42 @@
+internal import PTO2System
+
+/// What a live process can hold of a session: a byte each, beyond the end of the object,
+/// locked while held.
+package enum LockByte {
+  case orchestrator, scheduler
+  /// Held shared by everyone attached: taken exclusively, nobody lives.
+  case liveness
+  case core(Int)
+
+  package var position: Int64 {
+    let base: Int64 = 1 << 50
+    return switch self {
+    case .orchestrator: base
+    case .scheduler: base + 1
+    case .liveness: base + 2
+    case .core(let core): base + 16 + Int64(core)
+    }
+  }
+}
+
+extension SharedMemoryObject {
+  /// False when another process holds a conflicting lock.
+  func tryLock(_ byte: LockByte, _ kind: LockKind) -> Bool { tryLock(byte: byte.position, kind) }
+
+  package func isLocked(_ byte: LockByte) -> Bool { isLocked(byte: byte.position) }
+
+  func unlock(_ byte: LockByte) { unlock(byte: byte.position) }
+
+  /// Takes a lock exclusively. That of a process that has died may become free a moment
+  /// after its end: while somebody reads /proc/PID/cmdline, as ps does, the dead one's
+  /// memory stays, and with it the open object that holds the lock.
+  /// - Returns: false when a live process has it.
+  func take(_ byte: LockByte) -> Bool {
+    let deadline = Deadline(afterMilliseconds: 500)
+    while !tryLock(byte, .exclusive) {
+      if deadline.hasPassed { return false }
+      sleepNanoseconds(500_000)
+    }
+    return true
+  }
+}

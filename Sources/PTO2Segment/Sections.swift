@@ -1,0 +1,147 @@
+internal import CPTO2Segment
+internal import PTO2Protocol
+
+/// Who may write a section.
+package struct RoleSet: OptionSet, Sendable {
+  package let rawValue: UInt32
+  package init(rawValue: UInt32) { self.rawValue = rawValue }
+
+  package static let orchestrator = RoleSet(rawValue: PTO2_ROLE_ORCHESTRATOR)
+  package static let scheduler = RoleSet(rawValue: PTO2_ROLE_SCHEDULER)
+  package static let worker = RoleSet(rawValue: PTO2_ROLE_WORKER)
+}
+
+/// The sections of a segment, in the order they lie in it.
+package enum SectionKind: UInt32, CaseIterable, Sendable {
+  case header = 0
+  case images, kernels
+  case orchestratorWords, submissionLog, mainRing, dispatchTable, fanin
+  case schedulerWords, dataMainBase, consumedRing, slotStates, fanout
+  case cores
+  case heap, arena
+
+  package var spec: SectionSpec { SectionSpec.all[Int(rawValue)] }
+}
+
+/// What a section is in every session: a row of the one table that the layout, its page
+/// in the docs, and messages are made from.
+package struct SectionSpec: Sendable {
+  /// How many records a section has: what of the configuration says so, in words.
+  package enum Count: String, Sendable {
+    case one = ""
+    case images, kernels, cores
+    case logCapacity = "log capacity"
+    case taskWindow = "task window"
+    case consumedWindow = "consumed window"
+    case dependencyPool = "dependency pool"
+    case heapBytes = "heap"
+    case arenaBytes = "arena"
+
+    func of(_ configuration: Configuration, ring: Int) -> UInt64 {
+      let sizes = configuration.rings[ring]
+      return switch self {
+      case .one: 1
+      case .images: UInt64(configuration.imageCount)
+      case .kernels: UInt64(configuration.kernelCount)
+      case .cores: UInt64(configuration.coreCount)
+      case .logCapacity: UInt64(configuration.logCapacity)
+      case .taskWindow: UInt64(sizes.taskWindow)
+      case .consumedWindow: UInt64(sizes.consumedWindow)
+      case .dependencyPool: UInt64(sizes.dependencyPool)
+      case .heapBytes: sizes.heapBytes
+      case .arenaBytes: configuration.arenaBytes
+      }
+    }
+  }
+
+  /// When the section's memory is reserved, and by whom.
+  package enum Reservation: String, Sendable {
+    case creation
+    /// By their allocators, in chunks, just before first use.
+    case submit = "orchestrator, at submit"
+    case wiring = "scheduler, at wiring"
+    case external = "orchestrator, at `external`"
+  }
+
+  package let kind: SectionKind
+  /// For people.
+  package let title: String
+  package let writers: RoleSet
+  package let reservation: Reservation
+  /// One record, and how it is called in C; bytes are `nil`.
+  package let record: String?
+  package let stride: UInt64
+  package let count: Count
+  /// Each record starts on a page of its own.
+  package let hasPages: Bool
+
+  private init<Record>(
+    _ kind: SectionKind, _ title: String, _ writers: RoleSet, _ reservation: Reservation,
+    _ count: Count, of record: Record.Type, stride: Int? = nil, hasPages: Bool = false
+  ) {
+    self.kind = kind
+    self.title = title
+    self.writers = writers
+    self.reservation = reservation
+    self.record = Record.self == UInt8.self ? nil : "\(record)"
+    self.stride = UInt64(stride ?? MemoryLayout<Record>.stride)
+    self.count = count
+    self.hasPages = hasPages
+  }
+
+  /// One for each ring.
+  package var isPerRing: Bool {
+    switch count {
+    case .taskWindow, .consumedWindow, .dependencyPool, .heapBytes: true
+    case .one, .images, .kernels, .cores, .logCapacity, .arenaBytes: false
+    }
+  }
+
+  package var isReservedAtCreation: Bool { reservation == .creation }
+
+  /// By kind.
+  package static let all: [SectionSpec] = [
+    .init(.header, "the header", .orchestrator, .creation, .one, of: pto2_header.self),
+    .init(
+      .images, "the table of images", .orchestrator, .creation, .images,
+      of: pto2_image_record.self),
+    .init(
+      .kernels, "the table of kernels", .orchestrator, .creation, .kernels,
+      of: pto2_kernel_record.self),
+    .init(
+      .orchestratorWords, "the orchestrator words", .orchestrator, .creation, .one,
+      of: pto2_orchestrator_page.self),
+    .init(
+      .submissionLog, "the submission log", .orchestrator, .creation, .logCapacity,
+      of: pto2_log_record.self),
+    .init(
+      .mainRing, "the main ring", .orchestrator, .submit, .taskWindow,
+      of: pto2_main_record.self),
+    .init(
+      .dispatchTable, "the dispatch table", .orchestrator, .submit, .taskWindow,
+      of: PTO2DispatchDesc.self, stride: Descriptor.stride),
+    .init(
+      .fanin, "the fanin pool", .orchestrator, .submit, .dependencyPool, of: UInt64.self),
+    .init(
+      .schedulerWords, "the scheduler words", .scheduler, .creation, .one,
+      of: pto2_scheduler_page.self),
+    .init(
+      .dataMainBase, "the DATA_MAIN_BASE words", .scheduler, .creation, .cores,
+      of: pto2_dispatch_line.self),
+    .init(
+      .consumedRing, "the consumed ring", .scheduler, .wiring, .consumedWindow,
+      of: pto2_consumed_entry.self),
+    .init(
+      .slotStates, "the slot states", .scheduler, .wiring, .taskWindow,
+      of: pto2_main_slot_state.self),
+    .init(
+      .fanout, "the fanout pool", .scheduler, .wiring, .dependencyPool,
+      of: pto2_fanout_edge.self),
+    .init(
+      .cores, "the core pages", .worker, .creation, .cores, of: pto2_core_page.self,
+      hasPages: true),
+    .init(.heap, "the heap", [.orchestrator, .worker], .submit, .heapBytes, of: UInt8.self),
+    .init(
+      .arena, "the arena", [.orchestrator, .worker], .external, .arenaBytes, of: UInt8.self),
+  ]
+}

@@ -1,0 +1,37 @@
+internal import Glibc
+
+/// A thread of this process.
+package struct SpawnedThread: Sendable {
+  fileprivate let id: pthread_t
+
+  /// Waits for its end; once, and not after `detach`.
+  package func join() { pthread_join(id, nil) }
+
+  /// Nobody waits for its end.
+  package func detach() { pthread_detach(id) }
+}
+
+/// Runs `body` in a thread of its own: pthread_create(3).
+/// - Parameter purpose: for the error's text.
+package func spawnThread(_ purpose: String, _ body: @escaping @Sendable () -> Void)
+  throws(SystemError) -> SpawnedThread
+{
+  var id = pthread_t()
+  let box = unsafe Unmanaged.passRetained(ThreadBody(body))
+  let status = unsafe pthread_create(
+    &id, nil,
+    { box in
+      unsafe Unmanaged<ThreadBody>.fromOpaque(box!).takeRetainedValue().run()
+      return nil
+    }, box.toOpaque())
+  guard status == 0 else {
+    unsafe box.release()
+    throw SystemError("pthread_create", purpose, errno: status)
+  }
+  return SpawnedThread(id: id)
+}
+
+private final class ThreadBody: Sendable {
+  let run: @Sendable () -> Void
+  init(_ run: @escaping @Sendable () -> Void) { self.run = run }
+}
