@@ -13,19 +13,15 @@ struct FirstSession {
         print("\(name): \(error)")
       }
     }
-    session.close()
   }
 
   /// (a + b) + 1, in two tasks.
   static func sum(_ graph: Graph, extraScalars: Int) throws {
-    let add = try graph.kernel("vec_add")
-    let addScalar = try graph.kernel("vec_add_scalar")
+    let (add, addScalar) = (try graph.kernel("vec_add"), try graph.kernel("vec_add_scalar"))
     let a = try graph.externalTensor(of: Float.self, [1000])
     let b = try graph.externalTensor(of: Float.self, [1000])
     let result = try graph.externalTensor(of: Float.self, [1000])
-    try graph.write(a, b) { a, b in
-      for i in a.indices { (a[i], b[i]) = (Float(i), 2) }
-    }
+    try graph.write(a, b) { a, b in for i in a.indices { (a[i], b[i]) = (Float(i), 2) } }
     try graph.scope {
       let sum = try graph.submit(aiv: add) { task in
         task.input(a)
