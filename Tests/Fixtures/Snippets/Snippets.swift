@@ -8,7 +8,7 @@ func configured() throws {
   configuration.rings = Array(repeating: Configuration.Ring(heapBytes: 64 << 20), count: 4)
   configuration.stallLimit = .seconds(30)
   let session = try Session(configuration, images: ["./libsaxpy_kernel.so"])
-  defer { session.close() }
+  try session.run { _ in }
 }
 
 func caught(_ session: Session, _ build: (Graph) throws -> Void) throws {
