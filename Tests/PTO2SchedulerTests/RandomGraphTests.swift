@@ -175,7 +175,7 @@ extension Rig {
       outputBytes)
   }
 
-  private func hasRoom(in ring: borrowing Ring, _ outputBytes: UInt64) -> Bool {
+  private func hasRoom(in ring: borrowing PTO2Orchestrator.Ring, _ outputBytes: UInt64) -> Bool {
     ring.current - ring.released < ring.window
       && ring.current - ring.consumed < ring.consumedWindow
       // Three uses of 64 bytes have few producers; half the pool is plenty.

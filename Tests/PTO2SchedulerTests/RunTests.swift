@@ -122,7 +122,8 @@ import Testing
     for _ in 0..<3 {
       _ = try rig.external(16384)
       #expect(graphError { _ = try rig.external(1) }?.code == .outOfMemory)
-      #expect(rig.orchestrator.pointee.abandonRun(deadline: Deadline(afterMilliseconds: 5000)))
+      let isOver = rig.orchestrator.pointee.abandonRun(deadline: Deadline(afterMilliseconds: 5000))
+      #expect(isOver)
       rig.orchestrator.pointee.beginRun()
     }
   }
@@ -147,9 +148,11 @@ import Testing
     #expect(rig.worker.orchestratorPage.error.read() == nil)
     #expect(rig.worker.orchestratorPage.control.loadAcquire() == PTO2_CONTROL_RUNNING)
     // Two scopes are open: the deadline is over before the scheduler has seen their end.
-    #expect(!rig.orchestrator.pointee.abandonRun(deadline: Deadline(afterMilliseconds: 0)))
+    let isOver = rig.orchestrator.pointee.abandonRun(deadline: Deadline(afterMilliseconds: 0))
+    #expect(!isOver)
     rig.runAll()
-    #expect(rig.orchestrator.pointee.abandonRun(deadline: Deadline(afterMilliseconds: 5000)))
+    let isOverNow = rig.orchestrator.pointee.abandonRun(deadline: Deadline(afterMilliseconds: 5000))
+    #expect(isOverNow)
     expectEmpty(rig)
     rig.orchestrator.pointee.beginRun()
     _ = try submitThree(rig)
@@ -188,7 +191,8 @@ import Testing
       #expect(error?.code == .workerDied && error?.task == writer, "run \(run)")
       #expect(rig.orchestrator.pointee.failureCounts == (1, 0, 1))
       #expect(rig.orchestrator.pointee.rootCauses().map(\.task) == [writer])
-      #expect(rig.orchestrator.pointee.abandonRun(deadline: Deadline(afterMilliseconds: 5000)))
+      let isOver = rig.orchestrator.pointee.abandonRun(deadline: Deadline(afterMilliseconds: 5000))
+      #expect(isOver)
       expectEmpty(rig)
       rig.orchestrator.pointee.beginRun()
       #expect(rig.orchestrator.pointee.failureCounts == (0, 0, 0))
