@@ -12,6 +12,8 @@
 # make steps   kills after every single instruction (docs/fault-injection.md)
 # make fuzz SECONDS_EACH=600   every fuzz target for so long (docs/fuzzing.md)
 # make format  swift-format over the tree
+# make install PREFIX=/usr/local DESTDIR=   headers, libraries, executables (Scripts/install);
+#              make uninstall takes them away
 # make setup   apt packages a bare machine may lack (Scripts/setup.sh)
 #
 # run, demo and test see to `make setup` themselves; SETUP=no leaves it out.
@@ -23,9 +25,11 @@ SECONDS_EACH = 10
 KILLS = 10000
 SEED =
 SETUP = yes
+PREFIX = /usr/local
+DESTDIR =
 
 .PHONY: run demo test bench differential verify verify-models mutants simulate campaign steps \
-  fuzz build executables images simulator format lint setup setup-run setup-test clean
+  fuzz build executables library images install uninstall simulator format lint setup setup-run setup-test clean
 
 run: setup-run build
 	$(BIN)/paged-attention
@@ -68,10 +72,22 @@ fuzz:
 
 # What is built: Swift executables by SwiftPM, shared objects in C by the C compiler.
 
-build: executables images
+build: executables library images
 
 executables:
 	$(SWIFT) build -c release
+
+# libpto2.so under the names that a linker and a loader look for; SwiftPM has one name for
+# an executable and a library.
+library: executables
+	ln -sf libPTO2C.so $(BIN)/libpto2.so.1
+	ln -sf libpto2.so.1 $(BIN)/libpto2.so
+
+install: build
+	PREFIX=$(PREFIX) DESTDIR=$(DESTDIR) BIN=$(BIN) Scripts/install
+
+uninstall:
+	PREFIX=$(PREFIX) DESTDIR=$(DESTDIR) Scripts/install --uninstall
 
 # The roles' code with a simulator between all of its accesses (Verification/Package.swift).
 SIMULATOR = Verification/.build/simulate/release

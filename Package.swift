@@ -6,6 +6,10 @@ let package = Package(
   products: [
     // What a program imports: graphs, tensors, sessions.
     .library(name: "PTO2", targets: ["PTO2"]),
+    // The same with a command line: options, report, exit status.
+    .library(name: "PTO2CommandLine", targets: ["PTO2CommandLine"]),
+    // libpto2.so: the same for programs in C that have a main() of their own.
+    .library(name: "PTO2C", type: .dynamic, targets: ["PTO2C"]),
     // What runs beside it. An orchestrator looks for scheduler, worker and fault
     // beside itself, in PTO2_BIN_DIR and on the PATH.
     .executable(name: "pto2-scheduler", targets: ["pto2-scheduler"]),
@@ -43,12 +47,15 @@ var modules: [Target] {
     // Creating, attaching and removing segments.
     module("PTO2Segment", ["CPTO2Segment", "PTO2Protocol", "PTO2System"]),
     // The roles. None imports another.
-    module("PTO2Orchestrator", ["CPTO2Segment", "PTO2System", "PTO2Segment", "PTO2Protocol"]),
+    module(
+      "PTO2Orchestrator", ["CPTO2Segment", "PTO2System", "PTO2Segment", "PTO2Protocol"],
+      // Spans that views of tensors hand out.
+      features: ["Lifetimes"]),
     module("PTO2Scheduler", ["CPTO2Segment", "PTO2System", "PTO2Segment", "PTO2Protocol"]),
     module(
       "PTO2Worker", ["CPTO2Segment", "CPTO2Linux", "PTO2System", "PTO2Segment", "PTO2Protocol"]),
     // Starts and supervises the processes of a session.
-    module("PTO2Launcher", ["CPTO2Linux", "PTO2System", "PTO2Protocol"]),
+    module("PTO2Launcher", ["CPTO2Linux", "PTO2System", "PTO2Segment", "PTO2Protocol"]),
     // Fault scripts, and the tracer that carries them out.
     .target(name: "CPTO2Faults", cSettings: Rules.gnu),
     module(
@@ -59,8 +66,20 @@ var modules: [Target] {
       "PTO2",
       [
         "CPTO2", "CPTO2Segment", "PTO2System", "PTO2Segment", "PTO2Protocol", "PTO2Orchestrator",
-        "PTO2Launcher", "PTO2Faults", argumentParser,
+        "PTO2Launcher",
       ]),
+    // The command line of programs that want one.
+    module(
+      "PTO2CommandLine",
+      [
+        "PTO2System", "PTO2Segment", "PTO2Protocol", "PTO2Orchestrator", "PTO2Launcher", "PTO2",
+        "PTO2Faults", argumentParser,
+      ]),
+    // The calls of pto2_session.h.
+    .target(
+      name: "PTO2C", dependencies: ["CPTO2", "PTO2", "PTO2Protocol", "PTO2System"],
+      exclude: ["pto2.map"], swiftSettings: Rules.strict,
+      linkerSettings: [.unsafeFlags(ownRuntime)]),
   ]
 }
 
@@ -77,7 +96,7 @@ var executables: [Target] {
       ["PTO2Protocol", "PTO2System", "PTO2Segment", "PTO2Worker", argumentParser],
       linking: quickStart),
     executable("pto2-fault", ["PTO2System", "PTO2Faults", argumentParser]),
-    executable("pto2-orchestrator", ["PTO2", argumentParser]),
+    executable("pto2-orchestrator", ["PTO2CommandLine", argumentParser]),
     executable("pto2", ["PTO2System", "PTO2Segment", argumentParser]),
   ]
 }
@@ -156,7 +175,9 @@ var tests: [Target] {
       "PTO2WorkerTests",
       ["CPTO2Segment", "PTO2Segment", "PTO2Protocol", "PTO2Worker"]),
     test("PTO2FaultsTests", ["PTO2Faults", "PTO2Segment"]),
-    test("PTO2Tests", ["CPTO2Segment", "PTO2Segment", "PTO2Protocol", "PTO2Orchestrator", "PTO2"]),
+    test(
+      "PTO2Tests",
+      ["CPTO2", "CPTO2Segment", "PTO2Segment", "PTO2Protocol", "PTO2Orchestrator", "PTO2"]),
     test("PagedAttentionReferenceTests", ["PagedAttentionReference"]),
     // Real processes, from outside.
     test("ProcessTests", ["CPTO2Linux"], path: "Tests/Processes"),
@@ -190,8 +211,12 @@ var argumentParser: Target.Dependency {
   .product(name: "ArgumentParser", package: "swift-argument-parser")
 }
 
-func module(_ name: String, _ dependencies: [Target.Dependency]) -> Target {
-  .target(name: name, dependencies: dependencies, swiftSettings: Rules.strict)
+func module(_ name: String, _ dependencies: [Target.Dependency], features: [String] = [])
+  -> Target
+{
+  .target(
+    name: name, dependencies: dependencies,
+    swiftSettings: Rules.strict + features.map { .enableExperimentalFeature($0) })
 }
 
 func executable(
@@ -207,13 +232,23 @@ func executable(
 /// have written.
 func program(_ name: String, _ dependencies: [Target.Dependency] = [], path: String) -> Target {
   .executableTarget(
-    name: name, dependencies: ["PTO2"] + dependencies, path: path, swiftSettings: Rules.plain)
+    name: name, dependencies: ["PTO2", "PTO2CommandLine"] + dependencies, path: path, swiftSettings: Rules.plain)
 }
 
 func test(_ name: String, _ dependencies: [Target.Dependency], path: String? = nil) -> Target {
   .testTarget(
     name: name, dependencies: ["Harness", "PTO2System"] + dependencies, path: path,
     swiftSettings: Rules.plain)
+}
+
+/// libpto2.so is loaded by programs that know nothing of Swift: its libraries are linked
+/// in, and nothing but the calls of pto2_session.h can be seen.
+var ownRuntime: [String] {
+  let map = Context.packageDirectory + "/Sources/PTO2C/pto2.map"
+  let name = ["-Xlinker", "-soname=libpto2.so.1", "-Xlinker", "--version-script=" + map]
+  if Context.environment["PTO2_DYNAMIC_STDLIB"] != nil { return name }
+  return name + ["-static-stdlib", "-use-ld=lld", "-Xclang-linker", "-static-libgcc"]
+    + ["-L", Context.packageDirectory + "/Scripts/link"]
 }
 
 /// Scheduler and workers are started once a core, and again after a crash, so they must

@@ -6,7 +6,8 @@
 #
 #   --for run    make, the C library's headers, the linker, the C++ library to
 #                link statically
-#   --for test   these, and for the models SPIN and the compiler it needs (default)
+#   --for test   these, and for the models SPIN and the compiler it needs, for installations
+#                pkg-config (default)
 #   --quiet      not a word when nothing is missing
 set -euo pipefail
 
@@ -33,6 +34,7 @@ compgen -G '/usr/lib/gcc/*/*/libstdc++.a' >/dev/null || missing+=(g++)
 if [ "$for" = test ]; then
   command -v spin >/dev/null || missing+=(spin)
   command -v gcc >/dev/null || missing+=(gcc)
+  command -v pkg-config >/dev/null || missing+=(pkg-config)
 fi
 
 if [ ${#missing[@]} -gt 0 ]; then

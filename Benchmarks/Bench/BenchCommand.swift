@@ -1,5 +1,6 @@
 import Glibc
 import PTO2
+import PTO2CommandLine
 import PTO2Segment
 import PTO2System
 
@@ -65,7 +66,7 @@ struct BenchCommand: ParsableCommand {
 
   func run() throws {
     if dualRing {
-      let figures = try DualRing.measure(window: quick ? 64 : Configuration.defaultTaskWindow)
+      let figures = try DualRing.measure(window: quick ? 64 : PTO2Segment.Configuration.defaultTaskWindow)
       return writeOutput(json ? figures.json : figures.text)
     }
     let extent = Extent(

@@ -126,7 +126,7 @@ private let fanWidth = 16
 
 @Sendable private func chain(_ graph: Graph) throws -> (Int) throws -> Int {
   let kernel = try graph.kernel("empty_aic")
-  let tensor = try graph.external(line, .float32)
+  let tensor = try graph.externalTensor(of: Float.self, line)
   return { tasks in
     for _ in 0..<tasks { try graph.submit(aic: kernel) { $0.inout(tensor) } }
     return tasks
@@ -136,11 +136,11 @@ private let fanWidth = 16
 @Sendable private func chainTensor(_ graph: Graph) throws -> (Int) throws -> Int {
   let kernel = try graph.kernel("empty_aiv")
   return { tasks in
-    var last = try graph.submit(aiv: kernel) { $0.output(line, .float32) }
+    var last = try graph.submit(aiv: kernel) { $0.output(of: Float.self, line) }
     for _ in 1..<tasks {
       last = try graph.submit(aiv: kernel) { task in
         task.input(last)
-        return task.output(line, .float32)
+        return task.output(of: Float.self, line)
       }
     }
     return tasks
@@ -180,25 +180,25 @@ private let fanWidth = 16
   let kernel = try graph.kernel("empty_aiv")
   return { tasks in
     let fans = max(1, tasks / (fanWidth + 2))
-    var middle: [Tensor] = []
+    var middle: [Tensor<Float>] = []
     middle.reserveCapacity(fanWidth)
-    var join: Tensor?
+    var join: Tensor<Float>?
     for _ in 0..<fans {
       let root = try graph.submit(aiv: kernel) { task in
         if let join { task.input(join) }
-        return task.output(line, .float32)
+        return task.output(of: Float.self, line)
       }
       middle.removeAll(keepingCapacity: true)
       for _ in 0..<fanWidth {
         let tensor = try graph.submit(aiv: kernel) { task in
           task.input(root)
-          return task.output(line, .float32)
+          return task.output(of: Float.self, line)
         }
         middle.append(tensor)
       }
       join = try graph.submit(aiv: kernel) { task in
         for tensor in middle { task.input(tensor) }
-        return task.output(line, .float32)
+        return task.output(of: Float.self, line)
       }
     }
     return fans * (fanWidth + 2)
@@ -226,7 +226,7 @@ private let fanWidth = 16
 }
 
 @Sendable private func noKernelChain(_ graph: Graph) throws -> (Int) throws -> Int {
-  let tensor = try graph.external(line, .float32)
+  let tensor = try graph.externalTensor(of: Float.self, line)
   return { tasks in
     for _ in 0..<tasks { try graph.submit { $0.inout(tensor) } }
     return tasks
@@ -238,11 +238,11 @@ private let fanWidth = 16
   let kernel = try graph.kernel("empty_aiv")
   let side = 64
   let tile = 8
-  let tensor = try graph.external(Shape(side * tile, side * tile), .float32)
-  var tiles: [Tensor] = []
+  let tensor = try graph.externalTensor(of: Float.self, Shape(side * tile, side * tile))
+  var tiles: [Tensor<Float>] = []
   for row in 0..<side {
     for column in 0..<side {
-      tiles.append(try tensor.slice([row * tile, column * tile], Shape(tile, tile)))
+      tiles.append(try tensor.slice(from: [row * tile, column * tile], shape: Shape(tile, tile)))
     }
   }
   return { tasks in
@@ -257,17 +257,19 @@ private let fanWidth = 16
   let kernel = try graph.kernel("empty_aiv")
   let tileCount = 1024
   // Tile t of input k is at 7 * t + k.
-  var inputs: [Tensor] = []
-  let tensors = try (0..<7).map { _ in try graph.external(Shape(tileCount, 16), .float32) }
+  var inputs: [Tensor<Float>] = []
+  let tensors = try (0..<7).map { _ in
+    try graph.externalTensor(of: Float.self, Shape(tileCount, 16))
+  }
   for tile in 0..<tileCount {
-    for tensor in tensors { inputs.append(try tensor.slice([tile, 0], Shape(1, 16))) }
+    for tensor in tensors { inputs.append(try tensor.slice(from: [tile, 0], shape: Shape(1, 16))) }
   }
   return { tasks in
     for task in 0..<tasks {
       let first = 7 * (task % tileCount)
       try graph.submit(aiv: kernel) { arguments in
         for k in 0..<7 { arguments.input(inputs[first + k]) }
-        _ = arguments.output(line, .float32)
+        _ = arguments.output(of: Float.self, line)
         for scalar in 0..<6 { arguments.scalar(task + scalar) }
       }
     }

@@ -26,7 +26,7 @@ struct DualRing {
     DualRing(
       single: RingMemory(taskWindow: inFlight, consumedWindow: inFlight),
       dual: RingMemory(
-        taskWindow: inFlight / Configuration.consumedWindowFactor, consumedWindow: inFlight),
+        taskWindow: inFlight / PTO2Segment.Configuration.consumedWindowFactor, consumedWindow: inFlight),
       runs: try HeldUp.measure(window: window))
   }
 }
@@ -41,11 +41,11 @@ struct RingMemory {
   init(taskWindow: UInt32, consumedWindow: UInt32) {
     self.taskWindow = taskWindow
     self.consumedWindow = consumedWindow
-    let ring = Configuration.Ring(
+    let ring = PTO2Segment.Configuration.Ring(
       taskWindow: taskWindow, consumedWindow: consumedWindow,
-      heapBytes: Configuration.defaultHeapBytes,
-      dependencyPool: Configuration.defaultDependencyPool)
-    let layout = SegmentLayout(Configuration(rings: [ring]), pageBytes: systemPageBytes())
+      heapBytes: PTO2Segment.Configuration.defaultHeapBytes,
+      dependencyPool: PTO2Segment.Configuration.defaultDependencyPool)
+    let layout = SegmentLayout(PTO2Segment.Configuration(rings: [ring]), pageBytes: systemPageBytes())
     let sections: [(String, SectionKind)] = [
       ("main ring", .mainRing), ("descriptors", .dispatchTable), ("slot states", .slotStates),
       ("consumed ring", .consumedRing),
@@ -70,17 +70,19 @@ struct HeldUp {
   /// short tasks, each in a scope of its own, until it is held up. Only then the
   /// long kernel is let go.
   static func measure(window: UInt32) throws -> [HeldUp] {
-    let wide = window * Configuration.consumedWindowFactor
+    let wide = window * PTO2Segment.Configuration.consumedWindowFactor
     let rings: [(name: String, index: Int, consumedWindow: UInt32)] = [
       ("single", 1, window), ("dual", 2, wide),
     ]
-    let options = try RuntimeOptions.parse([
-      "--rings", "4", "--task-window", "\(window)",
-      "--consumed-window", "\(window),\(window),\(wide),\(window)", "--heap", "64K",
-      "--dep-pool", "256", "--arena", "64K",
-    ])
+    var configuration = PTO2.Configuration()
+    configuration.rings = [window, window, wide, window].map {
+      PTO2.Configuration.Ring(
+        taskWindow: Int(window), consumedWindow: Int($0), heapBytes: 64 << 10,
+        dependencyPool: 256)
+    }
+    configuration.arenaBytes = 64 << 10
     var found: [HeldUp] = []
-    _ = try options.measure("pto2-bench", images: ["BenchKernels"]) { graph in
+    _ = try runOnce(configuration) { graph in
       for (name, index, consumedWindow) in rings {
         let watch = try Gatekeeper(graph, ring: index)
         defer { watch.finish() }
@@ -99,15 +101,15 @@ struct HeldUp {
     return found
   }
 
-  private static func fill(_ graph: Graph, _ gate: Tensor, ring: Int, tasks: Int) throws {
+  private static func fill(_ graph: Graph, _ gate: Tensor<Int32>, ring: Int, tasks: Int) throws {
     let empty = try graph.kernel("empty_aiv")
     let hold = try graph.kernel("hold_aic")
     try graph.scope {
-      let early = try graph.submit(aiv: empty) { $0.output(Shape(16), .float32) }
+      let early = try graph.submit(aiv: empty) { $0.output(of: Float.self, Shape(16)) }
       // Down to the last ring, so that the long task holds no slot of this one.
       for _ in ring..<3 { try graph.beginScope() }
       try graph.submit(aic: hold) { task in
-        task.noDependency(gate)
+        task.unordered(gate)
         task.input(early)
       }
       for _ in ring..<3 { try graph.endScope() }
@@ -121,7 +123,7 @@ struct HeldUp {
 private final class Gatekeeper: @unchecked Sendable {
   // Sendable: `seen` is written by the thread and read once it has ended; the
   // rest does not change.
-  let gate: Tensor
+  let gate: Tensor<Int32>
   private let word: OwnedWord
   private let parked, submitted: SharedWord
   private let reason: UInt32
@@ -130,7 +132,7 @@ private final class Gatekeeper: @unchecked Sendable {
   private var seen: UInt32?
 
   init(_ graph: Graph, ring: Int) throws {
-    gate = try graph.external(Shape(16), .int32)
+    gate = try graph.externalTensor(of: Int32.self, Shape(16))
     let orchestrator = graph.orchestrator
     guard let address = orchestrator.pointee.address(of: gate) else {
       throw BenchError("the gate has no memory")

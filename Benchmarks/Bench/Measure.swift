@@ -67,18 +67,16 @@ private func run(_ benchmark: Benchmark, _ extent: Extent) throws -> Sample {
     sample.endToEnd = try RegisterHop.measure(hops: extent.hops)
     sample.tasks = extent.hops
   case .wholeRun:
-    let options = try runtimeOptions(benchmark, tasks: 1)
     let begin = bench_nanoseconds()
-    let figures = try options.measure("pto2-bench", images: ["BenchKernels"]) { graph in
+    let report = try runSession(benchmark, tasks: 1) { graph in
       try graph.submit(aiv: graph.kernel("empty_aiv")) { _ in }
     }
     sample.endToEnd = Double(bench_nanoseconds() - begin) / 1e3
-    sample.tasks = Int(figures.tasks)
+    sample.tasks = report.tasks
   case .graph(let make, let isWarm):
     let tasks = min(extent.tasks, benchmark.maximumTasks)
     let window = ringSize(tasks)
-    let options = try runtimeOptions(benchmark, tasks: tasks)
-    let figures = try options.measure("pto2-bench", images: ["BenchKernels"]) { graph in
+    let report = try runSession(benchmark, tasks: tasks) { graph in
       let submit = try make(graph)
       // Every process is there, and warm where asked: each slot, consumed
       // entry and byte of the heap has been used before.
@@ -99,9 +97,9 @@ private func run(_ benchmark: Benchmark, _ extent: Extent) throws -> Sample {
         }
       }
     }
-    sample.waits = figures.waits
-    guard figures.kernels == figures.tasks || (benchmark.hasNoKernels && figures.kernels == 0)
-    else { throw BenchError("\(figures.tasks) tasks ran \(figures.kernels) kernels") }
+    sample.waits = report.stalls.reduce(0) { $0 + UInt64($1.count) }
+    guard report.kernels == report.tasks || (benchmark.hasNoKernels && report.kernels == 0)
+    else { throw BenchError("\(report.tasks) tasks ran \(report.kernels) kernels") }
   }
   return sample
 }
@@ -115,13 +113,28 @@ private func ringSize(_ tasks: Int) -> Int {
 
 /// One ring without back-pressure, that goes round while it is warmed up:
 /// outputs are 64 bytes each, and a task has no more than 16 producers.
-private func runtimeOptions(_ benchmark: Benchmark, tasks: Int) throws -> RuntimeOptions {
+private func runSession(
+  _ benchmark: Benchmark, tasks: Int, _ program: (Graph) throws -> Void
+) throws -> RunReport {
   let window = ringSize(tasks)
-  return try RuntimeOptions.parse([
-    "--clusters", "\(benchmark.clusters)", "--rings", "1", "--task-window", "\(window)",
-    "--consumed-window", "\(2 * window)", "--heap", "\(2 * window * 64)",
-    "--dep-pool", "\(4 * window)", "--arena", "64M",
-  ])
+  var configuration = Configuration()
+  configuration.clusters = benchmark.clusters
+  configuration.rings = [
+    Configuration.Ring(
+      taskWindow: window, consumedWindow: 2 * window, heapBytes: 2 * window * 64,
+      dependencyPool: 4 * window)
+  ]
+  configuration.arenaBytes = 64 << 20
+  return try runOnce(configuration, program)
+}
+
+/// A session of its own for one run.
+func runOnce(_ configuration: Configuration, _ program: (Graph) throws -> Void) throws
+  -> RunReport
+{
+  let session = try Session(configuration, images: ["BenchKernels"])
+  let report = try session.run(waitingForCounters: false, program)
+  return session.close(completing: report)
 }
 
 /// Runs a closure beside so many processes that spin.

@@ -16,9 +16,9 @@ enum RegisterHop {
   static func measure(hops: Int) throws -> Double {
     let directory = executableDirectory()
     let image = try KernelImage(path: directory + "libBenchKernels.so")
-    let configuration = Configuration(
+    let configuration = PTO2Segment.Configuration(
       rings: [
-        Configuration.Ring(taskWindow: 2, consumedWindow: 2, heapBytes: 4096, dependencyPool: 4)
+        PTO2Segment.Configuration.Ring(taskWindow: 2, consumedWindow: 2, heapBytes: 4096, dependencyPool: 4)
       ], lanes: 1, arenaBytes: 4096)
     let name = "pto2-bench-\(ProcessIdentity.current().pid)"
     let segment = try Segment.create(name: name, configuration: configuration, images: [image])

@@ -289,3 +289,7 @@ void pto2_record_crashes(pto2_crash *record, const void *base, uint64_t bytes) {
         action.sa_flags |= SA_RESETHAND;
     }
 }
+
+extern const char pto2_installed_executables[] __attribute__((weak));
+
+const char *pto2_executables_of_prefix(void) { return pto2_installed_executables; }

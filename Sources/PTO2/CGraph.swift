@@ -91,6 +91,25 @@ package import PTO2Protocol
   }
 }
 
+extension CGraph {
+  /// Calls a program. Its first failed call, or a status other than 0, is thrown.
+  package static func run(
+    _ graph: Graph, kernels: CKernels,
+    _ program: (UnsafePointer<pto2_program_api>, OpaquePointer) -> Int32
+  ) throws {
+    let graph = CGraph(graph, kernels: kernels)
+    let status = unsafe program(programAPI, graph.handle)
+    if let error = graph.error { throw error }
+    guard status == 0 else { throw ProgramStatus(status: status) }
+  }
+}
+
+/// A program that returned a status other than 0 without a failed call.
+struct ProgramStatus: Error, CustomStringConvertible {
+  var status: Int32
+  var description: String { "the program returned \(status)" }
+}
+
 extension pto2_error_info {
   /// An error as C sees it; all 0 but `ring` and `task` for nil.
   package init(_ error: PTO2Error?) {

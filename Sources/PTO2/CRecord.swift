@@ -1,26 +1,29 @@
 internal import CPTO2
-internal import PTO2Protocol
+package import PTO2Protocol
 
 /// Structs that begin with their own size, `uint32_t bytes`: between a program and a
 /// runtime that were compiled with different versions of a header.
 ///
 /// A record never shrinks and 0 in a new member means what was before. So what a program
 /// leaves out is 0 here, and what it has beyond is refused unless it is 0.
-@safe enum CRecord {
+@safe package enum CRecord {
   /// The first version's sizes: nothing shorter was ever right.
   static let argumentBytes: UInt32 = 48
   static let dependencyBytes: UInt32 = 16
   static let predicateBytes: UInt32 = 40
   static let submissionBytes: UInt32 = 112
-  static let errorInfoBytes: UInt32 = 512
+  package static let errorInfoBytes: UInt32 = 512
   static let machineBytes: UInt32 = 24
+  package static let ringOptionsBytes: UInt32 = 24
+  package static let sessionOptionsBytes: UInt32 = 104
+  package static let reportBytes: UInt32 = 80
 
   /// More than any header will have; a size beyond is not initialised memory.
   private static let most: UInt32 = 65536
 
   /// Copies a record that a program filled into `record`, which is all 0.
   @inline(__always)
-  static func copy<Record: BitwiseCopyable>(
+  package static func copy<Record: BitwiseCopyable>(
     _ source: UnsafeRawPointer?, into record: inout Record, least: UInt32,
     _ name: @autoclosure () -> String
   ) throws(PTO2Error) {
@@ -50,9 +53,16 @@ internal import PTO2Protocol
     }
   }
 
+  /// Finds out whether `store` would succeed.
+  package static func check(
+    _ target: UnsafeRawPointer?, least: UInt32, _ name: String
+  ) throws(PTO2Error) {
+    _ = unsafe try checked(target, least: least, name)
+  }
+
   /// Fills a record of the program with as much of `record` as it has room for. Its
   /// size stays, and 0 is what this runtime does not know.
-  static func store<Record: BitwiseCopyable>(
+  package static func store<Record: BitwiseCopyable>(
     _ record: Record, to target: UnsafeMutableRawPointer?, least: UInt32, _ name: String
   ) throws(PTO2Error) {
     let bytes = unsafe Int(try checked(target, least: least, name).load(as: UInt32.self))
@@ -90,14 +100,14 @@ internal import PTO2Protocol
 }
 
 /// An array of records of one size, as a program lays it out.
-@safe struct CRecords {
+@safe package struct CRecords {
   private let base: UnsafeRawPointer?
   private let stride: Int
   private let name: String
-  let count: Int
+  package let count: Int
 
   /// - Throws: error 5 for records where there is none.
-  init(_ base: UnsafeRawPointer?, count: UInt32, _ name: String) throws(PTO2Error) {
+  package init(_ base: UnsafeRawPointer?, count: UInt32, _ name: String) throws(PTO2Error) {
     guard unsafe count == 0 || base != nil else {
       throw PTO2Error(.invalidArgs, "\(count) \(name)s at NULL")
     }
@@ -108,7 +118,7 @@ internal import PTO2Protocol
   }
 
   /// Where record `index` is; it says the size that all of them have.
-  func at(_ index: Int) throws(PTO2Error) -> UnsafeRawPointer {
+  package func at(_ index: Int) throws(PTO2Error) -> UnsafeRawPointer {
     let record = unsafe base! + index * stride
     guard unsafe record.load(as: UInt32.self) == UInt32(stride) else {
       throw PTO2Error(

@@ -1,5 +1,4 @@
-// What a program gets from `import PTO2`: the graph, its errors, and the
-// command line every program has.
-@_exported public import ArgumentParser
+// What a program gets from `import PTO2`: sessions and their configuration, graphs,
+// tensors and errors.
 @_exported public import PTO2Orchestrator
 @_exported public import PTO2Protocol

@@ -1,7 +1,6 @@
-internal import ArgumentParser
 internal import CPTO2
 internal import Glibc
-internal import PTO2Orchestrator
+package import PTO2Orchestrator
 package import PTO2Protocol
 internal import PTO2System
 
@@ -42,8 +41,6 @@ internal import PTO2System
   /// Calls the program. Its first failed call, or a status other than 0, is
   /// thrown.
   package func run(_ graph: Graph, arguments: [String]) throws {
-    let graph = CGraph(graph, kernels: CKernels())
-    var api = programAPI
     let copies: [UnsafeMutablePointer<CChar>] = unsafe arguments.map { text in
       let bytes = [UInt8](text.utf8) + [0]
       let copy = UnsafeMutablePointer<CChar>.allocate(capacity: bytes.count)
@@ -53,35 +50,8 @@ internal import PTO2System
     defer { for index in unsafe copies.indices { unsafe copies[index].deallocate() } }
     var argv: [UnsafePointer<CChar>?] = unsafe copies.map { unsafe UnsafePointer($0) }
     unsafe argv.append(nil)
-    let status = unsafe entry(&api, graph.handle, Int32(arguments.count), argv)
-    if let error = graph.error { throw error }
-    guard status == 0 else { throw ProgramStatus(status: status) }
-  }
-}
-
-/// A program that returned a status other than 0 without a failed call.
-struct ProgramStatus: Error, CustomStringConvertible {
-  var status: Int32
-  var description: String { "the program returned \(status)" }
-}
-
-/// Loads a program and runs it in a session; `ExitCode` as in `RuntimeOptions.run`.
-package func runSharedObject(_ path: String, arguments: [String], options: RuntimeOptions) throws {
-  // A bare file name is a file here, not something on the loader's path.
-  let path = path.contains("/") ? path : "./" + path
-  let program: SharedObjectProgram
-  do { program = try SharedObjectProgram(path: path) } catch {
-    let failure = SessionFailure(text: "error: \(error.message)", exitStatus: ExitStatus.usage)
-    if options.json {
-      writeOutput(
-        failureJSON(program: path, error: failure.error, exitStatus: failure.exitStatus))
+    unsafe try CGraph.run(graph, kernels: CKernels()) { api, graph in
+      unsafe entry(api, graph, Int32(arguments.count), argv)
     }
-    writeError("pto2-orchestrator: \(failure.text)")
-    throw ExitCode(failure.exitStatus)
-  }
-  let directory = String(path[...path.lastIndex(of: "/")!])
-  let name = String(path[path.index(after: path.lastIndex(of: "/")!)...])
-  try options.runSession(name, images: program.images, imageDirectories: [directory]) { graph in
-    try program.run(graph, arguments: [name] + arguments)
   }
 }

@@ -13,14 +13,13 @@ extension CGraph {
     let aiv0 = unsafe try kernel(submission.kernels.1, submission.kernel_names.1)
     let aiv1 = unsafe try kernel(submission.kernels.2, submission.kernel_names.2)
     return try graph.submitRaw(aic, aiv0, aiv1) {
-      (task: inout TaskArguments) throws(PTO2Error) in
+      (task: inout TaskBuilder) throws(PTO2Error) in
       unsafe try stage(submission, into: &task)
     }
   }
 }
 
-private func stage(_ submission: pto2_submission, into task: inout TaskArguments) throws(PTO2Error)
-{
+private func stage(_ submission: pto2_submission, into task: inout TaskBuilder) throws(PTO2Error) {
   let arguments = unsafe try CRecords(
     submission.arguments, count: submission.argument_count, "pto2_argument")
   for index in 0..<arguments.count {
@@ -30,7 +29,7 @@ private func stage(_ submission: pto2_submission, into task: inout TaskArguments
     throw PTO2Error(.invalidArgs, "\(unsafe submission.scalar_count) scalars at NULL")
   }
   for index in 0..<Int(unsafe submission.scalar_count) {
-    task.scalar(unsafe submission.scalars[index])
+    task.scalar(bits: unsafe submission.scalars[index])
   }
   let dependencies = unsafe try CRecords(
     submission.dependencies, count: submission.dependency_count, "pto2_dependency")
@@ -44,9 +43,9 @@ private func stage(_ submission: pto2_submission, into task: inout TaskArguments
   }
   switch unsafe submission.recovery {
   case PTO2_RECOVERY_AUTOMATIC: break
-  case PTO2_RECOVERY_AGAIN: task.recovery(.again)
-  case PTO2_RECOVERY_ONCE: task.recovery(.once)
-  case PTO2_RECOVERY_SNAPSHOT: task.recovery(.snapshot)
+  case PTO2_RECOVERY_AGAIN: task.recovery = .again
+  case PTO2_RECOVERY_ONCE: task.recovery = .once
+  case PTO2_RECOVERY_SNAPSHOT: task.recovery = .snapshot
   default:
     throw PTO2Error(
       .invalidArgs,
@@ -58,7 +57,7 @@ private func stage(_ submission: pto2_submission, into task: inout TaskArguments
 }
 
 private func stage(
-  argument record: UnsafeRawPointer, _ index: Int, into task: inout TaskArguments
+  argument record: UnsafeRawPointer, _ index: Int, into task: inout TaskBuilder
 ) throws(PTO2Error) {
   var argument = unsafe pto2_argument()
   unsafe try CRecord.copy(
@@ -67,8 +66,8 @@ private func stage(
   case PTO2_INPUT: task.input(unsafe try TensorHandle.decode(argument.tensor))
   case PTO2_INOUT: task.inout(unsafe try TensorHandle.decode(argument.tensor))
   case PTO2_OUTPUT_EXISTING:
-    task.outputExisting(unsafe try TensorHandle.decode(argument.tensor))
-  case PTO2_NO_DEP: task.noDependency(unsafe try TensorHandle.decode(argument.tensor))
+    task.overwrite(unsafe try TensorHandle.decode(argument.tensor))
+  case PTO2_NO_DEP: task.unordered(unsafe try TensorHandle.decode(argument.tensor))
   case PTO2_OUTPUT:
     let rank = unsafe Int(argument.rank)
     guard rank <= Int(PTO2_MAX_RANK) else {
@@ -76,7 +75,7 @@ private func stage(
         .invalidArgs, "argument \(index): rank \(rank), expected 0 to \(PTO2_MAX_RANK)")
     }
     let tensor = unsafe task.output(
-      Shape(rank: rank, extents: argument.shape), try dataType(argument.dtype))
+      of: try dataType(argument.dtype), Shape(rank: rank, extents: argument.shape))
     unsafe argument.tensor?.pointee = TensorHandle.encode(tensor)
   default:
     throw PTO2Error(
@@ -85,7 +84,7 @@ private func stage(
 }
 
 private func stage(
-  dependency record: UnsafeRawPointer, into task: inout TaskArguments
+  dependency record: UnsafeRawPointer, into task: inout TaskBuilder
 ) throws(PTO2Error) {
   var dependency = pto2_dependency()
   unsafe try CRecord.copy(
@@ -95,7 +94,7 @@ private func stage(
 }
 
 private func stage(
-  predicate record: UnsafePointer<pto2_predicate>, into task: inout TaskArguments
+  predicate record: UnsafePointer<pto2_predicate>, into task: inout TaskBuilder
 ) throws(PTO2Error) {
   var predicate = unsafe pto2_predicate()
   unsafe try CRecord.copy(
@@ -113,7 +112,10 @@ private func stage(
   let index = (0..<tensor.shape.rank).map { unsafe Int(predicate.index[$0]) }
   switch tensor.dataType {
   case .float32, .float16, .bfloat16:
-    task.when(tensor, at: index, comparison, unsafe predicate.real)
-  default: task.when(tensor, at: index, comparison, Int(unsafe predicate.integer))
+    task.run(
+      when: tensor, at: index, is: Condition(comparison, unsafe predicate.real))
+  default:
+    task.run(
+      when: tensor, at: index, is: Condition(comparison, Int(unsafe predicate.integer)))
   }
 }

@@ -1,4 +1,4 @@
-package import CPTO2
+internal import CPTO2
 internal import Glibc
 internal import PTO2Orchestrator
 internal import PTO2Protocol
@@ -47,15 +47,23 @@ private func accessElement(
   graph.call { () throws(PTO2Error) in
     let tensor = unsafe try TensorHandle.decode(handle)
     guard unsafe element != nil else { throw PTO2Error(.invalidArgs, "the element is NULL") }
-    let address = unsafe try graph.graph.element(
-      tensor, numbers(tensor.shape.rank, index, "the index"), includingReaders: includingReaders,
-      limitSeconds: Double(nanoseconds) / 1e9)
+    let address = unsafe try graph.graph.place(
+      of: tensor, at: numbers(tensor.shape.rank, index, "the index"),
+      includingReaders: includingReaders,
+      timeout: .nanoseconds(Int64(clamping: nanoseconds)))
     unsafe body(address, tensor.dataType.byteCount)
   }
 }
 
-/// The functions of pto2_program.h.
-package var programAPI: pto2_program_api {
+/// The functions of pto2_program.h, for every program of this process and as long as it
+/// lives.
+nonisolated(unsafe) let programAPI: UnsafePointer<pto2_program_api> = {
+  let table = UnsafeMutablePointer<pto2_program_api>.allocate(capacity: 1)
+  unsafe table.initialize(to: makeProgramAPI())
+  return unsafe UnsafePointer(table)
+}()
+
+private func makeProgramAPI() -> pto2_program_api {
   unsafe pto2_program_api(
     major: UInt32(PTO2_PROGRAM_MAJOR), bytes: UInt32(MemoryLayout<pto2_program_api>.size),
     kernel: { handle, text, out in
@@ -75,14 +83,15 @@ package var programAPI: pto2_program_api {
     external_tensor: { handle, type, rank, extents, out in
       let graph = unsafe CGraph.of(handle)
       return graph.call { () throws(PTO2Error) in
-        let tensor = unsafe try graph.graph.external(shape(rank, extents), dataType(type))
+        let tensor = unsafe try graph.graph.externalTensor(of: dataType(type), shape(rank, extents))
         unsafe out?.pointee = TensorHandle.encode(tensor)
       }
     },
     allocate: { handle, type, rank, extents, out in
       let graph = unsafe CGraph.of(handle)
       return graph.call { () throws(PTO2Error) in
-        let tensor = unsafe try graph.graph.allocate(shape(rank, extents), dataType(type))
+        let tensor = unsafe try graph.graph.uninitializedTensor(
+          of: dataType(type), shape(rank, extents))
         unsafe out?.pointee = TensorHandle.encode(tensor)
       }
     },
@@ -95,7 +104,8 @@ package var programAPI: pto2_program_api {
         let type = try dataType(type)
         var bits: UInt64 = 0
         unsafe memcpy(&bits, element, type.byteCount)
-        let tensor = unsafe try graph.graph.fill(shape(rank, extents), type, bits: bits)
+        let tensor = unsafe try graph.graph.filled(
+          of: type, shape(rank, extents), withBits: bits)
         unsafe out?.pointee = TensorHandle.encode(tensor)
       }
     },
@@ -104,7 +114,7 @@ package var programAPI: pto2_program_api {
         let tensor = unsafe try TensorHandle.decode(base)
         let rank = tensor.shape.rank
         let view = unsafe try tensor.slice(
-          numbers(rank, offsets, "offsets"), shape(UInt32(rank), extents))
+          from: numbers(rank, offsets, "offsets"), shape: shape(UInt32(rank), extents))
         unsafe out?.pointee = TensorHandle.encode(view)
       }
     },
@@ -113,20 +123,20 @@ package var programAPI: pto2_program_api {
         let tensor = unsafe try TensorHandle.decode(base)
         let rank = tensor.shape.rank
         let view = unsafe try tensor.slice(
-          numbers(rank, offsets, "offsets"), shape(UInt32(rank), extents),
+          from: numbers(rank, offsets, "offsets"), shape: shape(UInt32(rank), extents),
           steps: numbers(rank, steps, "steps"))
         unsafe out?.pointee = TensorHandle.encode(view)
       }
     },
     reshape: { handle, base, rank, extents, out in
       unsafe CGraph.of(handle).call { () throws(PTO2Error) in
-        let view = unsafe try TensorHandle.decode(base).reshape(shape(rank, extents))
+        let view = unsafe try TensorHandle.decode(base).reshaped(to: shape(rank, extents))
         unsafe out?.pointee = TensorHandle.encode(view)
       }
     },
     transpose: { handle, base, first, second, out in
       unsafe CGraph.of(handle).call { () throws(PTO2Error) in
-        let view = unsafe try TensorHandle.decode(base).transpose(Int(first), Int(second))
+        let view = unsafe try TensorHandle.decode(base).transposed(Int(first), Int(second))
         unsafe out?.pointee = TensorHandle.encode(view)
       }
     },
@@ -193,7 +203,7 @@ package var programAPI: pto2_program_api {
     fail: { handle, message in
       let graph = unsafe CGraph.of(handle)
       let text = unsafe message.map { unsafe String(cString: $0) } ?? "the program failed"
-      return graph.call { () throws(PTO2Error) in throw graph.graph.fail(text) }
+      return graph.call { () throws(PTO2Error) in try graph.graph.fail(text) }
     },
     error_message: { handle in unsafe UnsafePointer(CGraph.of(handle).message) },
     error_info: { handle, out in

@@ -1,78 +1,84 @@
 internal import PTO2Orchestrator
-internal import PTO2Segment
+package import PTO2Segment
 
 /// Ring sizes from flags, environment and defaults, in this order.
 ///
 /// A value is one number for all rings or one per ring, separated by commas.
 /// Heap sizes take K, M or G. What is not valid is an error that names the
 /// variable, the value and the range; nothing is ignored or rounded.
-struct RingSettings {
-  var taskWindow: String?
-  var consumedWindow: String?
-  var heap: String?
-  var dependencyPool: String?
+package struct RingSettings {
+  package var taskWindow: String?
+  package var consumedWindow: String?
+  package var heap: String?
+  package var dependencyPool: String?
 
-  func rings(count: Int, environment: (String) -> String?) throws(ConfigurationError)
+  package init(
+    taskWindow: String? = nil, consumedWindow: String? = nil, heap: String? = nil,
+    dependencyPool: String? = nil
+  ) {
+    self.taskWindow = taskWindow
+    self.consumedWindow = consumedWindow
+    self.heap = heap
+    self.dependencyPool = dependencyPool
+  }
+
+  package func rings(count: Int, environment: (String) -> String?) throws(ConfigurationError)
     -> [Configuration.Ring]
   {
-    func values(
-      _ flag: String?, _ flagName: String, _ variable: String, default: UInt64?, maximum: UInt64
-    ) throws(ConfigurationError) -> [UInt64?] {
-      let name = flag == nil ? variable : flagName
-      guard let text = flag ?? environment(variable) else {
-        return [UInt64?](repeating: `default`, count: count)
-      }
-      let parts = text.split(separator: ",", omittingEmptySubsequences: false)
-      guard parts.count == 1 || parts.count == count else {
-        throw ConfigurationError(
-          variable: name, value: text, range: "one value, or \(count) separated by commas")
-      }
-      var parsed: [UInt64?] = []
-      for part in parts {
-        guard let value = parseSize(part) else {
-          throw ConfigurationError(
-            variable: name, value: text,
-            range: "a whole number above 0, with K, M or G for 2^10, 2^20 or 2^30")
-        }
-        guard value <= maximum else {
-          throw ConfigurationError(variable: name, value: text, range: "at most \(maximum)")
-        }
-        parsed.append(value)
-      }
-      return parsed.count == 1 ? [UInt64?](repeating: parsed[0], count: count) : parsed
-    }
+    typealias Limits = PTO2Segment.Configuration
     let windows = try values(
-      taskWindow, "--task-window", "PTO2_RING_TASK_WINDOW",
-      default: UInt64(Configuration.defaultTaskWindow),
-      maximum: UInt64(Configuration.maximumTaskWindow))
+      taskWindow, "--task-window", "PTO2_RING_TASK_WINDOW", count: count,
+      default: UInt64(Limits.defaultTaskWindow), maximum: UInt64(Limits.maximumTaskWindow),
+      environment: environment)
     let consumed = try values(
-      consumedWindow, "--consumed-window", "PTO2_RING_CONSUMED_WINDOW", default: nil,
-      maximum: UInt64(Configuration.maximumConsumedWindow))
+      consumedWindow, "--consumed-window", "PTO2_RING_CONSUMED_WINDOW", count: count,
+      default: nil, maximum: UInt64(Limits.maximumConsumedWindow), environment: environment)
     let heaps = try values(
-      heap, "--heap", "PTO2_RING_HEAP", default: Configuration.defaultHeapBytes,
-      maximum: Configuration.maximumHeapBytes)
+      heap, "--heap", "PTO2_RING_HEAP", count: count, default: Limits.defaultHeapBytes,
+      maximum: Limits.maximumHeapBytes, environment: environment)
     let pools = try values(
-      dependencyPool, "--dep-pool", "PTO2_RING_DEP_POOL",
-      default: UInt64(Configuration.defaultDependencyPool),
-      maximum: Configuration.maximumDependencyPool)
-
-    var rings: [Configuration.Ring] = []
-    for index in 0..<count {
-      let window = windows[index]!
-      rings.append(
-        Configuration.Ring(
-          taskWindow: UInt32(clamping: window),
-          consumedWindow: UInt32(
-            clamping: consumed[index] ?? min(window, UInt64(UInt32.max))
-              * UInt64(Configuration.consumedWindowFactor)),
-          heapBytes: heaps[index]!, dependencyPool: UInt32(clamping: pools[index]!)))
+      dependencyPool, "--dep-pool", "PTO2_RING_DEP_POOL", count: count,
+      default: UInt64(Limits.defaultDependencyPool), maximum: Limits.maximumDependencyPool,
+      environment: environment)
+    return (0..<count).map { index in
+      Configuration.Ring(
+        taskWindow: Int(windows[index]!), consumedWindow: consumed[index].map { Int($0) },
+        heapBytes: Int(heaps[index]!), dependencyPool: Int(pools[index]!))
     }
-    return rings
+  }
+
+  /// One number a ring: of the flag, else of the variable, else the default.
+  private func values(
+    _ flag: String?, _ flagName: String, _ variable: String, count: Int, default: UInt64?,
+    maximum: UInt64, environment: (String) -> String?
+  ) throws(ConfigurationError) -> [UInt64?] {
+    let name = flag == nil ? variable : flagName
+    guard let text = flag ?? environment(variable) else {
+      return [UInt64?](repeating: `default`, count: count)
+    }
+    let parts = text.split(separator: ",", omittingEmptySubsequences: false)
+    guard parts.count == 1 || parts.count == count else {
+      throw ConfigurationError(
+        variable: name, value: text, range: "one value, or \(count) separated by commas")
+    }
+    var parsed: [UInt64?] = []
+    for part in parts {
+      guard let value = parseSize(part) else {
+        throw ConfigurationError(
+          variable: name, value: text,
+          range: "a whole number above 0, with K, M or G for 2^10, 2^20 or 2^30")
+      }
+      guard value <= maximum else {
+        throw ConfigurationError(variable: name, value: text, range: "at most \(maximum)")
+      }
+      parsed.append(value)
+    }
+    return parsed.count == 1 ? [UInt64?](repeating: parsed[0], count: count) : parsed
   }
 }
 
 /// Ranges of the TensorMap, from flag, environment and default.
-func tensorMapLimit(_ flag: String?, environment: (String) -> String?) throws(ConfigurationError)
+package func tensorMapRanges(_ flag: String?, environment: (String) -> String?) throws(ConfigurationError)
   -> Int
 {
   let variable = "PTO2_TENSOR_MAP_ENTRIES"
@@ -86,7 +92,7 @@ func tensorMapLimit(_ flag: String?, environment: (String) -> String?) throws(Co
 }
 
 /// `4096`, `64K`, `256M`, `1G`; nil for anything else and for 0.
-func parseSize(_ text: some StringProtocol) -> UInt64? {
+package func parseSize(_ text: some StringProtocol) -> UInt64? {
   var digits = Substring(text)
   var unit: UInt64 = 1
   switch digits.last {
@@ -101,14 +107,4 @@ func parseSize(_ text: some StringProtocol) -> UInt64? {
   else { return nil }
   let (value, overflow) = number.multipliedReportingOverflow(by: unit)
   return overflow ? nil : value
-}
-
-/// `256 MiB`, `4 GiB`, `1.5 MiB`, `1000 B`.
-func formatBytes(_ bytes: UInt64) -> String {
-  for (shift, unit) in [(UInt64(30), "GiB"), (20, "MiB"), (10, "KiB")] where bytes >= 1 << shift {
-    let tenths = (bytes * 10) >> shift
-    return tenths % 10 == 0 || tenths >= 1000
-      ? "\(tenths / 10) \(unit)" : "\(tenths / 10).\(tenths % 10) \(unit)"
-  }
-  return "\(bytes) B"
 }

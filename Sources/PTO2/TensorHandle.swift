@@ -6,7 +6,7 @@ internal import PTO2Protocol
 enum TensorHandle {
   private static let magic: UInt64 = 0x5450_3254_454E_5331
 
-  static func encode(_ tensor: Tensor) -> pto2_tensor_handle {
+  static func encode(_ tensor: AnyTensor) -> pto2_tensor_handle {
     var handle = pto2_tensor_handle()
     let e = tensor.shape.extents
     let s = tensor.strides
@@ -21,7 +21,7 @@ enum TensorHandle {
     return handle
   }
 
-  static func decode(_ pointer: UnsafePointer<pto2_tensor_handle>?) throws(PTO2Error) -> Tensor {
+  static func decode(_ pointer: UnsafePointer<pto2_tensor_handle>?) throws(PTO2Error) -> AnyTensor {
     guard let pointer = unsafe pointer else {
       throw PTO2Error(.invalidArgs, "a tensor handle is NULL")
     }
@@ -37,7 +37,7 @@ enum TensorHandle {
     guard shape.isValid, shape.elementCount != nil else {
       throw PTO2Error(.invalidArgs, "a tensor handle was overwritten")
     }
-    var tensor = Tensor(
+    var tensor = AnyTensor(
       buffer: low(w.1), generation: high(w.1), shape: shape, dataType: type)
     tensor.offset = w.2
     tensor.strides = (

@@ -43,9 +43,13 @@ package struct ChildProcess {
     defer { for index in unsafe argv.indices { unsafe free(argv[index]) } }
     // A kernel that crashes is the launcher's to report, at once; Swift's own
     // backtracer would hold the dead worker for a second. The user may ask for it.
-    _ = unsafe setenv("SWIFT_BACKTRACE", "enable=no", 0)
+    let noBacktrace = unsafe strdup("SWIFT_BACKTRACE=enable=no")
+    defer { unsafe free(noBacktrace) }
+    var variables = unsafe currentEnvironment()
+    if unsafe getenv("SWIFT_BACKTRACE") == nil { unsafe variables.append(noBacktrace) }
+    unsafe variables.append(nil)
     var pid: Int32 = 0
-    let status = unsafe pto2_spawn(executable, argv, environ, &pid)
+    let status = unsafe pto2_spawn(executable, argv, variables, &pid)
     guard status == 0 else { throw SystemError("posix_spawn", executable, errno: -status) }
     let descriptor = pto2_pidfd_open(pid)
     guard descriptor >= 0 else {
@@ -69,6 +73,17 @@ package struct ChildProcess {
   func signal(_ signal: Int32) {
     if status == nil { _ = pto2_pidfd_send_signal(descriptor, signal) }
   }
+}
+
+/// The variables of this process, which keeps them.
+private func currentEnvironment() -> [UnsafeMutablePointer<CChar>?] {
+  var variables: [UnsafeMutablePointer<CChar>?] = unsafe []
+  var entry = unsafe environ
+  while let text = unsafe entry.pointee {
+    unsafe variables.append(text)
+    unsafe entry += 1
+  }
+  return unsafe variables
 }
 
 /// `SIGSEGV` for 11.

@@ -49,7 +49,7 @@ internal import PTO2System
   // MARK: Tensors
 
   /// Zero-filled memory in the arena, for tensors the program owns.
-  package mutating func external(_ shape: Shape, _ type: DataType) throws(PTO2Error) -> Tensor {
+  package mutating func external(_ shape: Shape, _ type: DataType) throws(PTO2Error) -> AnyTensor {
     try fault.check()
     guard shape.isValid, let count = shape.elementCount else {
       throw fault.raise(
@@ -65,20 +65,20 @@ internal import PTO2System
     }
     let place = buffers.make(bytes: bytes, state: .placed)
     buffers[place].offset = offset
-    return Tensor(
+    return AnyTensor(
       buffer: place, generation: buffers[place].generation, shape: shape, dataType: type)
   }
 
   /// The first byte of a tensor in this process, or nil when its memory is
   /// gone or not there yet.
-  package func address(of tensor: Tensor) -> UnsafeMutableRawPointer? {
+  package func address(of tensor: AnyTensor) -> UnsafeMutableRawPointer? {
     guard let buffer = buffers.live(tensor), buffer.state == .placed else { return nil }
     return unsafe segment.address(buffer.offset + tensor.offset)
   }
 
   /// False for an output whose scope has ended, whether or not its memory is
   /// in use by others already.
-  package func isInScope(_ tensor: Tensor) -> Bool {
+  package func isInScope(_ tensor: AnyTensor) -> Bool {
     guard let buffer = buffers.live(tensor) else { return false }
     return buffer.owner == .none || scopes.isOpen(buffer.scope)
   }

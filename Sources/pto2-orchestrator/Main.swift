@@ -1,4 +1,4 @@
-internal import PTO2
+internal import PTO2CommandLine
 
 @main
 struct OrchestratorCommand: ParsableCommand {

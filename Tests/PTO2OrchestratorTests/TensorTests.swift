@@ -3,17 +3,17 @@ import Testing
 
 @testable import PTO2Orchestrator
 
-private func tensor(_ shape: Shape, _ type: DataType = .float32) -> Tensor {
-  Tensor(buffer: 1, generation: 2, shape: shape, dataType: type)
+private func tensor(_ shape: Shape, _ type: DataType = .float32) -> AnyTensor {
+  AnyTensor(buffer: 1, generation: 2, shape: shape, dataType: type)
 }
 
-private func strides(_ tensor: Tensor) -> [Int32] {
+private func strides(_ tensor: AnyTensor) -> [Int32] {
   let s = tensor.strides
   return Array([s.0, s.1, s.2, s.3, s.4].prefix(tensor.shape.rank))
 }
 
 /// Byte offsets of all elements, in row-major order of the view.
-private func offsets(_ tensor: Tensor) -> [Int] {
+private func offsets(_ tensor: AnyTensor) -> [Int] {
   var result = [Int(tensor.offset)]
   for dimension in 0..<tensor.shape.rank {
     let step = Int(strides(tensor)[dimension]) * tensor.dataType.byteCount
@@ -73,7 +73,7 @@ private func offsets(_ tensor: Tensor) -> [Int] {
       ([0, 0, 0], [4, 6, 5]), ([1, 2, 3], [2, 3, 2]), ([3, 5, 4], [1, 1, 1]),
       ([0, 2, 0], [4, 2, 5]), ([2, 0, 0], [2, 6, 5]),
     ] {
-      let view = try base.slice(from, Shape(extent))
+      let view = try base.slice(from: from, shape: Shape(extent))
       var expected: [Int] = []
       for i in from[0]..<from[0] + extent[0] {
         for j in from[1]..<from[1] + extent[1] {
@@ -89,8 +89,8 @@ private func offsets(_ tensor: Tensor) -> [Int] {
   }
 
   @Test func sliceOfASliceCountsFromTheSlice() throws {
-    let outer = try tensor([8, 8]).slice([2, 4], [4, 4])
-    let inner = try outer.slice([1, 1], [2, 2])
+    let outer = try tensor([8, 8]).slice(from: [2, 4], shape: [4, 4])
+    let inner = try outer.slice(from: [1, 1], shape: [2, 2])
     #expect(offsets(inner) == [29, 30, 37, 38].map { $0 * 4 })
   }
 
@@ -101,38 +101,40 @@ private func offsets(_ tensor: Tensor) -> [Int] {
     ([Int.max - 3, Int.max], Shape(4, 6)),
   ])
   func sliceBeyondTheTensorIsRefused(offsets: [Int], shape: Shape) {
-    let error = #expect(throws: PTO2Error.self) { try tensor([4, 6]).slice(offsets, shape) }
+    let error = #expect(throws: PTO2Error.self) {
+      try tensor([4, 6]).slice(from: offsets, shape: shape)
+    }
     #expect(error?.code == .invalidArgs)
   }
 
   @Test func reshapeKeepsTheElementsInOrder() throws {
     let base = tensor([4, 6])
     for shape in [Shape(24), [2, 12], [2, 2, 3, 2], [1, 24, 1], [4, 6]] {
-      let view = try base.reshape(shape)
+      let view = try base.reshaped(to: shape)
       #expect(view.shape == shape)
       #expect(offsets(view) == offsets(base))
     }
-    let rows = try base.slice([1, 0], [2, 6])
-    #expect(offsets(try rows.reshape([12])) == Array(6..<18).map { $0 * 4 })
-    #expect(try tensor([1, 1]).reshape([]).shape.rank == 0)
+    let rows = try base.slice(from: [1, 0], shape: [2, 6])
+    #expect(offsets(try rows.reshaped(to: [12])) == Array(6..<18).map { $0 * 4 })
+    #expect(try tensor([1, 1]).reshaped(to: []).shape.rank == 0)
   }
 
   @Test(arguments: [Shape(23), [5, 5], [], [0, 24], [-4, -6]])
   func reshapeToAnotherCountIsRefused(shape: Shape) {
-    let error = #expect(throws: PTO2Error.self) { try tensor([4, 6]).reshape(shape) }
+    let error = #expect(throws: PTO2Error.self) { try tensor([4, 6]).reshaped(to: shape) }
     #expect(error?.code == .invalidArgs)
   }
 
   @Test func reshapeOfAViewWithGapsIsRefused() throws {
-    let columns = try tensor([4, 6]).slice([0, 1], [4, 2])
+    let columns = try tensor([4, 6]).slice(from: [0, 1], shape: [4, 2])
     #expect(!columns.isContiguous)
-    #expect(throws: PTO2Error.self) { try columns.reshape([8]) }
+    #expect(throws: PTO2Error.self) { try columns.reshaped(to: [8]) }
     // One row of it has no gaps.
-    #expect(try columns.slice([2, 0], [1, 2]).reshape([2]).offset == 52)
+    #expect(try columns.slice(from: [2, 0], shape: [1, 2]).reshaped(to: [2]).offset == 52)
   }
 
   @Test func dimensionsOfOneElementNeverMakeAGap() throws {
-    let column = try tensor([4, 6]).slice([2, 3], [1, 1])
+    let column = try tensor([4, 6]).slice(from: [2, 3], shape: [1, 1])
     #expect(column.isContiguous)
     #expect(column.spanBytes == 4)
   }

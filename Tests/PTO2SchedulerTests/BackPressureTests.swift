@@ -79,8 +79,8 @@ private final class Driver: @unchecked Sendable {
     let driver = Driver(rig)
     for _ in 0..<12 {
       try rig.graph.scope {
-        var output: Tensor?
-        try rig.submit(aic: true) { output = $0.output([30], .float32) }
+        var output: Tensor<Float>?
+        try rig.submit(aic: true) { output = $0.output(of: Float.self, [30]) }
         try rig.submit(aiv0: true) { $0.input(output!) }
       }
     }
@@ -114,7 +114,7 @@ private final class Driver: @unchecked Sendable {
     let driver = Driver(rig)
     let x = try rig.external(100)
     for k in 0..<100 {
-      let cell = try x.slice([k], [1])
+      let cell = try x.slice(from: [k], shape: [1])
       try rig.submit(aiv0: true) { $0.inout(cell) }
     }
     driver.join()
@@ -127,7 +127,7 @@ private final class Driver: @unchecked Sendable {
     let rig = try Rig(configuration(window: 16, consumed: 128), mapLimit: 32)
     let x = try rig.external(100)
     for k in 0..<100 {
-      let cell = try x.slice([k], [1])
+      let cell = try x.slice(from: [k], shape: [1])
       try rig.submit(aiv0: true) { $0.inout(cell) }
       rig.runAll()
     }
@@ -159,8 +159,8 @@ private final class Driver: @unchecked Sendable {
   @Test func taskThatAloneOverflowsTheTensorMapIsError11() throws {
     let rig = try Rig(configuration(), mapLimit: 8)
     let x = try rig.external(64)
-    let rows = try x.reshape([8, 8]).slice([0, 0], [8, 4])
-    let more = try x.reshape([16, 4]).slice([0, 0], [9, 2])
+    let rows = try x.reshaped(to: [8, 8]).slice(from: [0, 0], shape: [8, 4])
+    let more = try x.reshaped(to: [16, 4]).slice(from: [0, 0], shape: [9, 2])
     try rig.submit(aiv0: true) { $0.inout(rows) }
     rig.runAll()
     let error = #expect(throws: PTO2Error.self) {

@@ -43,7 +43,7 @@ import Testing
   /// An output would be given away while its task can still run.
   @Test func consumedAheadOfReleasedIsAnError() throws {
     let rig = try Rig(configuration())
-    for _ in 0..<4 { try rig.submit(aic: true) { _ = $0.output([4], .float32) } }
+    for _ in 0..<4 { try rig.submit(aic: true) { _ = $0.output(of: Float.self, [4]) } }
     rig.settle()
     rig.shared.segment.ownSchedulerPage.consumed(0).storeRelease(2)
     expectViolation { try rig.graph.wait() }

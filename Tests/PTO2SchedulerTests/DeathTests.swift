@@ -39,7 +39,7 @@ import Testing
     let rig = try Rig(configuration())
     let task = try rig.submit(aic: true) {
       $0.blocks(300)
-      if hasRecovery { $0.recovery(.again) }
+      if hasRecovery { $0.recovery = .again }
     }
     rig.settle()
     var deaths = 0

@@ -8,13 +8,13 @@ import Testing
   /// What a core finds behind the dispatch word, and where.
   @Test func descriptorHoldsCallsThenTensorsThenScalars() throws {
     let rig = try Rig(configuration(rings: 2, heap: 4096))
-    let external = try rig.graph.external([4, 8], .float32)
-    let view = try external.slice([1, 2], [2, 3])
+    let external = try rig.graph.externalTensor(of: Float.self, [4, 8])
+    let view = try external.slice(from: [1, 2], shape: [2, 3])
     try rig.graph.beginScope()
     let task = try rig.submit(aic: true, aiv1: true) {
       $0.input(view)
-      _ = $0.output([5], .int8)
-      _ = $0.output([2, 40], .bfloat16)
+      _ = $0.output(of: Int8.self, [5])
+      _ = $0.output(of: BFloat16.self, [2, 40])
       $0.scalar(-1)
       $0.scalar(Float(1.5))
     }

@@ -28,7 +28,7 @@ private func graphError(_ body: () throws -> Void) -> PTO2Error? {
     var random = SplitMix64(seed: 206)
     for round in 0..<40 {
       let rig = try Rig(configuration())
-      let task = try rig.submit(aic: true) { $0.recovery(.again) }
+      let task = try rig.submit(aic: true) { $0.recovery = .again }
       rig.settle()
       var last: UInt32 = 0
       for time in 1...3 {
@@ -96,8 +96,8 @@ private func graphError(_ body: () throws -> Void) -> PTO2Error? {
 
   @Test func outputThatCannotFitBesideThoseOfAnOpenScopeIsError2() throws {
     let rig = try Rig(configuration(heap: 1024))
-    let first = try rig.submit(aic: true) { _ = $0.output([192], .float32) }
-    let error = graphError { try rig.submit(aic: true) { _ = $0.output([65], .float32) } }
+    let first = try rig.submit(aic: true) { _ = $0.output(of: Float.self, [192]) }
+    let error = graphError { try rig.submit(aic: true) { _ = $0.output(of: Float.self, [65]) } }
     #expect(error?.code == .heapRingDeadlock)
     #expect(error?.needed == 768 + 320 && error?.available == 1024)
     #expect(error?.task == first)
@@ -106,9 +106,9 @@ private func graphError(_ body: () throws -> Void) -> PTO2Error? {
 
   @Test func outputLargerThanTheHeapIsError2() throws {
     let rig = try Rig(configuration(heap: 1024))
-    try rig.submit(aic: true) { _ = $0.output([256], .float32) }
+    try rig.submit(aic: true) { _ = $0.output(of: Float.self, [256]) }
     let other = try Rig(configuration(heap: 1024))
-    let error = graphError { try other.submit(aic: true) { _ = $0.output([257], .float32) } }
+    let error = graphError { try other.submit(aic: true) { _ = $0.output(of: Float.self, [257]) } }
     #expect(error?.code == .heapRingDeadlock)
     #expect(error?.needed == 1088 && error?.available == 1024)
   }
@@ -133,12 +133,12 @@ private func graphError(_ body: () throws -> Void) -> PTO2Error? {
 
   @Test func firstErrorStaysAndReachesTheSegment() throws {
     let rig = try Rig(configuration(heap: 64))
-    let first = graphError { try rig.submit(aic: true) { _ = $0.output([100], .float32) } }
+    let first = graphError { try rig.submit(aic: true) { _ = $0.output(of: Float.self, [100]) } }
     #expect(first?.code == .heapRingDeadlock)
     for error in [
       graphError { try rig.submit(aic: true) }, graphError { _ = try rig.external(1) },
       graphError { try rig.graph.beginScope() }, graphError { try rig.graph.wait() },
-      rig.graph.fail("later"),
+      graphError { try rig.graph.fail("later") },
     ] {
       #expect(error?.code == .heapRingDeadlock && error?.message == first?.message)
     }
@@ -167,7 +167,7 @@ private func graphError(_ body: () throws -> Void) -> PTO2Error? {
     }
     try expectInvalid { rig in
       try rig.submit(aic: true) { task in
-        for _ in 0..<33 { _ = task.output([1], .int8) }
+        for _ in 0..<33 { _ = task.output(of: Int8.self, [1]) }
       }
     }
     let rig = try Rig(configuration())
@@ -189,9 +189,9 @@ private func graphError(_ body: () throws -> Void) -> PTO2Error? {
 
   @Test func outputUsedAfterItsScopeIsError5() throws {
     try expectInvalid { rig in
-      var output: Tensor?
+      var output: Tensor<Float>?
       try rig.graph.beginScope()
-      try rig.submit { output = $0.output([4], .float32) }
+      try rig.submit { output = $0.output(of: Float.self, [4]) }
       try rig.graph.endScope()
       try rig.submit(aic: true) { $0.input(output!) }
     }
@@ -200,13 +200,13 @@ private func graphError(_ body: () throws -> Void) -> PTO2Error? {
   /// The buffer's place has a new owner by then: the generation tells.
   @Test func outputUsedAfterItsPlaceIsReusedIsError5() throws {
     let rig = try Rig(configuration(rings: 2))
-    var stale: Tensor?
-    try rig.graph.scope { _ = try rig.submit { stale = $0.output([4], .float32) } }
+    var stale: Tensor<Float>?
+    try rig.graph.scope { _ = try rig.submit { stale = $0.output(of: Float.self, [4]) } }
     rig.settle()
     #expect(rig.counts(ring: 1) == [1, 1])
     try rig.graph.wait()
-    var fresh: Tensor?
-    try rig.submit { fresh = $0.output([4], .float32) }
+    var fresh: Tensor<Float>?
+    try rig.submit { fresh = $0.output(of: Float.self, [4]) }
     #expect(fresh?.buffer == stale?.buffer, "the place is not reused: not exercised")
     #expect(rig.graph.orchestrator.pointee.address(of: stale!) == nil)
     #expect(graphError { try rig.submit { $0.input(stale!) } }?.code == .invalidArgs)
@@ -215,7 +215,7 @@ private func graphError(_ body: () throws -> Void) -> PTO2Error? {
   @Test func ownOutputAsInputIsError5() throws {
     try expectInvalid { rig in
       try rig.submit(aic: true) { task in
-        let output = task.output([4], .float32)
+        let output = task.output(of: Float.self, [4])
         task.input(output)
       }
     }
@@ -229,9 +229,9 @@ private func graphError(_ body: () throws -> Void) -> PTO2Error? {
   }
 
   @Test func impossibleShapesAndUnknownKernelsAreError5() throws {
-    try expectInvalid { rig in try rig.submit { _ = $0.output([0], .float32) } }
-    try expectInvalid { rig in try rig.submit { _ = $0.output([65536, 65536], .int8) } }
-    try expectInvalid { rig in _ = try rig.graph.external([1, 1, 1, 1, 1, 1], .int8) }
+    try expectInvalid { rig in try rig.submit { _ = $0.output(of: Float.self, [0]) } }
+    try expectInvalid { rig in try rig.submit { _ = $0.output(of: Int8.self, [65536, 65536]) } }
+    try expectInvalid { rig in _ = try rig.graph.externalTensor(of: Int8.self, [1, 1, 1, 1, 1, 1]) }
     try expectInvalid { rig in _ = try rig.graph.kernel("nothing") }
   }
 

@@ -9,7 +9,7 @@ import Testing
   @Test func outputIsFreeOnlyAfterItsScopeEnds() throws {
     let rig = try Rig(configuration(rings: 2))
     try rig.graph.beginScope()
-    let task = try rig.submit(aic: true) { _ = $0.output([64], .float32) }
+    let task = try rig.submit(aic: true) { _ = $0.output(of: Float.self, [64]) }
     #expect(task.ring == 1)
     rig.settle()
     rig.finish(task)
@@ -24,8 +24,8 @@ import Testing
   @Test func outputIsFreeOnlyAfterItsLastConsumer() throws {
     let rig = try Rig(configuration(rings: 2))
     try rig.graph.beginScope()
-    var output: Tensor?
-    let producer = try rig.submit(aic: true) { output = $0.output([64], .float32) }
+    var output: Tensor<Float>?
+    let producer = try rig.submit(aic: true) { output = $0.output(of: Float.self, [64]) }
     let consumers = try (0..<2).map { _ in try rig.submit(aiv0: true) { $0.input(output!) } }
     try rig.graph.endScope()
     rig.settle()
@@ -43,7 +43,7 @@ import Testing
   @Test func scopeEndBeforeTheKernelFreesNothingYet() throws {
     let rig = try Rig(configuration(rings: 2))
     try rig.graph.beginScope()
-    let task = try rig.submit(aic: true) { _ = $0.output([64], .float32) }
+    let task = try rig.submit(aic: true) { _ = $0.output(of: Float.self, [64]) }
     try rig.graph.endScope()
     rig.settle()
     #expect(rig.state(task) == .running && rig.counts(ring: 1) == [0, 0])
@@ -89,7 +89,7 @@ import Testing
     try rig.graph.scope { for _ in 0..<3 { try rig.submit() } }
     rig.settle()
     try rig.graph.beginScope()
-    let later = try rig.submit { _ = $0.output([16], .float32) }
+    let later = try rig.submit { _ = $0.output(of: Float.self, [16]) }
     rig.settle()
     #expect(later.local & 3 == producer!.local & 3, "another entry: not exercised")
     #expect(rig.state(later) == .released)
@@ -105,8 +105,8 @@ import Testing
   @Test func lateConsumerOfAReleasedProducerKeepsItsOutput() throws {
     let rig = try Rig(configuration(rings: 2))
     try rig.graph.beginScope()
-    var output: Tensor?
-    let producer = try rig.submit(aic: true) { output = $0.output([64], .float32) }
+    var output: Tensor<Float>?
+    let producer = try rig.submit(aic: true) { output = $0.output(of: Float.self, [64]) }
     rig.settle()
     rig.finish(producer)
     #expect(rig.state(producer) == .released)
@@ -153,7 +153,7 @@ import Testing
     let outer = try rig.submit(aic: true)
     for _ in 0..<20 {
       try rig.graph.beginScope()
-      for _ in 0..<4 { try rig.submit(aiv0: true) { _ = $0.output([16], .float32) } }
+      for _ in 0..<4 { try rig.submit(aiv0: true) { _ = $0.output(of: Float.self, [16]) } }
       try rig.graph.endScope()
       rig.settle()
       while let core = (1...2).first(where: { !rig.queues[$0].isEmpty }) {

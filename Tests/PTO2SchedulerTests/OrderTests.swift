@@ -80,11 +80,11 @@ import Testing
 
   @Test func viewsThatOverlapDependAndThoseThatDoNotDoNot() throws {
     let rig = try Rig(configuration(clusters: 2))
-    let tensor = try rig.graph.external([4, 8], .float32)
+    let tensor = try rig.graph.externalTensor(of: Float.self, [4, 8])
     // Columns 0 to 3 and 4 to 7 interleave in memory and share no byte.
-    let left = try tensor.slice([0, 0], [4, 4])
-    let right = try tensor.slice([0, 4], [4, 4])
-    let row = try tensor.slice([2, 0], [1, 8])
+    let left = try tensor.slice(from: [0, 0], shape: [4, 4])
+    let right = try tensor.slice(from: [0, 4], shape: [4, 4])
+    let row = try tensor.slice(from: [2, 0], shape: [1, 8])
     let a = try rig.submit(aiv0: true) { $0.inout(left) }
     let b = try rig.submit(aiv0: true) { $0.inout(right) }
     let c = try rig.submit(aiv0: true) { $0.input(row) }

@@ -76,13 +76,13 @@ import Testing
 
   /// One task: what it reads, changes and puts out.
   private func submitOne(
-    _ rig: Rig, _ tensors: inout [Tensor], _ depths: inout [Int], depth: Int,
+    _ rig: Rig, _ tensors: inout [Tensor<Float>], _ depths: inout [Int], depth: Int,
     _ random: inout SplitMix64
   ) throws {
     let picks = (0..<Int.random(in: 1...3, using: &random)).compactMap { _ in
       tensors.indices.randomElement(using: &random)
     }
-    var output: Tensor?
+    var output: Tensor<Float>?
     let mask = Int.random(in: 0...7, using: &random)
     let blocks = Int.random(in: 1...4, using: &random)
     let isChange = Bool.random(using: &random)
@@ -91,7 +91,7 @@ import Testing
       for (place, tensor) in used.enumerated() {
         if place == 0 && isChange { task.inout(tensor) } else { task.input(tensor) }
       }
-      output = task.output(Shape(16), .float32)
+      output = task.output(of: Float.self, Shape(16))
       if mask != 0 { task.blocks(blocks) }
     }
     tensors.append(output!)

@@ -20,7 +20,7 @@ import Testing
   @Test(arguments: 0..<10, [UInt32(1), 2])
   func garbageCountsAsBegunAfterARestart(garbage: Int, threads: UInt32) throws {
     let rig = try Rig(configuration(lanes: 1, threads: threads))
-    let task = try rig.submit(aic: true) { $0.recovery(.once) }
+    let task = try rig.submit(aic: true) { $0.recovery = .once }
     rig.settle()
     let word = try #require(rig.queues[0].first).word.rawValue
     rig.store(Self.garbage[garbage](word), core: 0, lane: 0)
@@ -38,7 +38,7 @@ import Testing
   @Test(arguments: 0..<10, [UInt32(1), 2])
   func garbageCountsAsBegunWhenACoreIsFencedAgain(garbage: Int, threads: UInt32) throws {
     let rig = try Rig(configuration(lanes: 3, threads: threads))
-    let tasks = try (0..<3).map { _ in try rig.submit(aic: true) { $0.recovery(.once) } }
+    let tasks = try (0..<3).map { _ in try rig.submit(aic: true) { $0.recovery = .once } }
     rig.settle()
     rig.finish(tasks[0])
     let word = try #require(rig.queues[0].first { $0.task == tasks[1] }).word.rawValue

@@ -141,16 +141,16 @@ final class Rig {
   @discardableResult
   func submit(
     aic: Bool = false, aiv0: Bool = false, aiv1: Bool = false,
-    _ arguments: (inout TaskArguments) -> Void = { _ in }
+    _ arguments: (inout TaskBuilder) -> Void = { _ in }
   ) throws -> TaskID {
     try graph.submitRaw(aic ? Self.aic : nil, aiv0 ? Self.aiv : nil, aiv1 ? Self.aiv : nil) {
-      (task: inout TaskArguments) throws(PTO2Error) in
+      (task: inout TaskBuilder) throws(PTO2Error) in
       arguments(&task)
     }
   }
 
-  func external(_ elements: Int) throws -> Tensor {
-    try graph.external(Shape(elements), .float32)
+  func external(_ elements: Int) throws -> Tensor<Float> {
+    try graph.externalTensor(of: Float.self, Shape(elements))
   }
 
   // MARK: Stepping

@@ -29,10 +29,10 @@ import Testing
   }
 
   /// A writer and a reader of an output, and a writer of an external tensor.
-  private func submitThree(_ rig: Rig) throws -> (output: Tensor, external: Tensor, last: TaskID) {
+  private func submitThree(_ rig: Rig) throws -> (output: Tensor<Float>, external: Tensor<Float>, last: TaskID) {
     let external = try rig.external(16)
-    var output: Tensor?
-    try rig.submit(aic: true) { output = $0.output([8], .float32) }
+    var output: Tensor<Float>?
+    try rig.submit(aic: true) { output = $0.output(of: Float.self, [8]) }
     try rig.submit(aiv0: true) { $0.input(output!) }
     let last = try rig.submit(aiv1: true) { $0.inout(external) }
     return (output!, external, last)
@@ -100,7 +100,7 @@ import Testing
     let rig = try Rig(configuration())
     func fill(_ elements: Int, _ value: Float) throws -> Bool {
       let tensor = try rig.external(elements)
-      return try rig.graph.write(tensor, as: Float.self) { span in
+      return try rig.graph.write(tensor) { span in
         var isZero = true
         for index in span.indices {
           isZero = isZero && span[index] == 0
@@ -130,13 +130,13 @@ import Testing
 
   @Test func errorOfARunDoesNotSpoilTheNext() throws {
     let rig = try Rig(configuration(rings: 2))
-    var open: Tensor?
+    var open: Tensor<Float>?
     try rig.graph.beginScope()
-    try rig.submit(aic: true) { open = $0.output([8], .float32) }
+    try rig.submit(aic: true) { open = $0.output(of: Float.self, [8]) }
     rig.runAll()
     let error = graphError {
       try rig.submit(aic: true) {
-        _ = $0.output([0], .float32)
+        _ = $0.output(of: Float.self, [0])
         $0.input(open!)
       }
     }
@@ -236,7 +236,7 @@ import Testing
       rig.runAll()
       let reader = try rig.submit(aiv0: true) { $0.input(external) }
       rig.runAll()
-      try rig.graph.scope { _ = try rig.submit(aic: true) { _ = $0.output([4], .float32) } }
+      try rig.graph.scope { _ = try rig.submit(aic: true) { _ = $0.output(of: Float.self, [4]) } }
       try finish(rig)
       #expect(rig.counts() == [UInt32(4 * run), UInt32(4 * run)])
       #expect(rig.counts(ring: 1) == [UInt32(run), UInt32(run)])

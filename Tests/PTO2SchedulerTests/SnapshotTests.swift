@@ -10,14 +10,14 @@ import Testing
   /// tensor from a line on.
   @Test func snapshotLiesBehindTheOutputs() throws {
     let rig = try Rig(configuration())
-    let x = try rig.graph.external([8, 8], .int16)
-    let view = try x.slice([0, 1], [4, 3], steps: [2, 2])
+    let x = try rig.graph.externalTensor(of: Int16.self, [8, 8])
+    let view = try x.slice(from: [0, 1], shape: [4, 3], steps: [2, 2])
     let task = try rig.submit(aic: true) {
       $0.inout(view)
-      _ = $0.output([5], .int64)
+      _ = $0.output(of: Int64.self, [5])
       $0.input(x)
       $0.inout(x)
-      $0.recovery(.snapshot)
+      $0.recovery = .snapshot
     }
     let slot = rig.slot(task)
     #expect(slot.flags == UInt8(PTO2_SLOT_SNAPSHOT | PTO2_SLOT_RERUN))
@@ -35,7 +35,7 @@ import Testing
       try rig.graph.beginScope()
       let task = try rig.submit(aiv0: true) {
         $0.inout(x)
-        $0.recovery(.snapshot)
+        $0.recovery = .snapshot
       }
       try rig.graph.endScope()
       let slot = rig.slot(task)
@@ -55,7 +55,7 @@ import Testing
     let x = try rig.external(4)
     let task = try rig.submit(aic: true) {
       $0.inout(x)
-      $0.recovery(.snapshot)
+      $0.recovery = .snapshot
     }
     let next = try rig.submit(aic: true) { $0.input(x) }
     rig.settle()
@@ -77,13 +77,13 @@ import Testing
     let pure = try rig.submit(aic: true, aiv0: true) {
       $0.input(x)
       $0.blocks(2)
-      $0.recovery(.snapshot)
+      $0.recovery = .snapshot
     }
     let dummy = try rig.submit {
       $0.inout(x)
       $0.input(x)
-      $0.outputExisting(x)
-      $0.recovery(.snapshot)
+      $0.overwrite(x)
+      $0.recovery = .snapshot
     }
     #expect(rig.slot(pure).flags == UInt8(PTO2_SLOT_RERUN))
     for task in [pure, dummy] {
@@ -96,20 +96,20 @@ import Testing
   /// was after half a run. Views whose ends cross share elements or not.
   @Test func taskThatOverwritesItsInputIsNotPure() throws {
     let rig = try Rig(configuration())
-    let x = try rig.graph.external([8, 8], .int32)
-    let left = try x.slice([0, 0], [8, 4])
-    let right = try x.slice([0, 4], [8, 4])
-    let middle = try x.slice([0, 3], [8, 2])
-    func flags(_ input: Tensor, _ output: Tensor) throws -> UInt8 {
+    let x = try rig.graph.externalTensor(of: Int32.self, [8, 8])
+    let left = try x.slice(from: [0, 0], shape: [8, 4])
+    let right = try x.slice(from: [0, 4], shape: [8, 4])
+    let middle = try x.slice(from: [0, 3], shape: [8, 2])
+    func flags(_ input: Tensor<Float>, _ output: Tensor<Float>) throws -> UInt8 {
       rig.slot(
         try rig.submit(aic: true) {
-          $0.outputExisting(output)
+          $0.overwrite(output)
           $0.input(input)
         }
       ).flags
     }
     #expect(try flags(left, right) == UInt8(PTO2_SLOT_RERUN))
-    #expect(try flags(left, try x.slice([0, 4], [8, 1])) == UInt8(PTO2_SLOT_RERUN))
+    #expect(try flags(left, try x.slice(from: [0, 4], shape: [8, 1])) == UInt8(PTO2_SLOT_RERUN))
     #expect(try flags(left, middle) == 0)
     #expect(try flags(middle, right) == 0)
     #expect(try flags(x, x) == 0)
@@ -117,8 +117,8 @@ import Testing
     #expect {
       try rig.submit(aic: true) {
         $0.input(left)
-        $0.outputExisting(middle)
-        $0.recovery(.snapshot)
+        $0.overwrite(middle)
+        $0.recovery = .snapshot
       }
     } throws: {
       ($0 as? PTO2Error)?.message.contains("argument 1 is an outputExisting tensor") == true
@@ -135,8 +135,8 @@ import Testing
       try rig.submit(aic: true, aiv0: what == "kernels") {
         $0.inout(what == "heap" ? large : x)
         if what == "blocks" { $0.blocks(2) }
-        if what == "no-dep" { $0.noDependency(x) }
-        $0.recovery(.snapshot)
+        if what == "no-dep" { $0.unordered(x) }
+        $0.recovery = .snapshot
       }
     } catch { found = error as? PTO2Error }
     let error = try #require(found)

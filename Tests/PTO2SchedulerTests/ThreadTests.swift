@@ -55,7 +55,7 @@ import Testing
           for tensor in tensors where Int.random(in: 0..<3, using: &random) == 0 {
             if Bool.random(using: &random) { task.inout(tensor) } else { task.input(tensor) }
           }
-          _ = task.output(Shape(4), .int32)
+          _ = task.output(of: Int32.self, Shape(4))
         }
         submitted += 1
       } else {

@@ -58,14 +58,14 @@ import Testing
     (0xFFFF_FFFF, 0xFFFF),  // a NaN whose rounding would overflow
   ])
   func roundsToNearestTiesToEven(float: UInt32, expected: UInt16) {
-    #expect(BFloat16.bits(rounding: Float(bitPattern: float)) == expected)
+    #expect(BFloat16Bits.bits(rounding: Float(bitPattern: float)) == expected)
   }
 
   @Test func everyValueSurvivesTheWayThroughFloat() {
     var wrong = 0
     for bits in UInt16.min...UInt16.max {
-      let value = BFloat16.value(bits)
-      let back = BFloat16.bits(rounding: value)
+      let value = BFloat16Bits.value(bits)
+      let back = BFloat16Bits.bits(rounding: value)
       if value.isNaN ? back != bits | 0x40 : back != bits { wrong += 1 }
     }
     #expect(wrong == 0)

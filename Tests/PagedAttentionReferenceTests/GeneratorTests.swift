@@ -64,7 +64,7 @@ import Testing
   @Test func cacheValuesAreUniformAndCentred() throws {
     let inputs = Inputs(generated: try #require(PagedAttentionCase.named("medium")))
     for cache in [inputs.keys, inputs.values] {
-      let values = cache.map { Double(BFloat16.value($0)) }
+      let values = cache.map { Double(BFloat16Bits.value($0)) }
       let mean = values.reduce(0, +) / Double(values.count)
       let square = values.reduce(0) { $0 + $1 * $1 } / Double(values.count)
       #expect(values.allSatisfy { $0 >= -0.5 && $0 < 0.5 })
@@ -86,8 +86,8 @@ import Testing
       for j in 0..<256 {
         var score = 0.0
         for d in 0..<headDim {
-          let query = BFloat16.value(inputs.query[h * headDim + d])
-          let key = BFloat16.value(inputs.keys[inputs.row(0, token: j) + d])
+          let query = BFloat16Bits.value(inputs.query[h * headDim + d])
+          let key = BFloat16Bits.value(inputs.keys[inputs.row(0, token: j) + d])
           score += Double(query * key)
         }
         squares += score * score * Double(scale * scale)

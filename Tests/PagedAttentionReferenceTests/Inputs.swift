@@ -57,7 +57,7 @@ struct Inputs {
   /// The value row of a token as numbers.
   func value(_ b: Int, token j: Int, kvHead: Int = 0) -> [Double] {
     let first = row(b, token: j, kvHead: kvHead)
-    return values[first..<first + workload.headDim].map { Double(BFloat16.value($0)) }
+    return values[first..<first + workload.headDim].map { Double(BFloat16Bits.value($0)) }
   }
 
   func head(_ h: Int, of output: [Double]) -> [Double] {
@@ -65,7 +65,7 @@ struct Inputs {
   }
 }
 
-func bits(_ value: Float) -> UInt16 { BFloat16.bits(rounding: value) }
+func bits(_ value: Float) -> UInt16 { BFloat16Bits.bits(rounding: value) }
 
 func largestDifference(_ a: [Double], _ b: [Double]) -> Double {
   guard a.count == b.count else { return .infinity }

@@ -8,7 +8,7 @@ import Testing
     ["chain", "3000"], ["aivchain", "1000"], ["rounds", "100"], ["mixed", "1500"],
     ["outputs", "1500"], ["spmd", "96"], ["wavefront", "48"], ["manual", "48"],
     ["views"], ["fills", "20"], ["elements", "20"], ["predicates"], ["predicate-types"],
-    ["existing", "300"],
+    ["existing", "300"], ["records", "500"],
   ]
 
   private func run(_ program: [String], _ options: [String]) -> Command.Result {
@@ -34,6 +34,15 @@ import Testing
       ])
     #expect(result.status == 0, "\(result.errors)")
     #expect(result.output.contains("\"result\":\"success\""))
+  }
+
+  /// What a program is told of an error: its code, what it is about, words.
+  @Test func errorOfACallIsAValue() {
+    let result = Command.run(
+      "pto2-orchestrator",
+      ["--program", Command.buildDirectory + "libTestProgram.so", "--quiet", "--", "refusal"])
+    #expect(result.status == 15, "\(result.errors)")
+    #expect(result.output == "as told\n")
   }
 
   @Test(arguments: ["1", "2", "8"])

@@ -26,3 +26,12 @@ func expectClean(_ segment: String, location: SourceLocation = #_sourceLocation)
 func mayUnshare(_ options: [String]) -> Bool {
   Command.run("/usr/bin/unshare", options + ["true"]).status == 0
 }
+
+/// A new file.
+func write(_ text: String, to path: String, location: SourceLocation = #_sourceLocation) {
+  let file = fopen(path, "wx")
+  #expect(file != nil, "\(path)", sourceLocation: location)
+  guard let file else { return }
+  fputs(text, file)
+  fclose(file)
+}

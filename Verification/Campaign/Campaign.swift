@@ -1,4 +1,5 @@
 import PTO2
+import PTO2CommandLine
 import PTO2System
 
 /// Kills processes of sessions at random and looks at what is left.

@@ -1,4 +1,5 @@
 import PTO2
+import PTO2CommandLine
 
 /// One session's orchestrator: what the campaign starts and kills.
 struct ProgramCommand: ParsableCommand {

@@ -1,4 +1,5 @@
 import PTO2
+import PTO2CommandLine
 
 /// A graph of the campaign. All arithmetic is exact, so there is one result.
 enum GraphShape: String, CaseIterable, ExpressibleByArgument {
@@ -67,7 +68,7 @@ struct GraphRun {
   }
 
   private func submitSum<Result>(
-    _ salt: Int, _ inputs: [Tensor], _ output: (inout TaskArguments) -> Result
+    _ salt: Int, _ inputs: [Tensor<UInt64>], _ output: (inout TaskBuilder) -> Result
   ) throws -> Result {
     let isMatrix = salt % 3 == 0
     return try graph.submit(aic: isMatrix ? sum.aic : nil, aiv0: isMatrix ? nil : sum.aiv) { task in
@@ -82,16 +83,17 @@ struct GraphRun {
   /// Tasks that each write a row of a table of their own.
   private func rows(count chosen: Int? = nil, _ inputs: (Int) -> [Int]) throws {
     let count = chosen ?? size.tasks
-    let table = try graph.external(Shape(count, size.elements), .uint64)
-    func row(_ task: Int) throws -> Tensor {
-      try table.slice([task, 0], Shape(1, size.elements)).reshape(Shape(size.elements))
+    let table = try graph.externalTensor(of: UInt64.self, Shape(count, size.elements))
+    func row(_ task: Int) throws -> Tensor<UInt64> {
+      try table.slice(from: [task, 0], shape: Shape(1, size.elements))
+        .reshaped(to: Shape(size.elements))
     }
     var expected: [[UInt64]] = []
     for task in 0..<count {
       let rows = inputs(task)
       let from = try rows.map(row)
       let to = try row(task)
-      try graph.scope { try submitSum(task, from) { $0.outputExisting(to) } }
+      try graph.scope { try submitSum(task, from) { $0.overwrite(to) } }
       expected.append(result(task, rows.map { expected[$0] }))
     }
     try compare(table, expected)
@@ -99,21 +101,21 @@ struct GraphRun {
 
   private func fan() throws {
     let rounds = max(1, size.tasks / (size.width + 2))
-    let table = try graph.external(Shape(rounds, size.elements), .uint64)
+    let table = try graph.externalTensor(of: UInt64.self, Shape(rounds, size.elements))
     let shape = Shape(size.elements)
     var expected: [[UInt64]] = []
     for round in 0..<rounds {
-      func row(_ round: Int) throws -> Tensor {
-        try table.slice([round, 0], Shape(1, size.elements)).reshape(shape)
+      func row(_ round: Int) throws -> Tensor<UInt64> {
+        try table.slice(from: [round, 0], shape: Shape(1, size.elements)).reshaped(to: shape)
       }
       let before = round == 0 ? [] : [try row(round - 1)]
       let to = try row(round)
       try graph.scope {
-        let root = try submitSum(round, before) { $0.output(shape, .uint64) }
+        let root = try submitSum(round, before) { $0.output(of: UInt64.self, shape) }
         let leaves = try (0..<size.width).map { leaf in
-          try submitSum(round + leaf, [root]) { $0.output(shape, .uint64) }
+          try submitSum(round + leaf, [root]) { $0.output(of: UInt64.self, shape) }
         }
-        try submitSum(round, leaves) { $0.outputExisting(to) }
+        try submitSum(round, leaves) { $0.overwrite(to) }
       }
       let root = result(round, round == 0 ? [] : [expected[round - 1]])
       expected.append(result(round, (0..<size.width).map { result(round + $0, [root]) }))
@@ -123,12 +125,13 @@ struct GraphRun {
 
   /// Every other element of each strand's row changes with each of its tasks.
   private func strands() throws {
-    let table = try graph.external(Shape(size.width, 2 * size.elements), .uint64)
+    let table = try graph.externalTensor(of: UInt64.self, Shape(size.width, 2 * size.elements))
     var expected = [[UInt64]](
       repeating: [UInt64](repeating: 0, count: 2 * size.elements), count: size.width)
     let views = try (0..<size.width).map { strand in
-      try table.slice([strand, 0], Shape(1, 2 * size.elements)).reshape(Shape(2 * size.elements))
-        .slice([1], Shape(size.elements), steps: [2])
+      try table.slice(from: [strand, 0], shape: Shape(1, 2 * size.elements))
+        .reshaped(to: Shape(2 * size.elements))
+        .slice(from: [1], shape: Shape(size.elements), steps: [2])
     }
     for task in 0..<size.tasks {
       let strand = task % size.width
@@ -138,7 +141,7 @@ struct GraphRun {
           $0.inout(views[strand])
           $0.scalar(task)
           $0.scalar(size.spinMicroseconds)
-          $0.recovery(.snapshot)
+          $0.recovery = .snapshot
         }
       }
       for i in 0..<size.elements {
@@ -149,15 +152,15 @@ struct GraphRun {
     try compare(table, expected)
   }
 
-  private func compare(_ table: Tensor, _ expected: [[UInt64]]) throws {
+  private func compare(_ table: Tensor<UInt64>, _ expected: [[UInt64]]) throws {
     var expected = expected
     if isSabotaged { expected[expected.count - 1][expected.last!.count - 1] &+= 1 }
-    try graph.read(table, as: UInt64.self) { found in
+    try graph.read(table) { found in
       var place = 0
       for (row, values) in expected.enumerated() {
         for value in values {
           if found[place] != value {
-            throw graph.fail("element \(place) (row \(row)) is \(found[place]), expected \(value)")
+            try graph.fail("element \(place) (row \(row)) is \(found[place]), expected \(value)")
           }
           place += 1
         }

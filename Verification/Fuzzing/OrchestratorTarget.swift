@@ -58,7 +58,7 @@ final class OrchestratorTarget: FuzzTarget {
   }
 
   private func play(_ graph: Graph, _ input: inout Input) throws {
-    var tensors = [try graph.external(Shape(64), .float32)]
+    var tensors = [try graph.externalTensor(of: Float.self, Shape(64))]
     var depth = 0
     for _ in 0..<48 where !input.isEmpty {
       switch input.byte() % 8 {
@@ -76,28 +76,28 @@ final class OrchestratorTarget: FuzzTarget {
       case 3:
         scheduler.perform()
       case 4:
-        let value: Float = try graph.value(of: tensors[0], at: [0], as: Float.self)
+        let value: Float = try graph.element(of: tensors[0], at: [0])
         _ = value
       default:
         let shape = input.byte()
         let which = Int(input.byte())
         let aiv = Kernel(call: 1 << 56 | 0x200, id: 1, coreType: .aiv)
-        let new: Tensor? = try graph.submit(aiv0: aiv) { task in
+        let new: Tensor<Float>? = try graph.submit(aiv0: aiv) { task in
           let tensor = tensors[which % tensors.count]
           switch shape & 3 {
           case 0: task.input(tensor)
           case 1: task.inout(tensor)
-          case 2: task.outputExisting(tensor)
+          case 2: task.overwrite(tensor)
           default: break
           }
           if shape & 8 != 0 { task.input(tensors[0]) }
-          return shape & 4 != 0 ? task.output(Shape(1 + Int(shape >> 4) * 8), .float32) : nil
+          return shape & 4 != 0 ? task.output(of: Float.self, Shape(1 + Int(shape >> 4) * 8)) : nil
         }
         if let new { tensors.append(new) }
       }
       // Outputs whose scope has ended are not used again: that is error 5, which
       // has tests of its own.
-      tensors.removeAll { !graph.orchestrator.pointee.isInScope($0) }
+      tensors.removeAll { !graph.orchestrator.pointee.isInScope(AnyTensor($0)) }
     }
     try graph.orchestrator.pointee.finishRun()
   }

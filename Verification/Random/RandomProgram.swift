@@ -1,5 +1,6 @@
 import Glibc
 import PTO2
+import PTO2CommandLine
 
 /// The differential test: random programs, run in a session and interpreted.
 @main
@@ -95,11 +96,12 @@ struct RandomProgram: ParsableCommand {
     SessionShape(description, seed: seed, rings: Self.isGiven("--rings") ? runtime.rings : nil)
       .apply(to: &options, isGiven: Self.isGiven)
     options.quiet = !verbose
-    options.report = verbose || runtime.json
     var session = SessionRun(description, expected: expected)
     do {
       try Watchdog.watch(seed, seconds: timeout) {
-        try options.run("seed \(seed)", images: ["TestKernels"]) { try session.run($0) }
+        try options.run(
+          "seed \(seed)", images: ["TestKernels"], printsReport: verbose || runtime.json
+        ) { try session.run($0) }
       }
     } catch {
       return "the run failed with \(error), see standard error"

@@ -18,7 +18,7 @@ struct SessionRun {
   let description: Description
   let expected: [[UInt64]]
   private(set) var mismatch: Mismatch?
-  private var tensors: [Tensor?]
+  private var tensors: [AnyTensor?]
   /// Of the tasks submitted so far, in order.
   private var ids: [TaskID] = []
 
@@ -33,7 +33,7 @@ struct SessionRun {
     let aic = [try graph.kernel("random_aic_a"), try graph.kernel("random_aic_b")]
     let aiv = [try graph.kernel("random_aiv_a"), try graph.kernel("random_aiv_b")]
     for (index, tensor) in description.tensors.enumerated() where tensor.isExternal {
-      tensors[index] = try graph.external(Shape(tensor.shape), tensor.type)
+      tensors[index] = try graph.externalTensor(of: tensor.type, Shape(tensor.shape))
     }
     var checks = expected.makeIterator()
     for (index, operation) in description.operations.enumerated() {
@@ -66,15 +66,16 @@ struct SessionRun {
     }
   }
 
-  private func tensor(_ view: View) throws -> Tensor {
+  private func tensor(_ view: View) throws -> AnyTensor {
     var tensor = tensors[view.tensor]!
     for step in view.steps {
       switch step {
-      case .slice(let offsets, let shape): tensor = try tensor.slice(offsets, Shape(shape))
+      case .slice(let offsets, let shape):
+        tensor = try tensor.slice(from: offsets, shape: Shape(shape))
       case .every(let steps, let offsets, let shape):
-        tensor = try tensor.slice(offsets, Shape(shape), steps: steps)
-      case .reshape(let shape): tensor = try tensor.reshape(Shape(shape))
-      case .transpose(let first, let second): tensor = try tensor.transpose(first, second)
+        tensor = try tensor.slice(from: offsets, shape: Shape(shape), steps: steps)
+      case .reshape(let shape): tensor = try tensor.reshaped(to: Shape(shape))
+      case .transpose(let first, let second): tensor = try tensor.transposed(first, second)
       case .broadcast(let shape): tensor = try tensor.broadcast(to: Shape(shape))
       }
     }
@@ -89,31 +90,33 @@ struct SessionRun {
     }
     let predicate = try task.predicate.map { ($0, try tensor($0.view)) }
     let (outputs, id) = try graph.submit(aic: aic, aiv0: aiv0, aiv1: aiv1) { staged in
-      var outputs: [(Int, Tensor)] = []
+      var outputs: [(Int, AnyTensor)] = []
       for (argument, tensor) in zip(task.arguments, arguments) {
         switch argument.access {
         case .input: staged.input(tensor!)
         case .inout: staged.inout(tensor!)
-        case .outputExisting: staged.outputExisting(tensor!)
-        case .readUntracked, .updatedUntracked: staged.noDependency(tensor!)
+        case .outputExisting: staged.overwrite(tensor!)
+        case .readUntracked, .updatedUntracked: staged.unordered(tensor!)
         case .output:
           let tensor = description.tensors[argument.view.tensor]
           outputs.append(
-            (argument.view.tensor, staged.output(Shape(tensor.shape), tensor.type)))
+            (argument.view.tensor, staged.output(of: tensor.type, Shape(tensor.shape))))
         }
       }
-      staged.recovery(task.recovery)
-      staged.scalar(task.control)
-      for scalar in task.scalars { staged.scalar(scalar) }
+      staged.recovery = task.recovery
+      staged.scalar(bits: task.control)
+      for scalar in task.scalars { staged.scalar(bits: scalar) }
       if task.blocks > 1 || task.startTogether {
         staged.blocks(task.blocks, startTogether: task.startTogether)
       }
       if let (predicate, tensor) = predicate {
         switch predicate.value {
         case .integer(let value):
-          staged.when(tensor, at: predicate.index, predicate.comparison, value)
+          staged.run(
+            when: tensor, at: predicate.index, is: Condition(predicate.comparison, value))
         case .real(let value):
-          staged.when(tensor, at: predicate.index, predicate.comparison, value)
+          staged.run(
+            when: tensor, at: predicate.index, is: Condition(predicate.comparison, value))
         }
       }
       for dependency in task.dependencies {
@@ -126,21 +129,19 @@ struct SessionRun {
     for (index, tensor) in outputs { tensors[index] = tensor }
   }
 
-  private func write<Element: FixedWidthInteger & BitwiseCopyable>(
-    _ graph: Graph, _ tensor: Tensor, _ salt: UInt64, as type: Element.Type
+  private func write<Element: IntegerTensorElement>(
+    _ graph: Graph, _ tensor: AnyTensor, _ salt: UInt64, as type: Element.Type
   ) throws {
-    try graph.write(tensor, as: type) { elements in
+    try graph.write(tensor.bitCast(to: type)) { elements in
       for i in elements.indices {
         elements[i] = Element(truncatingIfNeeded: Reference.written(i, salt))
       }
     }
   }
 
-  private func elements(_ graph: Graph, _ tensor: Tensor) throws -> [UInt64] {
-    func read<Element: FixedWidthInteger & BitwiseCopyable>(_ type: Element.Type) throws
-      -> [UInt64]
-    {
-      try graph.read(tensor, as: type) { elements in elements.indices.map { UInt64(elements[$0]) } }
+  private func elements(_ graph: Graph, _ tensor: AnyTensor) throws -> [UInt64] {
+    func read<Element: IntegerTensorElement>(_ type: Element.Type) throws -> [UInt64] {
+      try graph.read(tensor.bitCast(to: type)) { elements in elements.map { UInt64($0) } }
     }
     return switch tensor.dataType.byteCount {
     case 1: try read(UInt8.self)

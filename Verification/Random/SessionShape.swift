@@ -1,4 +1,5 @@
 import PTO2
+import PTO2CommandLine
 import PTO2System
 
 /// Session options for a description: small rings, so that every kind of

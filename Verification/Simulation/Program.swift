@@ -17,10 +17,10 @@ struct Program {
   func run(_ report: (String) -> Void) throws {
     let matrix = try graph.kernel("matrix")
     let vector = try graph.kernel("vector")
-    var tensors: [Tensor?] = Array(repeating: nil, count: plan.memories.count)
+    var tensors: [Tensor<UInt32>?] = Array(repeating: nil, count: plan.memories.count)
     var ids: [TaskID] = []
     for memory in plan.externals {
-      tensors[memory] = try graph.external(Shape(plan.memories[memory].count), .uint32)
+      tensors[memory] = try graph.externalTensor(of: UInt32.self, Shape(plan.memories[memory].count))
     }
     for operation in plan.operations {
       switch operation {
@@ -31,7 +31,7 @@ struct Program {
         let id = try graph.submitRaw(
           task.mask & 1 != 0 ? matrix : nil, task.mask & 2 != 0 ? vector : nil,
           task.mask & 4 != 0 ? vector : nil
-        ) { (arguments: inout TaskArguments) throws(PTO2Error) in
+        ) { (arguments: inout TaskBuilder) throws(PTO2Error) in
           try fill(&arguments, index, task, &tensors, ids)
         }
         ids.append(id)
@@ -44,31 +44,32 @@ struct Program {
           }
         }
       case .value(let memory, let index, let expected):
-        let found: UInt32 = try graph.value(of: tensors[memory]!, at: [index], as: UInt32.self)
+        let found: UInt32 = try graph.element(of: tensors[memory]!, at: [index])
         if found != expected {
           report("the program reads \(found) in memory \(memory)[\(index)], expected \(expected)")
         }
       case .setValue(let memory, let index, let value):
-        try graph.setValue(of: tensors[memory]!, at: [index], to: value)
+        try graph.setElement(of: tensors[memory]!, at: [index], to: value)
       }
     }
   }
 
   private func fill(
-    _ arguments: inout TaskArguments, _ index: Int, _ task: TaskPlan, _ tensors: inout [Tensor?],
+    _ arguments: inout TaskBuilder, _ index: Int, _ task: TaskPlan, _ tensors: inout [Tensor<UInt32>?],
     _ ids: [TaskID]
   ) throws(PTO2Error) {
     for use in task.tensors {
-      let view = try tensors[use.memory]!.slice([use.range.lowerBound], Shape(use.range.count))
+      let view = try tensors[use.memory]!.slice(
+        from: [use.range.lowerBound], shape: Shape(use.range.count))
       switch use.use {
       case .input: arguments.input(view)
       case .update: arguments.inout(view)
-      case .outputExisting: arguments.outputExisting(view)
-      case .noDependency: arguments.noDependency(view)
+      case .outputExisting: arguments.overwrite(view)
+      case .noDependency: arguments.unordered(view)
       }
     }
     for memory in task.outputs {
-      tensors[memory] = arguments.output(Shape(plan.memories[memory].count), .uint32)
+      tensors[memory] = arguments.output(of: UInt32.self, Shape(plan.memories[memory].count))
     }
     for dependency in task.dependencies {
       if dependency.isRetained {
@@ -78,24 +79,24 @@ struct Program {
       }
     }
     if let predicate = task.predicate {
-      arguments.when(
-        tensors[predicate.memory]!, at: [predicate.index],
-        predicate.isEqual ? .equal : .notEqual, Int(predicate.value))
+      arguments.run(
+        when: tensors[predicate.memory]!, at: [predicate.index],
+        is: Condition(predicate.isEqual ? .equal : .notEqual, Int(predicate.value)))
     }
     if task.blocks > 1 { arguments.blocks(Int(task.blocks), startTogether: task.startTogether) }
-    arguments.scalar(UInt64(index))
-    arguments.scalar(UInt64(task.mask))
-    arguments.scalar(UInt64(task.salt))
+    arguments.scalar(index)
+    arguments.scalar(Int(task.mask))
+    arguments.scalar(bits: UInt64(task.salt))
   }
 
-  private func elements(_ tensor: Tensor) throws -> [UInt32] {
-    try graph.read(tensor, as: UInt32.self) { span in span.indices.map { span[$0] } }
+  private func elements(_ tensor: Tensor<UInt32>) throws -> [UInt32] {
+    try graph.array(tensor)
   }
 
   /// The externals as they are in memory; the first buffers there are.
   static func externals(_ plan: Plan, _ graph: Graph) -> [[UInt32]] {
     plan.externals.enumerated().map { number, memory in
-      let tensor = Tensor(
+      let tensor = AnyTensor(
         buffer: UInt32(number), generation: 0, shape: Shape(plan.memories[memory].count),
         dataType: .uint32)
       guard let address = unsafe graph.orchestrator.pointee.address(of: tensor) else { return [] }

@@ -1,4 +1,5 @@
 import PTO2
+import PTO2CommandLine
 
 /// C = A * B for a batch of tiled matrices: a matrix task per product of two
 /// tiles, a vector task that adds it to the tile of C.
@@ -44,15 +45,15 @@ struct BGEMMExample: ParsableCommand {
       let tileAdd = try graph.kernel("tile_add")
       // Tile-major: [batch, row tile, column tile, row, column].
       let shape = Shape(batch, grid, grid, tile, tile)
-      let a = try graph.external(shape, .float32)
-      let b = try graph.external(shape, .float32)
-      let c = try graph.external(shape, .float32)
-      try graph.write(a, as: Float.self) { a in for i in a.indices { a[i] = value(1, i) } }
-      try graph.write(b, as: Float.self) { b in for i in b.indices { b[i] = value(2, i) } }
+      let a = try graph.externalTensor(of: Float.self, shape)
+      let b = try graph.externalTensor(of: Float.self, shape)
+      let c = try graph.externalTensor(of: Float.self, shape)
+      try graph.write(a) { a in for i in a.indices { a[i] = value(1, i) } }
+      try graph.write(b) { b in for i in b.indices { b[i] = value(2, i) } }
 
-      func view(_ tensor: Tensor, _ n: Int, _ row: Int, _ column: Int) throws -> Tensor {
-        try tensor.slice([n, row, column, 0, 0], Shape(1, 1, 1, tile, tile))
-          .reshape(Shape(tile, tile))
+      func view(_ tensor: Tensor<Float>, _ n: Int, _ row: Int, _ column: Int) throws -> Tensor<Float> {
+        try tensor.slice(from: [n, row, column, 0, 0], shape: Shape(1, 1, 1, tile, tile))
+          .reshaped(to: Shape(tile, tile))
       }
       for n in 0..<batch {
         for row in 0..<grid {
@@ -65,7 +66,7 @@ struct BGEMMExample: ParsableCommand {
                 let product = try graph.submit(aic: gemm) { task in
                   task.input(left)
                   task.input(right)
-                  return task.output(Shape(tile, tile), .float32)
+                  return task.output(of: Float.self, Shape(tile, tile))
                 }
                 try graph.submit(aiv: tileAdd) { task in
                   task.input(product)
@@ -80,44 +81,42 @@ struct BGEMMExample: ParsableCommand {
 
       let worst = try check(graph, a, b, c)
       graph.report("maximum error", "\(worst)")
-      guard worst == 0 else { throw graph.fail("the result is wrong by up to \(worst)") }
+      guard worst == 0 else { try graph.fail("the result is wrong by up to \(worst)") }
     }
   }
 
-  /// The product from the definition, in double.
-  private func check(_ graph: Graph, _ a: Tensor, _ b: Tensor, _ c: Tensor) throws -> Double {
-    var worst = 0.0
-    try graph.read(a, as: Float.self) { a in
-      try graph.read(b, as: Float.self) { b in
-        try graph.read(c, as: Float.self) { c in
-          let area = tile * tile
-          /// First element of row i of the tiles in column 0.
-          func rowStart(_ n: Int, _ i: Int) -> Int {
-            (n * grid + i / tile) * grid * area + i % tile * tile
+  /// The largest error of c, against the product from the definition, in double.
+  private func check(
+    _ graph: Graph, _ a: Tensor<Float>, _ b: Tensor<Float>, _ c: Tensor<Float>
+  ) throws -> Double {
+    let area = tile * tile
+    /// First element of row i of the tiles in column 0.
+    func rowStart(_ n: Int, _ i: Int) -> Int {
+      (n * grid + i / tile) * grid * area + i % tile * tile
+    }
+    let side = grid * tile
+    return try graph.read(a, b, c) { a, b, c in
+      var worst = 0.0
+      var row = [Double](repeating: 0, count: side)
+      for n in 0..<batch {
+        for i in 0..<side {
+          for j in 0..<side { row[j] = 0 }
+          for k in 0..<side {
+            let left = Double(a[rowStart(n, i) + k / tile * area + k % tile])
+            for column in 0..<grid {
+              let right = rowStart(n, k) + column * area
+              for j in 0..<tile { row[column * tile + j] += left * Double(b[right + j]) }
+            }
           }
-          let side = grid * tile
-          var row = [Double](repeating: 0, count: side)
-          for n in 0..<batch {
-            for i in 0..<side {
-              for j in 0..<side { row[j] = 0 }
-              for k in 0..<side {
-                let left = Double(a[rowStart(n, i) + k / tile * area + k % tile])
-                for column in 0..<grid {
-                  let right = rowStart(n, k) + column * area
-                  for j in 0..<tile { row[column * tile + j] += left * Double(b[right + j]) }
-                }
-              }
-              for column in 0..<grid {
-                let result = rowStart(n, i) + column * area
-                for j in 0..<tile {
-                  worst = max(worst, abs(row[column * tile + j] - Double(c[result + j])))
-                }
-              }
+          for column in 0..<grid {
+            let result = rowStart(n, i) + column * area
+            for j in 0..<tile {
+              worst = max(worst, abs(row[column * tile + j] - Double(c[result + j])))
             }
           }
         }
       }
+      return worst
     }
-    return worst
   }
 }

@@ -1,4 +1,5 @@
 import PTO2
+import PTO2CommandLine
 import PagedAttentionReference
 
 /// Decode attention over a paged key/value cache, checked against a reference
@@ -61,7 +62,7 @@ struct PagedAttention: ParsableCommand {
         "maximum error",
         "\(summary.maxAbsolute) against double, \(summary.count) values, tolerance \(tolerance)")
       guard summary.isWithin(tolerance) else {
-        throw graph.fail(
+        try graph.fail(
           "the result differs from the reference by up to \(summary.maxAbsolute), \(summary.nonFinite) values are not finite"
         )
       }
@@ -84,29 +85,30 @@ struct PagedAttention: ParsableCommand {
     for b in 0..<c.batch {
       let blocks = c.blockCount(ofSequence: b)
       for kvHead in 0..<c.kvHeads {
-        let query = try t.query.slice([b, kvHead * rows, 0], Shape(1, rows, c.headDim))
-          .reshape(tileShape)
-        let out = try t.out.slice([b, kvHead * rows, 0], Shape(1, rows, c.headDim))
-          .reshape(tileShape)
+        let query = try t.query.slice(from: [b, kvHead * rows, 0], shape: Shape(1, rows, c.headDim))
+          .reshaped(to: tileShape)
+        let out = try t.out.slice(from: [b, kvHead * rows, 0], shape: Shape(1, rows, c.headDim))
+          .reshaped(to: tileShape)
         try graph.scope {
           let (acc, m, l) = try graph.submit(aiv: initialise) { task in
             (
-              task.output(tileShape, .float32), task.output(rowShape, .float32),
-              task.output(rowShape, .float32)
+              task.output(of: Float.self, tileShape), task.output(of: Float.self, rowShape),
+              task.output(of: Float.self, rowShape)
             )
           }
           for first in stride(from: 0, to: blocks, by: group) {
             let count = min(group, blocks - first)
             let valid = min(c.contextLengths[b] - first * c.blockSize, count * c.blockSize)
             let isLast = first + count == blocks
-            let table = try t.blockTable.slice([b, first], Shape(1, count)).reshape(Shape(count))
+            let table = try t.blockTable.slice(from: [b, first], shape: Shape(1, count))
+              .reshaped(to: Shape(count))
             let scoreShape = Shape(rows, count * c.blockSize)
             try graph.scope {
               let scores = try graph.submit(aic: qk) { task in
                 task.input(query)
                 task.input(t.keyCache)
                 task.input(table)
-                let scores = task.output(scoreShape, .float32)
+                let scores = task.output(of: Float.self, scoreShape)
                 task.scalar(kvHead)
                 task.scalar(valid)
                 return scores
@@ -114,8 +116,8 @@ struct PagedAttention: ParsableCommand {
               let (p, mNew, lNew) = try graph.submit(aiv: softmax) { task in
                 task.input(scores)
                 let outputs = (
-                  task.output(scoreShape, .float32), task.output(rowShape, .float32),
-                  task.output(rowShape, .float32)
+                  task.output(of: Float.self, scoreShape), task.output(of: Float.self, rowShape),
+                  task.output(of: Float.self, rowShape)
                 )
                 task.scalar(valid)
                 task.scalar(c.scale)
@@ -125,7 +127,7 @@ struct PagedAttention: ParsableCommand {
                 task.input(p)
                 task.input(t.valueCache)
                 task.input(table)
-                let partial = task.output(tileShape, .float32)
+                let partial = task.output(of: Float.self, tileShape)
                 task.scalar(kvHead)
                 task.scalar(valid)
                 return partial
@@ -139,7 +141,7 @@ struct PagedAttention: ParsableCommand {
                 task.inout(l)
                 task.inout(out)
                 task.scalar(isLast ? 1 : 0)
-                if recovery == .snapshot { task.recovery(.snapshot) }
+                if recovery == .snapshot { task.recovery = .snapshot }
               }
             }
           }
@@ -168,24 +170,30 @@ enum RecoveryChoice: String, ExpressibleByArgument, CaseIterable {
 
 /// The program's tensors, inputs filled from the case's seed.
 struct AttentionTensors {
-  let query: Tensor
-  let keyCache: Tensor
-  let valueCache: Tensor
-  let blockTable: Tensor
-  let out: Tensor
+  let query: Tensor<BFloat16>
+  let keyCache: Tensor<BFloat16>
+  let valueCache: Tensor<BFloat16>
+  let blockTable: Tensor<Int32>
+  let out: Tensor<Float>
 
   init(_ graph: Graph, _ c: PagedAttentionCase) throws {
     let cache = Shape(c.totalBlocks, c.blockSize, c.kvHeads, c.headDim)
-    query = try graph.external(Shape(c.batch, c.heads, c.headDim), .bfloat16)
-    keyCache = try graph.external(cache, .bfloat16)
-    valueCache = try graph.external(cache, .bfloat16)
-    blockTable = try graph.external(Shape(c.batch, c.maxBlocks), .int32)
-    out = try graph.external(Shape(c.batch, c.heads, c.headDim), .float32)
+    query = try graph.externalTensor(of: BFloat16.self, Shape(c.batch, c.heads, c.headDim))
+    keyCache = try graph.externalTensor(of: BFloat16.self, cache)
+    valueCache = try graph.externalTensor(of: BFloat16.self, cache)
+    blockTable = try graph.externalTensor(of: Int32.self, Shape(c.batch, c.maxBlocks))
+    out = try graph.externalTensor(of: Float.self, Shape(c.batch, c.heads, c.headDim))
     graph.progress("making the inputs", 0)
-    try graph.write(query, as: UInt16.self) { c.fillQuery(&$0) }
-    try graph.write(keyCache, as: UInt16.self) { c.fillKeyCache(&$0) }
-    try graph.write(valueCache, as: UInt16.self) { c.fillValueCache(&$0) }
-    try graph.write(blockTable, as: Int32.self) { c.fillBlockTable(&$0) }
+    try graph.write(query, keyCache, valueCache, blockTable) { query, keys, values, table in
+      var query = query.bitPatterns.mutableSpan
+      var keys = keys.bitPatterns.mutableSpan
+      var values = values.bitPatterns.mutableSpan
+      var table = table.mutableSpan
+      c.fillQuery(&query)
+      c.fillKeyCache(&keys)
+      c.fillValueCache(&values)
+      c.fillBlockTable(&table)
+    }
   }
 
   /// Compares every value with the reference, sequence by sequence.
@@ -193,26 +201,15 @@ struct AttentionTensors {
     var summary = ErrorSummary()
     let perSequence = c.heads * c.headDim
     var expected = [Double](repeating: 0, count: perSequence)
-    try graph.read(query, as: UInt16.self) { query in
-      try graph.read(keyCache, as: UInt16.self) { keys in
-        try graph.read(valueCache, as: UInt16.self) { values in
-          try graph.read(blockTable, as: Int32.self) { table in
-            try graph.read(out, as: Float.self) { out in
-              for b in 0..<c.batch {
-                var target = expected.mutableSpan
-                attentionReference(
-                  c, query: query, keyCache: keys, valueCache: values, blockTable: table,
-                  sequence: b, into: &target)
-                summary.merge(
-                  compare(
-                    out.extracting(b * perSequence..<(b + 1) * perSequence), with: expected.span),
-                  offset: b * perSequence)
-                graph.progress(
-                  "checking sequence \(b + 1) of \(c.batch)", Double(b + 1) / Double(c.batch))
-              }
-            }
-          }
-        }
+    try graph.read(query, keyCache, valueCache, blockTable, out) { query, keys, values, table, out in
+      for b in 0..<c.batch {
+        var target = expected.mutableSpan
+        attentionReference(
+          c, query: query.bitPatterns.span, keyCache: keys.bitPatterns.span,
+          valueCache: values.bitPatterns.span, blockTable: table.span, sequence: b, into: &target)
+        let found = out.span.extracting(b * perSequence..<(b + 1) * perSequence)
+        summary.merge(compare(found, with: expected.span), offset: b * perSequence)
+        graph.progress("checking sequence \(b + 1) of \(c.batch)", Double(b + 1) / Double(c.batch))
       }
     }
     return summary

@@ -1,6 +1,6 @@
 /// Conversions between `Float` and bfloat16, which is the upper half of a
 /// `Float` and is held as its bits in a `UInt16`.
-public enum BFloat16 {
+public enum BFloat16Bits {
   /// The bits nearest to `value`, ties to even. Values beyond the largest
   /// finite bfloat16 become infinite; NaN stays NaN, made quiet.
   @inlinable

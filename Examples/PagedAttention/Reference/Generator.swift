@@ -44,7 +44,7 @@ extension PagedAttentionCase {
     for i in 0..<out.count {
       let word = words[UInt64((first + i) / 8)]
       let byte = UInt8(truncatingIfNeeded: word >> UInt64(8 * (i % 8)))
-      out[i] = BFloat16.bits(rounding: uniform(byte) * range)
+      out[i] = BFloat16Bits.bits(rounding: uniform(byte) * range)
     }
   }
 
@@ -78,7 +78,7 @@ extension PagedAttentionCase {
     for i in 8 * whole..<out.count {
       let word = words[UInt64(first / 8 + whole)]
       let value = uniform(UInt8(truncatingIfNeeded: word >> UInt64(8 * (i % 8))))
-      out[i] = BFloat16.bits(rounding: value)
+      out[i] = BFloat16Bits.bits(rounding: value)
     }
   }
 

@@ -112,7 +112,7 @@ private func widen(
 ) {
   let row = from.extracting(start..<start + count)
   for d in 0..<count {
-    lanes[first + d / Lane.scalarCount][d % Lane.scalarCount] = Double(BFloat16.value(row[d]))
+    lanes[first + d / Lane.scalarCount][d % Lane.scalarCount] = Double(BFloat16Bits.value(row[d]))
   }
 }
 

@@ -1,4 +1,5 @@
 import PTO2
+import PTO2CommandLine
 
 /// ((a + b) + 1) * ((a + b) + 2), tile by tile: four vector tasks a tile.
 @main
@@ -32,36 +33,36 @@ struct VectorExample: ParsableCommand {
       let addScalar = try graph.kernel("vec_add_scalar")
       let multiply = try graph.kernel("vec_mul")
 
-      let a = try graph.external(Shape(elements), .float32)
-      let b = try graph.external(Shape(elements), .float32)
-      let result = try graph.external(Shape(elements), .float32)
-      try graph.write(a, as: Float.self) { a in
-        for i in a.indices { a[i] = Float(i % 1000) * 0.5 }
-      }
-      try graph.write(b, as: Float.self) { b in
-        for i in b.indices { b[i] = Float(i % 777) * 0.25 }
+      let a = try graph.externalTensor(of: Float.self, Shape(elements))
+      let b = try graph.externalTensor(of: Float.self, Shape(elements))
+      let result = try graph.externalTensor(of: Float.self, Shape(elements))
+      try graph.write(a, b) { a, b in
+        for i in a.indices {
+          a[i] = Float(i % 1000) * 0.5
+          b[i] = Float(i % 777) * 0.25
+        }
       }
 
       for begin in stride(from: 0, to: elements, by: tile) {
         let shape = Shape(min(tile, elements - begin))
-        let aTile = try a.slice([begin], shape)
-        let bTile = try b.slice([begin], shape)
-        let resultTile = try result.slice([begin], shape)
+        let aTile = try a.slice(from: [begin], shape: shape)
+        let bTile = try b.slice(from: [begin], shape: shape)
+        let resultTile = try result.slice(from: [begin], shape: shape)
         try graph.scope {
           let sum = try graph.submit(aiv: add) { task in
             task.input(aTile)
             task.input(bTile)
-            return task.output(shape, .float32)
+            return task.output(of: Float.self, shape)
           }
           let plusOne = try graph.submit(aiv: addScalar) { task in
             task.input(sum)
-            let out = task.output(shape, .float32)
+            let out = task.output(of: Float.self, shape)
             task.scalar(Float(1))
             return out
           }
           let plusTwo = try graph.submit(aiv: addScalar) { task in
             task.input(sum)
-            let out = task.output(shape, .float32)
+            let out = task.output(of: Float.self, shape)
             task.scalar(Float(2))
             return out
           }
@@ -75,14 +76,14 @@ struct VectorExample: ParsableCommand {
       }
 
       var worst: Float = 0
-      try graph.read(result, as: Float.self) { result in
+      try graph.read(result) { result in
         for i in result.indices {
           let sum = Float(i % 1000) * 0.5 + Float(i % 777) * 0.25
           worst = max(worst, abs(result[i] - (sum + 1) * (sum + 2)))
         }
       }
       graph.report("maximum error", "\(worst)")
-      guard worst == 0 else { throw graph.fail("the result is wrong by up to \(worst)") }
+      guard worst == 0 else { try graph.fail("the result is wrong by up to \(worst)") }
     }
   }
 }

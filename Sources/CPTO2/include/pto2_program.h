@@ -18,6 +18,7 @@
  * Every struct that a program fills begins with its size:
  *
  *     pto2_submission task = {.bytes = sizeof task, .kernel_names = {NULL, "add", NULL}};
+ *     pto2_submission task{}; task.bytes = sizeof task;    // C++17
  *
  * Members are only ever added at the end of a struct, 0 meaning what was before; so a
  * compiled program serves with every later runtime of the same PTO2_PROGRAM_MAJOR. A
@@ -171,7 +172,7 @@ typedef struct pto2_machine {
     uint32_t bytes;    /* sizeof(pto2_machine) */
     uint32_t clusters; /* of one AIC and two AIV cores each */
     uint32_t cores;    /* 3 * clusters */
-    uint32_t lanes;    /* tasks that wait for a core on its side, the running one included */
+    uint32_t lanes;    /* dispatches that a core can hold at once */
     uint32_t rings;
     uint32_t scheduler_threads;
 } pto2_machine;

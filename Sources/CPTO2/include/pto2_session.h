@@ -64,7 +64,10 @@ typedef struct pto2_ring_options {
 PTO2_ASSERT_LAYOUT(pto2_ring_options, PTO2_RING_OPTIONS_FIELDS, 24);
 
 /* Flags of pto2_session_options. */
-#define PTO2_OPEN_SIGNALS 0x1u /* SIGINT and SIGTERM end the run with error 209 */
+/* SIGINT, SIGTERM and SIGHUP end the run with error 209, a second one the process. They
+ * are blocked in the thread that opens the session, and in those it starts later: open it
+ * before there are others, and close it in the same thread. */
+#define PTO2_OPEN_SIGNALS 0x1u
 #define PTO2_OPEN_DRAIN 0x2u   /* when this process dies, what it submitted is still done */
 #define PTO2_OPEN_MEMFD 0x4u   /* shared memory without a name in /dev/shm */
 #define PTO2_OPEN_NO_LAUNCH 0x8u /* somebody else starts scheduler and workers */

@@ -7,6 +7,10 @@
 #include <stddef.h>
 #include <stdint.h>
 
+/* Where the executables lie that belong to an installation in a prefix: what the package
+ * that it has for Swift programs defines; NULL without one. */
+const char *pto2_executables_of_prefix(void);
+
 /* futex(2) FUTEX_WAIT on a word shared between processes. A negative timeout
  * waits without limit. Works on pages mapped read-only. */
 int pto2_futex_wait(const uint32_t *word, uint32_t expected, int64_t timeout_nanoseconds);

@@ -66,8 +66,11 @@ public enum ScopeMode: Sendable {
     unsafe orchestrator.deallocate()
   }
 
+  /// For a new run: forgets what the program of the last one has added.
+  package func begin() { reportLines = [] }
+
   /// Looks a kernel up by the name in its image's table.
-  /// - Throws: error 5 naming what there is.
+  /// - Throws: `invalidArgs`, naming what there is.
   public func kernel(_ name: String) throws(PTO2Error) -> Kernel {
     if let kernel = kernels[name] { return kernel }
     let known = kernels.keys.sorted().joined(separator: ", ")
@@ -78,27 +81,21 @@ public enum ScopeMode: Sendable {
       ))
   }
 
-  /// A tensor in memory that the program owns: zero-filled, readable and
-  /// writable by program and kernels, alive until the run ends.
-  /// - Throws: error 5 for a shape that is not valid, 208 when the arena or
-  ///   /dev/shm is full.
-  public func external(_ shape: Shape, _ type: DataType) throws(PTO2Error) -> Tensor {
-    unsafe try orchestrator.pointee.external(shape, type)
-  }
-
   /// Opens a scope, runs the closure, ends the scope. Outputs of tasks
   /// submitted inside live until the scope's end at least. Scopes nest up to
   /// 64 deep; each depth up to the last ring has rings of its own.
   /// - Parameter mode: for tasks submitted directly in this scope; a scope
   ///   inside it has its own.
-  public func scope<Result>(_ mode: ScopeMode = .automatic, _ body: () throws -> Result) throws
-    -> Result
+  /// - Throws: what the closure throws, as `explicitOrchFatal` with it as `underlying`
+  ///   unless it is a `PTO2Error`; `invalidArgs` for scopes nested too deep.
+  public func scope<Result>(_ mode: ScopeMode = .automatic, _ body: () throws -> Result)
+    throws(PTO2Error) -> Result
   {
     try beginScope(mode)
     let result: Result
     do { result = try body() } catch {
       try? unsafe orchestrator.pointee.endScope()
-      throw error
+      throw PTO2Error(ofProgram: error)
     }
     unsafe try orchestrator.pointee.endScope()
     return result
@@ -116,19 +113,20 @@ public enum ScopeMode: Sendable {
   ///     let scores = try graph.submit(aic: qk) { task in
   ///       task.input(query)
   ///       task.input(keys)
-  ///       return task.output(Shape(16, 128), .float32)
+  ///       return task.output(of: Float.self, [16, 128])
   ///     }
   ///
   /// Blocks while a ring is full. Allocates only where a table of the orchestrator has
   /// to grow beyond the largest size it has had.
   /// - Returns: what the closure returns, usually the task's outputs.
-  /// - Throws: error 5 for invalid arguments; 7 for blocks that can never start
-  ///   together; 1 to 4 when a ring, 11 when the TensorMap can never take the
-  ///   task; whatever else has ended the run.
+  /// - Throws: `invalidArgs`; `requireSyncStartInvalid` for blocks that can never start
+  ///   together; `scopeDeadlock`, `flowControlDeadlock`, `heapRingDeadlock` or
+  ///   `depPoolOverflow` when a ring, `tensorMapOverflow` when the TensorMap can never
+  ///   take the task; whatever else has ended the run.
   @discardableResult
   public func submit<Result>(
     aic: Kernel? = nil, aiv0: Kernel? = nil, aiv1: Kernel? = nil,
-    _ arguments: (inout TaskArguments) -> Result
+    _ arguments: (inout TaskBuilder) -> Result
   ) throws(PTO2Error) -> Result {
     unsafe try orchestrator.pointee.beginStaging()
     let result = stage(arguments)
@@ -138,15 +136,15 @@ public enum ScopeMode: Sendable {
 
   /// Submits a task that runs one vector kernel.
   @discardableResult
-  public func submit<Result>(aiv kernel: Kernel, _ arguments: (inout TaskArguments) -> Result)
+  public func submit<Result>(aiv kernel: Kernel, _ arguments: (inout TaskBuilder) -> Result)
     throws(PTO2Error) -> Result
   {
     try submit(aiv0: kernel, arguments)
   }
 
   @inline(__always)
-  private func stage<Result>(_ arguments: (inout TaskArguments) -> Result) -> Result {
-    var staging = unsafe TaskArguments(orchestrator: orchestrator)
+  private func stage<Result>(_ arguments: (inout TaskBuilder) -> Result) -> Result {
+    var staging = unsafe TaskBuilder(orchestrator: orchestrator)
     return arguments(&staging)
   }
 
@@ -182,71 +180,26 @@ public enum ScopeMode: Sendable {
   /// the task's id is returned.
   package func submitRaw(
     _ aic: Kernel?, _ aiv0: Kernel?, _ aiv1: Kernel?,
-    _ arguments: (inout TaskArguments) throws(PTO2Error) -> Void
+    _ arguments: (inout TaskBuilder) throws(PTO2Error) -> Void
   ) throws(PTO2Error) -> TaskID {
     unsafe try orchestrator.pointee.beginStaging()
-    var staging = unsafe TaskArguments(orchestrator: orchestrator)
+    var staging = unsafe TaskBuilder(orchestrator: orchestrator)
     do throws(PTO2Error) { try arguments(&staging) } catch {
       unsafe orchestrator.pointee.stageFailure(error)
     }
     return try submitStaged(aic, aiv0, aiv1)
   }
 
-  /// Blocks until every task submitted so far is done.
-  public func wait() throws(PTO2Error) { unsafe try orchestrator.pointee.waitForAll() }
-
-  /// Reads a tensor's elements, in memory order, after waiting for every task
-  /// submitted so far.
-  /// - Throws: error 5 when the tensor has gaps, its scope has ended, or
-  ///   `Element` has another size than its data type.
-  public func read<Element: BitwiseCopyable, Result>(
-    _ tensor: Tensor, as type: Element.Type, _ body: (Span<Element>) throws -> Result
-  ) throws -> Result {
-    let buffer = unsafe try elements(of: tensor, as: type)
-    return try body(unsafe Span(_unsafeElements: UnsafeBufferPointer(buffer)))
+  /// Ends the run: `try graph.fail("element 7 is wrong")`.
+  /// - Throws: `explicitOrchFatal`, or the run's first error if there was one before.
+  public func fail(_ message: String) throws(PTO2Error) -> Never {
+    throw unsafe orchestrator.pointee.fault.raise(PTO2Error(.explicitOrchFatal, message))
   }
 
-  /// Writes a tensor's elements, in memory order, after waiting for every task
-  /// submitted so far. Errors as in `read`.
-  public func write<Element: BitwiseCopyable, Result>(
-    _ tensor: Tensor, as type: Element.Type, _ body: (inout MutableSpan<Element>) throws -> Result
-  ) throws -> Result {
-    let buffer = unsafe try elements(of: tensor, as: type)
-    var span = unsafe MutableSpan(_unsafeElements: buffer)
-    return try body(&span)
-  }
-
-  private func elements<Element>(of tensor: Tensor, as type: Element.Type) throws(PTO2Error)
-    -> UnsafeMutableBufferPointer<Element>
-  {
-    if unsafe orchestrator.pointee.hasUnfinished { try wait() }
-    let fault = unsafe orchestrator.pointee.fault
-    guard unsafe orchestrator.pointee.isInScope(tensor),
-      let address = unsafe orchestrator.pointee.address(of: tensor)
-    else {
-      throw fault.raise(
-        PTO2Error(.invalidArgs, "tensor \(tensor.shape) has no memory: its scope has ended"))
-    }
-    guard tensor.isContiguous, MemoryLayout<Element>.stride == tensor.dataType.byteCount else {
-      throw fault.raise(
-        PTO2Error(
-          .invalidArgs,
-          "tensor \(tensor.shape) of \(tensor.dataType) cannot be seen as \(type): expected no gaps and elements of \(tensor.dataType.byteCount) bytes"
-        ))
-    }
-    return unsafe UnsafeMutableBufferPointer(
-      start: address.assumingMemoryBound(to: Element.self), count: tensor.elementCount)
-  }
-
-  /// Ends the run with error 9.
-  public func fail(_ message: String) -> PTO2Error {
-    unsafe orchestrator.pointee.fault.raise(PTO2Error(.explicitOrchFatal, message))
-  }
-
-  /// Adds a line to the report that is printed when the run is over.
+  /// Adds a line to the run's report.
   public func report(_ label: String, _ value: String) { reportLines.append((label, value)) }
 
   /// Tells how far the program is: a few words and a fraction from 0 to 1.
-  /// Cheap; shown at most a few times a second, on a terminal.
+  /// Cheap; see `Session.progressHandler`.
   public func progress(_ text: String, _ fraction: Double) { progressHandler?(text, fraction) }
 }

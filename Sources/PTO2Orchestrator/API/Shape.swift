@@ -40,6 +40,12 @@ public struct Shape: Equatable, Sendable, ExpressibleByArrayLiteral, CustomStrin
     for extent in extents { append(extent) }
   }
 
+  /// As many dimensions of one extent.
+  package init(repeating extent: Int, rank: Int) {
+    self.init()
+    for _ in 0..<rank { append(extent) }
+  }
+
   /// The first `rank` of five extents.
   package init(rank: Int, extents: (UInt32, UInt32, UInt32, UInt32, UInt32)) {
     self.init()

@@ -1,192 +1,73 @@
-internal import CPTO2Segment
 public import PTO2Protocol
 
-/// A tensor or a view of one: which memory, which elements of it. A value;
-/// copying it copies no data.
+/// A tensor of elements of one type, or a view of one: which memory, which elements of
+/// it. A value; copying it copies no data.
 ///
-/// An external tensor lives until the run ends. A tensor that a task put out
-/// lives at least until the scope ends in which that task was submitted; using
-/// it later is error 5.
-public struct Tensor: Sendable {
-  /// Place in the graph's buffer table, and its use count there.
-  package var buffer: UInt32
-  package var generation: UInt32
-  /// Bytes from the start of the buffer to the first element.
-  package var offset: UInt64
-  public internal(set) var shape: Shape
-  /// Elements (not bytes) from one index to the next, per dimension.
-  package var strides: (Int32, Int32, Int32, Int32, Int32)
-  public internal(set) var dataType: DataType
+/// An external tensor lives until its run ends. A tensor that a task put out lives at
+/// least until the scope ends in which that task was submitted; using it later is
+/// `PTO2ErrorCode.invalidArgs`.
+@frozen
+public struct Tensor<Element: TensorElement>: Sendable {
+  @usableFromInline var untyped: AnyTensor
+
+  /// The data type is the element's.
+  @usableFromInline
+  init(unchecked tensor: AnyTensor) { untyped = tensor }
+
+  /// The same tensor with its element type.
+  /// - Throws: `invalidArgs` when it has another one.
+  public init(_ tensor: AnyTensor) throws(PTO2Error) {
+    guard tensor.dataType == Element.dataType else {
+      throw PTO2Error(
+        .invalidArgs, "a tensor of \(tensor.dataType) is no tensor of \(Element.dataType)")
+    }
+    untyped = tensor
+  }
+
+  public var shape: Shape { untyped.shape }
 
   /// Elements in the view.
-  public var elementCount: Int { shape.elementCount ?? 0 }
-
-  package func stride(_ dimension: Int) -> Int32 {
-    switch dimension {
-    case 0: strides.0
-    case 1: strides.1
-    case 2: strides.2
-    case 3: strides.3
-    default: strides.4
-    }
-  }
-
-  package mutating func setStride(_ dimension: Int, _ value: Int32) {
-    switch dimension {
-    case 0: strides.0 = value
-    case 1: strides.1 = value
-    case 2: strides.2 = value
-    case 3: strides.3 = value
-    default: strides.4 = value
-    }
-  }
-
-  /// Row-major over the whole buffer.
-  package init(buffer: UInt32, generation: UInt32, shape: Shape, dataType: DataType) {
-    self.buffer = buffer
-    self.generation = generation
-    self.offset = 0
-    self.shape = shape
-    self.dataType = dataType
-    self.strides = (0, 0, 0, 0, 0)
-    var stride: Int64 = 1
-    for dimension in dimensions(from: shape.rank - 1) {
-      setStride(dimension, Int32(truncatingIfNeeded: stride))
-      stride *= Int64(shape[dimension])
-    }
-  }
+  public var count: Int { untyped.elementCount }
 
   /// True when the elements lie row-major without gaps.
-  public var isContiguous: Bool {
-    var expected: Int64 = 1
-    for dimension in dimensions(from: shape.rank - 1) where shape[dimension] > 1 {
-      if Int64(stride(dimension)) != expected { return false }
-      expected *= Int64(shape[dimension])
-    }
-    return true
-  }
+  public var isContiguous: Bool { untyped.isContiguous }
 
   /// A view of `shape` elements from `offsets` on; both have one number per
   /// dimension. Shares memory with this tensor: a task that writes one and a
   /// task that uses the other depend on each other.
-  /// - Throws: error 5 when it reaches beyond the tensor.
-  public func slice(_ offsets: [Int], _ shape: Shape) throws(PTO2Error) -> Tensor {
-    try slice(offsets, shape, steps: [Int](repeating: 1, count: shape.rank))
+  /// - Throws: `invalidArgs` when it reaches beyond the tensor.
+  public func slice(from offsets: [Int], shape: Shape) throws(PTO2Error) -> Tensor {
+    Tensor(unchecked: try untyped.slice(from: offsets, shape: shape))
   }
 
   /// The same with a step per dimension: every `steps[d]`-th element.
-  public func slice(_ offsets: [Int], _ shape: Shape, steps: [Int]) throws(PTO2Error) -> Tensor {
-    guard offsets.count == self.shape.rank, shape.rank == self.shape.rank, shape.isValid,
-      steps.count == shape.rank
-    else {
-      throw PTO2Error(
-        .invalidArgs,
-        "slice of \(self.shape) needs \(self.shape.rank) offsets and extents, got \(offsets.count) and \(shape)"
-      )
-    }
-    var view = self
-    for dimension in 0..<shape.rank {
-      let begin = offsets[dimension]
-      let step = steps[dimension]
-      let (reach, overflow) = step.multipliedReportingOverflow(by: Int(shape[dimension]) - 1)
-      guard begin >= 0, step > 0, !overflow, reach < Int(self.shape[dimension]),
-        begin < Int(self.shape[dimension]) - reach
-      else {
-        throw PTO2Error(
-          .invalidArgs,
-          "slice at \(offsets) of extent \(shape) with steps \(steps) reaches beyond \(self.shape) in dimension \(dimension)"
-        )
-      }
-      view.offset += UInt64(begin * Int(stride(dimension)) * dataType.byteCount)
-      let (wide, isTooWide) = stride(dimension).multipliedReportingOverflow(
-        by: Int32(clamping: step))
-      // One element has no next one: any stride will do.
-      if shape[dimension] > 1 && !isTooWide { view.setStride(dimension, wide) }
-    }
-    view.shape = shape
-    return view
+  /// - Throws: `invalidArgs` when it reaches beyond the tensor.
+  public func slice(from offsets: [Int], shape: Shape, steps: [Int]) throws(PTO2Error) -> Tensor {
+    Tensor(unchecked: try untyped.slice(from: offsets, shape: shape, steps: steps))
   }
 
   /// The same elements under another shape of as many elements.
-  /// - Throws: error 5 when the count differs or the view has gaps.
-  public func reshape(_ shape: Shape) throws(PTO2Error) -> Tensor {
-    guard shape.isValid, shape.elementCount == self.shape.elementCount else {
-      throw PTO2Error(
-        .invalidArgs, "cannot reshape \(self.shape) to \(shape): the element counts differ")
-    }
-    guard isContiguous else {
-      throw PTO2Error(.invalidArgs, "cannot reshape a view of \(self.shape) that has gaps")
-    }
-    var view = Tensor(buffer: buffer, generation: generation, shape: shape, dataType: dataType)
-    view.offset = offset
-    return view
+  /// - Throws: `invalidArgs` when the count differs or the view has gaps.
+  public func reshaped(to shape: Shape) throws(PTO2Error) -> Tensor {
+    Tensor(unchecked: try untyped.reshaped(to: shape))
   }
 
   /// The view with two dimensions exchanged.
-  /// - Throws: error 5 for a dimension that the tensor does not have.
-  public func transpose(_ first: Int, _ second: Int) throws(PTO2Error) -> Tensor {
-    guard (0..<shape.rank).contains(first), (0..<shape.rank).contains(second) else {
-      throw PTO2Error(
-        .invalidArgs, "cannot transpose dimensions \(first) and \(second) of \(shape)")
-    }
-    var view = self
-    (view.shape[first], view.shape[second]) = (shape[second], shape[first])
-    view.setStride(first, stride(second))
-    view.setStride(second, stride(first))
-    return view
+  /// - Throws: `invalidArgs` for a dimension that the tensor does not have.
+  public func transposed(_ first: Int, _ second: Int) throws(PTO2Error) -> Tensor {
+    Tensor(unchecked: try untyped.transposed(first, second))
   }
 
   /// A view in which dimensions of extent 1 are repeated to a larger extent
   /// (stride 0), and new outer dimensions are added. For reading only.
-  /// - Throws: error 5 when some other extent differs.
+  /// - Throws: `invalidArgs` when some other extent differs.
   public func broadcast(to shape: Shape) throws(PTO2Error) -> Tensor {
-    let added = shape.rank - self.shape.rank
-    guard shape.isValid, shape.elementCount != nil, added >= 0,
-      (0..<self.shape.rank).allSatisfy({
-        self.shape[$0] == shape[$0 + added] || self.shape[$0] == 1
-      })
-    else {
-      throw PTO2Error(.invalidArgs, "cannot broadcast \(self.shape) to \(shape)")
-    }
-    var view = self
-    view.shape = shape
-    for dimension in 0..<shape.rank {
-      let source = dimension - added
-      let isRepeated = source < 0 || (self.shape[source] == 1 && shape[dimension] > 1)
-      view.setStride(dimension, isRepeated ? 0 : stride(source))
-    }
-    return view
+    Tensor(unchecked: try untyped.broadcast(to: shape))
   }
 
-  /// True when several indexes lead to one element.
-  var isBroadcast: Bool {
-    (0..<shape.rank).contains { shape[$0] > 1 && stride($0) == 0 }
+  /// The same bytes as elements of another type of the same size.
+  /// - Throws: `invalidArgs` when the sizes differ.
+  public func bitCast<Other>(to type: Other.Type) throws(PTO2Error) -> Tensor<Other> {
+    try untyped.bitCast(to: type)
   }
-
-  /// False for an offset or strides that no tensor has, on which the arithmetic
-  /// here could overflow. Says nothing about the buffer.
-  package var isPlausible: Bool {
-    let limit: Int64 = 1 << 48
-    guard offset < UInt64(limit) else { return false }
-    return (0..<shape.rank).allSatisfy { dimension in
-      let steps = Int64(shape[dimension]) - 1
-      let stride = Int64(stride(dimension))
-      return steps == 0 || (stride >= 0 && steps * stride < limit)
-    }
-  }
-
-  /// Bytes from the first element to the end of the last one.
-  package var spanBytes: UInt64 {
-    var last: Int64 = 0
-    for dimension in 0..<shape.rank {
-      last += Int64(shape[dimension] - 1) * Int64(stride(dimension))
-    }
-    return UInt64(last + 1) * UInt64(dataType.byteCount)
-  }
-}
-
-/// `n - 1 ... 0`, empty for rank 0.
-@inline(__always)
-private func dimensions(from last: Int) -> StrideThrough<Int> {
-  stride(from: last, through: 0, by: -1)
 }

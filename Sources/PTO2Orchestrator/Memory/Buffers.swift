@@ -71,7 +71,7 @@ struct BufferTable: ~Copyable {
 
   /// What a tensor lies in; nil when its memory is gone or was never as large.
   @inline(__always)
-  func live(_ tensor: Tensor) -> Buffer? {
+  func live(_ tensor: AnyTensor) -> Buffer? {
     guard Int(tensor.buffer) < places.count else { return nil }
     let buffer = places[tensor.buffer]
     guard buffer.generation == tensor.generation, buffer.state != .free,

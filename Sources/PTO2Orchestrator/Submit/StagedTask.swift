@@ -26,7 +26,7 @@ struct StagedArgument: BitwiseCopyable {
   var shape: (UInt32, UInt32, UInt32, UInt32, UInt32)
   var strides: (Int32, Int32, Int32, Int32, Int32)
 
-  init(_ tensor: Tensor, _ access: Access) {
+  init(_ tensor: AnyTensor, _ access: Access) {
     buffer = tensor.buffer
     self.access = access
     rank = UInt8(truncatingIfNeeded: tensor.shape.rank)

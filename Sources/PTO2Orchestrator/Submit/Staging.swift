@@ -15,7 +15,7 @@ extension Orchestrator {
 
   mutating func stageFailure(_ error: PTO2Error) { staged.fail(error) }
 
-  mutating func stage(_ tensor: Tensor, _ access: Access) {
+  mutating func stage(_ tensor: AnyTensor, _ access: Access) {
     guard staged.hasRoomForTensor(), isUsable(tensor, access) else { return }
     staged.add(StagedArgument(tensor, access))
   }
@@ -29,7 +29,7 @@ extension Orchestrator {
   mutating func stageScalar(_ bits: UInt64) { staged.add(scalar: bits) }
 
   mutating func stagePredicate(
-    _ tensor: Tensor, _ index: [Int], _ comparison: Comparison, _ value: UInt64, isReal: Bool
+    _ tensor: AnyTensor, _ index: [Int], _ comparison: Comparison, _ value: UInt64, isReal: Bool
   ) {
     let type = tensor.dataType
     guard isReal == (type == .float32 || type == .float16 || type == .bfloat16) else {
@@ -39,7 +39,7 @@ extension Orchestrator {
           "predicate on a tensor of \(type): compare integers with Int, real types with Double"))
     }
     do throws(PTO2Error) {
-      let element = try tensor.slice(index, Shape([Int](repeating: 1, count: tensor.shape.rank)))
+      let element = try tensor.element(at: index)
       guard isUsable(element, .input) else { return }
       staged.predicate = StagedPredicate(
         argument: StagedArgument(element, .input), value: value, comparison: comparison.rawValue)
@@ -47,7 +47,7 @@ extension Orchestrator {
   }
 
   /// Checks a tensor; an error is kept.
-  private mutating func isUsable(_ tensor: Tensor, _ access: Access) -> Bool {
+  private mutating func isUsable(_ tensor: AnyTensor, _ access: Access) -> Bool {
     if access.isWrite && tensor.isBroadcast {
       staged.fail(
         PTO2Error(
@@ -75,8 +75,8 @@ extension Orchestrator {
     return true
   }
 
-  mutating func stageOutput(_ shape: Shape, _ type: DataType) -> Tensor {
-    let nothing = Tensor(buffer: Buffer.none, generation: 0, shape: Shape(), dataType: type)
+  mutating func stageOutput(_ shape: Shape, _ type: DataType) -> AnyTensor {
+    let nothing = AnyTensor(buffer: Buffer.none, generation: 0, shape: Shape(), dataType: type)
     guard staged.hasRoomForTensor() else { return nothing }
     guard shape.isValid, let count = shape.elementCount else {
       staged.fail(
@@ -88,7 +88,7 @@ extension Orchestrator {
     }
     let bytes = UInt64(count) * UInt64(type.byteCount)
     let place = buffers.make(bytes: HeapRing.rounded(bytes), state: .declared)
-    let tensor = Tensor(
+    let tensor = AnyTensor(
       buffer: place, generation: buffers[place].generation, shape: shape, dataType: type)
     staged.add(StagedArgument(tensor, .output))
     return tensor

@@ -148,7 +148,7 @@ extension Orchestrator {
   /// if `includingReaders`, are RELEASED.
   /// - Throws: error 8 when they are not within the limit.
   package mutating func waitForUsers(
-    of tensor: Tensor, includingReaders: Bool, limitSeconds: Double
+    of tensor: AnyTensor, includingReaders: Bool, limitSeconds: Double
   ) throws(PTO2Error) {
     try fault.check()
     guard isInScope(tensor), let buffer = buffers.live(tensor), buffer.state == .placed else {

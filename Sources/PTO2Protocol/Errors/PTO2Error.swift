@@ -76,10 +76,13 @@ public struct PTO2Error: Error, Sendable, CustomStringConvertible {
   /// Bytes or items that were needed and that there were; 0 when not about a size.
   public var needed: UInt64
   public var available: UInt64
+  /// What a closure of the program threw, with `explicitOrchFatal`; otherwise what the
+  /// error was made of, if anything. It does not leave its process.
+  public var underlying: (any Error)?
 
   public init(
     _ code: PTO2ErrorCode, _ message: String, task: TaskID? = nil, ring: Int? = nil,
-    needed: UInt64 = 0, available: UInt64 = 0
+    needed: UInt64 = 0, available: UInt64 = 0, underlying: (any Error)? = nil
   ) {
     self.code = code
     self.message = message
@@ -87,6 +90,14 @@ public struct PTO2Error: Error, Sendable, CustomStringConvertible {
     self.ring = ring
     self.needed = needed
     self.available = available
+    self.underlying = underlying
+  }
+
+  /// The error of a closure of the program: itself, or `explicitOrchFatal` around it.
+  package init(ofProgram error: any Error) {
+    self =
+      error as? PTO2Error
+      ?? PTO2Error(.explicitOrchFatal, "the program failed: \(error)", underlying: error)
   }
 
   public var description: String { "error \(code.rawValue) \(code.name): \(message)" }

@@ -1,3 +1,4 @@
+internal import CPTO2Linux
 internal import Glibc
 
 /// Where the executable of this process lies, with a slash at the end.
@@ -8,6 +9,12 @@ package func executableDirectory() -> String {
   }
   let path = String(decoding: buffer[..<max(0, length)], as: UTF8.self)
   return String(path[...(path.lastIndex(of: "/") ?? path.startIndex)])
+}
+
+/// Where the executables lie of the prefix that this program was built with, with a slash
+/// at the end; nil for one that was built with the package's sources.
+package func prefixExecutableDirectory() -> String? {
+  unsafe pto2_executables_of_prefix().map { unsafe String(cString: $0) + "/" }
 }
 
 /// True when the path is a file this process may execute (or read).

@@ -1,6 +1,5 @@
 internal import PTO2Faults
 internal import PTO2Launcher
-internal import PTO2Protocol
 internal import PTO2Segment
 internal import PTO2System
 
@@ -45,7 +44,7 @@ struct FaultRun {
   private var injector: FaultInjector?
 
   /// Reads and checks the script; nothing has been started then.
-  init(path: String, _ configuration: Configuration) throws(SessionFailure) {
+  init(path: String, _ configuration: PTO2Segment.Configuration) throws(SessionFailure) {
     guard let text = readWholeFile(path, limit: FaultScript.maximumBytes) else {
       throw SessionFailure(
         text:

@@ -1,6 +1,5 @@
 public import ArgumentParser
-internal import CPTO2Segment
-internal import PTO2Launcher
+public import PTO2
 internal import PTO2Segment
 internal import PTO2System
 
@@ -130,83 +129,70 @@ public struct RuntimeOptions: ParsableArguments {
   @Flag(name: .shortAndLong, help: "No start-up line, no progress.")
   public var quiet: Bool = false
 
-  /// Whether a run that succeeds prints its report on standard output.
-  @Flag(inversion: .prefixedNo, help: .hidden)
-  public var report: Bool = true
-
   @Option(help: .hidden)
   public var firstPosition: UInt32 = 0
 
   public init() {}
 
-  /// A time limit: 0 when there is none.
-  private func milliseconds(_ option: String, _ seconds: Double?) throws(ConfigurationError)
-    -> UInt32
-  {
-    guard let seconds else { return 0 }
-    guard seconds > 0, seconds <= 1_000_000 else {
-      throw ConfigurationError(
-        variable: option, value: "\(seconds)", range: "above 0, at most 1000000 seconds")
-    }
-    return UInt32(max(1, seconds * 1000))
+  /// The configuration these options and the environment make.
+  /// - Throws: `invalidArgs`, naming the option or variable, its value, and what it may be.
+  public func configuration() throws(PTO2Error) -> PTO2.Configuration {
+    do { return try checkedConfiguration() } catch { throw PTO2Error(error) }
   }
 
-  /// The configuration these options and the environment make.
-  func configuration() throws(ConfigurationError) -> Configuration {
+  private func checkedConfiguration() throws(ConfigurationError) -> PTO2.Configuration {
     guard (1...8).contains(rings) else {
       throw ConfigurationError(variable: "--rings", value: "\(rings)", range: "1 to 8")
     }
-    guard let arenaBytes = parseSize(arena) else {
+    guard let arenaBytes = parseSize(arena).flatMap({ Int(exactly: $0) }) else {
       throw ConfigurationError(
         variable: "--arena", value: arena, range: "bytes, with K, M or G")
     }
-    let seconds = attachTimeout ?? (launch ? 10 : 120)
-    guard seconds > 0, seconds <= 86400 else {
-      throw ConfigurationError(
-        variable: "--attach-timeout", value: "\(seconds)", range: "above 0, at most 86400 seconds")
-    }
-    let stallMilliseconds = try milliseconds("--stall-limit", stallLimit)
-    let deadlineMilliseconds = try milliseconds("--kernel-deadline", kernelDeadline)
-    let graceMilliseconds = stopGrace == 0 ? 0 : try milliseconds("--stop-grace", stopGrace)
-    var offsetLimit = PTO2_WORD_OFFSET_MAX
-    if let addressSpace {
-      guard let bytes = parseSize(addressSpace), bytes >= UInt64(PTO2_DESC_STRIDE),
-        bytes <= 1 << 31
-      else {
-        throw ConfigurationError(
-          variable: "--address-space", value: addressSpace,
-          range: "\(PTO2_DESC_STRIDE) bytes (one descriptor) to 2G")
-      }
-      // The last field whose descriptor ends inside.
-      offsetLimit = UInt32(
-        min(UInt64(offsetLimit), (bytes - UInt64(PTO2_DESC_STRIDE)) / 8 + 1))
-    }
     let ringSettings = RingSettings(
       taskWindow: taskWindow, consumedWindow: consumedWindow, heap: heap, dependencyPool: depPool)
-    let configuration = Configuration(
-      rings: try ringSettings.rings(count: rings, environment: environment(_:)),
-      clusters: clusters ?? 1, lanes: lanes, schedulerThreads: threads, arenaBytes: arenaBytes,
-      firstPosition: firstPosition, attachTimeoutMilliseconds: UInt32(seconds * 1000),
-      stallLimitMilliseconds: stallMilliseconds, offsetLimit: offsetLimit,
-      kernelDeadlineMilliseconds: deadlineMilliseconds, stopGraceMilliseconds: graceMilliseconds,
-      flags: Configuration.Flags(quiet ? [.quiet] : []).union(drain ? [.drains] : []))
-    try configuration.validate()
+    var configuration = PTO2.Configuration()
+    configuration.rings = try ringSettings.rings(count: rings, environment: environment(_:))
+    configuration.tensorMapRanges = try tensorMapRanges(tensorMap, environment: environment(_:))
+    configuration.clusters = Int(clusters ?? 1)
+    configuration.lanes = Int(lanes)
+    configuration.schedulerThreads = Int(threads)
+    configuration.arenaBytes = arenaBytes
+    configuration.addressSpaceBytes = try addressSpaceBytes()
+    configuration.attachTimeout = try duration(
+      "--attach-timeout", attachTimeout ?? (launch ? 10 : 120), maximum: 86400)
+    configuration.stallLimit = try stallLimit.map { (limit) throws(ConfigurationError) in
+      try duration("--stall-limit", limit)
+    }
+    configuration.kernelDeadline = try kernelDeadline.map { (limit) throws(ConfigurationError) in
+      try duration("--kernel-deadline", limit)
+    }
+    configuration.stopGrace = stopGrace == 0 ? nil : try duration("--stop-grace", stopGrace)
+    configuration.drainsAfterDeath = drain
+    configuration.isQuiet = quiet
+    configuration.launchesProcesses = launch
+    configuration.segmentName = segment
+    configuration.usesMemfd = memfd
+    configuration.firstPosition = firstPosition
+    configuration.handlesSignals = true
     return configuration
   }
-}
 
-extension Configuration {
-  /// The values that will be used, derived ones included.
-  func startUpLine(name: String, tensorMap: Int) -> String {
-    func perRing(_ value: (Ring) -> String) -> String {
-      let values = rings.map(value)
-      return Set(values).count == 1 ? values[0] : values.joined(separator: ",")
+  private func duration(_ option: String, _ seconds: Double, maximum: Double = 1_000_000)
+    throws(ConfigurationError) -> Duration
+  {
+    guard seconds > 0, seconds <= maximum else {
+      throw ConfigurationError(
+        variable: option, value: "\(seconds)", range: "above 0, at most \(Int(maximum)) seconds")
     }
-    return "pto2: session \(name): \(clusters) cluster(s) = \(coreCount) cores, \(lanes) lane(s), "
-      + "\(schedulerThreads) scheduler thread(s), \(rings.count) ring(s): task window "
-      + perRing { "\($0.taskWindow)" } + ", consumed window "
-      + perRing { "\($0.consumedWindow)" } + ", heap " + perRing { formatBytes($0.heapBytes) }
-      + ", dep pool " + perRing { "\($0.dependencyPool)" } + "; TensorMap \(tensorMap)"
-      + ", arena \(formatBytes(arenaBytes))"
+    return .nanoseconds(Int64(max(1_000_000, seconds * 1e9)))
+  }
+
+  private func addressSpaceBytes() throws(ConfigurationError) -> Int? {
+    guard let addressSpace else { return nil }
+    guard let bytes = parseSize(addressSpace), bytes <= 1 << 31 else {
+      throw ConfigurationError(
+        variable: "--address-space", value: addressSpace, range: "at most 2G")
+    }
+    return Int(bytes)
   }
 }

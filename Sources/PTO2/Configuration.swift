@@ -1,0 +1,190 @@
+internal import CPTO2Segment
+public import PTO2Protocol
+package import PTO2Segment
+internal import PTO2System
+
+/// What a session is made of: cores, rings, memory, limits of time. A value that is
+/// not valid is refused by `Session.init`, which says which, and what it may be.
+public struct Configuration: Equatable, Sendable {
+  /// One task ring: what scopes of one depth use.
+  public struct Ring: Equatable, Sendable {
+    /// Tasks between submit and RELEASED: a power of two, 2 to 2^20.
+    public var taskWindow: Int
+    /// Tasks between submit and CONSUMED: a power of two, task window to 2^24.
+    public var consumedWindow: Int
+    /// Bytes for outputs: a multiple of 64.
+    public var heapBytes: Int
+    /// Dependencies of the tasks between submit and RELEASED, a power of two; also the
+    /// most producers of one task.
+    public var dependencyPool: Int
+
+    /// - Parameter consumedWindow: nil: four times the task window.
+    public init(
+      taskWindow: Int = 16384, consumedWindow: Int? = nil, heapBytes: Int = 256 << 20,
+      dependencyPool: Int = 65536
+    ) {
+      self.taskWindow = taskWindow
+      self.consumedWindow =
+        consumedWindow ?? taskWindow.multipliedReportingOverflow(by: 4).partialValue
+      self.heapBytes = heapBytes
+      self.dependencyPool = dependencyPool
+    }
+  }
+
+  /// Clusters of one matrix core (AIC) and two vector cores (AIV), 1 to 40; one worker
+  /// process a core.
+  public var clusters = 1
+  /// Dispatches a core may hold at once, 1 to 8.
+  public var lanes = 2
+  /// 1 to 8; thread t polls clusters t, t + n, ...
+  public var schedulerThreads = 1
+  /// 1 to 8; scopes deeper than that share the last one.
+  public var rings = [Ring](repeating: Ring(), count: 4)
+  /// Bytes for external tensors. Memory is taken as it is used.
+  public var arenaBytes = 4 << 30
+  /// Byte ranges the TensorMap may hold.
+  public var tensorMapRanges = 1 << 22
+  /// Bytes of dispatch descriptors that a core can address, at most and by default
+  /// 2 GiB; a task beyond is `encodingOverflow`.
+  public var addressSpaceBytes: Int?
+
+  /// How long scheduler and workers may take to appear.
+  public var attachTimeout = Duration.seconds(10)
+  /// Ends the session with `schedulerTimeout` when nothing has moved for so long; nil:
+  /// never.
+  public var stallLimit: Duration?
+  /// How long a kernel may run; then its worker is killed, and the task is run again or
+  /// fails as after any death of a worker. Nil: for ever.
+  public var kernelDeadline: Duration?
+  /// How long a worker or the scheduler may be stopped (SIGSTOP); then it is killed.
+  /// Nil: for ever.
+  public var stopGrace: Duration? = .seconds(5)
+
+  /// When this process dies, scheduler and workers still do every task that it has
+  /// submitted; otherwise they end at once.
+  public var drainsAfterDeath = false
+  /// Scheduler and workers say nothing on standard error.
+  public var isQuiet = true
+  /// Starts scheduler and workers. Otherwise somebody else starts them, with
+  /// `Session.name`.
+  public var launchesProcesses = true
+  /// SIGINT, SIGTERM and SIGHUP end the session with `interrupted`; a second one ends the
+  /// process as it would without this. The three are blocked in the thread that opens
+  /// the session and in those it starts later: open it before there are others.
+  public var handlesSignals = false
+
+  /// The segment's name in /dev/shm; nil: a new one.
+  public var segmentName: String?
+  /// The segment is a memfd of a fixed size, not a name in /dev/shm: nothing can be left
+  /// behind.
+  public var usesMemfd = false
+  /// Where pto2-scheduler and pto2-worker are; then PTO2_BIN_DIR, beside the executable
+  /// of this process, and PATH.
+  public var executableDirectory: String?
+  /// Where kernel images are that are named without a slash; then beside the executable
+  /// of this process, and in PTO2_KERNEL_PATH.
+  public var imageDirectories: [String] = []
+
+  /// Where every free-running counter starts: for tests of the wrap.
+  package var firstPosition: UInt32 = 0
+
+  public init() {}
+
+  /// Cores of the session.
+  public var coreCount: Int { clusters * Int(PTO2_CORES_PER_CLUSTER) }
+}
+
+// MARK: Environment
+
+extension Configuration {
+  /// The defaults, with ring sizes from the variables that the original reads, too:
+  /// PTO2_RING_TASK_WINDOW, PTO2_RING_CONSUMED_WINDOW, PTO2_RING_HEAP and
+  /// PTO2_RING_DEP_POOL, one value or one a ring, separated by commas; and
+  /// PTO2_TENSOR_MAP_ENTRIES.
+  /// - Throws: `invalidArgs`, naming the variable, its value, and what it may be.
+  public static func fromEnvironment(rings: Int = 4) throws(PTO2Error) -> Configuration {
+    var configuration = Configuration()
+    do {
+      configuration.rings = try RingSettings().rings(count: rings, environment: environment(_:))
+      configuration.tensorMapRanges = try PTO2.tensorMapRanges(nil, environment: environment(_:))
+    } catch { throw PTO2Error(error) }
+    return configuration
+  }
+}
+
+extension PTO2Error {
+  package init(_ error: ConfigurationError) {
+    self.init(.invalidArgs, "\(error)", underlying: error)
+  }
+}
+
+// MARK: The segment's own
+
+extension Configuration {
+  /// What the segment is laid out by, checked.
+  package func segmentConfiguration() throws(ConfigurationError)
+    -> PTO2Segment.Configuration
+  {
+    func checked<Value: FixedWidthInteger>(_ name: String, _ value: Int)
+      throws(ConfigurationError) -> Value
+    {
+      guard let result = Value(exactly: value) else {
+        throw ConfigurationError(
+          variable: name, value: "\(value)", range: "0 to \(Value.max)")
+      }
+      return result
+    }
+    guard (1...1 << 30).contains(tensorMapRanges) else {
+      throw ConfigurationError(
+        variable: "--tensor-map", value: "\(tensorMapRanges)", range: "1 to \(1 << 30)")
+    }
+    var segmentRings: [PTO2Segment.Configuration.Ring] = []
+    for ring in rings {
+      segmentRings.append(
+        PTO2Segment.Configuration.Ring(
+          taskWindow: try checked("--task-window", ring.taskWindow),
+          consumedWindow: try checked("--consumed-window", ring.consumedWindow),
+          heapBytes: try checked("--heap", ring.heapBytes),
+          dependencyPool: try checked("--dep-pool", ring.dependencyPool)))
+    }
+    let result = PTO2Segment.Configuration(
+      rings: segmentRings, clusters: try checked("--clusters", clusters),
+      lanes: try checked("--lanes", lanes),
+      schedulerThreads: try checked("--threads", schedulerThreads),
+      arenaBytes: try checked("--arena", arenaBytes), firstPosition: firstPosition,
+      attachTimeoutMilliseconds: try milliseconds(
+        "--attach-timeout", attachTimeout, maximum: .seconds(86400)),
+      stallLimitMilliseconds: try milliseconds("--stall-limit", stallLimit),
+      offsetLimit: try offsetLimit(),
+      kernelDeadlineMilliseconds: try milliseconds("--kernel-deadline", kernelDeadline),
+      stopGraceMilliseconds: try milliseconds("--stop-grace", stopGrace),
+      flags: PTO2Segment.Configuration.Flags(isQuiet ? [.quiet] : [])
+        .union(drainsAfterDeath ? [.drains] : []))
+    try result.validate()
+    return result
+  }
+
+  /// A limit of time: 0 when there is none.
+  private func milliseconds(
+    _ name: String, _ duration: Duration?, maximum: Duration = .seconds(1_000_000)
+  ) throws(ConfigurationError) -> UInt32 {
+    guard let duration else { return 0 }
+    guard duration > .zero, duration <= maximum else {
+      throw ConfigurationError(
+        variable: name, value: "\(duration.inSeconds)",
+        range: "above 0, at most \(maximum.components.seconds) seconds")
+    }
+    return duration.inMilliseconds
+  }
+
+  /// The last field of a dispatch word whose descriptor ends inside the address space.
+  private func offsetLimit() throws(ConfigurationError) -> UInt32 {
+    guard let bytes = addressSpaceBytes else { return PTO2_WORD_OFFSET_MAX }
+    guard bytes >= Int(PTO2_DESC_STRIDE), bytes <= 1 << 31 else {
+      throw ConfigurationError(
+        variable: "--address-space", value: "\(bytes)",
+        range: "\(PTO2_DESC_STRIDE) bytes (one descriptor) to 2G")
+    }
+    return min(PTO2_WORD_OFFSET_MAX, UInt32((bytes - Int(PTO2_DESC_STRIDE)) / 8 + 1))
+  }
+}

@@ -1,0 +1,198 @@
+internal import Glibc
+internal import PTO2Launcher
+package import PTO2Orchestrator
+package import PTO2Protocol
+package import PTO2Segment
+internal import PTO2System
+
+/// The segment, the scheduler and the workers of a session, and the orchestrator's part
+/// of it; replaced as a whole when they cannot go on.
+@safe package final class SessionProcesses: SupervisedSession, @unchecked Sendable {
+  // Sendable: the supervisor's thread uses `fault`, words of the segment that any thread
+  // may read, and what does not change; the rest belongs to the program's thread.
+  package let configuration: Configuration
+  /// The segment's name.
+  package let name: String
+  package let graph: Graph
+  private let orchestrator: UnsafeMutablePointer<Orchestrator>
+  private let fault: FirstError
+  private let observer: (any SessionObserver)?
+  private var supervisor: Supervisor?
+  private var isOver = false
+
+  /// Creates the segment and starts the processes.
+  /// - Throws: `outOfMemory` when /dev/shm is full; `invalidArgs` around a `SegmentError`
+  ///   when there can be no segment; `schedulerMissing` around a `SystemError` when there
+  ///   are no executables.
+  init(
+    _ configuration: Configuration, layout: PTO2Segment.Configuration, images: [KernelImage],
+    signalDescriptor: Int32, observer: (any SessionObserver)?
+  ) throws(PTO2Error) {
+    self.configuration = configuration
+    self.observer = observer
+    if configuration.segmentName == nil { Segment.sweepDefaultNames() }
+    let orchestrator: Orchestrator
+    do throws(SegmentError) {
+      let segment = try Segment.create(
+        name: configuration.segmentName ?? Self.freshName(), configuration: layout,
+        images: images, isUnnamed: configuration.usesMemfd)
+      name = segment.name
+      orchestrator = Orchestrator(segment, mapLimit: configuration.tensorMapRanges)
+    } catch { throw Self.error(error) }
+    graph = try Graph(orchestrator, images: images)
+    unsafe self.orchestrator = graph.orchestrator
+    fault = unsafe graph.orchestrator.pointee.fault
+    withSegment { $0.publish() }
+    do throws(PTO2Error) {
+      try observer?.willStart(self)
+      try start(signalDescriptor: signalDescriptor, layout)
+    } catch {
+      end(after: error)
+      throw error
+    }
+  }
+
+  private static func freshName() -> String {
+    let identity = ProcessIdentity.current()
+    return Segment.defaultNamePrefix + "\(identity.pid)-"
+      + String(MonotonicClock.now() & 0xFFFF_FFFF, radix: 16)
+  }
+
+  private static func error(_ error: SegmentError) -> PTO2Error {
+    if case .noSpace(let needed, let available) = error {
+      return PTO2Error(.outOfMemory, "\(error)", needed: needed, available: available)
+    }
+    return PTO2Error(.invalidArgs, "\(error)", underlying: error)
+  }
+
+  private func start(signalDescriptor: Int32, _ layout: PTO2Segment.Configuration)
+    throws(PTO2Error)
+  {
+    do throws(SystemError) {
+      supervisor = try Supervisor(
+        self, segment: name, launches: configuration.launchesProcesses ? try launches() : [],
+        signalDescriptor: signalDescriptor,
+        attachTimeoutMilliseconds: UInt64(layout.attachTimeoutMilliseconds),
+        stopGraceMilliseconds: layout.stopGraceMilliseconds)
+    } catch {
+      throw PTO2Error(
+        .schedulerMissing, "\(error). Build it, or set PTO2_BIN_DIR", underlying: error)
+    }
+  }
+
+  private func launches() throws(SystemError) -> [Launch] {
+    let pid = ProcessIdentity.current().pid
+    let directory = configuration.executableDirectory
+    var launches = [
+      Launch(
+        name: "scheduler", core: nil,
+        executable: try findExecutable("pto2-scheduler", first: directory),
+        arguments: SupervisedLaunch(segment: name, parent: pid).arguments)
+    ]
+    let worker = try findExecutable("pto2-worker", first: directory)
+    for core in 0..<configuration.coreCount {
+      launches.append(
+        Launch(
+          name: "worker \(coreName(core))", core: core, executable: worker,
+          arguments: SupervisedLaunch(segment: name, parent: pid, core: coreName(core)).arguments))
+    }
+    return launches
+  }
+
+  // MARK: Runs
+
+  /// Runs one graph, until everything is CONSUMED. The run before has succeeded, or was
+  /// abandoned.
+  /// - Returns: what it did, and its first error, or what has ended the session.
+  func run(waitingForCounters: Bool, _ program: (Graph) throws -> Void) -> (
+    RunReport, PTO2Error?
+  ) {
+    graph.begin()
+    unsafe orchestrator.pointee.beginRun()
+    let start = RunStart(self)
+    var error: PTO2Error?
+    do {
+      try program(graph)
+      unsafe try orchestrator.pointee.finishRun()
+    } catch let thrown { error = first(PTO2Error(ofProgram: thrown)) }
+    // What came after the program's last call still ends the run badly.
+    if waitingForCounters && error == nil { RunReport.waitForWorkers(self) }
+    return (RunReport(self, since: start), error ?? fatalError)
+  }
+
+  /// What the program met may be the echo of an earlier fault.
+  private func first(_ error: PTO2Error) -> PTO2Error {
+    if let truncated = withSegment({ $0.truncationError() }) { fault.fail(truncated) }
+    fault.raise(error)
+    return fault.first ?? error
+  }
+
+  /// Makes ready for the next run after one that has failed.
+  /// - Returns: false when that cannot be, and this must be replaced.
+  func abandonRun() -> Bool {
+    if fault.hasFailed { return false }
+    return unsafe orchestrator.pointee.abandonRun(deadline: Deadline(afterMilliseconds: 2000))
+  }
+
+  // MARK: The end
+
+  /// What has ended the session, if anything has.
+  package var fatalError: PTO2Error? { fault.hasFailed ? fault.first : nil }
+  /// The signal that asked this process to end.
+  package var signal: Int32? { supervisor?.signal }
+  /// Workers and schedulers that were started in the place of one that had died.
+  var restarts: (workers: Int, schedulers: Int) { supervisor?.restarts ?? lastRestarts }
+  private var lastRestarts = (workers: 0, schedulers: 0)
+
+  /// Ends every process, in bounded time, and removes the segment.
+  /// - Parameter error: why, when it is one.
+  package func end(after error: PTO2Error? = nil) {
+    if isOver { return }
+    isOver = true
+    supervisor?.beginEnding()
+    if let error {
+      fault.raise(error)
+      fault.publish()
+    } else {
+      fault.finish()
+    }
+    // After an error nobody waits for a long kernel.
+    let deadline = Deadline(afterMilliseconds: error == nil ? 4000 : 2000)
+    let killed = supervisor?.endChildren(deadline: deadline) ?? []
+    if error == nil && !killed.isEmpty {
+      say("pto2: warning: \(killed.joined(separator: ", ")) did not end in time and was killed")
+    }
+    // Processes started by hand let go of their places when they leave.
+    while unsafe orchestrator.pointee.segment.hasPeers(), !deadline.hasPassed {
+      sleepNanoseconds(1_000_000)
+    }
+    unsafe orchestrator.pointee.segment.unlink()
+    lastRestarts = restarts
+    supervisor?.stop()
+    supervisor = nil
+  }
+
+  // MARK: For the supervisor
+
+  package func withSegment<Result>(_ body: (borrowing Segment) -> Result) -> Result {
+    unsafe body(orchestrator.pointee.segment)
+  }
+  package var hasFailed: Bool { fault.hasFailed }
+  package func fail(_ error: PTO2Error) {
+    fault.fail(withSegment { $0.truncationError() } ?? error)
+  }
+  package func noteWorkerDeath(core: Int, ending: String) {
+    fault.noteDeath(core: core, ending: ending)
+  }
+  package func say(_ notice: String) { observer?.say(notice) }
+
+  package func programIsAbsent(signal: Int32?) {
+    if let observer {
+      withSegment { $0.unlink() }
+      let error = fatalError ?? PTO2Error(.interrupted, "interrupted")
+      return observer.programIsAbsent(error, signal: signal)
+    }
+    // The second signal does what it does where nobody handles it.
+    if let signal, configuration.handlesSignals { Supervisor.passOn(signal) }
+  }
+}

@@ -1,0 +1,24 @@
+internal import PTO2
+internal import PTO2Protocol
+internal import PTO2System
+
+/// Loads a program and runs it in a session; `ExitCode` as in `RuntimeOptions.run`.
+package func runSharedObject(_ path: String, arguments: [String], options: RuntimeOptions) throws {
+  // A bare file name is a file here, not something on the loader's path.
+  let path = path.contains("/") ? path : "./" + path
+  let program: SharedObjectProgram
+  do { program = try SharedObjectProgram(path: path) } catch {
+    let failure = SessionFailure(text: "error: \(error.message)", exitStatus: ExitStatus.usage)
+    if options.json {
+      writeOutput(
+        failureJSON(program: path, error: failure.error, exitStatus: failure.exitStatus))
+    }
+    writeError("pto2-orchestrator: \(failure.text)")
+    throw ExitCode(failure.exitStatus)
+  }
+  let directory = String(path[...path.lastIndex(of: "/")!])
+  let name = String(path[path.index(after: path.lastIndex(of: "/")!)...])
+  _ = try options.run(name, images: program.images, imageDirectories: [directory]) { graph in
+    try program.run(graph, arguments: [name] + arguments)
+  }
+}

@@ -1,0 +1,217 @@
+public import PTO2Protocol
+
+/// A tensor whose element type is known at run time only: what stands behind a
+/// `Tensor`, and behind the handles of programs in C.
+public struct AnyTensor: Sendable {
+  /// Place in the graph's buffer table, and its use count there.
+  package var buffer: UInt32
+  package var generation: UInt32
+  /// Bytes from the start of the buffer to the first element.
+  package var offset: UInt64
+  public internal(set) var shape: Shape
+  /// Elements (not bytes) from one index to the next, per dimension.
+  package var strides: (Int32, Int32, Int32, Int32, Int32)
+  public internal(set) var dataType: DataType
+
+  /// Elements in the view.
+  public var elementCount: Int { shape.elementCount ?? 0 }
+
+  package func stride(_ dimension: Int) -> Int32 {
+    switch dimension {
+    case 0: strides.0
+    case 1: strides.1
+    case 2: strides.2
+    case 3: strides.3
+    default: strides.4
+    }
+  }
+
+  package mutating func setStride(_ dimension: Int, _ value: Int32) {
+    switch dimension {
+    case 0: strides.0 = value
+    case 1: strides.1 = value
+    case 2: strides.2 = value
+    case 3: strides.3 = value
+    default: strides.4 = value
+    }
+  }
+
+  /// Row-major over the whole buffer.
+  package init(buffer: UInt32, generation: UInt32, shape: Shape, dataType: DataType) {
+    self.buffer = buffer
+    self.generation = generation
+    self.offset = 0
+    self.shape = shape
+    self.dataType = dataType
+    self.strides = (0, 0, 0, 0, 0)
+    var stride: Int64 = 1
+    for dimension in dimensions(from: shape.rank - 1) {
+      setStride(dimension, Int32(truncatingIfNeeded: stride))
+      stride *= Int64(shape[dimension])
+    }
+  }
+
+  /// True when the elements lie row-major without gaps.
+  public var isContiguous: Bool {
+    var expected: Int64 = 1
+    for dimension in dimensions(from: shape.rank - 1) where shape[dimension] > 1 {
+      if Int64(stride(dimension)) != expected { return false }
+      expected *= Int64(shape[dimension])
+    }
+    return true
+  }
+
+  /// Whose element type is known at compile time.
+  public init<Element>(_ tensor: Tensor<Element>) { self = tensor.untyped }
+
+  /// As `Tensor.slice(from:shape:)`.
+  /// - Throws: `invalidArgs` when it reaches beyond the tensor.
+  public func slice(from offsets: [Int], shape: Shape) throws(PTO2Error) -> AnyTensor {
+    try slice(from: offsets, shape: shape, steps: nil)
+  }
+
+  /// As `Tensor.slice(from:shape:steps:)`.
+  /// - Throws: `invalidArgs` when it reaches beyond the tensor.
+  public func slice(from offsets: [Int], shape: Shape, steps: [Int]) throws(PTO2Error)
+    -> AnyTensor
+  {
+    try slice(from: offsets, shape: shape, steps: Optional(steps))
+  }
+
+  private func slice(from offsets: [Int], shape: Shape, steps: [Int]?) throws(PTO2Error)
+    -> AnyTensor
+  {
+    guard offsets.count == self.shape.rank, shape.rank == self.shape.rank, shape.isValid,
+      steps == nil || steps!.count == shape.rank
+    else {
+      throw PTO2Error(
+        .invalidArgs,
+        "slice of \(self.shape) needs \(self.shape.rank) offsets and extents, got \(offsets.count) and \(shape)"
+      )
+    }
+    var view = self
+    for dimension in 0..<shape.rank {
+      let begin = offsets[dimension]
+      let step = steps?[dimension] ?? 1
+      let (reach, overflow) = step.multipliedReportingOverflow(by: Int(shape[dimension]) - 1)
+      guard begin >= 0, step > 0, !overflow, reach < Int(self.shape[dimension]),
+        begin < Int(self.shape[dimension]) - reach
+      else {
+        let ones = [Int](repeating: 1, count: shape.rank)
+        throw PTO2Error(
+          .invalidArgs,
+          "slice at \(offsets) of extent \(shape) with steps \(steps ?? ones) reaches beyond \(self.shape) in dimension \(dimension)"
+        )
+      }
+      view.offset += UInt64(begin * Int(stride(dimension)) * dataType.byteCount)
+      let (wide, isTooWide) = stride(dimension).multipliedReportingOverflow(
+        by: Int32(clamping: step))
+      // One element has no next one: any stride will do.
+      if shape[dimension] > 1 && !isTooWide { view.setStride(dimension, wide) }
+    }
+    view.shape = shape
+    return view
+  }
+
+  /// The one element at an index, of the same rank.
+  /// - Throws: `invalidArgs` for an index beyond the tensor.
+  package func element(at index: [Int]) throws(PTO2Error) -> AnyTensor {
+    try slice(from: index, shape: Shape(repeating: 1, rank: shape.rank))
+  }
+
+  /// As `Tensor.reshaped(to:)`.
+  /// - Throws: `invalidArgs` when the count differs or the view has gaps.
+  public func reshaped(to shape: Shape) throws(PTO2Error) -> AnyTensor {
+    guard shape.isValid, shape.elementCount == self.shape.elementCount else {
+      throw PTO2Error(
+        .invalidArgs, "cannot reshape \(self.shape) to \(shape): the element counts differ")
+    }
+    guard isContiguous else {
+      throw PTO2Error(.invalidArgs, "cannot reshape a view of \(self.shape) that has gaps")
+    }
+    var view = AnyTensor(buffer: buffer, generation: generation, shape: shape, dataType: dataType)
+    view.offset = offset
+    return view
+  }
+
+  /// As `Tensor.transposed(_:_:)`.
+  /// - Throws: `invalidArgs` for a dimension that the tensor does not have.
+  public func transposed(_ first: Int, _ second: Int) throws(PTO2Error) -> AnyTensor {
+    guard (0..<shape.rank).contains(first), (0..<shape.rank).contains(second) else {
+      throw PTO2Error(
+        .invalidArgs, "cannot transpose dimensions \(first) and \(second) of \(shape)")
+    }
+    var view = self
+    (view.shape[first], view.shape[second]) = (shape[second], shape[first])
+    view.setStride(first, stride(second))
+    view.setStride(second, stride(first))
+    return view
+  }
+
+  /// As `Tensor.broadcast(to:)`.
+  /// - Throws: `invalidArgs` when an extent other than 1 differs.
+  public func broadcast(to shape: Shape) throws(PTO2Error) -> AnyTensor {
+    let added = shape.rank - self.shape.rank
+    guard shape.isValid, shape.elementCount != nil, added >= 0,
+      (0..<self.shape.rank).allSatisfy({
+        self.shape[$0] == shape[$0 + added] || self.shape[$0] == 1
+      })
+    else {
+      throw PTO2Error(.invalidArgs, "cannot broadcast \(self.shape) to \(shape)")
+    }
+    var view = self
+    view.shape = shape
+    for dimension in 0..<shape.rank {
+      let source = dimension - added
+      let isRepeated = source < 0 || (self.shape[source] == 1 && shape[dimension] > 1)
+      view.setStride(dimension, isRepeated ? 0 : stride(source))
+    }
+    return view
+  }
+
+  /// The same bytes as elements of another type of the same size.
+  /// - Throws: `invalidArgs` when the sizes differ.
+  public func bitCast<Element>(to type: Element.Type) throws(PTO2Error) -> Tensor<Element> {
+    guard MemoryLayout<Element>.size == dataType.byteCount else {
+      throw PTO2Error(
+        .invalidArgs,
+        "an element of \(dataType) has \(dataType.byteCount) bytes, \(type) has \(MemoryLayout<Element>.size)"
+      )
+    }
+    var view = self
+    view.dataType = Element.dataType
+    return Tensor(unchecked: view)
+  }
+
+  /// True when several indexes lead to one element.
+  var isBroadcast: Bool {
+    (0..<shape.rank).contains { shape[$0] > 1 && stride($0) == 0 }
+  }
+
+  /// False for an offset or strides that no tensor has, on which the arithmetic
+  /// here could overflow. Says nothing about the buffer.
+  package var isPlausible: Bool {
+    let limit: Int64 = 1 << 48
+    guard offset < UInt64(limit) else { return false }
+    return (0..<shape.rank).allSatisfy { dimension in
+      let steps = Int64(shape[dimension]) - 1
+      let stride = Int64(stride(dimension))
+      return steps == 0 || (stride >= 0 && steps * stride < limit)
+    }
+  }
+
+  /// Bytes from the first element to the end of the last one.
+  package var spanBytes: UInt64 {
+    var last: Int64 = 0
+    for dimension in 0..<shape.rank {
+      last += Int64(shape[dimension] - 1) * Int64(stride(dimension))
+    }
+    return UInt64(last + 1) * UInt64(dataType.byteCount)
+  }
+}
+
+/// `n - 1 ... 0`, empty for rank 0.
+@inline(__always)
+private func dimensions(from last: Int) -> StrideThrough<Int> {
+  stride(from: last, through: 0, by: -1)
+}

@@ -1,0 +1,182 @@
+public import PTO2Protocol
+
+/// What an element must be for a task to run: `.greater(than: 0)`.
+public struct Condition<Value: Sendable>: Sendable {
+  public var comparison: Comparison
+  public var value: Value
+
+  /// The element compares to `value` in this way.
+  public init(_ comparison: Comparison, _ value: Value) {
+    self.comparison = comparison
+    self.value = value
+  }
+
+  public static func equal(to value: Value) -> Self { Self(.equal, value) }
+  public static func notEqual(to value: Value) -> Self { Self(.notEqual, value) }
+  public static func greater(than value: Value) -> Self { Self(.greater, value) }
+  public static func less(than value: Value) -> Self { Self(.less, value) }
+  public static func atLeast(_ value: Value) -> Self { Self(.greaterOrEqual, value) }
+  public static func atMost(_ value: Value) -> Self { Self(.lessOrEqual, value) }
+}
+
+/// Whether a task that lost its worker is run again; see `TaskBuilder.recovery`.
+public enum Recovery: Sendable {
+  /// If it has no `inout` and no `unordered` tensor.
+  case automatic
+  /// Always: running it twice, even after half of it, gives the same.
+  case again
+  /// Never: it must not begin a second time.
+  case once
+  /// If the worker has died, its `inout` tensors are given the contents back that
+  /// they had before it.
+  case snapshot
+}
+
+/// One task while it is put together: tensors in the order in which its kernels see
+/// them, then scalars, and what else there is to say of it. Valid only inside the
+/// closure of `submit`.
+///
+/// Who waits for whom is said for tasks of automatic scopes; in a manual scope
+/// the task that put a tensor out is waited for, and otherwise only `after` and
+/// `retain` count.
+///
+/// A mistake (a tensor too many, a tensor whose scope has ended) is kept and
+/// thrown by `submit` as `PTO2ErrorCode.invalidArgs`.
+@safe public struct TaskBuilder: ~Copyable {
+  let orchestrator: UnsafeMutablePointer<Orchestrator>
+
+  // MARK: Tensors
+
+  /// The task reads the tensor: it waits for every task that last wrote any
+  /// part of it.
+  @inlinable
+  public mutating func input<Element>(_ tensor: Tensor<Element>) { input(tensor.untyped) }
+  public mutating func input(_ tensor: AnyTensor) {
+    unsafe orchestrator.pointee.stage(tensor, .input)
+  }
+
+  /// The task reads and writes the tensor in place: it waits for its writers
+  /// and for everybody who still reads any part of it.
+  @inlinable
+  public mutating func `inout`<Element>(_ tensor: Tensor<Element>) { `inout`(tensor.untyped) }
+  public mutating func `inout`(_ tensor: AnyTensor) {
+    unsafe orchestrator.pointee.stage(tensor, .inout)
+  }
+
+  /// The task writes the whole tensor in place and reads nothing of it: it
+  /// waits for whoever last wrote it and for everybody who still reads it, but
+  /// does not depend on what they computed.
+  @inlinable
+  public mutating func overwrite<Element>(_ tensor: Tensor<Element>) { overwrite(tensor.untyped) }
+  public mutating func overwrite(_ tensor: AnyTensor) {
+    unsafe orchestrator.pointee.stage(tensor, .outputExisting)
+  }
+
+  /// The kernel gets the tensor, and nobody waits for anybody because of it.
+  /// The memory stays alive while the task runs; who writes what, and when, is
+  /// the program's matter.
+  @inlinable
+  public mutating func unordered<Element>(_ tensor: Tensor<Element>) { unordered(tensor.untyped) }
+  public mutating func unordered(_ tensor: AnyTensor) {
+    unsafe orchestrator.pointee.stage(tensor, .noDependency)
+  }
+
+  /// The task writes a new tensor, for which the runtime takes memory from the
+  /// heap ring of the current scope. The memory is not cleared. The tensor can
+  /// be used by tasks submitted later, until the current scope ends.
+  @inlinable
+  public mutating func output<Element>(of type: Element.Type, _ shape: Shape) -> Tensor<Element> {
+    Tensor(unchecked: output(of: Element.dataType, shape))
+  }
+
+  /// The same of a data type that is known at run time.
+  public mutating func output(of type: DataType, _ shape: Shape) -> AnyTensor {
+    unsafe orchestrator.pointee.stageOutput(shape, type)
+  }
+
+  // MARK: Scalars
+
+  /// The kernel gets these bits.
+  public mutating func scalar(bits: UInt64) { unsafe orchestrator.pointee.stageScalar(bits) }
+  /// The kernel gets it as `int64_t`.
+  public mutating func scalar(_ value: Int) { scalar(bits: UInt64(bitPattern: Int64(value))) }
+  /// The bits of a float in the lower half: `pto2_scalar_f32` reads it.
+  public mutating func scalar(_ value: Float) { scalar(bits: UInt64(value.bitPattern)) }
+
+  // MARK: Order
+
+  /// The id this task will have.
+  public var id: TaskID { unsafe orchestrator.pointee.nextTaskID }
+
+  /// The task starts only when another one is done. A task that is done
+  /// already, however long ago, is no dependency any more.
+  public mutating func after(_ task: TaskID) {
+    unsafe orchestrator.pointee.stageDependency(task, false)
+  }
+
+  /// Like `after`, and the other task's outputs stay alive until this one is
+  /// done. Its scope must be open.
+  public mutating func retain(_ task: TaskID) {
+    unsafe orchestrator.pointee.stageDependency(task, true)
+  }
+
+  // MARK: How it runs
+
+  /// SPMD: the kernels run once for each of `count` blocks (1 to 2^20), on as
+  /// many cores as are free, and are told their block's index and the count.
+  /// The task is done when every block is.
+  /// - Parameter startTogether: no block starts before there is an idle core
+  ///   (for mixed tasks: cluster) for each of them; more blocks than there are
+  ///   cores is `requireSyncStartInvalid`.
+  public mutating func blocks(_ count: Int, startTogether: Bool = false) {
+    unsafe orchestrator.pointee.stageBlocks(count, startTogether)
+  }
+
+  /// Runs the task only if an element fulfils a condition once the task is ready.
+  /// Otherwise the task is done without running, its outputs are whatever the memory
+  /// held, and its consumers go on. The task waits for the tensor's writers; the kernel
+  /// does not see it. Integers are compared as numbers, whatever their type.
+  ///
+  ///     task.run(when: flags, at: [7], is: .greater(than: 0))
+  public mutating func run<Element: IntegerTensorElement>(
+    when tensor: Tensor<Element>, at index: [Int], is condition: Condition<Int>
+  ) { run(when: tensor.untyped, at: index, is: condition) }
+
+  /// The same for real numbers, compared as doubles; NaN is only ever not equal.
+  public mutating func run<Element: RealTensorElement>(
+    when tensor: Tensor<Element>, at index: [Int], is condition: Condition<Double>
+  ) { run(when: tensor.untyped, at: index, is: condition) }
+
+  /// For a tensor that must turn out to be one of integers.
+  public mutating func run(when tensor: AnyTensor, at index: [Int], is condition: Condition<Int>) {
+    unsafe orchestrator.pointee.stagePredicate(
+      tensor, index, condition.comparison, UInt64(bitPattern: Int64(condition.value)),
+      isReal: false)
+  }
+
+  /// For a tensor that must turn out to be one of real numbers.
+  public mutating func run(
+    when tensor: AnyTensor, at index: [Int], is condition: Condition<Double>
+  ) {
+    unsafe orchestrator.pointee.stagePredicate(
+      tensor, index, condition.comparison, condition.value.bitPattern, isReal: true)
+  }
+
+  /// What happens when the worker dies while it runs this task.
+  ///
+  /// A task that was not begun is always run again; so is, by default, one that
+  /// only reads tensors and writes others (`input`, `output`, `overwrite`, and
+  /// no element both as `input` and as `overwrite`).
+  /// Any other FAILED: the tasks that need it are CANCELLED, all others go on, and
+  /// the next `wait` throws.
+  ///
+  /// With `.snapshot` a task that changes tensors in place is run again, too: its
+  /// worker copies them before each first attempt, into memory that the task takes
+  /// from the heap ring like an output. Such a task has one kernel, one block and no
+  /// `unordered` tensor, otherwise `submit` throws `invalidArgs`. Nobody else may write
+  /// its `inout` tensors while it runs, not even other elements of them.
+  public var recovery: Recovery {
+    get { unsafe orchestrator.pointee.staged.recovery }
+    set { unsafe orchestrator.pointee.stageRecovery(newValue) }
+  }
+}
