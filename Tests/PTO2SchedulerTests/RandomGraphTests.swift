@@ -170,12 +170,11 @@ extension Rig {
   /// Whether a task in the current scope can be submitted without waiting.
   func hasRoom(outputBytes: UInt64) -> Bool {
     graph.orchestrator.pointee.refreshAll()
-    return hasRoom(
-      in: graph.orchestrator.pointee.rings[graph.orchestrator.pointee.scopes.innermost.ring],
-      outputBytes)
+    let ring = graph.orchestrator.pointee.scopes.innermost.ring
+    return hasRoom(in: graph.orchestrator.pointee.rings[ring], outputBytes)
   }
 
-  private func hasRoom(in ring: borrowing Ring, _ outputBytes: UInt64) -> Bool {
+  private func hasRoom(in ring: borrowing RingProducer, _ outputBytes: UInt64) -> Bool {
     ring.current - ring.released < ring.window
       && ring.current - ring.consumed < ring.consumedWindow
       // Three uses of 64 bytes have few producers; half the pool is plenty.

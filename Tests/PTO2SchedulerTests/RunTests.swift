@@ -122,7 +122,7 @@ import Testing
     for _ in 0..<3 {
       _ = try rig.external(16384)
       #expect(graphError { _ = try rig.external(1) }?.code == .outOfMemory)
-      #expect(rig.orchestrator.pointee.abandonRun(deadline: Deadline(afterMilliseconds: 5000)))
+      #expect(rig.abandonRun(milliseconds: 5000))
       rig.orchestrator.pointee.beginRun()
     }
   }
@@ -147,9 +147,9 @@ import Testing
     #expect(rig.worker.orchestratorPage.error.read() == nil)
     #expect(rig.worker.orchestratorPage.control.loadAcquire() == PTO2_CONTROL_RUNNING)
     // Two scopes are open: the deadline is over before the scheduler has seen their end.
-    #expect(!rig.orchestrator.pointee.abandonRun(deadline: Deadline(afterMilliseconds: 0)))
+    #expect(!rig.abandonRun(milliseconds: 0))
     rig.runAll()
-    #expect(rig.orchestrator.pointee.abandonRun(deadline: Deadline(afterMilliseconds: 5000)))
+    #expect(rig.abandonRun(milliseconds: 5000))
     expectEmpty(rig)
     rig.orchestrator.pointee.beginRun()
     _ = try submitThree(rig)
@@ -163,7 +163,7 @@ import Testing
     try rig.append(pto2_log_record(kind: 9, ring: 0, id: 0, count: 0))
     rig.settle()
     #expect(rig.failure?.code == .protocolViolation)
-    #expect(!rig.orchestrator.pointee.abandonRun(deadline: Deadline(afterMilliseconds: 5000)))
+    #expect(!rig.abandonRun(milliseconds: 5000))
   }
 
   @Test func publishedErrorOfARunEndsTheSession() throws {
@@ -174,7 +174,7 @@ import Testing
     #expect(rig.orchestrator.pointee.fault.hasFailed)
     #expect(rig.worker.orchestratorPage.error.read()?.error.message == error?.message)
     #expect(rig.worker.orchestratorPage.control.loadAcquire() == PTO2_CONTROL_FATAL)
-    #expect(!rig.orchestrator.pointee.abandonRun(deadline: Deadline(afterMilliseconds: 5000)))
+    #expect(!rig.abandonRun(milliseconds: 5000))
   }
 
   @Test func failedTaskIsReportedInItsRunAlone() throws {
@@ -188,7 +188,7 @@ import Testing
       #expect(error?.code == .workerDied && error?.task == writer, "run \(run)")
       #expect(rig.orchestrator.pointee.failureCounts == (1, 0, 1))
       #expect(rig.orchestrator.pointee.rootCauses().map(\.task) == [writer])
-      #expect(rig.orchestrator.pointee.abandonRun(deadline: Deadline(afterMilliseconds: 5000)))
+      #expect(rig.abandonRun(milliseconds: 5000))
       expectEmpty(rig)
       rig.orchestrator.pointee.beginRun()
       #expect(rig.orchestrator.pointee.failureCounts == (0, 0, 0))
@@ -245,6 +245,10 @@ import Testing
 
 extension Rig {
   fileprivate var orchestrator: UnsafeMutablePointer<Orchestrator> { graph.orchestrator }
+
+  fileprivate func abandonRun(milliseconds: UInt64) -> Bool {
+    orchestrator.pointee.abandonRun(deadline: Deadline(afterMilliseconds: milliseconds))
+  }
 }
 
 private func graphError(_ body: () throws -> Void) -> PTO2Error? {
