@@ -113,6 +113,10 @@ var examples: [Target] {
       swiftSettings: Rules.strict),
     program("vector-example", path: "Examples/Vector/Program"),
     program("bgemm", path: "Examples/BGEMM/Program"),
+    // Several graphs in one session, without a command line.
+    .executableTarget(
+      name: "first-session", dependencies: ["PTO2"], path: "Examples/FirstSession",
+      swiftSettings: Rules.plain),
   ]
 }
 
@@ -177,12 +181,17 @@ var tests: [Target] {
     test("PTO2FaultsTests", ["PTO2Faults", "PTO2Segment"]),
     test(
       "PTO2Tests",
-      ["CPTO2", "CPTO2Segment", "PTO2Segment", "PTO2Protocol", "PTO2Orchestrator", "PTO2"]),
+      [
+        "CPTO2", "CPTO2Segment", "PTO2Segment", "PTO2Protocol", "PTO2Orchestrator", "PTO2",
+        "PTO2CommandLine",
+      ]),
     test("PagedAttentionReferenceTests", ["PagedAttentionReference"]),
     // Real processes, from outside.
-    test("ProcessTests", ["CPTO2Linux"], path: "Tests/Processes"),
+    test("ProcessTests", ["CPTO2Linux", "PTO2"], path: "Tests/Processes"),
     // The Swift interface as a program uses it: run by ProcessTests.
     program("pto2-api-test", path: "Tests/Fixtures/APIProgram"),
+    // What the pages show: compiled, and compared by TidyTests.
+    program("pto2-snippets", path: "Tests/Fixtures/Snippets"),
     // The tree itself: line lengths, names in the docs, format.
     test("TidyTests", ["CPTO2Segment", "PTO2Segment"]),
   ]

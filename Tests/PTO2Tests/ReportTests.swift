@@ -1,7 +1,8 @@
+import PTO2
 import PTO2System
 import Testing
 
-@testable import PTO2
+@testable import PTO2CommandLine
 
 @Suite struct NumberTests {
   @Test(arguments: [

@@ -1,7 +1,8 @@
-import PTO2Segment
+import PTO2
 import Testing
 
-@testable import PTO2
+@testable import PTO2CommandLine
+@testable import PTO2Segment
 
 @Suite struct SizeTests {
   static let sizes: [(String, UInt64)] = [
@@ -23,7 +24,7 @@ import Testing
     #expect(parseSize(text) == nil)
   }
 
-  static let written: [(UInt64, String)] = [
+  static let written: [(Int, String)] = [
     (0, "0 B"), (1, "1 B"), (1023, "1023 B"), (1024, "1 KiB"), (1536, "1.5 KiB"),
     (1_048_576, "1 MiB"), (268_435_456, "256 MiB"), (4_294_967_296, "4 GiB"),
     (1_610_612_736, "1.5 GiB"), (105_381_888, "100 MiB"), (104_333_312, "99.5 MiB"),
@@ -31,7 +32,7 @@ import Testing
   ]
 
   @Test(arguments: written)
-  func bytesAreWrittenForPeople(bytes: UInt64, text: String) {
+  func bytesAreWrittenForPeople(bytes: Int, text: String) {
     #expect(formatBytes(bytes) == text)
   }
 }
@@ -39,15 +40,17 @@ import Testing
 @Suite struct RingSettingsTests {
   private func rings(
     _ settings: RingSettings = RingSettings(), count: Int = 4, _ environment: [String: String] = [:]
-  ) throws -> [Configuration.Ring] {
+  ) throws -> [PTO2.Configuration.Ring] {
     try settings.rings(count: count) { environment[$0] }
   }
 
   @Test func defaultsAreTheOriginals() throws {
-    let expected = Configuration.Ring(
+    let expected = PTO2.Configuration.Ring(
       taskWindow: 16384, consumedWindow: 65536, heapBytes: 256 << 20, dependencyPool: 65536)
     #expect(try rings() == Array(repeating: expected, count: 4))
-    #expect(try rings() == Configuration().rings)
+    #expect(try rings() == PTO2.Configuration().rings)
+    let layout = try PTO2.Configuration().segmentConfiguration()
+    #expect(layout.rings == PTO2Segment.Configuration().rings)
   }
 
   @Test func environmentOverridesTheDefaultAndAFlagBoth() throws {
@@ -57,14 +60,14 @@ import Testing
     ]
     #expect(
       try rings(count: 1, environment) == [
-        Configuration.Ring(
+        PTO2.Configuration.Ring(
           taskWindow: 64, consumedWindow: 512, heapBytes: 4 << 20, dependencyPool: 256)
       ])
     let settings = RingSettings(
       taskWindow: "32", consumedWindow: "128", heap: "1M", dependencyPool: "8")
     #expect(
       try rings(settings, count: 1, environment) == [
-        Configuration.Ring(
+        PTO2.Configuration.Ring(
           taskWindow: 32, consumedWindow: 128, heapBytes: 1 << 20, dependencyPool: 8)
       ])
   }
@@ -78,7 +81,7 @@ import Testing
     #expect(given.map(\.consumedWindow) == [64, 64, 64, 64])
   }
 
-  private func rings(_ environment: [String: String]) throws -> [Configuration.Ring] {
+  private func rings(_ environment: [String: String]) throws -> [PTO2.Configuration.Ring] {
     try rings(RingSettings(), environment)
   }
 
@@ -125,11 +128,50 @@ import Testing
   }
 
   @Test func startUpLineShowsTheValuesThatAreUsed() throws {
-    let configuration = Configuration(rings: try rings(["PTO2_RING_TASK_WINDOW": "64,64,64,128"]))
-    let line = configuration.startUpLine(name: "s", tensorMap: 4096)
+    var configuration = PTO2.Configuration()
+    configuration.rings = try rings(["PTO2_RING_TASK_WINDOW": "64,64,64,128"])
+    configuration.tensorMapRanges = 4096
+    let line = configuration.startUpLine(name: "s")
     #expect(line.contains("task window 64,64,64,128"))
     #expect(line.contains("consumed window 256,256,256,512"))
     #expect(line.contains("heap 256 MiB") && line.contains("dep pool 65536"))
     #expect(line.contains("TensorMap 4096"))
+  }
+}
+
+@Suite struct ConfigurationTests {
+  @Test func valueThatIsNotValidIsNamed() {
+    func error(_ change: (inout PTO2.Configuration) -> Void) -> ConfigurationError? {
+      var configuration = PTO2.Configuration()
+      change(&configuration)
+      do {
+        _ = try configuration.segmentConfiguration()
+        return nil
+      } catch { return error }
+    }
+    #expect(error { _ in } == nil)
+    #expect(error { $0.clusters = 0 }?.variable == "--clusters")
+    #expect(error { $0.clusters = -1 }?.variable == "--clusters")
+    #expect(error { $0.lanes = 9 }?.value == "9")
+    #expect(error { $0.rings = [] } != nil)
+    #expect(error { $0.rings[2].taskWindow = 100 }?.value == "100")
+    #expect(error { $0.rings[0].heapBytes = -64 } != nil)
+    #expect(error { $0.tensorMapRanges = 0 } != nil)
+    #expect(error { $0.addressSpaceBytes = 100 } != nil)
+    #expect(error { $0.stallLimit = .zero }?.variable == "--stall-limit")
+    #expect(error { $0.attachTimeout = .seconds(86401) }?.variable == "--attach-timeout")
+    #expect(error { $0.stopGrace = nil } == nil)
+  }
+
+  @Test func timesAreWholeMilliseconds() throws {
+    var configuration = PTO2.Configuration()
+    configuration.stallLimit = .microseconds(1)
+    configuration.kernelDeadline = .milliseconds(1500)
+    configuration.stopGrace = nil
+    let layout = try configuration.segmentConfiguration()
+    #expect(layout.stallLimitMilliseconds == 1)
+    #expect(layout.kernelDeadlineMilliseconds == 1500)
+    #expect(layout.stopGraceMilliseconds == 0)
+    #expect(layout.attachTimeoutMilliseconds == 10_000)
   }
 }

@@ -1,0 +1,262 @@
+import Glibc
+import Harness
+import PTO2
+import PTO2System
+import Testing
+
+/// One session, many runs: in this process, as a program that links the library.
+@Suite(.serialized) struct SessionTests {
+  private func session(
+    _ label: String, _ change: (inout Configuration) -> Void = { _ in }
+  ) throws -> Session {
+    var configuration = Configuration()
+    configuration.segmentName = freshSegment(label)
+    configuration.executableDirectory = Command.buildDirectory
+    configuration.imageDirectories = [Command.buildDirectory]
+    change(&configuration)
+    return try Session(configuration, images: ["TestKernels"])
+  }
+
+  /// Adds up to 10 in a chain of ten tasks.
+  private func count(_ session: Session, location: SourceLocation = #_sourceLocation) throws {
+    var found: Int64 = 0
+    let report = try session.run { graph in
+      let add = try graph.kernel("t_add")
+      let x = try graph.externalTensor(of: Int64.self, [1])
+      #expect(try graph.array(x) == [0], "external memory is zero", sourceLocation: location)
+      for _ in 0..<10 {
+        try graph.submit(aiv: add) { task in
+          task.inout(x)
+          task.scalar(1)
+          task.scalar(0)
+        }
+      }
+      found = try graph.element(of: x, at: [0])
+    }
+    #expect(found == 10, sourceLocation: location)
+    #expect(report.tasks == 10 && report.kernels == 10, sourceLocation: location)
+    #expect(report.rings.reduce(0) { $0 + $1.consumed } == 10, sourceLocation: location)
+  }
+
+  /// Workers, and the scheduler, once all of them have attached.
+  private func processes(_ session: Session) -> Set<pid_t> {
+    let wanted = session.configuration.coreCount + 1
+    let deadline = Deadline(afterMilliseconds: 10_000)
+    while processIDs(of: session.name).count != wanted && !deadline.hasPassed { usleep(1000) }
+    return Set(processIDs(of: session.name))
+  }
+
+  private func error(of session: Session, _ program: (Graph) throws -> Void) -> PTO2Error? {
+    do throws(PTO2Error) {
+      try session.run(program)
+      return nil
+    } catch { return error }
+  }
+
+  private func expectEnd(_ session: Session, location: SourceLocation = #_sourceLocation) {
+    let name = session.name
+    session.close()
+    #expect(Leftovers.of(name) == .none, sourceLocation: location)
+    #expect(children(of: getpid()).isEmpty, sourceLocation: location)
+  }
+
+  @Test func runsFollowEachOtherOnTheSameProcesses() throws {
+    let session = try session("runs")
+    try count(session)
+    let first = processes(session)
+    #expect(first.count == 4)
+    for _ in 0..<20 { try count(session) }
+    #expect(processes(session) == first)
+    #expect(session.lastReport?.workerRestarts == 0)
+    expectEnd(session)
+  }
+
+  /// A mistake of the program, its own error, `fail`: the next run knows nothing of it.
+  @Test func errorOfOneRunDoesNotSpoilTheNext() throws {
+    struct Own: Error, Equatable { var number: Int }
+    let session = try session("spoilt")
+    try count(session)
+    let before = processes(session)
+    let wrong = error(of: session) { graph in
+      let add = try graph.kernel("t_add")
+      let x = try graph.externalTensor(of: Int64.self, [1])
+      try graph.beginScope()
+      for _ in 0..<5 {
+        try graph.submit(aiv: add) { task in
+          task.inout(x)
+          task.scalar(1)
+          task.scalar(20_000)
+        }
+      }
+      try graph.submit(aiv: add) { task in for _ in 0..<17 { task.scalar(0) } }
+    }
+    #expect(wrong?.code == .invalidArgs && wrong?.underlying == nil)
+    #expect(session.lastReport?.tasks == 5)
+    try count(session)
+    let own = error(of: session) { graph in
+      try graph.scope { throw Own(number: 7) }
+    }
+    #expect(own?.code == .explicitOrchFatal)
+    #expect(own?.underlying as? Own == Own(number: 7))
+    try count(session)
+    let failed = error(of: session) { try $0.fail("as the test asked") }
+    #expect(failed?.code == .explicitOrchFatal && failed?.message == "as the test asked")
+    try count(session)
+    #expect(processes(session) == before)
+    expectEnd(session)
+  }
+
+  /// A kernel that crashes and must not be run again: error 200 of this run alone.
+  @Test func failedTaskDoesNotSpoilTheNextRun() throws {
+    let session = try session("crash")
+    try count(session)
+    let before = processes(session)
+    for _ in 0..<3 {
+      let error = error(of: session) { graph in
+        let crash = try graph.kernel("t_crash")
+        try graph.submit(aiv: crash) { task in
+          task.scalar(Int(SIGSEGV))
+          task.recovery = .once
+        }
+      }
+      #expect(error?.code == .workerDied)
+      #expect(error?.message.contains("kernel t_crash") == true, "\(error?.message ?? "")")
+      try count(session)
+    }
+    // The scheduler and two workers at least are the same.
+    #expect(processes(session).intersection(before).count >= 2)
+    expectEnd(session)
+  }
+
+  /// Error 101 ends the session's processes; the next run has new ones.
+  @Test func fatalErrorIsFollowedByNewProcesses() throws {
+    let session = try session("fatal") {
+      $0.addressSpaceBytes = 448 * 24
+      $0.rings = [Configuration.Ring(taskWindow: 32, heapBytes: 4096, dependencyPool: 64)]
+    }
+    try count(session)
+    let before = processes(session)
+    let name = session.name
+    let error = error(of: session) { graph in
+      let empty = try graph.kernel("t_empty")
+      for _ in 0..<40 { try graph.submit(aiv: empty) { _ in } }
+    }
+    #expect(error?.code == .encodingOverflow, "\(error.map { "\($0)" } ?? "no error")")
+    try count(session)
+    #expect(session.name == name)
+    #expect(processes(session).isDisjoint(with: before))
+    expectEnd(session)
+  }
+
+  /// Schedulers that keep crashing: error 201, and then new processes.
+  @Test func crashingSchedulersEndOneRunOnly() throws {
+    let session = try session("scheduler")
+    try count(session)
+    let name = session.name
+    let error = error(of: session) { graph in
+      let set = try graph.kernel("t_set")
+      let x = try graph.externalTensor(of: Int64.self, [1])
+      for _ in 0..<12 {
+        let deadline = Deadline(afterMilliseconds: 5000)
+        var victim: pid_t?
+        while victim == nil && !deadline.hasPassed {
+          victim = processIDs(of: name).first {
+            commandLine(of: $0).first?.hasSuffix("/pto2-scheduler") == true
+          }
+        }
+        if let victim { kill(victim, SIGABRT) }
+        usleep(20_000)
+        try graph.submit(aiv: set) { task in
+          task.overwrite(x)
+          task.scalar(1)
+          task.scalar(0)
+        }
+      }
+      try graph.wait()
+    }
+    #expect(error?.code == .schedulerDied, "\(error.map { "\($0)" } ?? "no error")")
+    try count(session)
+    expectEnd(session)
+  }
+
+  /// Between and after runs: what is left of one is refused.
+  @Test func whatIsLeftOfARunIsRefused() throws {
+    let session = try session("stale")
+    var old: (graph: Graph, tensor: Tensor<Int64>, task: TaskID)?
+    try session.run { graph in
+      let set = try graph.kernel("t_set")
+      let x = try graph.externalTensor(of: Int64.self, [1])
+      let id = try graph.submit(aiv: set) { task in
+        task.overwrite(x)
+        task.scalar(3)
+        task.scalar(0)
+        return task.id
+      }
+      old = (graph, x, id)
+    }
+    let (graph, tensor, task) = old!
+    #expect(throws: PTO2Error.self) { try graph.submit { _ in } }
+    let stale = error(of: session) { graph in try graph.submit { $0.input(tensor) } }
+    #expect(stale?.code == .invalidArgs)
+    let dependency = error(of: session) { graph in try graph.submit { $0.after(task) } }
+    #expect(dependency?.code == .invalidArgs)
+    let nested = error(of: session) { _ in try session.run { _ in } }
+    #expect(nested?.code == .invalidArgs)
+    try count(session)
+    expectEnd(session)
+    #expect(error(of: session) { _ in }?.code == .invalidArgs, "it is closed")
+  }
+
+  /// The library leaves the process as it was: signals, descriptors, children.
+  @Test func processIsLeftAsItWas() throws {
+    func signals() -> [String] {
+      readFile("/proc/self/status").split(separator: "\n").map(String.init)
+        .filter { $0.hasPrefix("Sig") && !$0.hasPrefix("SigQ") }
+    }
+    try count(try session("warm"))
+    let before = (signals(), openDescriptors())
+    do {
+      let session = try session("left")
+      #expect(signals() == before.0)
+      try count(session)
+      _ = error(of: session) { try $0.fail("") }
+      try count(session)
+    }
+    #expect(signals() == before.0)
+    #expect(openDescriptors() == before.1)
+    #expect(children(of: getpid()).isEmpty)
+  }
+
+  @Test func configurationIsRefusedBeforeAnythingIsStarted() {
+    func code(_ change: @escaping (inout Configuration) -> Void, images: [String] = [])
+      -> PTO2Error?
+    {
+      do throws(PTO2Error) {
+        var configuration = Configuration()
+        configuration.executableDirectory = Command.buildDirectory
+        change(&configuration)
+        _ = try Session(configuration, images: images)
+        return nil
+      } catch { return error }
+    }
+    #expect(code { $0.clusters = 41 }?.message.contains("1 to 40") == true)
+    #expect(code { $0.segmentName = "a/b" }?.code == .invalidArgs)
+    #expect(code({ _ in }, images: ["/no/such.so"])?.code == .imageRefused)
+    #expect(children(of: getpid()).isEmpty)
+  }
+
+  /// A run of a session that is open costs no processes.
+  @Test func laterRunsAreQuick() throws {
+    let session = try session("quick")
+    try count(session)
+    var seconds: [Double] = []
+    for _ in 0..<9 {
+      try count(session)
+      seconds.append(session.lastReport!.seconds)
+    }
+    let median = seconds.sorted()[4]
+    print("a run of ten tasks in an open session: \(Int(median * 1e6)) us")
+    #expect(median < 1)
+    expectEnd(session)
+  }
+}
