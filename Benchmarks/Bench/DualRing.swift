@@ -134,7 +134,7 @@ private final class Gatekeeper: @unchecked Sendable {
   init(_ graph: Graph, ring: Int) throws {
     gate = try graph.externalTensor(of: Int32.self, Shape(16))
     let orchestrator = graph.orchestrator
-    guard let address = orchestrator.pointee.address(of: gate) else {
+    guard let address = orchestrator.pointee.address(of: gate.untyped) else {
       throw BenchError("the gate has no memory")
     }
     word = OwnedWord(address)

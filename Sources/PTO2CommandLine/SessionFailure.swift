@@ -20,12 +20,12 @@ struct SessionFailure: Error {
     switch (error.code, reason) {
     case (_, let failure as SessionFailure): self = failure
     case (.explicitOrchFatal, _):
-      self.init(
+      self = SessionFailure(
         text: "error: \(reason)", exitStatus: ExitStatus.programFailed, code: .explicitOrchFatal)
     case (_, is ConfigurationError), (_, SegmentError.invalidName):
-      self.init(text: "error: \(error.message)", exitStatus: ExitStatus.usage)
+      self = SessionFailure(text: "error: \(error.message)", exitStatus: ExitStatus.usage)
     case (_, is SegmentError), (_, is SystemError):
-      self.init(
+      self = SessionFailure(
         text: "error: \(error.message)", exitStatus: ExitStatus.cannotCreate, code: error.code)
     default: break
     }

@@ -8,7 +8,7 @@ final class SchedulerWatch {
   let descriptor: Int32?
   private let handle: ProcessHandle?
   private var stop: SuspensionWatch
-  private var pulse: StallWatch
+  private var pulse: StallTimer
   private var hasSaidHeld = false
   private let say: (String) -> Void
 
@@ -16,7 +16,7 @@ final class SchedulerWatch {
     self.identity = identity
     self.say = say
     stop = SuspensionWatch(graceMilliseconds: graceMilliseconds)
-    pulse = StallWatch(stopGraceMilliseconds: graceMilliseconds)
+    pulse = StallTimer(stopGraceMilliseconds: graceMilliseconds)
     handle = ProcessHandle(identity)
     descriptor =
       switch handle {

@@ -98,7 +98,7 @@ struct RandomProgram: ParsableCommand {
     options.quiet = !verbose
     var session = SessionRun(description, expected: expected)
     do {
-      try Watchdog.watch(seed, seconds: timeout) {
+      _ = try Watchdog.watch(seed, seconds: timeout) {
         try options.run(
           "seed \(seed)", images: ["TestKernels"], printsReport: verbose || runtime.json
         ) { try session.run($0) }

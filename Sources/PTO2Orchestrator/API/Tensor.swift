@@ -8,7 +8,7 @@ public import PTO2Protocol
 /// `PTO2ErrorCode.invalidArgs`.
 @frozen
 public struct Tensor<Element: TensorElement>: Sendable {
-  @usableFromInline var untyped: AnyTensor
+  @usableFromInline package var untyped: AnyTensor
 
   /// The data type is the element's.
   @usableFromInline
