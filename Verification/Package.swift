@@ -18,6 +18,7 @@ let rules: [SwiftSetting] = [
   .enableUpcomingFeature("ExistentialAny"),
   .enableUpcomingFeature("InternalImportsByDefault"),
   .enableUpcomingFeature("MemberImportVisibility"),
+  .enableExperimentalFeature("Lifetimes"),
 ]
 let sanitized: SwiftSetting = .unsafeFlags(["-sanitize=fuzzer,address"])
 let flavour: [SwiftSetting] =

@@ -226,7 +226,8 @@ int main(int argc, char **argv) {
         {"rounds", required_argument, NULL, 'n'}, {"json", no_argument, NULL, 'j'},
         {"help", no_argument, NULL, 'h'},         {NULL, 0, NULL, 0},
     };
-    for (int option; (option = getopt_long(argc, argv, "h", options, NULL)) != -1;) switch (option) {
+    for (int option; (option = getopt_long(argc, argv, "h", options, NULL)) != -1;)
+        switch (option) {
         case 'b':
             if (bin_count < 8) bins[bin_count++] = optarg;
             break;
@@ -275,7 +276,8 @@ int main(int argc, char **argv) {
                 for (int bin = 0; bin < bin_count; bin++) {
                     double sample = measure(bins[bin], (enum role)role, graphs[graph], steps);
                     if (sample < 0) {
-                        fprintf(stderr, "pto2-instructions: no figure for %s of %s with %s/pto2-bench\n",
+                        fprintf(stderr,
+                                "pto2-instructions: no figure for %s of %s with %s/pto2-bench\n",
                                 role_names[role], graphs[graph], bins[bin]);
                         return 1;
                     }
@@ -285,7 +287,8 @@ int main(int argc, char **argv) {
                 qsort(samples[bin], (size_t)rounds, sizeof(double), compare);
                 medians[bin] = samples[bin][rounds / 2];
             }
-            if (json) printf("%s\n  {\"role\": \"%s\", \"graph\": \"%s\", \"instructions\": [", comma,
+            if (json)
+                printf("%s\n  {\"role\": \"%s\", \"graph\": \"%s\", \"instructions\": [", comma,
                              role_names[role], graphs[graph]);
             else printf("%-14s %-20s", role_names[role], graphs[graph]);
             for (int bin = 0; bin < bin_count; bin++) {

@@ -9,7 +9,7 @@ struct SlotWriter {
   private let descriptor: OwnedDescriptor
 
   @inline(__always)
-  init(_ task: TaskOrdinal, _ ring: borrowing Ring) {
+  init(_ task: TaskOrdinal, _ ring: borrowing RingProducer) {
     self.task = task
     let local = UInt32(truncatingIfNeeded: task.ordinal)
     slot = ring.main[local]

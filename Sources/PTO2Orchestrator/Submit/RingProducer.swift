@@ -16,7 +16,7 @@ struct TaskMemory: BitwiseCopyable {
 }
 
 /// One ring as the orchestrator fills it.
-struct Ring: ~Copyable {
+struct RingProducer: ~Copyable {
   let main: RingTable<OwnedMainSlot>
   let descriptors: RingTable<OwnedDescriptor>
   let fanin: RingTable<FaninPlace>
@@ -139,13 +139,13 @@ struct Ring: ~Copyable {
 /// The rings of a session, in place.
 @safe struct Rings: ~Copyable {
   let count: Int
-  private let rings: UnsafeMutablePointer<Ring>
+  private let rings: UnsafeMutablePointer<RingProducer>
 
   init(_ segment: borrowing Segment) {
     count = segment.configuration.rings.count
     unsafe rings = .allocate(capacity: count)
     for ring in 0..<count {
-      unsafe (rings + ring).initialize(to: Ring(segment, ring: ring))
+      unsafe (rings + ring).initialize(to: RingProducer(segment, ring: ring))
     }
   }
 
@@ -155,7 +155,7 @@ struct Ring: ~Copyable {
   }
 
   @inline(__always)
-  subscript(ring: Int) -> Ring {
+  subscript(ring: Int) -> RingProducer {
     _read {
       assert(ring >= 0 && ring < count)
       yield unsafe rings[ring]
