@@ -54,7 +54,7 @@ import Testing
   @Test func argumentsOfOneTaskThatOverlap() throws {
     let rig = try Rig(configuration())
     let x = try rig.external(16)
-    let (low, high) = (try x.slice([0], [8]), try x.slice([8], [8]))
+    let (low, high) = (try x.slice(from: [0], shape: [8]), try x.slice(from: [8], shape: [8]))
     try rig.submit(aic: true) { $0.inout(x) }
     let both = try rig.submit(aiv0: true) {
       $0.inout(low)
@@ -76,7 +76,7 @@ import Testing
     try rig.submit(aic: true) { $0.inout(x) }
     let task = try rig.submit(aiv0: true) {
       if isInputFirst { $0.input(x) }
-      $0.outputExisting(x)
+      $0.overwrite(x)
       if !isInputFirst { $0.input(x) }
     }
     let first = rig.slot(task).fanin_first

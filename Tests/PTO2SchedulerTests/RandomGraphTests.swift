@@ -45,7 +45,7 @@ private struct ProgramModel {
 
 @Suite struct RandomGraphTests {
   private struct Live {
-    var tensor: Tensor
+    var tensor: Tensor<Int8>
     var memory: Int
     /// Depth of the scope whose end makes it unusable; 0 for external tensors.
     var depth: Int
@@ -67,7 +67,8 @@ private struct ProgramModel {
     for _ in 0..<3 {
       tensors.append(
         Live(
-          tensor: try rig.graph.external([64], .int8), memory: model.add(bytes: 64, owner: nil),
+          tensor: try rig.graph.externalTensor(of: Int8.self, [64]),
+          memory: model.add(bytes: 64, owner: nil),
           depth: 0))
     }
     var depth = 1
@@ -122,15 +123,15 @@ private struct ProgramModel {
             Bool.random(using: &random)
           ))
       }
-      var new: [Tensor] = []
+      var new: [Tensor<Int8>] = []
       let mask = Int.random(in: 0..<8, using: &random)
       let task = try rig.submit(aic: mask & 1 != 0, aiv0: mask & 2 != 0, aiv1: mask & 4 != 0) {
         arguments in
         for (live, bytes, isWrite) in uses {
-          let view = try! live.tensor.slice([bytes.lowerBound], Shape(bytes.count))
+          let view = try! live.tensor.slice(from: [bytes.lowerBound], shape: Shape(bytes.count))
           if isWrite { arguments.inout(view) } else { arguments.input(view) }
         }
-        for _ in 0..<outputs { new.append(arguments.output([65], .int8)) }
+        for _ in 0..<outputs { new.append(arguments.output(of: Int8.self, [65])) }
       }
       for (live, bytes, isWrite) in uses {
         model.access(live.memory, bytes, task, isWrite: isWrite)
@@ -170,8 +171,9 @@ extension Rig {
   /// Whether a task in the current scope can be submitted without waiting.
   func hasRoom(outputBytes: UInt64) -> Bool {
     graph.orchestrator.pointee.refreshAll()
-    let ring = graph.orchestrator.pointee.scopes.innermost.ring
-    return hasRoom(in: graph.orchestrator.pointee.rings[ring], outputBytes)
+    return hasRoom(
+      in: graph.orchestrator.pointee.rings[graph.orchestrator.pointee.scopes.innermost.ring],
+      outputBytes)
   }
 
   private func hasRoom(in ring: borrowing RingProducer, _ outputBytes: UInt64) -> Bool {

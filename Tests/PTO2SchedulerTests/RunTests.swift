@@ -29,10 +29,10 @@ import Testing
   }
 
   /// A writer and a reader of an output, and a writer of an external tensor.
-  private func submitThree(_ rig: Rig) throws -> (output: Tensor, external: Tensor, last: TaskID) {
+  private func submitThree(_ rig: Rig) throws -> (output: Tensor<Float>, external: Tensor<Float>, last: TaskID) {
     let external = try rig.external(16)
-    var output: Tensor?
-    try rig.submit(aic: true) { output = $0.output([8], .float32) }
+    var output: Tensor<Float>?
+    try rig.submit(aic: true) { output = $0.output(of: Float.self, [8]) }
     try rig.submit(aiv0: true) { $0.input(output!) }
     let last = try rig.submit(aiv1: true) { $0.inout(external) }
     return (output!, external, last)
@@ -100,7 +100,7 @@ import Testing
     let rig = try Rig(configuration())
     func fill(_ elements: Int, _ value: Float) throws -> Bool {
       let tensor = try rig.external(elements)
-      return try rig.graph.write(tensor, as: Float.self) { span in
+      return try rig.graph.write(tensor) { span in
         var isZero = true
         for index in span.indices {
           isZero = isZero && span[index] == 0
@@ -122,20 +122,21 @@ import Testing
     for _ in 0..<3 {
       _ = try rig.external(16384)
       #expect(graphError { _ = try rig.external(1) }?.code == .outOfMemory)
-      #expect(rig.abandonRun(milliseconds: 5000))
+      let isOver = rig.orchestrator.pointee.abandonRun(deadline: Deadline(afterMilliseconds: 5000))
+      #expect(isOver)
       rig.orchestrator.pointee.beginRun()
     }
   }
 
   @Test func errorOfARunDoesNotSpoilTheNext() throws {
     let rig = try Rig(configuration(rings: 2))
-    var open: Tensor?
+    var open: Tensor<Float>?
     try rig.graph.beginScope()
-    try rig.submit(aic: true) { open = $0.output([8], .float32) }
+    try rig.submit(aic: true) { open = $0.output(of: Float.self, [8]) }
     rig.runAll()
     let error = graphError {
       try rig.submit(aic: true) {
-        _ = $0.output([0], .float32)
+        _ = $0.output(of: Float.self, [0])
         $0.input(open!)
       }
     }
@@ -147,9 +148,11 @@ import Testing
     #expect(rig.worker.orchestratorPage.error.read() == nil)
     #expect(rig.worker.orchestratorPage.control.loadAcquire() == PTO2_CONTROL_RUNNING)
     // Two scopes are open: the deadline is over before the scheduler has seen their end.
-    #expect(!rig.abandonRun(milliseconds: 0))
+    let isOver = rig.orchestrator.pointee.abandonRun(deadline: Deadline(afterMilliseconds: 0))
+    #expect(!isOver)
     rig.runAll()
-    #expect(rig.abandonRun(milliseconds: 5000))
+    let isOverNow = rig.orchestrator.pointee.abandonRun(deadline: Deadline(afterMilliseconds: 5000))
+    #expect(isOverNow)
     expectEmpty(rig)
     rig.orchestrator.pointee.beginRun()
     _ = try submitThree(rig)
@@ -163,7 +166,8 @@ import Testing
     try rig.append(pto2_log_record(kind: 9, ring: 0, id: 0, count: 0))
     rig.settle()
     #expect(rig.failure?.code == .protocolViolation)
-    #expect(!rig.abandonRun(milliseconds: 5000))
+    let isOver = rig.orchestrator.pointee.abandonRun(deadline: Deadline(afterMilliseconds: 5000))
+    #expect(!isOver)
   }
 
   @Test func publishedErrorOfARunEndsTheSession() throws {
@@ -174,7 +178,8 @@ import Testing
     #expect(rig.orchestrator.pointee.fault.hasFailed)
     #expect(rig.worker.orchestratorPage.error.read()?.error.message == error?.message)
     #expect(rig.worker.orchestratorPage.control.loadAcquire() == PTO2_CONTROL_FATAL)
-    #expect(!rig.abandonRun(milliseconds: 5000))
+    let isOver = rig.orchestrator.pointee.abandonRun(deadline: Deadline(afterMilliseconds: 5000))
+    #expect(!isOver)
   }
 
   @Test func failedTaskIsReportedInItsRunAlone() throws {
@@ -188,7 +193,8 @@ import Testing
       #expect(error?.code == .workerDied && error?.task == writer, "run \(run)")
       #expect(rig.orchestrator.pointee.failureCounts == (1, 0, 1))
       #expect(rig.orchestrator.pointee.rootCauses().map(\.task) == [writer])
-      #expect(rig.abandonRun(milliseconds: 5000))
+      let isOver = rig.orchestrator.pointee.abandonRun(deadline: Deadline(afterMilliseconds: 5000))
+      #expect(isOver)
       expectEmpty(rig)
       rig.orchestrator.pointee.beginRun()
       #expect(rig.orchestrator.pointee.failureCounts == (0, 0, 0))
@@ -232,7 +238,7 @@ import Testing
       rig.runAll()
       let reader = try rig.submit(aiv0: true) { $0.input(external) }
       rig.runAll()
-      try rig.graph.scope { _ = try rig.submit(aic: true) { _ = $0.output([4], .float32) } }
+      try rig.graph.scope { _ = try rig.submit(aic: true) { _ = $0.output(of: Float.self, [4]) } }
       try finish(rig)
       #expect(rig.counts() == [UInt32(4 * run), UInt32(4 * run)])
       #expect(rig.counts(ring: 1) == [UInt32(run), UInt32(run)])
@@ -245,10 +251,6 @@ import Testing
 
 extension Rig {
   fileprivate var orchestrator: UnsafeMutablePointer<Orchestrator> { graph.orchestrator }
-
-  fileprivate func abandonRun(milliseconds: UInt64) -> Bool {
-    orchestrator.pointee.abandonRun(deadline: Deadline(afterMilliseconds: milliseconds))
-  }
 }
 
 private func graphError(_ body: () throws -> Void) -> PTO2Error? {
