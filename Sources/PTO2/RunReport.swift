@@ -135,16 +135,17 @@ extension RunReport {
     return report
   }
 
-  /// A worker publishes its counters when it goes to sleep: microseconds after its last
-  /// kernel. What comes later counts for the next run.
+  /// A worker publishes its counters when it goes to sleep, microseconds after its last
+  /// kernel; so does the scheduler its peaks. What comes later counts for the next run.
   static func waitForWorkers(_ processes: SessionProcesses) {
     let deadline = Deadline(afterMilliseconds: 10)
     while !deadline.hasPassed {
       let areAsleep = processes.withSegment { segment in
-        (0..<segment.configuration.coreCount).allSatisfy {
-          let page = segment.corePage($0)
-          return page.parked.loadAcquire() != 0 || page.ready.loadAcquire() == 0
-        }
+        segment.schedulerPage.parked.loadAcquire() & 1 != 0
+          && (0..<segment.configuration.coreCount).allSatisfy {
+            let page = segment.corePage($0)
+            return page.parked.loadAcquire() != 0 || page.ready.loadAcquire() == 0
+          }
       }
       sleepNanoseconds(20_000)
       if areAsleep { return }

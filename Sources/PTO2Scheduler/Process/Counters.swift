@@ -48,6 +48,13 @@ extension SchedulerThread {
     record.subtasks_dispatched = counted.dispatched
     record.parks = counted.parks
     record.lost_locks = counted.lostLocks
+    own.ownCounters.value = record
+    publishPeaks()
+  }
+
+  /// Of every ring, for the reports of runs whose session goes on.
+  mutating func publishPeaks() {
+    var record = own.counters
     for ring in 0..<rings.count {
       record[ring] = rings[ring].peaks.value
       record[ring].heap = min(
