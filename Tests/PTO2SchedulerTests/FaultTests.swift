@@ -207,7 +207,8 @@ private func graphError(_ body: () throws -> Void) -> PTO2Error? {
     try rig.graph.wait()
     var fresh: Tensor<Float>?
     try rig.submit { fresh = $0.output(of: Float.self, [4]) }
-    #expect(fresh?.untyped.buffer == stale?.untyped.buffer, "the place is not reused: not exercised")
+    #expect(
+      fresh?.untyped.buffer == stale?.untyped.buffer, "the place is not reused: not exercised")
     #expect(rig.graph.orchestrator.pointee.address(of: stale!.untyped) == nil)
     #expect(graphError { try rig.submit { $0.input(stale!) } }?.code == .invalidArgs)
   }
