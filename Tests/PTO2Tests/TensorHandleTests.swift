@@ -28,7 +28,7 @@ private func expectSame(_ a: AnyTensor, _ b: AnyTensor) {
 
   @Test func viewsRoundTrip() throws {
     let base = AnyTensor(buffer: 3, generation: 4, shape: [4, 5, 6, 7, 8], dataType: .int8)
-    let view = try base.slice([1, 2, 3, 4, 5], [2, 3, 2, 1, 3])
+    let view = try base.slice(from: [1, 2, 3, 4, 5], shape: [2, 3, 2, 1, 3])
     expectSame(try decode(TensorHandle.encode(view)), view)
   }
 
@@ -65,7 +65,7 @@ private func expectSame(_ a: AnyTensor, _ b: AnyTensor) {
       }
       #expect(tensor.offset &+ tensor.spanBytes >= tensor.offset)
       _ = tensor.elementCount
-      _ = try? tensor.slice([0, 0, 0, 0, 0], [1, 1, 1, 1, 1])
+      _ = try? tensor.slice(from: [0, 0, 0, 0, 0], shape: [1, 1, 1, 1, 1])
     }
     #expect(refused > 0)
   }
