@@ -29,7 +29,9 @@ import Testing
   }
 
   /// A writer and a reader of an output, and a writer of an external tensor.
-  private func submitThree(_ rig: Rig) throws -> (output: Tensor<Float>, external: Tensor<Float>, last: TaskID) {
+  private func submitThree(_ rig: Rig) throws -> (
+    output: Tensor<Float>, external: Tensor<Float>, last: TaskID
+  ) {
     let external = try rig.external(16)
     var output: Tensor<Float>?
     try rig.submit(aic: true) { output = $0.output(of: Float.self, [8]) }
