@@ -247,7 +247,8 @@ private func graphError(_ body: () throws -> Void) -> PTO2Error? {
   @Test func scopeThatThrowsIsEndedToo() throws {
     struct Mine: Error {}
     let rig = try Rig(configuration(rings: 3))
-    #expect(throws: Mine.self) { try rig.graph.scope { () throws -> Void in throw Mine() } }
+    let error = graphError { try rig.graph.scope { () throws -> Void in throw Mine() } }
+    #expect(error?.code == .explicitOrchFatal && error?.underlying is Mine)
     #expect(try rig.submit().ring == 0)
   }
 
