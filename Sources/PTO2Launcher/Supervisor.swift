@@ -54,10 +54,11 @@ internal import Synchronization
     self.signalDescriptor = signalDescriptor
     self.stopGraceMilliseconds = stopGraceMilliseconds
     attachMilliseconds = attachTimeoutMilliseconds
-    // The program's signals are for its own threads.
+    // The program's signals are for its own threads; faults of this one are its own.
     var all = sigset_t()
     var own = sigset_t()
     unsafe sigfillset(&all)
+    for fault in [SIGBUS, SIGSEGV, SIGILL, SIGFPE, SIGABRT] { unsafe sigdelset(&all, fault) }
     unsafe pthread_sigmask(SIG_SETMASK, &all, &own)
     defer { unsafe pthread_sigmask(SIG_SETMASK, &own, nil) }
     unsafe thread = try spawnThread("supervisor") { self.watch() }

@@ -5,7 +5,9 @@ extension Duration {
 
   /// Whole milliseconds, rounded up; what does not fit is the largest there is.
   package var inMilliseconds: UInt32 {
-    let milliseconds = (inSeconds * 1000).rounded(.up)
-    return milliseconds < Double(UInt32.max) ? UInt32(max(0, milliseconds)) : UInt32.max
+    let (seconds, attoseconds) = components
+    guard seconds >= 0, attoseconds >= 0 else { return 0 }
+    guard seconds < Int64(UInt32.max) / 1000 else { return UInt32.max }
+    return UInt32(seconds * 1000 + (attoseconds + 999_999_999_999_999) / 1_000_000_000_000_000)
   }
 }
