@@ -241,7 +241,8 @@ func executable(
 /// have written.
 func program(_ name: String, _ dependencies: [Target.Dependency] = [], path: String) -> Target {
   .executableTarget(
-    name: name, dependencies: ["PTO2", "PTO2CommandLine"] + dependencies, path: path, swiftSettings: Rules.plain)
+    name: name, dependencies: ["PTO2", "PTO2CommandLine"] + dependencies, path: path,
+    swiftSettings: Rules.plain)
 }
 
 func test(_ name: String, _ dependencies: [Target.Dependency], path: String? = nil) -> Target {

@@ -66,7 +66,8 @@ struct BenchCommand: ParsableCommand {
 
   func run() throws {
     if dualRing {
-      let figures = try DualRing.measure(window: quick ? 64 : PTO2Segment.Configuration.defaultTaskWindow)
+      let figures = try DualRing.measure(
+        window: quick ? 64 : PTO2Segment.Configuration.defaultTaskWindow)
       return writeOutput(json ? figures.json : figures.text)
     }
     let extent = Extent(

@@ -26,7 +26,8 @@ struct DualRing {
     DualRing(
       single: RingMemory(taskWindow: inFlight, consumedWindow: inFlight),
       dual: RingMemory(
-        taskWindow: inFlight / PTO2Segment.Configuration.consumedWindowFactor, consumedWindow: inFlight),
+        taskWindow: inFlight / PTO2Segment.Configuration.consumedWindowFactor,
+        consumedWindow: inFlight),
       runs: try HeldUp.measure(window: window))
   }
 }
@@ -45,7 +46,8 @@ struct RingMemory {
       taskWindow: taskWindow, consumedWindow: consumedWindow,
       heapBytes: PTO2Segment.Configuration.defaultHeapBytes,
       dependencyPool: PTO2Segment.Configuration.defaultDependencyPool)
-    let layout = SegmentLayout(PTO2Segment.Configuration(rings: [ring]), pageBytes: systemPageBytes())
+    let layout = SegmentLayout(
+      PTO2Segment.Configuration(rings: [ring]), pageBytes: systemPageBytes())
     let sections: [(String, SectionKind)] = [
       ("main ring", .mainRing), ("descriptors", .dispatchTable), ("slot states", .slotStates),
       ("consumed ring", .consumedRing),

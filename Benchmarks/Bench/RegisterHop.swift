@@ -18,7 +18,8 @@ enum RegisterHop {
     let image = try KernelImage(path: directory + "libBenchKernels.so")
     let configuration = PTO2Segment.Configuration(
       rings: [
-        PTO2Segment.Configuration.Ring(taskWindow: 2, consumedWindow: 2, heapBytes: 4096, dependencyPool: 4)
+        PTO2Segment.Configuration.Ring(
+          taskWindow: 2, consumedWindow: 2, heapBytes: 4096, dependencyPool: 4)
       ], lanes: 1, arenaBytes: 4096)
     let name = "pto2-bench-\(ProcessIdentity.current().pid)"
     let segment = try Segment.create(name: name, configuration: configuration, images: [image])

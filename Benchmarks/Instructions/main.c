@@ -289,7 +289,7 @@ int main(int argc, char **argv) {
             }
             if (json)
                 printf("%s\n  {\"role\": \"%s\", \"graph\": \"%s\", \"instructions\": [", comma,
-                             role_names[role], graphs[graph]);
+                       role_names[role], graphs[graph]);
             else printf("%-14s %-20s", role_names[role], graphs[graph]);
             for (int bin = 0; bin < bin_count; bin++) {
                 if (json) printf("%s%.1f", bin ? ", " : "", medians[bin]);

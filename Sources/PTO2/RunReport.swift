@@ -169,14 +169,17 @@ extension RunReport {
     let restarts = processes.restarts
     workerRestarts = restarts.workers - start.restarts.workers
     schedulerRestarts = restarts.schedulers - start.restarts.schedulers
-    let page = processes.withSegment { ($0.schedulerPage.failures.counts, $0.schedulerPage.counters) }
+    let page = processes.withSegment {
+      ($0.schedulerPage.failures.counts, $0.schedulerPage.counters)
+    }
     lostKernelRuns = Int(page.0.lost &- start.lost)
     quarantinedWorkers = Int(page.0.quarantined &- start.quarantined)
     var counted = page.1
     lostLocks = Int(clamping: counted.lost_locks)
     rings = processes.configuration.rings.enumerated().map { index, configuration in
       let counts = unsafe processes.graph.orchestrator.pointee.counts(ring: index)
-      func peak<Value: BinaryInteger>(_ values: UnsafeMutableRawBufferPointer, _: Value.Type) -> Int {
+      func peak<Value: BinaryInteger>(_ values: UnsafeMutableRawBufferPointer, _: Value.Type) -> Int
+      {
         unsafe Int(
           clamping: values.load(fromByteOffset: index * MemoryLayout<Value>.stride, as: Value.self))
       }

@@ -78,7 +78,8 @@ package struct RingSettings {
 }
 
 /// Ranges of the TensorMap, from flag, environment and default.
-package func tensorMapRanges(_ flag: String?, environment: (String) -> String?) throws(ConfigurationError)
+package func tensorMapRanges(_ flag: String?, environment: (String) -> String?)
+  throws(ConfigurationError)
   -> Int
 {
   let variable = "PTO2_TENSOR_MAP_ENTRIES"

@@ -30,7 +30,8 @@ extension RunReport {
     }
     if schedulerRestarts > 0 { line("schedulers restarted", "\(schedulerRestarts)") }
     if workerRestarts > 0 {
-      line("workers restarted", "\(workerRestarts); \(lostKernelRuns) kernel runs lost and made good")
+      line(
+        "workers restarted", "\(workerRestarts); \(lostKernelRuns) kernel runs lost and made good")
     }
     for fault in faults { line("fault \(fault.index)", fault.text) }
     line("shared memory", formatBytes(sharedMemoryBytes))

@@ -113,7 +113,8 @@ import Testing
     #expect(try flags(left, middle) == 0)
     #expect(try flags(middle, right) == 0)
     #expect(try flags(x, x) == 0)
-    #expect(try flags(left, rig.graph.externalTensor(of: Int32.self, [4])) == UInt8(PTO2_SLOT_RERUN))
+    #expect(
+      try flags(left, rig.graph.externalTensor(of: Int32.self, [4])) == UInt8(PTO2_SLOT_RERUN))
     #expect {
       try rig.submit(aic: true) {
         $0.input(left)

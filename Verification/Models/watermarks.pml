@@ -441,7 +441,7 @@ proctype Scheduler(byte me) {
   od
 }
 
-/* [commit]: [waitForRoom], [writeSlot], [append] */
+/* [commit]: [waitForRoom], [Submit.write], [append] */
 #ifdef MAIN_WINDOW_OFF_BY_ONE
 #define HAS_SLOT(t) (LOCAL(t) - mem[REL(RING(t))] <= MAIN)
 #else

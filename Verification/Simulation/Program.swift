@@ -20,7 +20,8 @@ struct Program {
     var tensors: [Tensor<UInt32>?] = Array(repeating: nil, count: plan.memories.count)
     var ids: [TaskID] = []
     for memory in plan.externals {
-      tensors[memory] = try graph.externalTensor(of: UInt32.self, Shape(plan.memories[memory].count))
+      tensors[memory] = try graph.externalTensor(
+        of: UInt32.self, Shape(plan.memories[memory].count))
     }
     for operation in plan.operations {
       switch operation {
@@ -55,7 +56,8 @@ struct Program {
   }
 
   private func fill(
-    _ arguments: inout TaskBuilder, _ index: Int, _ task: TaskPlan, _ tensors: inout [Tensor<UInt32>?],
+    _ arguments: inout TaskBuilder, _ index: Int, _ task: TaskPlan,
+    _ tensors: inout [Tensor<UInt32>?],
     _ ids: [TaskID]
   ) throws(PTO2Error) {
     for use in task.tensors {

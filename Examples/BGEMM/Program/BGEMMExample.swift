@@ -51,7 +51,9 @@ struct BGEMMExample: ParsableCommand {
       try graph.write(a) { a in for i in a.indices { a[i] = value(1, i) } }
       try graph.write(b) { b in for i in b.indices { b[i] = value(2, i) } }
 
-      func view(_ tensor: Tensor<Float>, _ n: Int, _ row: Int, _ column: Int) throws -> Tensor<Float> {
+      func view(_ tensor: Tensor<Float>, _ n: Int, _ row: Int, _ column: Int) throws -> Tensor<
+        Float
+      > {
         try tensor.slice(from: [n, row, column, 0, 0], shape: Shape(1, 1, 1, tile, tile))
           .reshaped(to: Shape(tile, tile))
       }

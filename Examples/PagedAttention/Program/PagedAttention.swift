@@ -85,8 +85,10 @@ struct PagedAttention: ParsableCommand {
     for b in 0..<c.batch {
       let blocks = c.blockCount(ofSequence: b)
       for kvHead in 0..<c.kvHeads {
-        let query = try t.query.slice(from: [b, kvHead * rows, 0], shape: Shape(1, rows, c.headDim))
-          .reshaped(to: tileShape)
+        let query = try t.query.slice(
+          from: [b, kvHead * rows, 0], shape: Shape(1, rows, c.headDim)
+        )
+        .reshaped(to: tileShape)
         let out = try t.out.slice(from: [b, kvHead * rows, 0], shape: Shape(1, rows, c.headDim))
           .reshaped(to: tileShape)
         try graph.scope {
@@ -201,7 +203,8 @@ struct AttentionTensors {
     var summary = ErrorSummary()
     let perSequence = c.heads * c.headDim
     var expected = [Double](repeating: 0, count: perSequence)
-    try graph.read(query, keyCache, valueCache, blockTable, out) { query, keys, values, table, out in
+    try graph.read(query, keyCache, valueCache, blockTable, out) {
+      query, keys, values, table, out in
       for b in 0..<c.batch {
         var target = expected.mutableSpan
         attentionReference(

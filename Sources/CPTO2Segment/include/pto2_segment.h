@@ -160,42 +160,6 @@ typedef struct pto2_header {
     F(T, section_count, 72) F(T, reserved, 76) F(T, configuration, 80) F(T, sections, 304)
 PTO2_ASSERT_LAYOUT(pto2_header, PTO2_HEADER_FIELDS, 3376);
 
-/* TEMPORARY offsets, until every user goes through the views of PTO2Protocol. */
-#define PTO2_ORCH_SUBMITTED 0
-#define PTO2_ORCH_PARKED 64
-#define PTO2_ORCH_TARGET 68
-#define PTO2_ORCH_CONTROL 128
-#define PTO2_ORCH_PROCESS 192
-#define PTO2_ORCH_ERROR 256
-#define PTO2_ORCH_RINGS 1536
-#define PTO2_ORCH_BYTES 2048
-#define PTO2_SCHED_WIRED 0
-#define PTO2_SCHED_RING_WIRED 4
-#define PTO2_SCHED_PARKED 64
-#define PTO2_SCHED_CONTROL 128
-#define PTO2_SCHED_PROCESS 192
-#define PTO2_SCHED_ERROR 256
-#define PTO2_SCHED_RINGS 1536
-#define PTO2_SCHED_RELEASED 0
-#define PTO2_SCHED_CONSUMED 4
-#define PTO2_SCHED_COUNTERS 2048
-#define PTO2_SCHED_ADMITTED 3072
-#define PTO2_SCHED_FENCED 4096
-#define PTO2_SCHED_FAILURES 4608
-#define PTO2_SCHED_INTENT 5696
-#define PTO2_SCHED_REDO 8192
-#define PTO2_SCHED_BYTES 24576
-#define PTO2_CORE_COND 0
-#define PTO2_CORE_PARKED 64
-#define PTO2_CORE_READY 128
-#define PTO2_CORE_PROCESS 192
-#define PTO2_CORE_ERROR 256
-#define PTO2_CORE_COUNTERS 1536
-#define PTO2_CORE_CRASH 1792
-#define PTO2_CORE_BYTES 2048
-#define PTO2_SLOT_PREDICATE_AT 2112
-#define PTO2_MAIN_SLOT_STRIDE 2176
-
 /* Every record, for layout.c. */
 #define PTO2_RECORDS(R) \
     R(pto2_tensor, PTO2_TENSOR_FIELDS) \

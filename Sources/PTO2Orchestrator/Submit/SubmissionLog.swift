@@ -33,7 +33,9 @@ struct SubmissionLog: ~Copyable {
   /// last look at the records.
   /// - Returns: false for a value no scheduler stores.
   mutating func refresh() -> Bool {
-    guard let position = RingProducer.advance(wired, wiredWord, limit: submitted) else { return false }
+    guard let position = RingProducer.advance(wired, wiredWord, limit: submitted) else {
+      return false
+    }
     wired = position
     return true
   }

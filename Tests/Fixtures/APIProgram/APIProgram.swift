@@ -78,7 +78,8 @@ struct APIProgram: ParsableCommand {
     let third = try x.reshaped(to: Shape(60)).slice(from: [1], shape: Shape(20), steps: [3])
     try expect(
       graph, "every third", try total(third), (0..<20).reduce(0) { $0 + 1 + 3 * Int64($1) })
-    let repeated = try x.slice(from: [2, 5], shape: Shape(1, 1)).reshaped(to: Shape(1)).broadcast(to: Shape(1000))
+    let repeated = try x.slice(from: [2, 5], shape: Shape(1, 1)).reshaped(to: Shape(1)).broadcast(
+      to: Shape(1000))
     try expect(graph, "a repeated element", try total(repeated), 25 * 1000)
   }
 
