@@ -174,30 +174,16 @@ extension RunReport {
     }
     lostKernelRuns = Int(page.0.lost &- start.lost)
     quarantinedWorkers = Int(page.0.quarantined &- start.quarantined)
-    var counted = page.1
+    let counted = page.1
     lostLocks = Int(clamping: counted.lost_locks)
     rings = processes.configuration.rings.enumerated().map { index, configuration in
       let counts = unsafe processes.graph.orchestrator.pointee.counts(ring: index)
-      func peak<Value: BinaryInteger>(_ values: UnsafeMutableRawBufferPointer, _: Value.Type) -> Int
-      {
-        unsafe Int(
-          clamping: values.load(fromByteOffset: index * MemoryLayout<Value>.stride, as: Value.self))
-      }
+      let peaks = counted[index]
       return Ring(
         configuration: configuration, submitted: Int(counts.submitted),
         released: Int(counts.released), consumed: Int(counts.consumed),
-        peakTasks: unsafe withUnsafeMutableBytes(of: &counted.peak_main) {
-          unsafe peak($0, UInt32.self)
-        },
-        peakUnconsumedTasks: unsafe withUnsafeMutableBytes(of: &counted.peak_consumed) {
-          unsafe peak($0, UInt32.self)
-        },
-        peakDependencies: unsafe withUnsafeMutableBytes(of: &counted.peak_dep_pool) {
-          unsafe peak($0, UInt32.self)
-        },
-        peakHeapBytes: unsafe withUnsafeMutableBytes(of: &counted.peak_heap_bytes) {
-          unsafe peak($0, UInt64.self)
-        })
+        peakTasks: Int(peaks.main), peakUnconsumedTasks: Int(peaks.consumed),
+        peakDependencies: Int(peaks.pool), peakHeapBytes: Int(clamping: peaks.heap))
     }
   }
 }
