@@ -176,7 +176,7 @@ public enum Recovery: Sendable {
   /// `unordered` tensor, otherwise `submit` throws `invalidArgs`. Nobody else may write
   /// its `inout` tensors while it runs, not even other elements of them.
   public var recovery: Recovery {
-    get { unsafe orchestrator.pointee.staged.recovery }
+    get { unsafe orchestrator.pointee.staged.attributes.recovery }
     set { unsafe orchestrator.pointee.stageRecovery(newValue) }
   }
 }

@@ -24,10 +24,10 @@ extension Orchestrator {
       forgetAllRanges()
       try checkEmptyMapHasRoom(ring)
     }
-    producers.settle(rings, failed)
+    producers.settle(&rings, &failed)
   }
 
-  private func checkEmptyMapHasRoom(_ ring: Int) throws(PTO2Error) {
+  private mutating func checkEmptyMapHasRoom(_ ring: Int) throws(PTO2Error) {
     let needed = staged.rangesAlone()
     guard needed > map.limit else { return }
     let id = TaskOrdinal(ring: ring, ordinal: rings[ring].current).id

@@ -41,28 +41,28 @@ struct Producers: ~Copyable {
   /// the heap is always kept, done or not: its memory is in use. In a manual
   /// scope the owner is all there is.
   mutating func look(
-    at task: borrowing StagedTask, isManual: Bool, _ buffers: borrowing BufferTable,
-    _ map: borrowing TensorMap, _ rings: inout Rings, _ failed: borrowing FailedTasks
+    at task: inout StagedTask, isManual: Bool, _ buffers: inout BufferTable,
+    _ map: inout TensorMap, _ rings: inout Rings, _ failed: inout FailedTasks
   ) {
     begin()
     placesChanges = map.changes
-    let mayOverwrite = task.kernels.activeMask != 0 && task.predicate == nil
+    let mayOverwrite = task.attributes.kernels.activeMask != 0 && task.predicate == nil
     for index in 0..<task.arguments.count {
       look(
-        at: task.arguments[index], mayOverwrite: mayOverwrite, isManual: isManual, buffers, map,
-        &rings, failed)
+        at: task.arguments[index], mayOverwrite: mayOverwrite, isManual: isManual, &buffers, &map,
+        &rings, &failed)
     }
     if let predicate = task.predicate {
       look(
-        at: predicate.argument, mayOverwrite: false, isManual: isManual, buffers, map, &rings,
-        failed)
+        at: predicate.argument, mayOverwrite: false, isManual: isManual, &buffers, &map, &rings,
+        &failed)
     }
     for index in 0..<task.dependencies.count {
       let dependency = task.dependencies[index]
       if dependency.flags & PTO2_FANIN_RETAIN != 0 {
         add(dependency.task, dependency.flags, &rings)
       } else {
-        note(dependency.task, dependency.flags, &rings, failed)
+        note(dependency.task, dependency.flags, &rings, &failed)
       }
     }
   }
@@ -70,8 +70,8 @@ struct Producers: ~Copyable {
   @inline(__always)
   private mutating func look(
     at argument: StagedArgument, mayOverwrite: Bool, isManual: Bool,
-    _ buffers: borrowing BufferTable, _ map: borrowing TensorMap, _ rings: inout Rings,
-    _ failed: borrowing FailedTasks
+    _ buffers: inout BufferTable, _ map: inout TensorMap, _ rings: inout Rings,
+    _ failed: inout FailedTasks
   ) {
     if argument.access == .output { return }
     let owner = buffers[argument.buffer].owner
@@ -90,7 +90,7 @@ struct Producers: ~Copyable {
     let root = buffers[argument.buffer].ranges
     argument.forEachRun { begin, end in
       let place = map.look(root, begin, end, isWrite: argument.access.isWrite) { other, kind in
-        note(other, kind == .writer ? writerFlags : PTO2_FANIN_WAIT, &rings, failed)
+        note(other, kind == .writer ? writerFlags : PTO2_FANIN_WAIT, &rings, &failed)
       }
       places.append(place.range)
       mapGrowth += place.growth
@@ -101,12 +101,12 @@ struct Producers: ~Copyable {
   /// `includingReaders`, and are not RELEASED.
   mutating func look(
     at buffer: Buffer, _ begin: UInt64, _ end: UInt64, includingReaders: Bool,
-    _ map: borrowing TensorMap, _ rings: inout Rings, _ failed: borrowing FailedTasks
+    _ map: inout TensorMap, _ rings: inout Rings, _ failed: inout FailedTasks
   ) {
     self.begin()
-    if buffer.owner != .none { note(buffer.owner, PTO2_FANIN_WAIT, &rings, failed) }
+    if buffer.owner != .none { note(buffer.owner, PTO2_FANIN_WAIT, &rings, &failed) }
     _ = map.look(buffer.ranges, begin, end, isWrite: includingReaders) { task, _ in
-      note(task, PTO2_FANIN_WAIT, &rings, failed)
+      note(task, PTO2_FANIN_WAIT, &rings, &failed)
     }
   }
 
@@ -114,7 +114,7 @@ struct Producers: ~Copyable {
   /// wait for, but is there a result?
   @inline(__always)
   private mutating func note(
-    _ task: TaskOrdinal, _ flags: UInt64, _ rings: inout Rings, _ failed: borrowing FailedTasks
+    _ task: TaskOrdinal, _ flags: UInt64, _ rings: inout Rings, _ failed: inout FailedTasks
   ) {
     if rings.isLive(task) {
       add(task, flags, &rings)
@@ -141,7 +141,7 @@ struct Producers: ~Copyable {
   /// held no more, and whoever needs the result of one that did not end well is
   /// cancelled. The scheduler may not be able to see that: the entry of a CONSUMED
   /// producer may be the one that this task gets.
-  mutating func settle(_ rings: borrowing Rings, _ failed: borrowing FailedTasks) {
+  mutating func settle(_ rings: inout Rings, _ failed: inout FailedTasks) {
     var kept = 0
     for index in 0..<list.count {
       let fanin = list[index]
@@ -160,22 +160,22 @@ struct Producers: ~Copyable {
   /// Makes the task known to the map as a reader and writer of its tensors.
   @inline(__always)
   mutating func enter(
-    _ ordinal: TaskOrdinal, _ task: borrowing StagedTask, _ buffers: inout BufferTable,
-    _ map: inout TensorMap, _ rings: borrowing Rings
+    _ ordinal: TaskOrdinal, _ task: inout StagedTask, _ buffers: inout BufferTable,
+    _ map: inout TensorMap, _ rings: inout Rings
   ) {
     var next = 0
     for index in 0..<task.arguments.count {
-      enter(ordinal, task.arguments[index], &next, &buffers, &map, rings)
+      enter(ordinal, task.arguments[index], &next, &buffers, &map, &rings)
     }
     if let predicate = task.predicate {
-      enter(ordinal, predicate.argument, &next, &buffers, &map, rings)
+      enter(ordinal, predicate.argument, &next, &buffers, &map, &rings)
     }
   }
 
   @inline(__always)
   private func enter(
     _ ordinal: TaskOrdinal, _ argument: StagedArgument, _ next: inout Int,
-    _ buffers: inout BufferTable, _ map: inout TensorMap, _ rings: borrowing Rings
+    _ buffers: inout BufferTable, _ map: inout TensorMap, _ rings: inout Rings
   ) {
     if argument.access == .output || argument.access == .noDependency { return }
     argument.forEachRun { begin, end in

@@ -70,7 +70,7 @@ extension Orchestrator {
         orchestrator.obstacle(ring, outputBytes) != reason
       }
     }
-    producers.settle(rings, failed)
+    producers.settle(&rings, &failed)
   }
 
   /// - Throws: error 2 or 4 for a task that has no room even in an empty ring.
@@ -79,7 +79,7 @@ extension Orchestrator {
     if outputBytes > heap {
       throw PTO2Error(
         .heapRingDeadlock,
-        "the task's outputs\(staged.recovery == .snapshot ? " and snapshot" : "") need \(outputBytes) bytes, the heap of ring \(ring) has \(heap). Set PTO2_RING_HEAP to at least \(outputBytes)",
+        "the task's outputs\(staged.attributes.recovery == .snapshot ? " and snapshot" : "") need \(outputBytes) bytes, the heap of ring \(ring) has \(heap). Set PTO2_RING_HEAP to at least \(outputBytes)",
         ring: ring, needed: outputBytes, available: heap)
     }
     let pool = rings[ring].pool

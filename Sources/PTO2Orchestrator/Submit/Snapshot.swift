@@ -8,8 +8,8 @@ extension StagedTask {
   /// keep.
   /// - Throws: error 5 for a task whose tensors not it alone changes.
   @inline(never)
-  func snapshotBytes() throws(PTO2Error) -> UInt64 {
-    let activeMask = kernels.activeMask
+  mutating func snapshotBytes() throws(PTO2Error) -> UInt64 {
+    let activeMask = attributes.kernels.activeMask
     guard activeMask != 0 else { return 0 }
     if let (input, output) = overwrittenInput() {
       throw PTO2Error(
@@ -31,10 +31,10 @@ extension StagedTask {
       bytes += HeapRing.rounded(UInt64(argument.elementCount) * size)
     }
     if bytes == 0 { return 0 }
-    guard activeMask.nonzeroBitCount == 1, blocks == 1 else {
+    guard activeMask.nonzeroBitCount == 1, attributes.blocks == 1 else {
       throw PTO2Error(
         .invalidArgs,
-        "recovery by snapshot: a task that changes tensors in place has \(activeMask.nonzeroBitCount) kernels and \(blocks) blocks, expected one of each: what the others have stored would be undone. Split the task, or choose another recovery"
+        "recovery by snapshot: a task that changes tensors in place has \(activeMask.nonzeroBitCount) kernels and \(attributes.blocks) blocks, expected one of each: what the others have stored would be undone. Split the task, or choose another recovery"
       )
     }
     return UInt64(PTO2_SNAPSHOT_ELEMENTS) + bytes

@@ -53,7 +53,7 @@ struct StagedArgument: BitwiseCopyable {
 }
 
 /// The predicate of the task being put together.
-struct StagedPredicate {
+struct StagedPredicate: BitwiseCopyable {
   var argument: StagedArgument
   var value: UInt64
   var comparison: UInt8
@@ -80,43 +80,50 @@ package struct KernelSet {
 
 /// The task being put together, from the first argument to its submission. What
 /// follows it is a new value, in the same memory.
+///
+/// Functions that are called and not inlined take it `inout`, also where they change
+/// nothing: a borrow would copy it.
 struct StagedTask: ~Copyable {
-  private(set) var arguments: PlainArray<StagedArgument>
-  private(set) var scalars: PlainArray<UInt64>
-  private(set) var dependencies: PlainArray<Dependency>
-  /// Between the begin of a submit and its end.
-  var isOpen = false
-  var kernels = KernelSet()
-  var blocks: UInt32 = 1
-  var startsTogether = false
-  var recovery = Recovery.automatic
-  var predicate: StagedPredicate?
-  /// No tensor so far that the task reads and writes.
-  private var isPure = true
-  /// A tensor so far that the task overwrites in place.
-  private var hasOverwritten = false
-  /// Bytes of heap for the outputs so far.
-  private(set) var outputBytes: UInt64 = 0
+  private(set) var arguments = PlainArray<StagedArgument>(capacity: Int(PTO2_MAX_TENSORS))
+  private(set) var scalars = PlainArray<UInt64>(capacity: Int(PTO2_MAX_SCALARS))
+  private(set) var dependencies = PlainArray<Dependency>(capacity: 16)
+  /// One at most.
+  private var predicates = PlainArray<StagedPredicate>(capacity: 1)
+  var attributes = Attributes()
   /// The first mistake.
   private(set) var error: PTO2Error?
 
-  init() {
-    arguments = PlainArray(capacity: Int(PTO2_MAX_TENSORS))
-    scalars = PlainArray(capacity: Int(PTO2_MAX_SCALARS))
-    dependencies = PlainArray(capacity: 16)
+  /// Everything of a task but its lists.
+  struct Attributes {
+    /// Between the begin of a submit and its end.
+    var isOpen = false
+    var startsTogether = false
+    /// No tensor so far that the task reads and writes.
+    fileprivate(set) var isPure = true
+    /// A tensor so far that the task overwrites in place.
+    fileprivate(set) var hasOverwritten = false
+    var recovery = Recovery.automatic
+    var blocks: UInt32 = 1
+    /// Bytes of heap for the outputs so far.
+    fileprivate(set) var outputBytes: UInt64 = 0
+    var kernels = KernelSet()
   }
 
-  /// An empty task in the memory of the one before.
-  init(reusing old: consuming StagedTask) {
-    arguments = old.arguments
-    scalars = old.scalars
-    dependencies = old.dependencies
+  /// The next task: new attributes, and lists that are empty in the same memory.
+  @inline(__always)
+  mutating func reset() {
     arguments.removeAll()
     scalars.removeAll()
     dependencies.removeAll()
+    predicates.removeAll()
+    attributes = Attributes()
+    if error != nil { error = nil }
   }
 
-  mutating func reset() { self = StagedTask(reusing: self) }
+  @inline(__always)
+  var predicate: StagedPredicate? {
+    predicates.count == 0 ? nil : predicates[0]
+  }
 
   /// Keeps a mistake for `submit`, unless there is one already.
   mutating func fail(_ error: PTO2Error) {
@@ -137,11 +144,17 @@ struct StagedTask: ~Copyable {
   mutating func add(_ argument: StagedArgument) {
     switch argument.access {
     case .input: break
-    case .output: outputBytes += HeapRing.rounded(argument.end)
-    case .inout, .noDependency: isPure = false
-    case .outputExisting: hasOverwritten = true
+    case .output: attributes.outputBytes += HeapRing.rounded(argument.end)
+    case .inout, .noDependency: attributes.isPure = false
+    case .outputExisting: attributes.hasOverwritten = true
     }
     arguments.append(argument)
+  }
+
+  /// The last one counts.
+  mutating func add(_ predicate: StagedPredicate) {
+    predicates.removeAll()
+    predicates.append(predicate)
   }
 
   mutating func add(_ dependency: Dependency) { dependencies.append(dependency) }
@@ -161,15 +174,17 @@ struct StagedTask: ~Copyable {
       return fail(
         PTO2Error(.invalidArgs, "\(count) blocks: expected 1 to \(BlockLimits.maximum)"))
     }
-    blocks = UInt32(count)
-    startsTogether = startTogether
+    attributes.blocks = UInt32(count)
+    attributes.startsTogether = startTogether
   }
 
   /// True when an attempt that was broken off leaves nothing that a second one
   /// would see: it only reads, and writes what it does not read.
-  var mayRunAgain: Bool {
-    switch recovery {
-    case .automatic: isPure && overwrittenInput() == nil
+  @inline(__always)
+  mutating func mayRunAgain() -> Bool {
+    switch attributes.recovery {
+    case .automatic:
+      attributes.isPure && (!attributes.hasOverwritten || overwrittenInput() == nil)
     case .again, .snapshot: true
     case .once: false
     }
@@ -178,8 +193,9 @@ struct StagedTask: ~Copyable {
   /// An input and an outputExisting tensor with elements in common: after half a run
   /// the input is not what it was. A view of more than `TensorMap.maximumRuns` runs
   /// counts as everything from its first element to its last.
-  func overwrittenInput() -> (input: Int, output: Int)? {
-    guard hasOverwritten else { return nil }
+  @inline(never)
+  mutating func overwrittenInput() -> (input: Int, output: Int)? {
+    guard attributes.hasOverwritten else { return nil }
     for output in 0..<arguments.count where arguments[output].access == .outputExisting {
       for input in 0..<arguments.count where arguments[input].access == .input {
         if Self.overlaps(arguments[input], arguments[output]) { return (input, output) }

@@ -7,10 +7,10 @@ extension Orchestrator {
   @inline(__always)
   mutating func beginStaging() throws(PTO2Error) {
     try fault.check()
-    guard !staged.isOpen else {
+    guard !staged.attributes.isOpen else {
       throw fault.raise(PTO2Error(.invalidArgs, "submit inside the closure of another submit"))
     }
-    staged.isOpen = true
+    staged.attributes.isOpen = true
   }
 
   mutating func stageFailure(_ error: PTO2Error) { staged.fail(error) }
@@ -24,7 +24,7 @@ extension Orchestrator {
     staged.setBlocks(count, startTogether: startTogether)
   }
 
-  mutating func stageRecovery(_ recovery: Recovery) { staged.recovery = recovery }
+  mutating func stageRecovery(_ recovery: Recovery) { staged.attributes.recovery = recovery }
 
   mutating func stageScalar(_ bits: UInt64) { staged.add(scalar: bits) }
 
@@ -41,8 +41,9 @@ extension Orchestrator {
     do throws(PTO2Error) {
       let element = try tensor.element(at: index)
       guard isUsable(element, .input) else { return }
-      staged.predicate = StagedPredicate(
-        argument: StagedArgument(element, .input), value: value, comparison: comparison.rawValue)
+      staged.add(
+        StagedPredicate(
+          argument: StagedArgument(element, .input), value: value, comparison: comparison.rawValue))
     } catch { staged.fail(error) }
   }
 

@@ -13,7 +13,7 @@ extension Orchestrator {
       throw fault.raise(error)
     }
     do throws(PTO2Error) {
-      staged.kernels = kernels
+      staged.attributes.kernels = kernels
       let id = try commit()
       unstage(keepOutputs: true)
       return id
@@ -24,16 +24,16 @@ extension Orchestrator {
   }
 
   private mutating func commit() throws(PTO2Error) -> TaskID {
-    try checkBlocks()
-    let snapshotBytes = staged.recovery == .snapshot ? try staged.snapshotBytes() : 0
-    let outputBytes = staged.outputBytes + snapshotBytes
+    if staged.attributes.startsTogether { try checkBlocks() }
+    let snapshotBytes = staged.attributes.recovery == .snapshot ? try staged.snapshotBytes() : 0
+    let outputBytes = staged.attributes.outputBytes + snapshotBytes
     // Fresh watermarks now and then keep fanin lists and the TensorMap small.
     if counters.tasks & 15 == 0 { refreshAll() }
     let scope = scopes.innermost
     let ring = scope.ring
 
     producers.look(
-      at: staged, isManual: scope.isManual, buffers, map, &rings, failed)
+      at: &staged, isManual: scope.isManual, &buffers, &map, &rings, &failed)
     try waitForRoom(ring, outputBytes: outputBytes)
     guard let block = rings[ring].heap.place(bytes: outputBytes) else {
       preconditionFailure("waitForRoom left no room")
@@ -42,9 +42,9 @@ extension Orchestrator {
 
     // Nothing can fail from here on.
     let task = TaskOrdinal(ring: ring, ordinal: rings[ring].current)
-    if !scope.isManual { producers.enter(task, staged, &buffers, &map, rings) }
+    if !scope.isManual { producers.enter(task, &staged, &buffers, &map, &rings) }
     write(
-      task, scope, block, snapshotAt: snapshotBytes == 0 ? nil : staged.outputBytes)
+      task, scope, block, snapshotAt: snapshotBytes == 0 ? nil : staged.attributes.outputBytes)
     rings[ring].advance(pool: producers.count)
     scopes.noteSubmitted(task.id.local)
     counters.noteSubmitted(edges: producers.count)
@@ -55,15 +55,11 @@ extension Orchestrator {
   }
 
   /// Blocks that start together need a core, or a cluster, each.
-  @inline(__always)
-  private func checkBlocks() throws(PTO2Error) {
-    if staged.startsTogether { try checkBlocksThatStartTogether() }
-  }
-
-  private func checkBlocksThatStartTogether() throws(PTO2Error) {
+  private mutating func checkBlocks() throws(PTO2Error) {
     let clusters = segment.configuration.clusters
-    let blocks = staged.blocks
-    let places = BlockLimits.startingTogether(mask: staged.kernels.activeMask, clusters: clusters)
+    let blocks = staged.attributes.blocks
+    let mask = staged.attributes.kernels.activeMask
+    let places = BlockLimits.startingTogether(mask: mask, clusters: clusters)
     guard blocks <= places else {
       throw PTO2Error(
         .requireSyncStartInvalid,
@@ -98,12 +94,12 @@ extension Orchestrator {
     placeOutputs(of: task, scope, from: heap)
     let writer = SlotWriter(task, rings[ring])
     writer.header(
-      staged, scope, depth: scopes.depth,
+      &staged, scope, depth: scopes.depth,
       fanin: (rings[ring].poolHead, producers.count, producers.isCancelled), block,
       outputAt: heap, snapshotAt: snapshotAt)
-    writer.predicate(staged, buffers)
-    writer.calls(staged, hasSnapshot: snapshotAt != nil)
-    writer.arguments(staged, buffers)
+    writer.predicate(&staged, &buffers)
+    writer.calls(&staged, hasSnapshot: snapshotAt != nil)
+    writer.arguments(&staged, &buffers)
     writer.fanin(producers.list, from: rings[ring].poolHead, in: rings[ring].fanin)
     if let snapshotAt { segment.markSnapshotEmpty(at: heap + snapshotAt) }
   }
@@ -111,7 +107,7 @@ extension Orchestrator {
   /// The outputs get their memory and their owner.
   @inline(__always)
   private mutating func placeOutputs(of task: TaskOrdinal, _ scope: Scope, from heap: UInt64) {
-    if staged.outputBytes == 0 { return }
+    if staged.attributes.outputBytes == 0 { return }
     var offset = heap
     var first = Buffer.none
     for index in 0..<staged.arguments.count where staged.arguments[index].access == .output {

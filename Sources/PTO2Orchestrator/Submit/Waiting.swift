@@ -157,7 +157,7 @@ extension Orchestrator {
     refreshAll()
     producers.look(
       at: buffer, tensor.offset, tensor.offset + tensor.spanBytes,
-      includingReaders: includingReaders, map, &rings, failed)
+      includingReaders: includingReaders, &map, &rings, &failed)
     // Any double: not a number is no time, and 30 years are for ever.
     let limit = limitSeconds > 0 ? min(limitSeconds, 1e9) : 0
     let deadline = Deadline(afterMilliseconds: UInt64(limit * 1000))
