@@ -131,7 +131,12 @@ internal import PTO2System
   /// - Returns: false when that cannot be, and this must be replaced.
   func abandonRun() -> Bool {
     if fault.hasFailed { return false }
-    return unsafe orchestrator.pointee.abandonRun(deadline: Deadline(afterMilliseconds: 2000))
+    guard unsafe orchestrator.pointee.abandonRun(deadline: Deadline(afterMilliseconds: 2000)) else {
+      return false
+    }
+    // What they still have to count is not the next run's.
+    RunReport.waitForWorkers(self)
+    return true
   }
 
   // MARK: The end
