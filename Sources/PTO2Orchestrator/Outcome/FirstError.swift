@@ -23,6 +23,8 @@ internal import Synchronization
   private struct State {
     var run: Entry?
     var session: Entry?
+    /// Somebody has stored, or is about to store, how the session ends; nobody else does.
+    var isDecided = false
     /// By core, how its workers ended, newest last.
     var deaths: [Int: [String]] = [:]
   }
@@ -35,7 +37,8 @@ internal import Synchronization
     static let sessionDone: UInt8 = 8
   }
 
-  // Sendable: what is stored in the page is stored under the lock of `state`.
+  // Sendable: the page is stored to by the one thread that has set `isDecided`. Not under
+  // the lock: nothing that another process sees is done with a lock held.
   private let page: OrchestratorPage<OwnedWord>
   private let scheduler: SchedulerPage<SharedWord>
   private let state = Mutex(State())
@@ -89,26 +92,32 @@ internal import Synchronization
   }
 
   private func publish(_ entry: Entry) -> PTO2Error {
-    state.withLock { state in
-      if let first = state.session { return first.error }
+    let (first, decides) = state.withLock { state in
+      if let first = state.session { return (first.error, false) }
       state.session = entry
       set(Flag.sessionFailed)
-      page.ownError.write(entry.error, now: entry.nanoseconds)
-      // Release: the error block is complete.
-      page.control.storeRelease(PTO2_CONTROL_FATAL)
-      Futex.wake(page.control.shared)
-      return entry.error
+      defer { state.isDecided = true }
+      return (entry.error, !state.isDecided)
     }
+    guard decides else { return first }
+    page.ownError.write(entry.error, now: entry.nanoseconds)
+    // Release: the error block is complete.
+    page.control.storeRelease(PTO2_CONTROL_FATAL)
+    Futex.wake(page.control.shared)
+    return first
   }
 
   /// The last run is over and everything is CONSUMED: everybody may leave.
   package func finish() {
-    state.withLock { state in
-      guard state.session == nil else { return }
+    let decides = state.withLock { state in
+      guard !state.isDecided else { return false }
+      state.isDecided = true
       set(Flag.sessionDone)
-      page.control.storeRelease(PTO2_CONTROL_DONE)
-      Futex.wake(page.control.shared)
+      return true
     }
+    guard decides else { return }
+    page.control.storeRelease(PTO2_CONTROL_DONE)
+    Futex.wake(page.control.shared)
   }
 
   // MARK: Looking
