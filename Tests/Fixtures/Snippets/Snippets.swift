@@ -15,10 +15,14 @@ func caught(_ session: Session, _ build: (Graph) throws -> Void) throws {
   do {
     let report = try session.run(build)
     print(report.tasks, report.kernelSeconds)
-  } catch  where error.code == .workerDied {
-    print("a kernel has crashed: \(error.message)")
   } catch {
-    if let mine = error.underlying { print("the program threw \(mine)") } else { throw error }
+    if error.code == .workerDied {
+      print("a kernel has crashed: \(error.message)")
+    } else if let mine = error.underlying {
+      print("the program threw \(mine)")
+    } else {
+      throw error
+    }
   }
 }
 
