@@ -186,11 +186,11 @@ extension SchedulerThread {
   /// finds the lock taken need not wait: its tasks are on the intake and its cores in
   /// `freed` already, and the holder looks again after unlocking.
   mutating func dispatchReady() -> Int {
+    guard S.isShared else { return dispatcher.ofOnlyThread.dispatchAll(&self) }
     let (words, cores) = (words, cores)
     return dispatcher.withLock {
       Self.hasIntake(words)
     } _: { dispatcher in
-      guard S.isShared else { return dispatcher.dispatchAll(&self) }
       dispatcher.ready.take(intake, S.self)
       for subtask in 0..<Int(PTO2_SLOTS) {
         var clusters = S.exchange(words.freed(subtask), 0)

@@ -65,7 +65,8 @@ extension SchedulerThread {
   /// Wires new records, in order, at most `wiringBudget`. Whoever finds the lock taken
   /// leaves them to the holder, and the first thread does not sleep while there are any.
   mutating func readLog() -> Int {
-    if S.isShared && S.load(words.logWired) == orchestrator.submitted.loadAcquire() { return 0 }
+    guard S.isShared else { return readRecords(log.ofOnlyThread) }
+    if S.load(words.logWired) == orchestrator.submitted.loadAcquire() { return 0 }
     return log.withLock { readRecords($0) } ?? 0
   }
 
