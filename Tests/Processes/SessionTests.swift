@@ -57,7 +57,15 @@ import Testing
     let name = session.name
     session.close()
     #expect(Leftovers.of(name) == .none, sourceLocation: location)
-    #expect(children(of: getpid()).isEmpty, sourceLocation: location)
+    #expect(ownChildren().isEmpty, sourceLocation: location)
+  }
+
+  /// Processes that a session of this process has started: not those of other tests.
+  private func ownChildren() -> [pid_t] {
+    children(of: getpid()).filter {
+      readFile("/proc/\($0)/cmdline").split(separator: "\0")
+        .contains { $0 == "\(getpid())" }
+    }
   }
 
   @Test func runsFollowEachOtherOnTheSameProcesses() throws {
@@ -224,7 +232,7 @@ import Testing
     }
     #expect(signals() == before.0)
     #expect(openDescriptors() == before.1)
-    #expect(children(of: getpid()).isEmpty)
+    #expect(ownChildren().isEmpty)
   }
 
   @Test func configurationIsRefusedBeforeAnythingIsStarted() {
@@ -242,7 +250,7 @@ import Testing
     #expect(code { $0.clusters = 41 }?.message.contains("1 to 40") == true)
     #expect(code { $0.segmentName = "a/b" }?.code == .invalidArgs)
     #expect(code({ _ in }, images: ["/no/such.so"])?.code == .imageRefused)
-    #expect(children(of: getpid()).isEmpty)
+    #expect(ownChildren().isEmpty)
   }
 
   /// A run of a session that is open costs no processes.

@@ -64,7 +64,8 @@ extension SchedulerThread {
   /// Keeps the first error, publishes it, and wakes who waits for this role.
   package mutating func fail(_ error: PTO2Error, core: Int? = nil) {
     guard S.exchange(words.failed, 1) == 0 else { return }
-    own.ownError.write(error, core: core)
+    // A scheduler before this one may have died between the two stores: its error stays.
+    if own.error.read() == nil { own.ownError.write(error, core: core) }
     own.control.storeRelease(PTO2_SCHED_FATAL)
     Futex.wake(own.control.shared)
     for ring in 0..<rings.count {

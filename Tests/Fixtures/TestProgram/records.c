@@ -42,7 +42,7 @@ static int32_t submitted_together(uint64_t n) {
         status = expect("the tasks submitted", done, (int64_t)n) ||
                  expect("their sum", *sum, (int64_t)(n * (n - 1) / 2)) ||
                  expect("tasks between the first and the last",
-                        (int64_t)(tasks[n - 1].id - tasks[0].id), (int64_t)n - 1);
+                        (uint32_t)(tasks[n - 1].id - tasks[0].id), (int64_t)n - 1);
     free(list);
     free(arguments);
     free(scalars);
