@@ -133,6 +133,10 @@ var tools: [Target] {
     // What the machine itself can do.
     .target(
       name: "CBenchRaw", path: "Benchmarks/Raw", cSettings: Rules.gnu + [.unsafeFlags(["-O2"])]),
+    // Instructions that each role takes for a task.
+    .executableTarget(
+      name: "pto2-instructions", dependencies: ["CPTO2", "CPTO2Segment"],
+      path: "Benchmarks/Instructions", cSettings: Rules.gnu),
 
     // Starts programs, waits for them and sees what they leave.
     .target(
