@@ -15,9 +15,15 @@ extension SegmentReader {
     return true
   }
 
-  /// The word with which a process begins to announce itself.
+  /// A word that changes with every process that announces itself in a place.
   package func incarnation(_ role: ProcessRole) -> UInt64 {
     offset(of: record(role).incarnation)
+  }
+
+  /// Words of the process record that each process changes, in no order.
+  package func announcement(_ role: ProcessRole) -> [UInt64] {
+    let record = record(role)
+    return [record.incarnation, record.startTime, record.heartbeatWord].map(offset(of:))
   }
 
   /// The process that plays a role now, if it has announced itself and lives.

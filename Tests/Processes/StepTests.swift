@@ -12,10 +12,14 @@ import Testing
       "pto2-steps", ["--points", points, "--hit", "5", "--limit", "3", "--json"])
     #expect(result.status == 0, "\(result.errors)")
     #expect(number("violations", in: result.output) == 0)
-    // Eleven points, three kills each; each stretch is longer than that.
+    // Eleven points, three kills each; each stretch is longer than that. To announce a
+    // process takes a few stores, the others have loops or calls in them.
     #expect(numbers("runs", in: result.output).last == 33, "\(result.output)")
     let instructions = numbers("instructions", in: result.output)
-    #expect(instructions.count == 11 && instructions.allSatisfy { $0 > 10 }, "\(instructions)")
+    #expect(instructions.count == 11, "\(instructions)")
+    for (point, count) in zip(points.split(separator: ","), instructions) {
+      #expect(count > (point.hasPrefix("attach") ? 10 : 30), "\(point)")
+    }
   }
 
   /// With the threads that share the scheduler's work.

@@ -32,13 +32,15 @@ enum StepPoint: String, CaseIterable {
     case words(ProtocolPoint)
     /// The incarnation in the process record.
     case incarnation
+    /// The first change of the process record, whichever field the compiler stores first.
+    case announcement
   }
 
   private var first: Store {
     switch self {
     case .reset: .words(.ack)
     case .resetScheduler: .words(.dispatch)
-    case .attach, .attachScheduler: .incarnation
+    case .attach, .attachScheduler: .announcement
     case .publish: .point(.publish)
     case .wire: .point(.wire)
     case .dispatch: .point(.dispatch)
@@ -118,6 +120,8 @@ enum StepPoint: String, CaseIterable {
     let isScheduler = victim == .scheduler
     switch store {
     case .incarnation: return [WatchedWord(offset: reader.incarnation(victim), bytes: 4)]
+    case .announcement:
+      return reader.announcement(victim).map { WatchedWord(offset: $0, bytes: 4) }
     case .words(.dispatch): return ProtocolPoint.dispatch.words(in: reader, core: 0, ring: 0)
     case .point(.dispatch):
       return (0..<reader.configuration.coreCount).flatMap {

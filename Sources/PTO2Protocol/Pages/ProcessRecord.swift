@@ -48,10 +48,14 @@ package struct ProcessRecord {
     MemoryLayout<pto2_process_record>.offset(of: \.heartbeat_nanoseconds)!
   }
 
-  /// Changes with every beat: the lower half of its time.
-  package func heartbeat() -> UInt32 {
-    unsafe SharedWord(at: base + Self.heartbeatOffset).loadAcquire()
+  /// The lower half of the start time.
+  package var startTime: SharedWord {
+    unsafe SharedWord(at: base + MemoryLayout<pto2_process_record>.offset(of: \.start_time)!)
   }
+
+  /// The lower half of the heartbeat's time: changes with every beat.
+  package var heartbeatWord: SharedWord { unsafe SharedWord(at: base + Self.heartbeatOffset) }
+  package func heartbeat() -> UInt32 { heartbeatWord.loadAcquire() }
 }
 
 /// The record of the role that this process plays.
