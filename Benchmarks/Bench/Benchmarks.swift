@@ -21,6 +21,8 @@ struct Benchmark: Sendable {
     case graph(GraphMaker, isWarm: Bool)
     /// A run of one task, from the segment's creation to its removal.
     case wholeRun
+    /// A run of one task in a session that is open.
+    case nextRun
   }
 }
 
@@ -86,6 +88,9 @@ extension Benchmark {
     Benchmark(
       name: "fan-8", what: "as fan, 8 clusters: 24 workers",
       kind: .graph(fan, isWarm: true), clusters: 8, original: .fanStock),
+    Benchmark(
+      name: "next-run", what: "a run of one task in a session that is open, per run",
+      kind: .nextRun),
     Benchmark(
       name: "whole-run", what: "a run of one task, per run: processes, segment, report",
       kind: .wholeRun, original: .wholeRun),

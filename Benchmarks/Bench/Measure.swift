@@ -73,6 +73,16 @@ private func run(_ benchmark: Benchmark, _ extent: Extent) throws -> Sample {
     }
     sample.endToEnd = Double(bench_nanoseconds() - begin) / 1e3
     sample.tasks = report.tasks
+  case .nextRun:
+    let session = try Session(
+      configuration(benchmark, tasks: 1), images: ["BenchKernels"])
+    defer { session.close() }
+    func once(_ graph: Graph) throws { try graph.submit(aiv: graph.kernel("empty_aiv")) { _ in } }
+    try session.run(once)
+    let runs = 50
+    let begin = bench_nanoseconds()
+    for _ in 0..<runs { sample.tasks = try session.run(once).tasks }
+    sample.endToEnd = Double(bench_nanoseconds() - begin) / 1e3 / Double(runs)
   case .graph(let make, let isWarm):
     let tasks = min(extent.tasks, benchmark.maximumTasks)
     let window = ringSize(tasks)
@@ -113,9 +123,7 @@ private func ringSize(_ tasks: Int) -> Int {
 
 /// One ring without back-pressure, that goes round while it is warmed up:
 /// outputs are 64 bytes each, and a task has no more than 16 producers.
-private func runSession(
-  _ benchmark: Benchmark, tasks: Int, _ program: (Graph) throws -> Void
-) throws -> RunReport {
+private func configuration(_ benchmark: Benchmark, tasks: Int) -> Configuration {
   let window = ringSize(tasks)
   var configuration = Configuration()
   configuration.clusters = benchmark.clusters
@@ -125,7 +133,13 @@ private func runSession(
       dependencyPool: 4 * window)
   ]
   configuration.arenaBytes = 64 << 20
-  return try runOnce(configuration, program)
+  return configuration
+}
+
+private func runSession(
+  _ benchmark: Benchmark, tasks: Int, _ program: (Graph) throws -> Void
+) throws -> RunReport {
+  try runOnce(configuration(benchmark, tasks: tasks), program)
 }
 
 /// A session of its own for one run.
@@ -133,8 +147,8 @@ func runOnce(_ configuration: Configuration, _ program: (Graph) throws -> Void) 
   -> RunReport
 {
   let session = try Session(configuration, images: ["BenchKernels"])
-  let report = try session.run(waitingForCounters: false, program)
-  return session.close(completing: report)
+  defer { session.close() }
+  return try session.run(program)
 }
 
 /// Runs a closure beside so many processes that spin.

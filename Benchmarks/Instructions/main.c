@@ -1,9 +1,11 @@
 /* Instructions that each role takes for a task.
  *
  * Counted by single-stepping the role's process (PTRACE_SINGLESTEP) in the middle of
- * a run of pto2-bench while the others run as they are: the one that is stepped is by
- * far the slowest, so it never waits, and its steps are work. What it gets done
- * meanwhile is read from the segment: log records, RELEASED tasks, or FINs. */
+ * an endless run of the test program while the others run as they are: the one that is
+ * stepped is by far the slowest, so it never waits, and its steps are work. Windows are
+ * small: what the scheduler wires and what it completes are the same tasks. What the
+ * role gets done meanwhile is read from the segment: log records, RELEASED tasks, or
+ * FINs. */
 #include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
@@ -85,35 +87,22 @@ static const volatile pto2_core_page *core_page(const struct segment *s, uint32_
                                              core * stride);
 }
 
-/* The core whose worker has the most FINs of late: one of the kind that the graph uses. */
-static uint32_t busiest_core(const struct segment *s) {
-    uint32_t cores = s->header->configuration.clusters * PTO2_CORES_PER_CLUSTER;
-    uint64_t changes[PTO2_MAX_CORES] = {0};
-    uint32_t last[PTO2_MAX_CORES] = {0};
-    for (int round = 0; round < 20000; round++)
-        for (uint32_t core = 0; core < cores; core++) {
-            uint32_t word = core_page(s, core)->cond[0];
-            if (word != last[core]) changes[core]++;
-            last[core] = word;
-        }
-    uint32_t best = 0;
-    for (uint32_t core = 1; core < cores; core++)
-        if (changes[core] > changes[best]) best = core;
-    return best;
-}
-
-/* One run; returns instructions a task, or a negative number. */
+/* One run; returns instructions a task; 0 when nothing was done meanwhile, negative when
+ * the run failed. */
 static double measure(const char *bin, enum role role, const char *graph, long steps) {
-    char bench[4096], images[4096];
-    snprintf(bench, sizeof bench, "%s/pto2-bench", bin);
-    snprintf(images, sizeof images, "%s", bin);
+    char executable[4096], program[4096];
+    snprintf(executable, sizeof executable, "%s/pto2-orchestrator", bin);
+    snprintf(program, sizeof program, "%s/libTestProgram.so", bin);
     pid_t pid = fork();
     if (pid == 0) {
         setenv("PTO2_BIN_DIR", bin, 1);
-        setenv("PTO2_KERNEL_PATH", images, 1);
+        setenv("PTO2_KERNEL_PATH", bin, 1);
+        /* That it is interrupted is the end of every run. */
         int null = open("/dev/null", O_WRONLY);
         dup2(null, 1);
-        execl(bench, bench, "--only", graph, "--tasks", "60000", "--repeat", "1", (char *)NULL);
+        dup2(null, 2);
+        execl(executable, executable, "--program", program, "--quiet", "--task-window", "64",
+              "--consumed-window", "1048576", "--", graph, "1000000", (char *)NULL);
         _exit(127);
     }
     struct segment s = {0};
@@ -123,7 +112,7 @@ static double measure(const char *bin, enum role role, const char *graph, long s
     bool has_segment = false;
     do {
         if (waitpid(pid, NULL, WNOHANG) == pid) {
-            fprintf(stderr, "pto2-instructions: %s ended early\n", bench);
+            fprintf(stderr, "pto2-instructions: %s %s ended early\n", executable, graph);
             return -1;
         }
         if (!has_segment) has_segment = map_segment(pid, &s);
@@ -134,8 +123,8 @@ static double measure(const char *bin, enum role role, const char *graph, long s
     if (has_segment) {
         const volatile pto2_scheduler_page *scheduler = section(&s, PTO2_SECTION_SCHEDULER);
         const volatile pto2_orchestrator_page *own = section(&s, PTO2_SECTION_ORCHESTRATOR);
-        uint32_t core = role == WORKER ? busiest_core(&s) : 0;
-        const volatile pto2_core_page *page = core_page(&s, core);
+        /* aic0: the one matrix core, which no task for it can avoid when it is slow. */
+        const volatile pto2_core_page *page = core_page(&s, 0);
         pid_t victim = role == ORCHESTRATOR ? pid
                        : role == SCHEDULER  ? (pid_t)scheduler->process.pid
                                             : (pid_t)page->process.pid;
@@ -170,7 +159,7 @@ static double measure(const char *bin, enum role role, const char *graph, long s
                 last = at;
                 last_step = counted;
             }
-            if (last != first) result = (double)(last_step - first_step) / (last - first);
+            result = last != first ? (double)(last_step - first_step) / (last - first) : 0;
             ptrace(PTRACE_DETACH, victim, NULL, NULL);
         }
         munmap((void *)(uintptr_t)s.base, s.bytes);
@@ -190,16 +179,17 @@ static void usage(FILE *to) {
     fputs("usage: pto2-instructions [--bin DIR]... [--graph NAME]... [--role NAME]...\n"
           "                         [--steps N] [--rounds N] [--json] [--help]\n\n"
           "Instructions that each role takes for a task, by single-stepping it in the middle\n"
-          "of a run of pto2-bench; medians of some rounds, and the ratio to the first --bin.\n\n"
+          "of a run of the test program; medians of some rounds, and the ratio to the first\n"
+          "--bin. A worker is aic0: a scene without matrix kernels has no figure for it (-).\n\n"
           "  --bin DIR    build products (default .build/release); may be repeated: those of\n"
           "               before, then those of after\n"
-          "  --graph      a benchmark of pto2-bench (default independent, chain-explicit, fan)\n"
+          "  --graph      a scene of the test program (default chain, aivchain, outputs)\n"
           "  --role       orchestrator, scheduler or worker (default: all)\n"
           "  --steps N    instructions of a round, 1000 to 10000000 (default 60000)\n"
           "  --rounds N   1 to 99 (default 3)\n"
           "  --json       one JSON object\n\n"
           "exit status: 0, 1 when a run fails, 2 for a wrong command line\n"
-          "example: pto2-instructions --bin /tmp/before --bin .build/release --graph fan\n",
+          "example: pto2-instructions --bin /tmp/before --bin .build/release --graph chain\n",
           to);
 }
 
@@ -258,9 +248,9 @@ int main(int argc, char **argv) {
     }
     if (bin_count == 0) bins[bin_count++] = ".build/release";
     if (graph_count == 0) {
-        graphs[graph_count++] = "independent";
-        graphs[graph_count++] = "chain-explicit";
-        graphs[graph_count++] = "fan";
+        graphs[graph_count++] = "chain";
+        graphs[graph_count++] = "aivchain";
+        graphs[graph_count++] = "outputs";
     }
     if (!roles[0] && !roles[1] && !roles[2]) roles[0] = roles[1] = roles[2] = true;
 
@@ -277,7 +267,7 @@ int main(int argc, char **argv) {
                     double sample = measure(bins[bin], (enum role)role, graphs[graph], steps);
                     if (sample < 0) {
                         fprintf(stderr,
-                                "pto2-instructions: no figure for %s of %s with %s/pto2-bench\n",
+                                "pto2-instructions: no figure for %s of %s with %s\n",
                                 role_names[role], graphs[graph], bins[bin]);
                         return 1;
                     }
@@ -293,6 +283,7 @@ int main(int argc, char **argv) {
             else printf("%-14s %-20s", role_names[role], graphs[graph]);
             for (int bin = 0; bin < bin_count; bin++) {
                 if (json) printf("%s%.1f", bin ? ", " : "", medians[bin]);
+                else if (medians[bin] == 0) printf("        -");
                 else printf(" %8.1f (%.3f)", medians[bin], medians[bin] / medians[0]);
             }
             printf(json ? "]}" : "\n");

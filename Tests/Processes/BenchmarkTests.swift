@@ -7,7 +7,8 @@ import Testing
   static let names = [
     "register-hop", "submit-first-lap", "independent", "chain-explicit", "chain", "chain-tensor",
     "fan-explicit", "fan", "no-kernel", "no-kernel-chain-explicit", "no-kernel-chain", "views",
-    "arguments", "independent-hogs", "chain-hogs", "independent-8", "chain-8", "fan-8", "whole-run",
+    "arguments", "independent-hogs", "chain-hogs", "independent-8", "chain-8", "fan-8", "next-run",
+    "whole-run",
     "whole-run-8",
   ]
 
@@ -23,9 +24,10 @@ import Testing
       let values = numbers(key, in: result.output).filter { $0 > 0 && $0.isFinite }
       #expect(values.count >= count, "\(key): \(values)")
     }
-    // Nothing is submitted by the register hop and the two whole runs.
+    // Submits of the register hop, of a run in an open session and of the two whole runs
+    // are not timed.
     let submits = numbers("submit_us", in: result.output).filter { $0 > 0 && $0.isFinite }
-    #expect(submits.count >= count - 3, "\(submits)")
+    #expect(submits.count >= count - 4, "\(submits)")
   }
 
   @Test func tableAndSelection() {
@@ -47,6 +49,20 @@ import Testing
     let table = Command.run("pto2-bench", ["--dual-ring", "--quick"])
     let rows = table.output.split(separator: "\n").map { $0.split(separator: " ") }
     #expect(rows.contains(["dual", "ring", "64", "256", "256"]), "\(table.output)")
+  }
+
+  @Test(arguments: ["orchestrator", "scheduler", "worker"])
+  func instructionsOfARoleAreCounted(role: String) {
+    let result = Command.run(
+      "pto2-instructions",
+      [
+        "--bin", Command.buildDirectory, "--graph", "chain", "--role", role, "--rounds", "1",
+        "--steps", "30000", "--json",
+      ])
+    #expect(result.status == 0, "\(result.errors)")
+    #expect(result.output.contains("\"role\": \"\(role)\""))
+    let figure = result.output.split(separator: "\"instructions\": [").last?.prefix { $0 != "]" }
+    #expect(figure.flatMap { Double($0) } ?? 0 > 100, "\(result.output)")
   }
 
   @Test func wrongUsage() {
