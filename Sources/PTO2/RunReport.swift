@@ -92,7 +92,7 @@ struct RunStart: Sendable {
   }
 }
 
-/// Of every core, as its worker has published them.
+/// Of every core, as its worker counts them.
 private func counters(_ processes: SessionProcesses) -> [pto2_core_counters] {
   processes.withSegment { segment in
     (0..<segment.configuration.coreCount).map { core in
@@ -135,23 +135,8 @@ extension RunReport {
     return report
   }
 
-  /// A worker publishes its counters when it goes to sleep, microseconds after its last
-  /// kernel; so does the scheduler its peaks. What comes later counts for the next run.
-  static func waitForWorkers(_ processes: SessionProcesses) {
-    let deadline = Deadline(afterMilliseconds: 10)
-    while !deadline.hasPassed {
-      let areAsleep = processes.withSegment { segment in
-        segment.schedulerPage.parked.loadAcquire() & 1 != 0
-          && (0..<segment.configuration.coreCount).allSatisfy {
-            let page = segment.corePage($0)
-            return page.parked.loadAcquire() != 0 || page.ready.loadAcquire() == 0
-          }
-      }
-      sleepNanoseconds(20_000)
-      if areAsleep { return }
-    }
-  }
-
+  /// Kernels are counted before their FIN, peaks before a task is dispatched: a run whose
+  /// tasks are all CONSUMED is counted, and nothing of it comes later.
   private mutating func readCounters(_ processes: SessionProcesses) {
     var timed: UInt64 = 0
     cores = zip(counters(processes), start.cores).enumerated().map { index, pair in
@@ -178,12 +163,13 @@ extension RunReport {
     lostLocks = Int(clamping: counted.lost_locks)
     rings = processes.configuration.rings.enumerated().map { index, configuration in
       let counts = unsafe processes.graph.orchestrator.pointee.counts(ring: index)
-      let peaks = counted[index]
+      let peaks = counted.peaks(ring: index)
       return Ring(
         configuration: configuration, submitted: Int(counts.submitted),
         released: Int(counts.released), consumed: Int(counts.consumed),
         peakTasks: Int(peaks.main), peakUnconsumedTasks: Int(peaks.consumed),
-        peakDependencies: Int(peaks.pool), peakHeapBytes: Int(clamping: peaks.heap))
+        peakDependencies: Int(peaks.pool),
+        peakHeapBytes: min(Int(clamping: peaks.heap), configuration.heapBytes))
     }
   }
 }

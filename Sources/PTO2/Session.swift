@@ -93,13 +93,6 @@ public final class Session {
   ///   `explicitOrchFatal` with it as `underlying`, unless it is a `PTO2Error`.
   @discardableResult
   public func run(_ program: (Graph) throws -> Void) throws(PTO2Error) -> RunReport {
-    try run(waitingForCounters: true, program)
-  }
-
-  /// - Parameter waitingForCounters: false where `close(completing:)` follows.
-  package func run(waitingForCounters: Bool, _ program: (Graph) throws -> Void) throws(PTO2Error)
-    -> RunReport
-  {
     guard !isRunning else {
       throw PTO2Error(.invalidArgs, "a run inside the closure of another run of one session")
     }
@@ -107,7 +100,7 @@ public final class Session {
     isRunning = true
     defer { isRunning = false }
     processes.graph.progressHandler = progressHandler
-    let (report, error) = processes.run(waitingForCounters: waitingForCounters, program)
+    let (report, error) = processes.run(program)
     lastReport = report
     lastError = error
     if let error { throw error }
@@ -141,7 +134,8 @@ public final class Session {
 
   // MARK: For the command line
 
-  /// Ends the session, and brings a report to what the processes said at their end.
+  /// Ends the session, and brings a report to what the processes said at their end: of
+  /// try-locks the scheduler tells every 20 ms only.
   package func close(completing report: RunReport) -> RunReport {
     close()
     return processes.map { report.completed($0) } ?? report

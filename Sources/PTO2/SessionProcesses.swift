@@ -104,9 +104,7 @@ internal import PTO2System
   /// Runs one graph, until everything is CONSUMED. The run before has succeeded, or was
   /// abandoned.
   /// - Returns: what it did, and its first error, or what has ended the session.
-  func run(waitingForCounters: Bool, _ program: (Graph) throws -> Void) -> (
-    RunReport, PTO2Error?
-  ) {
+  func run(_ program: (Graph) throws -> Void) -> (RunReport, PTO2Error?) {
     graph.begin()
     unsafe orchestrator.pointee.beginRun()
     let start = RunStart(self)
@@ -116,7 +114,6 @@ internal import PTO2System
       unsafe try orchestrator.pointee.finishRun()
     } catch let thrown { error = first(PTO2Error(ofProgram: thrown)) }
     // What came after the program's last call still ends the run badly.
-    if waitingForCounters && error == nil { RunReport.waitForWorkers(self) }
     return (RunReport(self, since: start), error ?? fatalError)
   }
 
@@ -131,12 +128,7 @@ internal import PTO2System
   /// - Returns: false when that cannot be, and this must be replaced.
   func abandonRun() -> Bool {
     if fault.hasFailed { return false }
-    guard unsafe orchestrator.pointee.abandonRun(deadline: Deadline(afterMilliseconds: 2000)) else {
-      return false
-    }
-    // What they still have to count is not the next run's.
-    RunReport.waitForWorkers(self)
-    return true
+    return unsafe orchestrator.pointee.abandonRun(deadline: Deadline(afterMilliseconds: 2000))
   }
 
   // MARK: The end

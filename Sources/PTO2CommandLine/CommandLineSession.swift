@@ -135,7 +135,7 @@ extension RuntimeOptions {
     let progress = Progress(isQuiet: quiet)
     session.progressHandler = { progress.show($0, $1) }
     var failure: SessionFailure?
-    do throws(PTO2Error) { _ = try session.run(waitingForCounters: false, body) } catch {
+    do throws(PTO2Error) { _ = try session.run(body) } catch {
       failure = SessionFailure(error, signal: session.signal)
     }
     progress.clear()

@@ -24,7 +24,7 @@ internal import PTO2System
   private let calls: CallDecoder
   private let snapshots: Snapshots
   private var frame: KernelFrame
-  private var counters: KernelCounters
+  private let counters: KernelCounters
   private var sleeper = Sleeper()
 
   /// What a step has come to.
@@ -169,7 +169,6 @@ internal import PTO2System
 
   /// Acknowledges EXIT, or the end of the session, on every lane.
   package func leave() {
-    counters.publish()
     for lane in 0..<UInt32(PTO2_MAX_LANES) { page.cond(lane).storeRelease(PTO2_EXITED) }
   }
 

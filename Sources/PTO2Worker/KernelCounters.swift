@@ -3,45 +3,39 @@ internal import CPTO2Segment
 internal import PTO2Protocol
 internal import PTO2System
 
-/// Calls a core's kernels, counts them and times some of them.
+/// Calls a core's kernels, counts them in the core's page, and times some of them.
 struct KernelCounters {
-  private var counts = pto2_core_counters()
-  /// In the core's page.
-  private let record: Cell<pto2_core_counters>
+  private let page: OwnedCoreCounters
 
-  init(_ record: Cell<pto2_core_counters>) { self.record = record }
+  init(_ page: OwnedCoreCounters) { self.page = page }
 
   /// Two clock readings cost as much as a small kernel: while kernels are shorter
-  /// than 2 us on average, one in sixteen is timed.
+  /// than 2 us on average, one in sixteen is timed. A kernel may have spoilt the page:
+  /// then the report has no counters of this core, and how many are timed is a guess.
   @inline(__always)
-  mutating func run(_ function: UInt, _ arguments: UnsafePointer<pto2_kernel_args>) {
-    counts.kernels &+= 1
-    // What a worker that is killed has done is known up to here.
-    if counts.kernels & 255 == 0 { publish() }
-    if counts.kernels & 15 == 0
-      || counts.timed_nanoseconds >= counts.timed_kernels &* Self.shortNanoseconds
+  func run(_ function: UInt, _ arguments: UnsafePointer<pto2_kernel_args>) {
+    if page.kernels.value & 15 == 0
+      || page.timedNanoseconds.value >= page.timedKernels.value &* Self.shortNanoseconds
     {
       let begin = MonotonicClock.now()
       unsafe pto2_call(function, arguments)
-      counts.timed_nanoseconds &+= MonotonicClock.now() &- begin
-      counts.timed_kernels &+= 1
+      let nanoseconds = MonotonicClock.now() &- begin
+      // First: never are more timed than have run.
+      page.kernels.value &+= 1
+      page.timedNanoseconds.value &+= nanoseconds
+      page.timedKernels.value &+= 1
     } else {
       unsafe pto2_call(function, arguments)
+      page.kernels.value &+= 1
     }
   }
 
   private static var shortNanoseconds: UInt64 { 2000 }
 
-  mutating func notePark() {
-    counts.parks &+= 1
-    publish()
-  }
+  func notePark() { page.parks.value &+= 1 }
 
-  /// Goes on counting where the worker before has published its counters.
-  mutating func resume() {
-    let counted = record.value
-    if counted.isPlausible { counts = counted }
+  /// Goes on counting where the worker before has stopped.
+  func resume() {
+    if !page.whole.isPlausible { page.whole = pto2_core_counters() }
   }
-
-  func publish() { record.value = counts }
 }

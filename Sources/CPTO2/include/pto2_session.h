@@ -114,8 +114,7 @@ typedef struct pto2_report {
     uint64_t graph_nanoseconds;  /* in which submitted tasks were unfinished */
     uint64_t tasks;
     uint64_t edges;
-    uint64_t kernels;            /* kernel runs: those a busy worker has not counted yet
-                                    are in the next run's report; */
+    uint64_t kernels;            /* kernels that have returned */
     uint64_t kernel_nanoseconds; /* and the time in them over all cores */
     uint64_t waits;              /* how often a full ring held the program up, */
     uint64_t wait_nanoseconds;   /* and for how long */

@@ -258,9 +258,9 @@ PTO2_ASSERT_LAYOUT(pto2_crash_record, PTO2_CRASH_RECORD_FIELDS, 32);
 #define PTO2_MAX_KILLS 3   /* workers that died while running it, of anything */
 #define PTO2_MAX_CRASHES 2 /* of these, by a signal it raised itself: poisoned */
 
-/* What a worker counted on its core; plain stores, now and then. */
+/* What a worker counts on its core; plain stores before the FIN they belong to. */
 typedef struct pto2_core_counters {
-    uint64_t kernels;              /* runs of a kernel */
+    uint64_t kernels;              /* that have returned */
     uint64_t timed_kernels;        /* of these, how many were timed */
     uint64_t timed_nanoseconds;    /* in those */
     uint64_t parks;                /* times it slept */

@@ -48,15 +48,39 @@ extension CorePage where Word == OwnedWord {
   package var ownError: OwnedErrorBlock {
     unsafe OwnedErrorBlock(at: base + MemoryLayout<Layout>.offset(of: \.error)!)
   }
-  package var ownCounters: Cell<pto2_core_counters> {
-    unsafe Cell(
-      UnsafeMutableRawPointer(mutating: base + MemoryLayout<Layout>.offset(of: \.counters)!)
-        .assumingMemoryBound(to: pto2_core_counters.self))
+  package var ownCounters: OwnedCoreCounters {
+    unsafe OwnedCoreCounters(at: base + MemoryLayout<Layout>.offset(of: \.counters)!)
   }
   /// Where a signal handler records this worker's crash.
   package var ownCrash: UnsafeMutableRawPointer {
     unsafe UnsafeMutableRawPointer(mutating: base + MemoryLayout<Layout>.offset(of: \.crash)!)
   }
+}
+
+/// What a core has done, counted in its page: whoever has acquired the core's FIN, or a
+/// word that was released after it, sees the kernel counted.
+@safe @frozen @usableFromInline
+package struct OwnedCoreCounters {
+  @usableFromInline let record: UnsafeMutablePointer<pto2_core_counters>
+
+  package init(at base: UnsafeRawPointer) {
+    unsafe record = UnsafeMutableRawPointer(mutating: base)
+      .assumingMemoryBound(to: pto2_core_counters.self)
+  }
+
+  package var whole: pto2_core_counters {
+    get { unsafe record.pointee }
+    nonmutating set { unsafe record.pointee = newValue }
+  }
+  /// Kernels that have returned.
+  @inlinable @inline(__always)
+  package var kernels: Cell<UInt64> { unsafe Cell(&record.pointee.kernels) }
+  @inlinable @inline(__always)
+  package var timedKernels: Cell<UInt64> { unsafe Cell(&record.pointee.timed_kernels) }
+  @inlinable @inline(__always)
+  package var timedNanoseconds: Cell<UInt64> { unsafe Cell(&record.pointee.timed_nanoseconds) }
+  @inlinable @inline(__always)
+  package var parks: Cell<UInt64> { unsafe Cell(&record.pointee.parks) }
 }
 
 extension pto2_core_counters {

@@ -66,7 +66,7 @@ package struct SchedulerPage<Word: SegmentWord> {
   package var failures: FailureTable<Word> {
     unsafe FailureTable(at: base + MemoryLayout<Layout>.offset(of: \.failures)!)
   }
-  /// Exact once `control` says STOPPED.
+  /// Peaks are exact at any time, the others once `control` says STOPPED.
   package var counters: pto2_scheduler_counters {
     unsafe (base + MemoryLayout<Layout>.offset(of: \.counters)!)
       .load(as: pto2_scheduler_counters.self)
@@ -94,10 +94,21 @@ extension SchedulerPage where Word == OwnedWord {
       UnsafeMutableRawPointer(mutating: base + MemoryLayout<Layout>.offset(of: \.parked)!)
         .assumingMemoryBound(to: UInt32.self))
   }
-  package var ownCounters: Cell<pto2_scheduler_counters> {
-    unsafe Cell(
-      UnsafeMutableRawPointer(mutating: base + MemoryLayout<Layout>.offset(of: \.counters)!)
-        .assumingMemoryBound(to: pto2_scheduler_counters.self))
+  /// All but the peaks of the rings, which are stored one by one.
+  package func setCounters(
+    completed: UInt64, edges: UInt64, dispatched: UInt64, parks: UInt64, lostLocks: UInt64
+  ) {
+    let record = unsafe UnsafeMutableRawPointer(
+      mutating: base + MemoryLayout<Layout>.offset(of: \.counters)!
+    ).assumingMemoryBound(to: pto2_scheduler_counters.self)
+    unsafe record.pointee.tasks_completed = completed
+    unsafe record.pointee.edges = edges
+    unsafe record.pointee.subtasks_dispatched = dispatched
+    unsafe record.pointee.parks = parks
+    unsafe record.pointee.lost_locks = lostLocks
+  }
+  package func ownPeaks(_ ring: Int) -> OwnedRingPeaks {
+    unsafe OwnedRingPeaks(at: base + MemoryLayout<Layout>.offset(of: \.counters)!, ring: ring)
   }
   package var ownIntent: OwnedIntent {
     unsafe OwnedIntent(at: base + MemoryLayout<Layout>.offset(of: \.intent)!)
@@ -202,47 +213,56 @@ package struct OwnedLostSubtask {
   }
 }
 
-/// The most that was in use of each part of a ring.
-@frozen @usableFromInline
-package struct RingPeaks: BitwiseCopyable, Equatable {
-  @usableFromInline package var main: UInt32
-  @usableFromInline package var consumed: UInt32
-  @usableFromInline package var pool: UInt32
-  /// Bytes.
-  @usableFromInline package var heap: UInt64
+/// The most that was in use of each part of a ring, in the scheduler's page: stored
+/// before the task that uses it is dispatched.
+@safe @frozen @usableFromInline
+package struct OwnedRingPeaks {
+  @usableFromInline let record: UnsafeMutablePointer<pto2_scheduler_counters>
+  @usableFromInline let ring: Int
 
-  @inlinable
-  package init(main: UInt32 = 0, consumed: UInt32 = 0, pool: UInt32 = 0, heap: UInt64 = 0) {
-    self.main = main
-    self.consumed = consumed
-    self.pool = pool
-    self.heap = heap
+  package init(at base: UnsafeRawPointer, ring: Int) {
+    unsafe record = UnsafeMutableRawPointer(mutating: base)
+      .assumingMemoryBound(to: pto2_scheduler_counters.self)
+    self.ring = ring
+  }
+
+  @inlinable @inline(__always)
+  func element<Value: BitwiseCopyable>(_ offset: Int?) -> Cell<Value> {
+    unsafe Cell(
+      (UnsafeMutableRawPointer(record) + offset!).assumingMemoryBound(to: Value.self) + ring)
+  }
+
+  @inlinable @inline(__always)
+  package var main: Cell<UInt32> {
+    element(MemoryLayout<pto2_scheduler_counters>.offset(of: \.peak_main))
+  }
+  @inlinable @inline(__always)
+  package var consumed: Cell<UInt32> {
+    element(MemoryLayout<pto2_scheduler_counters>.offset(of: \.peak_consumed))
+  }
+  @inlinable @inline(__always)
+  package var pool: Cell<UInt32> {
+    element(MemoryLayout<pto2_scheduler_counters>.offset(of: \.peak_dep_pool))
+  }
+  /// Bytes, with what a block leaves unused at the end of the heap: more than the heap
+  /// has at times.
+  @inlinable @inline(__always)
+  package var heap: Cell<UInt64> {
+    element(MemoryLayout<pto2_scheduler_counters>.offset(of: \.peak_heap_bytes))
   }
 }
 
 extension pto2_scheduler_counters {
   /// The peaks of one ring.
-  package subscript(ring: Int) -> RingPeaks {
-    get {
-      RingPeaks(
-        main: element(of: peak_main, ring), consumed: element(of: peak_consumed, ring),
-        pool: element(of: peak_dep_pool, ring), heap: element(of: peak_heap_bytes, ring))
-    }
-    set {
-      setElement(of: &peak_main, ring, newValue.main)
-      setElement(of: &peak_consumed, ring, newValue.consumed)
-      setElement(of: &peak_dep_pool, ring, newValue.pool)
-      setElement(of: &peak_heap_bytes, ring, newValue.heap)
-    }
+  package func peaks(ring: Int) -> (main: UInt32, consumed: UInt32, pool: UInt32, heap: UInt64) {
+    (
+      element(of: peak_main, ring), element(of: peak_consumed, ring),
+      element(of: peak_dep_pool, ring), element(of: peak_heap_bytes, ring)
+    )
   }
 }
 
 /// An element of a C array, which Swift has as a tuple.
 private func element<Tuple, Element>(of array: Tuple, _ index: Int) -> Element {
   unsafe withUnsafeBytes(of: array) { unsafe $0.bindMemory(to: Element.self)[index] }
-}
-private func setElement<Tuple, Element>(of array: inout Tuple, _ index: Int, _ value: Element) {
-  unsafe withUnsafeMutableBytes(of: &array) {
-    unsafe $0.bindMemory(to: Element.self)[index] = value
-  }
 }

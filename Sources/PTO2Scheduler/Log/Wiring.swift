@@ -89,12 +89,14 @@ extension SchedulerThread {
     // An empty heap starts over beyond a wrap gap: then the task's own begin is the
     // tail.
     let heapTail = consumed &+ 1 == wired ? slot.heapBegin : S.load(ring.heapTail)
-    let peaks = ring.peaks.value
-    ring.peaks.value = RingPeaks(
-      main: max(peaks.main, wired &- S.load(ring.released.position)),
-      consumed: max(peaks.consumed, wired &- consumed),
-      pool: max(peaks.pool, ring.poolHead.value &- S.load(ring.poolTail)),
-      heap: max(peaks.heap, slot.heapEnd &- heapTail))
+    func note<Value: Comparable & BitwiseCopyable>(_ value: Value, _ peak: Cell<Value>) {
+      peak.value = max(peak.value, value)
+    }
+    let peaks = ring.peaks
+    note(wired &- S.load(ring.released.position), peaks.main)
+    note(wired &- consumed, peaks.consumed)
+    note(ring.poolHead.value &- S.load(ring.poolTail), peaks.pool)
+    note(slot.heapEnd &- heapTail, peaks.heap)
   }
 
   /// First lap only: memory for what the task's wiring touches.

@@ -26,7 +26,6 @@ extension SchedulerThread {
     if hasFailed { sleeper.stayAwake() }
     if !sleeper.hasNews {
       counters.parks += 1
-      if index == 0 { publishPeaks() }
       _ = sleeper.sleep(timeoutNanoseconds: timeoutNanoseconds)
     } else if S.isShared {
       // What is there may be another thread's to take: let that run.

@@ -37,29 +37,12 @@ extension SchedulerThread {
     counters.dispatched = record.subtasks_dispatched
     counters.parks = record.parks
     counters.lostLocks = record.lost_locks
-    for ring in 0..<rings.count { rings[ring].peaks.value = record[ring] }
   }
 
   package mutating func publishCounters() {
     let counted = collectCounters()
-    var record = own.counters
-    record.tasks_completed = counted.completed
-    record.edges = counted.edges
-    record.subtasks_dispatched = counted.dispatched
-    record.parks = counted.parks
-    record.lost_locks = counted.lostLocks
-    own.ownCounters.value = record
-    publishPeaks()
-  }
-
-  /// Of every ring, for the reports of runs whose session goes on.
-  mutating func publishPeaks() {
-    var record = own.counters
-    for ring in 0..<rings.count {
-      record[ring] = rings[ring].peaks.value
-      record[ring].heap = min(
-        record[ring].heap, shared.segment.configuration.rings[ring].heapBytes)
-    }
-    own.ownCounters.value = record
+    own.setCounters(
+      completed: counted.completed, edges: counted.edges, dispatched: counted.dispatched,
+      parks: counted.parks, lostLocks: counted.lostLocks)
   }
 }

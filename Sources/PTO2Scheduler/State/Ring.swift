@@ -16,6 +16,7 @@ internal import PTO2Segment
     let slotStates: RingTable<SlotState>
     let edges: RingTable<FanoutEdge>
     let wiredWord: OwnedWord
+    let peaks: OwnedRingPeaks
     /// Bytes from dispatch_base to this ring's descriptor 0.
     let descriptorBase: UInt64
     /// Number of this ring's main slot 0 among all rings' slots.
@@ -28,7 +29,6 @@ internal import PTO2Segment
     var poolTail: UInt32
     var poolHead: UInt32
     var isPartlyReserved = true
-    var peaks = RingPeaks()
   }
 
   fileprivate init(_ state: UnsafeMutablePointer<State>) { unsafe self.state = state }
@@ -123,7 +123,7 @@ internal import PTO2Segment
   var isPartlyReserved: Cell<Bool> { unsafe Cell(&state.pointee.isPartlyReserved) }
   /// Writer: the log's holder.
   @inline(__always)
-  var peaks: Cell<RingPeaks> { unsafe Cell(&state.pointee.peaks) }
+  var peaks: OwnedRingPeaks { unsafe state.pointee.peaks }
 }
 
 /// All rings of the session.
@@ -144,7 +144,7 @@ internal import PTO2Segment
         to: Ring.State(
           slots: segment.mainRing(ring), fanin: segment.fanin(ring),
           entries: segment.ownConsumedRing(ring), slotStates: segment.ownSlotStates(ring),
-          edges: segment.ownFanout(ring), wiredWord: page.wired(ring),
+          edges: segment.ownFanout(ring), wiredWord: page.wired(ring), peaks: page.ownPeaks(ring),
           descriptorBase: descriptors.offset - segment.layout.dispatchBase, firstSlot: slots,
           released: WatermarkState(page.released(ring), words.releasedLock(ring), at: first),
           consumed: WatermarkState(page.consumed(ring), words.consumedLock(ring), at: first),

@@ -7,6 +7,7 @@
 #define _POSIX_C_SOURCE 200809L
 #include "pto2_session.h"
 
+#include <dirent.h>
 #include <signal.h>
 #include <stdio.h>
 #include <string.h>
@@ -83,8 +84,17 @@ static int signal_is_untouched(int number) {
     return sigaction(number, NULL, &action) == 0 && action.sa_handler == SIG_DFL;
 }
 
+static int open_descriptors(void) {
+    DIR *folder = opendir("/proc/self/fd");
+    int count = 0;
+    while (readdir(folder)) count++;
+    closedir(folder);
+    return count;
+}
+
 int main(int argc, char **argv) {
     if (argc != 2) return 64;
+    const int descriptors = open_descriptors();
     const char *images[] = {argv[1]};
     pto2_session_options options = {
         .bytes = sizeof options, .images = images, .image_count = 1, .clusters = 2};
@@ -124,8 +134,9 @@ int main(int argc, char **argv) {
         if (pto2_session_error(session, &error)) return 1;
         printf("run %zu: %d %s\n", k, code, error.message);
         if (code != runs[k].code || error.code != code || w.wrong != 0) failures++;
-        if (code == 0 && (report.tasks != COUNT / TILE || report.kernels == 0)) failures++;
-        if (code == 0) printf("  %llu tasks\n", (unsigned long long)report.tasks);
+        if (code != 0) continue;
+        if (report.tasks != COUNT / TILE || report.kernels != COUNT / TILE) failures++;
+        printf("  %llu tasks\n", (unsigned long long)report.tasks);
     }
     for (int number = 1; number < 32; number++)
         if (number != SIGKILL && number != SIGSTOP && !signal_is_untouched(number)) {
@@ -133,6 +144,10 @@ int main(int argc, char **argv) {
             failures++;
         }
     pto2_session_close(session);
+    if (open_descriptors() != descriptors) {
+        printf("%d descriptors of %d are open\n", open_descriptors(), descriptors);
+        failures++;
+    }
     printf("%d failures\n", failures);
     return failures != 0;
 }
