@@ -2,6 +2,8 @@
 # make demo    the same while workers and the scheduler are killed (docs/fault-injection.md)
 # make test    everything CI runs
 # make bench   what a task costs, beside what the machine can do (docs/benchmarks.md)
+# make taskbench   graphs of Task Bench, beside other systems (docs/benchmarks.md)
+# make peers   the programs of those systems; Scripts/peers.sh installs what they need
 # make build   release build of executables, kernel images and examples
 # make verify  models, simulation, fuzzing and random kills as one table (Verification/)
 # make differential SEEDS=1-5000   random programs against an interpreter
@@ -28,7 +30,7 @@ SETUP = yes
 PREFIX = /usr/local
 DESTDIR =
 
-.PHONY: run demo test bench differential verify verify-models mutants simulate campaign steps \
+.PHONY: run demo test bench taskbench peers differential verify verify-models mutants simulate campaign steps \
   fuzz build executables library images install uninstall simulator format lint setup setup-run setup-test clean
 
 run: setup-run build
@@ -45,6 +47,13 @@ test: setup-test build
 bench: build
 	$(BIN)/pto2-bench
 	$(BIN)/pto2-bench --dual-ring
+	$(BIN)/pto2-taskbench --rounds 1
+
+taskbench: build peers
+	$(BIN)/pto2-taskbench --table
+
+peers:
+	@$(MAKE) --no-print-directory -C Benchmarks/TaskBench/Peers BIN=$(CURDIR)/$(BIN)
 
 differential: build
 	$(BIN)/pto2-random --seeds $(SEEDS)
@@ -105,6 +114,8 @@ ifeq ($(origin CC),default)
 CC := $(firstword $(wildcard $(dir $(shell command -v $(SWIFT)))clang) cc)
 endif
 IMAGE_CFLAGS = -O3 -g -fPIC -Wall -Werror -D_GNU_SOURCE -I Sources/CPTO2/include
+# What the kernel of Task Bench is compiled for, in every system.
+FMA = $(if $(shell grep -m1 -w fma /proc/cpuinfo 2>/dev/null),-mavx2 -mfma)
 IMAGE_LDFLAGS = -shared -nostartfiles -Wl,--build-id
 OBJECTS = .build/images
 
@@ -124,6 +135,8 @@ $(eval $(call image,VectorKernels,Examples/Vector/Kernels))
 $(eval $(call image,VectorProgram,Examples/Vector/SharedObject))
 $(eval $(call image,BGEMMKernels,Examples/BGEMM/Kernels))
 $(eval $(call image,BenchKernels,Benchmarks/Kernels))
+$(eval $(call image,TaskBenchKernels,Benchmarks/TaskBench/Kernels Benchmarks/TaskBench/Shared))
+$(TaskBenchKernels.objects): IMAGE_CFLAGS += -I Benchmarks/TaskBench/Shared/include $(FMA)
 $(eval $(call image,TestKernels,Tests/Fixtures/TestKernels))
 # Some of its kernels look for the words of the protocol, to spoil them.
 $(TestKernels.objects): IMAGE_CFLAGS += -I Sources/CPTO2Segment/include

@@ -137,6 +137,11 @@ var tools: [Target] {
     .executableTarget(
       name: "pto2-instructions", dependencies: ["CPTO2", "CPTO2Segment"],
       path: "Benchmarks/Instructions", cSettings: Rules.gnu),
+    // The graphs of Task Bench: what every system that is compared runs, and this one.
+    .target(name: "CTaskBench", path: "Benchmarks/TaskBench/Shared", cSettings: Rules.gnu),
+    .executableTarget(
+      name: "taskbench-pto2", dependencies: ["CTaskBench", "PTO2"],
+      path: "Benchmarks/TaskBench/Program", swiftSettings: Rules.plain),
 
     // Starts programs, waits for them and sees what they leave.
     .target(

@@ -1,0 +1,138 @@
+import CTaskBench
+import Glibc
+import PTO2
+
+/// One graph of Task Bench in an open session, run again and again. A run takes from the
+/// call of `Session.run` to its end.
+@main
+struct TaskBenchProgram {
+  static func main() {
+    var options = taskbench_options()
+    let parsed = taskbench_parse(&options, "pto2", CommandLine.argc, CommandLine.unsafeArgv)
+    if parsed >= 0 { exit(parsed) }
+    do {
+      exit(try measure(&options))
+    } catch {
+      taskbench_complain("pto2", "\(error)")
+      exit(1)
+    }
+  }
+
+  /// - Returns: the exit status.
+  private static func measure(_ options: inout taskbench_options) throws -> Int32 {
+    let session = try Session(configuration(&options), images: ["TaskBenchKernels"])
+    let series = UnsafeMutablePointer<taskbench_series>.allocate(capacity: 1)
+    defer { series.deallocate() }
+    taskbench_begin(series)
+    while taskbench_more(series, &options) != 0 {
+      var isValid = false
+      let begin = taskbench_seconds()
+      try session.run { graph in
+        isValid =
+          options.is_explicit != 0
+          ? try runExplicit(graph, &options) : try runThroughTensors(graph, &options)
+      }
+      taskbench_add(series, &options, taskbench_seconds() - begin, isValid ? 1 : 0)
+    }
+    session.close()
+    return taskbench_finish(series, &options, "pto2")
+  }
+
+  /// Outputs stay alive until the scope ends: all of them, 64 bytes each.
+  private static func configuration(_ options: inout taskbench_options) -> Configuration {
+    var tasks = 64
+    while tasks < Int(taskbench_tasks(&options.graph)) { tasks *= 2 }
+    let window = min(tasks, Int(options.window))
+    var configuration = Configuration()
+    configuration.clusters = (Int(options.workers) + 1) / 2
+    configuration.rings = [
+      Configuration.Ring(
+        taskWindow: window, consumedWindow: tasks, heapBytes: 2 * 64 * tasks,
+        dependencyPool: 16 * window)
+    ]
+    configuration.arenaBytes = 64 << 20
+    return configuration
+  }
+
+  /// Each task puts out a tensor, and takes those of its producers.
+  /// - Returns: whether the last step is right.
+  private static func runThroughTensors(
+    _ graph: Graph, _ options: inout taskbench_options
+  ) throws -> Bool {
+    let shape = options.graph
+    let (packed, iterations) = (taskbench_packed(&options.graph), options.iterations)
+    let kernel = try graph.kernel("taskbench")
+    return try graph.scope {
+      var before: [Tensor<Int64>?] = Array(repeating: nil, count: Int(shape.width))
+      var current = before
+      for step in 0..<shape.steps {
+        var points = taskbench_points(&options.graph, step)
+        while points != 0 {
+          let point = taskbench_next(&points)
+          var producers = taskbench_inputs(&options.graph, step, point)
+          current[Int(point)] = try graph.submit(aiv: kernel) { task in
+            while producers != 0 { task.input(before[Int(taskbench_next(&producers))]!) }
+            let output = task.output(of: Int64.self, Shape(2))
+            task.scalar(bits: packed)
+            task.scalar(bits: UInt64(step) << 32 | UInt64(point))
+            task.scalar(bits: iterations)
+            return output
+          }
+        }
+        swap(&before, &current)
+      }
+      try graph.wait()
+      var points = taskbench_points(&options.graph, shape.steps - 1)
+      while points != 0 {
+        let point = taskbench_next(&points)
+        let values = try graph.array(before[Int(point)]!)
+        var output = taskbench_output(step: values[0], point: values[1])
+        if taskbench_is_final(&options.graph, &output, point) == 0 { return false }
+      }
+      return true
+    }
+  }
+
+  /// All outputs are one tensor that nobody waits for; each task names its producers.
+  /// - Returns: whether the last step is right.
+  private static func runExplicit(
+    _ graph: Graph, _ options: inout taskbench_options
+  ) throws -> Bool {
+    let shape = options.graph
+    let (packed, iterations) = (taskbench_packed(&options.graph), options.iterations)
+    let (steps, width) = (Int(shape.steps), Int(shape.width))
+    let kernel = try graph.kernel("taskbench_explicit")
+    let outputs = try graph.uninitializedTensor(of: Int64.self, Shape(steps, width, 2))
+    try graph.scope {
+      var before: [TaskID?] = Array(repeating: nil, count: width)
+      var current = before
+      for step in 0..<shape.steps {
+        var points = taskbench_points(&options.graph, step)
+        while points != 0 {
+          let point = taskbench_next(&points)
+          var producers = taskbench_inputs(&options.graph, step, point)
+          current[Int(point)] = try graph.submit(aiv: kernel) { task in
+            while producers != 0 { task.after(before[Int(taskbench_next(&producers))]!) }
+            task.unordered(outputs)
+            task.scalar(bits: packed)
+            task.scalar(bits: UInt64(step) << 32 | UInt64(point))
+            task.scalar(bits: iterations)
+            return task.id
+          }
+        }
+        swap(&before, &current)
+      }
+      try graph.wait()
+    }
+    return try graph.read(outputs) { outputs in
+      var points = taskbench_points(&options.graph, shape.steps - 1)
+      while points != 0 {
+        let point = taskbench_next(&points)
+        let index = ((steps - 1) * width + Int(point)) * 2
+        var output = taskbench_output(step: outputs[index], point: outputs[index + 1])
+        if taskbench_is_final(&options.graph, &output, point) == 0 { return false }
+      }
+      return true
+    }
+  }
+}
