@@ -147,6 +147,11 @@ var tools: [Target] {
     .target(
       name: "Harness", dependencies: ["CPTO2Linux", "PTO2System"], path: "Verification/Harness",
       swiftSettings: Rules.plain),
+    // Task Bench in all systems that are there.
+    executable(
+      "pto2-taskbench",
+      ["CTaskBench", "CBenchRaw", "CPTO2Linux", "Harness", "PTO2System", argumentParser],
+      path: "Benchmarks/TaskBench/Driver"),
     executable(
       "pto2-verify", ["Harness", "PTO2Faults", "PTO2System", argumentParser],
       path: "Verification/Verify"),

@@ -79,7 +79,7 @@ static int take(taskbench_options *options, const char *name, const char *text, 
         {"--steps", 1, TASKBENCH_MAX_STEPS, &graph->steps},
         {"--radix", 1, TASKBENCH_MAX_RADIX, &graph->radix},
         {"--workers", 1, 64, &options->workers},
-        {"--window", 64, 1 << 20, &options->window},
+        {"--window", 64, 1 << 16, &options->window},
     };
     for (size_t index = 0; index < sizeof numbers / sizeof numbers[0]; index++) {
         if (strcmp(name, numbers[index].name) != 0) continue;
@@ -147,7 +147,7 @@ void taskbench_add(taskbench_series *series, const taskbench_options *options, d
                    int is_valid) {
     series->is_valid &= is_valid;
     if (series->warm_up == 0 && series->count == 0 && is_valid &&
-        seconds < options->seconds / 2) {
+        seconds < 10 * options->seconds) {
         series->warm_up = 1;
         return;
     }

@@ -219,7 +219,7 @@ void taskbench_begin(taskbench_series *series);
 /* Whether there is to be another one. */
 int taskbench_more(const taskbench_series *series, const taskbench_options *options);
 /* A run took so long, and its outputs were right or not. The first one does not count,
- * unless it was long. */
+ * unless it took ten times as long as all were to take. */
 void taskbench_add(taskbench_series *series, const taskbench_options *options, double seconds,
                    int is_valid);
 /* Prints one line of JSON. Returns the exit status: 0, or 1 for a wrong run. */

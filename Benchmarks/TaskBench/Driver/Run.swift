@@ -1,0 +1,98 @@
+internal import Harness
+
+/// One start of a program, which runs its graph as often as there is time.
+struct Run {
+  /// Of a graph: the median.
+  var seconds: Double
+  var tasks: Double
+  var dependencies: Double
+  var flop: Double
+  /// Of all processes, from their start to their end.
+  var cpuSeconds: Double
+  var wallSeconds: Double
+  var contextSwitches: Int
+  /// Tasks of all graphs that it ran.
+  var allTasks: Double
+  var placement: Placement
+  /// The share of the machine's CPU time that others had.
+  var others: Double
+  var isDisturbed: Bool
+  /// Runs before it that were thrown away as disturbed.
+  var thrownAway = 0
+}
+
+/// A run that failed, or whose outputs were wrong.
+struct RunFailure: Error {
+  var reason: String
+}
+
+/// Starts programs, one at a time.
+struct Runner {
+  let plan: Plan
+
+  /// The share of CPU time from which others count as a disturbance, and what the clock
+  /// of /proc/stat may be off by, in seconds.
+  private static let limit = 0.05
+  private static let clockError = 0.04
+
+  /// Repeats a run that others disturb.
+  func run(
+    _ system: System, _ example: Case, iterations: Int
+  ) throws(RunFailure) -> Run {
+    var thrownAway = 0
+    while true {
+      var run = try once(system, example, iterations)
+      run.thrownAway = thrownAway
+      if !run.isDisturbed || thrownAway == plan.repeats { return run }
+      thrownAway += 1
+    }
+  }
+
+  /// Seconds that one iteration takes on one core.
+  func calibrate() throws(RunFailure) -> Double {
+    var short = self.plan
+    (short.workers, short.steps, short.imbalance, short.isBroken) = (1, 20, 0, false)
+    let runner = Runner(plan: short)
+    let example = Case(pattern: Pattern("no_comm")!, width: 1)
+    var iterations = 1024
+    while true {
+      let run = try runner.run(System("pto2")!, example, iterations: iterations)
+      let kernel = run.seconds / run.tasks
+      if kernel > 1e-3 || plan.isQuick { return kernel / Double(iterations) }
+      iterations *= 2
+    }
+  }
+
+  private func once(
+    _ system: System, _ example: Case, _ iterations: Int
+  ) throws(RunFailure) -> Run {
+    var options = [
+      "--pattern", example.pattern.name, "--width", "\(example.width)",
+      "--steps", "\(plan.steps)", "--radix", "\(plan.radix)", "--iter", "\(iterations)",
+      "--imbalance", "\(plan.imbalance)", "--seconds", "\(plan.seconds)",
+    ]
+    if plan.isBroken { options.append("--break") }
+    let before = pingPong(plan)
+    let begin = Usage.now()
+    let result = system.start(options, workers: plan.workers).waitAsleep(seconds: 120)
+    let end = Usage.now()
+    let after = pingPong(plan)
+    func value(_ key: String) -> Double { number(key, in: result.output) ?? .nan }
+    guard result.status == 0, result.output.contains("\"valid\":true"), value("seconds") > 0
+    else {
+      let words = result.messages.last.map(String.init) ?? "no reason given"
+      throw RunFailure(
+        reason: "\(example.name), \(iterations) iterations: exit status \(result.status): \(words)")
+    }
+    let wall = Double(end.time - begin.time) / 1e9
+    let available = wall * Double(plan.processors)
+    let others = max(0, (end.all - begin.all) - (end.own - begin.own))
+    return Run(
+      seconds: value("seconds"), tasks: value("tasks"), dependencies: value("dependencies"),
+      flop: value("flop"), cpuSeconds: end.own - begin.own, wallSeconds: wall,
+      contextSwitches: end.contextSwitches - begin.contextSwitches,
+      allTasks: value("tasks") * value("all_runs"),
+      placement: Placement(before: before, after: after), others: others / available,
+      isDisturbed: others > max(Self.limit * available, Self.clockError))
+  }
+}
