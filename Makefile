@@ -47,7 +47,7 @@ test: setup-test build
 bench: build
 	$(BIN)/pto2-bench
 	$(BIN)/pto2-bench --dual-ring
-	$(BIN)/pto2-taskbench --rounds 1
+	$(BIN)/pto2-taskbench --rounds 1 --steps 250 --seconds 0.05
 
 taskbench: build peers
 	$(BIN)/pto2-taskbench --table

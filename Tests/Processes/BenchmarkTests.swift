@@ -65,6 +65,70 @@ import Testing
     #expect(figure.flatMap { Double($0) } ?? 0 > 100, "\(result.output)")
   }
 
+  static let patterns = [
+    "trivial", "no_comm", "stencil_1d", "stencil_1d_periodic", "dom", "tree", "fft", "nearest",
+    "spread", "random_nearest",
+  ]
+
+  /// Every graph of Task Bench runs, with every input checked.
+  @Test(arguments: ["pto2", "pto2-explicit"])
+  func taskBenchRunsEveryPattern(system: String) {
+    let result = Command("pto2-taskbench", quick(system) + ["--pattern", "all"])
+      .wait(seconds: 120)
+    #expect(result.status == 0, "\(result.errors)")
+    #expect(texts("pattern", in: result.output) == Self.patterns)
+    #expect(texts("system", in: result.output) == Self.patterns.map { _ in system })
+    #expect(!result.output.contains("\"valid\":false"))
+    for key in ["peak_flops", "empty_tasks_per_second", "metg_50_us", "metg_75_us"] {
+      let values = numbers(key, in: result.output).filter { $0 > 0 && $0.isFinite }
+      #expect(values.count == Self.patterns.count, "\(key): \(values)")
+    }
+  }
+
+  /// One task that puts out something wrong is noticed by those that read it.
+  @Test(arguments: ["pto2", "pto2-explicit"])
+  func taskBenchNoticesAWrongInput(system: String) {
+    let result = Command("pto2-taskbench", quick(system) + ["--pattern", "all", "--break"])
+      .wait(seconds: 120)
+    #expect(result.status == 1)
+    #expect(texts("failure", in: result.output).count == Self.patterns.count)
+    #expect(
+      result.output.ranges(of: "exit status 1: taskbench-pto2: a task had a wrong input").count
+        == Self.patterns.count, "\(result.output)")
+  }
+
+  /// Patterns at the limits of the width, kernels of different lengths, every number of
+  /// workers.
+  @Test(arguments: [1, 2, 3, 8, 64])
+  func taskBenchRunsEveryWidth(width: Int) {
+    for pattern in Self.patterns {
+      let result = Command.run(
+        "taskbench-pto2",
+        [
+          "--pattern", pattern, "--width", "\(width)", "--steps", "12", "--radix", "7", "--iter",
+          "20", "--imbalance", "1.5", "--seconds", "0", "--workers", "\(min(width, 3))",
+        ])
+      #expect(result.status == 0, "\(pattern): \(result.errors)")
+      #expect(result.output.contains("\"valid\":true}"), "\(pattern): \(result.output)")
+    }
+  }
+
+  @Test func taskBenchTableAndWrongUsage() {
+    let table = Command.run("pto2-taskbench", ["--quick", "--pattern", "tree", "--width", "2"])
+    #expect(table.status == 0, "\(table.errors)")
+    #expect(table.output.contains("\ntree width 2: 39 tasks, 38 dependencies"))
+    #expect(Command.run("pto2-taskbench", ["--pattern", "star"]).status == 64)
+    #expect(Command.run("pto2-taskbench", ["--at", "30"]).status == 64)
+    #expect(Command.run("taskbench-pto2", ["--width", "65"]).status == 64)
+  }
+
+  private func quick(_ system: String) -> [String] { ["--quick", "--json", "--system", system] }
+
+  /// All values of a key that are strings.
+  private func texts(_ key: String, in json: String) -> [String] {
+    json.split(separator: "\"\(key)\":\"").dropFirst().map { String($0.prefix { $0 != "\"" }) }
+  }
+
   @Test func wrongUsage() {
     let result = Command.run("pto2-bench", ["--only", "nothing"])
     #expect(result.status == 64)

@@ -15,6 +15,11 @@ uint64_t bench_nanoseconds(void);
  * one batch was done within the time, or a process could not be made. */
 double bench_ping_pong(uint32_t round_trips, double limit_seconds);
 
+/* So many processes compute at once, each on a CPU of its own while there are enough.
+ * Returns rounds of a fixed amount of work a second, of all together: less when something
+ * else runs, or when the CPUs share a core of the host at that moment. */
+double bench_compute_rate(int processes, double seconds);
+
 /* Starts processes that only spin, until bench_hogs_stop or the caller's end.
  * Returns how many were started; their ids are in pids. */
 int bench_hogs_start(int count, pid_t *pids);

@@ -12,8 +12,9 @@ enum Report {
       every input checked
       METG: wall time x CPUs / tasks at 50 and 75 % of the best rate, us; at: efficiency there
       CPUs, switches/task: of all processes of a system, with their start and end
-      near: runs between two ping-pongs under 0.25 us; again, others: runs thrown away and runs
-      kept in which other processes had more than 5 % of the CPU time
+      near: runs between two ping-pongs under 0.25 us; thrown away, disturbed: runs in which other
+      processes had more than 5 % of the CPU time or the CPUs were slow before or after, and such
+      runs that count as there was no other
       \(missing.isEmpty ? "" : "not built (make peers): \(missing.joined(separator: ", "))\n")
       """
   }
@@ -25,7 +26,8 @@ enum Report {
         .init("METG 75", .right, width: 8), .init("empty tasks/s", .right),
       ] + plan.at.map { .init("at \(number($0)) us", .right) } + [
         .init("CPUs", .right, width: 5), .init("switches/task", .right),
-        .init("near", .right, width: 7), .init("again", .right), .init("others", .right),
+        .init("near", .right, width: 7), .init("thrown away", .right),
+        .init("disturbed", .right),
       ])
     for system in result.systems {
       let runs = system.runs
@@ -41,7 +43,7 @@ enum Report {
           + [
             runs.isEmpty ? "-" : fixed(runs.reduce(0) { $0 + $1.cpuSeconds } / wall, 2),
             runs.isEmpty ? "-" : fixed(switches / tasks, 3), "\(near)/\(runs.count)",
-            "\(runs.reduce(0) { $0 + $1.thrownAway })", "\(runs.count { $0.isDisturbed })",
+            "\(system.thrownAway)", "\(system.disturbed)",
           ])
     }
     let first = result.systems.lazy.flatMap(\.runs).first
@@ -113,6 +115,8 @@ enum Report {
         object.add("system", system.system.name)
         object.add("valid", system.failure == nil)
         object.add("failure", system.failure ?? "")
+        object.add("runs_thrown_away", system.thrownAway)
+        object.add("runs_disturbed", system.disturbed)
         add("metg_50", system.metg50, to: &object)
         add("metg_75", system.metg75, to: &object)
         object.add("empty_tasks_per_second", emptyRate(system))
@@ -166,7 +170,7 @@ enum Report {
         object.add("all_tasks", run.allTasks)
         object.add("placement", run.placement.rawValue)
         object.add("others", run.others)
-        object.add("disturbed", run.isDisturbed)
+        object.add("speed", run.speed)
         object.add("thrown_away", run.thrownAway)
         return object
       })

@@ -1,4 +1,6 @@
+internal import CBenchRaw
 internal import Harness
+internal import PTO2System
 
 /// One start of a program, which runs its graph as often as there is time.
 struct Run {
@@ -17,6 +19,8 @@ struct Run {
   /// The share of the machine's CPU time that others had.
   var others: Double
   var isDisturbed: Bool
+  /// What the CPUs could compute together, the lesser of before and after.
+  var speed: Double
   /// Runs before it that were thrown away as disturbed.
   var thrownAway = 0
 }
@@ -27,13 +31,20 @@ struct RunFailure: Error {
 }
 
 /// Starts programs, one at a time.
-struct Runner {
+final class Runner {
   let plan: Plan
+  /// The most that the CPUs were seen to compute together.
+  private(set) var bestSpeed = 0.0
+
+  init(_ plan: Plan) { self.plan = plan }
 
   /// The share of CPU time from which others count as a disturbance, and what the clock
   /// of /proc/stat may be off by, in seconds.
   private static let limit = 0.05
   private static let clockError = 0.04
+  /// The share of their best speed under which the CPUs are slow: two that share a core of
+  /// the host come to half.
+  private static let slow = 0.7
 
   /// Repeats a run that others disturb.
   func run(
@@ -43,16 +54,33 @@ struct Runner {
     while true {
       var run = try once(system, example, iterations)
       run.thrownAway = thrownAway
-      if !run.isDisturbed || thrownAway == plan.repeats { return run }
+      if !isDisturbed(run) || thrownAway == plan.repeats { return run }
       thrownAway += 1
     }
+  }
+
+  /// Others had CPU time, or the CPUs were slow for the host's reasons.
+  func isDisturbed(_ run: Run) -> Bool {
+    run.isDisturbed || run.speed < Self.slow * bestSpeed
+  }
+
+  /// Waits a while for CPUs that are not slow.
+  private func speed(waiting: Bool) -> Double {
+    var speed = 0.0
+    for _ in 0..<(waiting ? 20 : 1) {
+      speed = bench_compute_rate(Int32(plan.processors), plan.isQuick ? 0.001 : 0.004)
+      bestSpeed = max(bestSpeed, speed)
+      if speed >= Self.slow * bestSpeed { break }
+      sleepNanoseconds(50_000_000)
+    }
+    return speed
   }
 
   /// Seconds that one iteration takes on one core.
   func calibrate() throws(RunFailure) -> Double {
     var short = self.plan
     (short.workers, short.steps, short.imbalance, short.isBroken) = (1, 20, 0, false)
-    let runner = Runner(plan: short)
+    let runner = Runner(short)
     let example = Case(pattern: Pattern("no_comm")!, width: 1)
     var iterations = 1024
     while true {
@@ -72,11 +100,13 @@ struct Runner {
       "--imbalance", "\(plan.imbalance)", "--seconds", "\(plan.seconds)",
     ]
     if plan.isBroken { options.append("--break") }
+    let speedBefore = speed(waiting: !plan.isQuick)
     let before = pingPong(plan)
     let begin = Usage.now()
     let result = system.start(options, workers: plan.workers).waitAsleep(seconds: 120)
     let end = Usage.now()
     let after = pingPong(plan)
+    let speedAfter = speed(waiting: false)
     func value(_ key: String) -> Double { number(key, in: result.output) ?? .nan }
     guard result.status == 0, result.output.contains("\"valid\":true"), value("seconds") > 0
     else {
@@ -93,6 +123,7 @@ struct Runner {
       contextSwitches: end.contextSwitches - begin.contextSwitches,
       allTasks: value("tasks") * value("all_runs"),
       placement: Placement(before: before, after: after), others: others / available,
-      isDisturbed: others > max(Self.limit * available, Self.clockError))
+      isDisturbed: others > max(Self.limit * available, Self.clockError),
+      speed: min(speedBefore, speedAfter))
   }
 }

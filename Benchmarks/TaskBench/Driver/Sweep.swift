@@ -5,6 +5,8 @@ internal import PTO2System
 struct Point {
   var iterations: Int
   var runs: [Run]
+  /// Disturbed ones that do not count.
+  var left = 0
 
   var seconds: Double { median(runs.map(\.seconds)) }
   var rate: Double { (runs.first?.flop ?? 0) / seconds }
@@ -32,7 +34,14 @@ struct SystemResult {
   var metg75: Crossing?
   var failure: String?
 
-  var runs: [Run] { (points + at + [empty]).flatMap(\.runs) }
+  var all: [Point] { points + at + [empty] }
+  var runs: [Run] { all.flatMap(\.runs) }
+  /// Runs that were repeated, or left out afterwards.
+  var thrownAway: Int {
+    all.reduce(0) { $0 + $1.left } + runs.reduce(0) { $0 + $1.thrownAway }
+  }
+  /// Disturbed runs that count nevertheless.
+  var disturbed = 0
 }
 
 struct CaseResult {
@@ -55,10 +64,10 @@ struct Sweep {
   private var iterationsFrom = 1
   private var isLogged: Bool { !plan.isQuick && isatty(STDERR_FILENO) != 0 }
 
-  init(_ plan: Plan, _ example: Case) {
-    self.plan = plan
+  init(_ runner: Runner, _ example: Case) {
+    plan = runner.plan
     self.example = example
-    runner = Runner(plan: plan)
+    self.runner = runner
     runs = Array(repeating: [:], count: plan.systems.count)
     failures = Array(repeating: nil, count: plan.systems.count)
   }
@@ -139,7 +148,12 @@ struct Sweep {
   // MARK: Figures
 
   private func point(_ index: Int, _ iterations: Int) -> Point? {
-    runs[index][iterations].map { Point(iterations: iterations, runs: $0) }
+    guard let all = runs[index][iterations] else { return nil }
+    // What was disturbed counts only where there is nothing else.
+    let quiet = all.filter { !runner.isDisturbed($0) }
+    return Point(
+      iterations: iterations, runs: quiet.isEmpty ? all : quiet,
+      left: quiet.isEmpty ? 0 : all.count - quiet.count)
   }
 
   private var peak: Double {
@@ -176,16 +190,20 @@ struct Sweep {
     let (high, low) = (upper.rate / peak, lower.rate / peak)
     let share = (efficiency - low) / (high - low)
     let (large, small) = (log(upper.granularity(plan)), log(lower.granularity(plan)))
+    // Shorter kernels that take as long say nothing of what lies between.
+    if small >= large { return .at(exp(large)) }
     return .at(exp(small + share * (large - small)))
   }
 
   private func result() -> CaseResult {
     let systems = runs.indices.map { index in
-      SystemResult(
+      var result = SystemResult(
         system: plan.systems[index], points: ladder(index).map(\.point),
         at: iterationsAt.map { point(index, $0) ?? Point(iterations: $0, runs: []) },
         empty: point(index, 0) ?? Point(iterations: 0, runs: []), metg50: metg(index, 0.5),
         metg75: metg(index, 0.75), failure: failures[index])
+      result.disturbed = result.runs.count { runner.isDisturbed($0) }
+      return result
     }
     return CaseResult(example: example, systems: systems, peak: peak)
   }

@@ -119,10 +119,11 @@ struct TaskBenchCommand: ParsableCommand {
 
   func run() throws {
     let plan = Plan(self)
+    let runner = Runner(plan)
     if !json { writeOutput(Report.header(plan)) }
     var results: [CaseResult] = []
     for example in cases() {
-      var sweep = Sweep(plan, example)
+      var sweep = Sweep(runner, example)
       let result = sweep.run()
       results.append(result)
       if !json { writeOutput(Report.text(result, plan)) }
