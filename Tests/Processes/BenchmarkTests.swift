@@ -101,10 +101,10 @@ import Testing
   /// workers.
   @Test(arguments: [1, 2, 3, 8, 64])
   func taskBenchRunsEveryWidth(width: Int) {
-    for pattern in Self.patterns {
+    for (index, pattern) in Self.patterns.enumerated() {
       let result = Command.run(
         "taskbench-pto2",
-        [
+        (index % 2 == 0 ? ["--explicit"] : []) + [
           "--pattern", pattern, "--width", "\(width)", "--steps", "12", "--radix", "7", "--iter",
           "20", "--imbalance", "1.5", "--seconds", "0", "--workers", "\(min(width, 3))",
         ])

@@ -1,4 +1,5 @@
-/* A task of Task Bench. Scalars: the packed graph, step << 32 | point, iterations. */
+/* A task of Task Bench. Scalars: the packed graph, step << 32 | point,
+ * run << 40 | iterations. */
 #ifndef TASKBENCH_KERNELS_H
 #define TASKBENCH_KERNELS_H
 

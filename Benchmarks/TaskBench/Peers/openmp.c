@@ -1,7 +1,6 @@
 /* OpenMP tasks: one thread makes them, depend clauses say who waits for whom. */
 #include <omp.h>
 #include <stdlib.h>
-#include <string.h>
 
 #include "taskbench.h"
 
@@ -33,11 +32,9 @@ int main(int argc, char **argv) {
     int status = taskbench_parse(&options, "openmp", argc, argv);
     if (status >= 0) return status;
     const taskbench_graph *graph = &options.graph;
-    const size_t bytes = sizeof(taskbench_output) * graph->steps * graph->width;
-    taskbench_output *outputs = malloc(bytes);
+    taskbench_output *outputs = calloc((size_t)graph->steps * graph->width, sizeof *outputs);
     taskbench_begin(&series);
     while (taskbench_more(&series, &options)) {
-        memset(outputs, 0, bytes);
         double begin = taskbench_seconds();
 #pragma omp parallel num_threads(options.workers)
 #pragma omp single

@@ -2,7 +2,6 @@
  * them. A row is written again after ROWS steps. */
 #include <starpu.h>
 #include <stdlib.h>
-#include <string.h>
 
 #include "taskbench.h"
 

@@ -2,7 +2,6 @@
 #include <oneapi/tbb/flow_graph.h>
 #include <oneapi/tbb/global_control.h>
 
-#include <cstring>
 #include <deque>
 #include <vector>
 
@@ -50,7 +49,6 @@ int main(int argc, char **argv) {
     std::vector<taskbench_output> outputs(size_t(graph->steps) * graph->width);
     taskbench_begin(&series);
     while (taskbench_more(&series, &options)) {
-        std::memset(outputs.data(), 0, outputs.size() * sizeof outputs[0]);
         double begin = taskbench_seconds();
         run(options, outputs.data());
         double seconds = taskbench_seconds() - begin;

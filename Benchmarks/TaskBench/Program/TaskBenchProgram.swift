@@ -43,11 +43,14 @@ struct TaskBenchProgram {
     var tasks = 64
     while tasks < Int(taskbench_tasks(&options.graph)) { tasks *= 2 }
     let window = min(tasks, Int(options.window))
+    // Of an explicit graph the one tensor, too.
+    let points = Int(options.graph.steps) * Int(options.graph.width)
+    let bytes = 2 * 64 * tasks + (options.is_explicit != 0 ? 64 * points : 0)
     var configuration = Configuration()
     configuration.clusters = (Int(options.workers) + 1) / 2
     configuration.rings = [
       Configuration.Ring(
-        taskWindow: window, consumedWindow: tasks, heapBytes: 2 * 64 * tasks,
+        taskWindow: window, consumedWindow: tasks, heapBytes: bytes,
         dependencyPool: 16 * window)
     ]
     configuration.arenaBytes = 64 << 20
@@ -60,7 +63,8 @@ struct TaskBenchProgram {
     _ graph: Graph, _ options: inout taskbench_options
   ) throws -> Bool {
     let shape = options.graph
-    let (packed, iterations) = (taskbench_packed(&options.graph), options.iterations)
+    let packed = taskbench_packed(&options.graph)
+    let work = UInt64(shape.run) << 40 | options.iterations
     let kernel = try graph.kernel("taskbench")
     return try graph.scope {
       var before: [Tensor<Int64>?] = Array(repeating: nil, count: Int(shape.width))
@@ -75,7 +79,7 @@ struct TaskBenchProgram {
             let output = task.output(of: Int64.self, Shape(2))
             task.scalar(bits: packed)
             task.scalar(bits: UInt64(step) << 32 | UInt64(point))
-            task.scalar(bits: iterations)
+            task.scalar(bits: work)
             return output
           }
         }
@@ -86,7 +90,7 @@ struct TaskBenchProgram {
       while points != 0 {
         let point = taskbench_next(&points)
         let values = try graph.array(before[Int(point)]!)
-        var output = taskbench_output(step: values[0], point: values[1])
+        var output = taskbench_output(mark: values[0], point: values[1])
         if taskbench_is_final(&options.graph, &output, point) == 0 { return false }
       }
       return true
@@ -99,7 +103,8 @@ struct TaskBenchProgram {
     _ graph: Graph, _ options: inout taskbench_options
   ) throws -> Bool {
     let shape = options.graph
-    let (packed, iterations) = (taskbench_packed(&options.graph), options.iterations)
+    let packed = taskbench_packed(&options.graph)
+    let work = UInt64(shape.run) << 40 | options.iterations
     let (steps, width) = (Int(shape.steps), Int(shape.width))
     let kernel = try graph.kernel("taskbench_explicit")
     let outputs = try graph.uninitializedTensor(of: Int64.self, Shape(steps, width, 2))
@@ -116,7 +121,7 @@ struct TaskBenchProgram {
             task.unordered(outputs)
             task.scalar(bits: packed)
             task.scalar(bits: UInt64(step) << 32 | UInt64(point))
-            task.scalar(bits: iterations)
+            task.scalar(bits: work)
             return task.id
           }
         }
@@ -129,7 +134,7 @@ struct TaskBenchProgram {
       while points != 0 {
         let point = taskbench_next(&points)
         let index = ((steps - 1) * width + Int(point)) * 2
-        var output = taskbench_output(step: outputs[index], point: outputs[index + 1])
+        var output = taskbench_output(mark: outputs[index], point: outputs[index + 1])
         if taskbench_is_final(&options.graph, &output, point) == 0 { return false }
       }
       return true

@@ -43,6 +43,7 @@ static uint64_t inputs(const taskbench_graph *graph, uint32_t set, int64_t i) {
 }
 
 void taskbench_prepare(taskbench_graph *graph) {
+    graph->run = 1;
     graph->sets = 1;
     if (graph->pattern == TASKBENCH_SPREAD || graph->pattern == TASKBENCH_RANDOM_NEAREST)
         graph->sets = TASKBENCH_PERIOD;

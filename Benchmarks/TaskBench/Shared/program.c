@@ -64,7 +64,7 @@ static int take(taskbench_options *options, const char *name, const char *text, 
     *known = 1;
     if (strcmp(name, "--pattern") == 0) return pattern(text, &graph->pattern);
     if (strcmp(name, "--seconds") == 0) return real(text, 1e6, &options->seconds);
-    if (strcmp(name, "--iter") == 0) return whole(text, 0, UINT64_C(1) << 40, &options->iterations);
+    if (strcmp(name, "--iter") == 0) return whole(text, 0, TASKBENCH_MAX_ITERATIONS, &options->iterations);
     if (strcmp(name, "--imbalance") == 0) {
         fits = real(text, 2, &factor);
         graph->imbalance = (uint32_t)(factor * 1000 + 0.5);
@@ -143,8 +143,9 @@ int taskbench_more(const taskbench_series *series, const taskbench_options *opti
     return series->count == 0 || (series->total < options->seconds && series->count < 1000);
 }
 
-void taskbench_add(taskbench_series *series, const taskbench_options *options, double seconds,
+void taskbench_add(taskbench_series *series, taskbench_options *options, double seconds,
                    int is_valid) {
+    options->graph.run++;
     series->is_valid &= is_valid;
     if (series->warm_up == 0 && series->count == 0 && is_valid &&
         seconds < 10 * options->seconds) {

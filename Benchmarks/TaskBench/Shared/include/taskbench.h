@@ -46,16 +46,18 @@ typedef struct taskbench_graph {
     uint32_t imbalance;
     /* One task puts out something wrong. */
     uint32_t is_broken;
+    /* Counts the runs of a program from 1: what is left from the one before is wrong. */
+    uint32_t run;
     /* The inputs of a point as bits, before those that are not there are taken off: the
      * sets follow each other with the steps. */
     uint32_t sets;
     uint64_t inputs[TASKBENCH_MAX_SETS][TASKBENCH_MAX_WIDTH];
 } taskbench_graph;
 
-/* Fills `sets` and `inputs` from the rest. */
+/* Fills `run`, `sets` and `inputs`. */
 void taskbench_prepare(taskbench_graph *graph);
 
-/* What `taskbench_prepare` needs as one word, and back: for processes that share
+/* What `taskbench_prepare` needs as one word, without the run, and back: for processes that share
  * nothing else. */
 uint64_t taskbench_packed(const taskbench_graph *graph);
 void taskbench_unpack(taskbench_graph *graph, uint64_t packed);
@@ -111,11 +113,18 @@ static inline uint64_t taskbench_hash(uint64_t value) {
 
 /* What a task puts out. */
 typedef struct taskbench_output {
-    int64_t step, point;
+    int64_t mark, point;
 } taskbench_output;
 
-/* The step of an output whose task had a wrong input, or computed something wrong. */
+/* The step and the run that an output is of. */
+static inline int64_t taskbench_mark(const taskbench_graph *graph, uint32_t step) {
+    return (int64_t)((uint64_t)graph->run << 32 | step);
+}
+
+/* The mark of an output whose task had a wrong input, or computed something wrong. */
 #define TASKBENCH_POISON INT64_C(-1)
+
+#define TASKBENCH_MAX_ITERATIONS (UINT64_C(0xFFFFFFFFFF))
 
 /* 64 doubles, each x := x * x + x in an iteration. */
 enum { TASKBENCH_FLOP = 128 };
@@ -159,13 +168,14 @@ static inline void taskbench_run(const taskbench_graph *graph, uint32_t step, ui
                                  uint64_t mean, const void *const *inputs, uint32_t count,
                                  taskbench_output *output) {
     uint64_t expected = taskbench_inputs(graph, step, point);
+    const int64_t before = taskbench_mark(graph, step - 1);
     int is_right = 1;
     uint32_t index = 0;
     while (expected) {
         uint32_t producer = taskbench_next(&expected);
         if (index == count) break;
         const taskbench_output *input = (const taskbench_output *)inputs[index++];
-        is_right &= input->step == (int64_t)step - 1 && input->point == producer;
+        is_right &= input->mark == before && input->point == producer;
     }
     is_right &= expected == 0 && index == count;
     uint64_t iterations = taskbench_iterations(graph, step, point, mean);
@@ -174,14 +184,14 @@ static inline void taskbench_run(const taskbench_graph *graph, uint32_t step, ui
         is_right &= sum < 0 && sum > -64;
     }
     if (graph->is_broken && point == 0 && step == taskbench_broken_step(graph)) point++;
-    output->step = is_right ? (int64_t)step : TASKBENCH_POISON;
+    output->mark = is_right ? taskbench_mark(graph, step) : TASKBENCH_POISON;
     output->point = point;
 }
 
 /* Whether an output of the last step is what it must be. */
 static inline int taskbench_is_final(const taskbench_graph *graph, const taskbench_output *output,
                                      uint32_t point) {
-    return output->step == (int64_t)graph->steps - 1 && output->point == point;
+    return output->mark == taskbench_mark(graph, graph->steps - 1) && output->point == point;
 }
 
 uint64_t taskbench_tasks(const taskbench_graph *graph);
@@ -218,9 +228,9 @@ typedef struct taskbench_series {
 void taskbench_begin(taskbench_series *series);
 /* Whether there is to be another one. */
 int taskbench_more(const taskbench_series *series, const taskbench_options *options);
-/* A run took so long, and its outputs were right or not. The first one does not count,
+/* A run took so long, and its outputs were right or not; the next one follows. The first one does not count,
  * unless it took ten times as long as all were to take. */
-void taskbench_add(taskbench_series *series, const taskbench_options *options, double seconds,
+void taskbench_add(taskbench_series *series, taskbench_options *options, double seconds,
                    int is_valid);
 /* Prints one line of JSON. Returns the exit status: 0, or 1 for a wrong run. */
 int taskbench_finish(taskbench_series *series, const taskbench_options *options,
