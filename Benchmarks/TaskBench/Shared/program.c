@@ -64,7 +64,8 @@ static int take(taskbench_options *options, const char *name, const char *text, 
     *known = 1;
     if (strcmp(name, "--pattern") == 0) return pattern(text, &graph->pattern);
     if (strcmp(name, "--seconds") == 0) return real(text, 1e6, &options->seconds);
-    if (strcmp(name, "--iter") == 0) return whole(text, 0, TASKBENCH_MAX_ITERATIONS, &options->iterations);
+    if (strcmp(name, "--iter") == 0)
+        return whole(text, 0, TASKBENCH_MAX_ITERATIONS, &options->iterations);
     if (strcmp(name, "--imbalance") == 0) {
         fits = real(text, 2, &factor);
         graph->imbalance = (uint32_t)(factor * 1000 + 0.5);

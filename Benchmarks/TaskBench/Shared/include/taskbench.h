@@ -228,8 +228,8 @@ typedef struct taskbench_series {
 void taskbench_begin(taskbench_series *series);
 /* Whether there is to be another one. */
 int taskbench_more(const taskbench_series *series, const taskbench_options *options);
-/* A run took so long, and its outputs were right or not; the next one follows. The first one does not count,
- * unless it took ten times as long as all were to take. */
+/* A run took so long, and its outputs were right or not; the next one follows. The first
+ * one does not count, unless it took ten times as long as all were to take. */
 void taskbench_add(taskbench_series *series, taskbench_options *options, double seconds,
                    int is_valid);
 /* Prints one line of JSON. Returns the exit status: 0, or 1 for a wrong run. */
