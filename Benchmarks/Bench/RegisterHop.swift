@@ -33,7 +33,7 @@ enum RegisterHop {
     let scheduler = try Segment.attach(name: name, role: .scheduler, timeoutMilliseconds: 1000)
     let core = 1  // aiv0
     let page = scheduler.corePage(core)
-    let word = scheduler.ownDispatchLine(core).word(0)
+    let word = scheduler.ownDispatchLanes(core).word(0)
     let (cond, parked, ready) = (page.cond(0), page.parked, page.ready)
     word.storeRelaxed(PTO2_SCHEDULER_IDLE)
 

@@ -12,7 +12,9 @@ _Static_assert(((PTO2_WORD_OFFSET_MAX + 1u) << 2 | PTO2_WORD_TOGGLE) == PTO2_EXI
 _Static_assert((PTO2_WORD_TOGGLE | PTO2_WORD_OFFSET_MAX << 2 | PTO2_WORD_SLOT_MASK)
                < PTO2_EXIT_SIGNAL, "no dispatch word reaches a sentinel");
 _Static_assert(PTO2_DEP_POOL_MAX <= PTO2_EDGE_INDEX_MASK, "NONE and CLOSED are no edges");
-_Static_assert(PTO2_MAX_LOST == PTO2_MAX_CORES * PTO2_MAX_LANES, "room for every lane");
+_Static_assert(PTO2_MAX_LOST >= PTO2_SLOTS, "room for the block that was being dispatched");
+_Static_assert(PTO2_MAX_CORES <= 32 * PTO2_WAITER_WORDS, "a bit per core");
+_Static_assert(PTO2_MAX_LANES <= 1 << PTO2_PLACE_CORE_SHIFT, "a place says every lane");
 _Static_assert(sizeof(pto2_header) <= 4096, "the header is one page");
 _Static_assert(offsetof(pto2_consumed_entry, fanout_count) % 8 == 0,
                "count and refcount are one 64-bit word");

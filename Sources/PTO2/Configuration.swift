@@ -34,8 +34,9 @@ public struct Configuration: Equatable, Sendable {
   /// Clusters of one matrix core (AIC) and two vector cores (AIV), 1 to 40; one worker
   /// process a core.
   public var clusters = 1
-  /// Dispatches a core may hold at once, 1 to 8.
-  public var lanes = 2
+  /// Dispatches a core may hold at once, 1 to 32. How many it is given within that follows
+  /// how long its kernels take; with several scheduler threads it is two.
+  public var lanes = 32
   /// 1 to 8; thread t polls clusters t, t + n, ...
   public var schedulerThreads = 1
   /// 1 to 8; scopes deeper than that share the last one.
@@ -63,6 +64,9 @@ public struct Configuration: Equatable, Sendable {
   /// When this process dies, scheduler and workers still do every task that it has
   /// submitted; otherwise they end at once.
   public var drainsAfterDeath = false
+  /// A task is dispatched when its producers are dispatched; the core it goes to waits for
+  /// them. Otherwise, and with several scheduler threads, when they are COMPLETED.
+  public var worksAhead = true
   /// Scheduler and workers say nothing on standard error.
   public var isQuiet = true
   /// Starts scheduler and workers. Otherwise somebody else starts them, with
@@ -159,7 +163,7 @@ extension Configuration {
       kernelDeadlineMilliseconds: try milliseconds("--kernel-deadline", kernelDeadline),
       stopGraceMilliseconds: try milliseconds("--stop-grace", stopGrace),
       flags: PTO2Segment.Configuration.Flags(isQuiet ? [.quiet] : [])
-        .union(drainsAfterDeath ? [.drains] : []))
+        .union(drainsAfterDeath ? [.drains] : []).union(worksAhead ? [] : [.noAhead]))
     try result.validate()
     return result
   }

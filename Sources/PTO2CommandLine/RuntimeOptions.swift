@@ -27,8 +27,8 @@ public struct RuntimeOptions: ParsableArguments {
       "Scheduler threads, 1 to 8; each polls every n-th cluster.", valueName: "n"))
   public var threads: UInt32 = 1
 
-  @Option(help: ArgumentHelp("Dispatches a core may hold at once, 1 to 8.", valueName: "n"))
-  public var lanes: UInt32 = 2
+  @Option(help: ArgumentHelp("Dispatches a core may hold at once, 1 to 32.", valueName: "n"))
+  public var lanes: UInt32 = 32
 
   @Option(
     help: ArgumentHelp(
@@ -123,6 +123,9 @@ public struct RuntimeOptions: ParsableArguments {
         """, valueName: "file"), completion: .file())
   public var faults: String?
 
+  @Flag(help: "Dispatches a task only when its producers are COMPLETED, not ahead of that.")
+  public var noAhead: Bool = false
+
   @Flag(help: "Print the report as one JSON object on standard output.")
   public var json: Bool = false
 
@@ -154,7 +157,8 @@ public struct RuntimeOptions: ParsableArguments {
     configuration.rings = try ringSettings.rings(count: rings, environment: environment(_:))
     configuration.tensorMapRanges = try tensorMapRanges(tensorMap, environment: environment(_:))
     configuration.clusters = Int(clusters ?? 1)
-    configuration.lanes = Int(lanes)
+    // The debug registers that faults at points of the protocol need watch so many.
+    configuration.lanes = Int(faults == nil ? lanes : min(lanes, 4))
     configuration.schedulerThreads = Int(threads)
     configuration.arenaBytes = arenaBytes
     configuration.addressSpaceBytes = try addressSpaceBytes()
@@ -168,6 +172,7 @@ public struct RuntimeOptions: ParsableArguments {
     }
     configuration.stopGrace = stopGrace == 0 ? nil : try duration("--stop-grace", stopGrace)
     configuration.drainsAfterDeath = drain
+    configuration.worksAhead = !noAhead
     configuration.isQuiet = quiet
     configuration.launchesProcesses = launch
     configuration.segmentName = segment

@@ -284,7 +284,7 @@ internal import PTO2System
         case .wired: scheduler.wired
         case .released: scheduler.released(ring)
         case .consumed: scheduler.consumed(ring)
-        case .dispatch: reader.dispatchLine(core).word(UInt32(lane))
+        case .dispatch: reader.dispatchLanes(core).word(UInt32(lane))
         case .cond: reader.corePage(core).cond(UInt32(lane))
         case .ready: reader.corePage(core).ready
         }

@@ -66,7 +66,8 @@ package enum ProtocolPoint: String, CaseIterable, Sendable {
     case .wire: return single(scheduler.wired)
     case .release: return single(scheduler.released(ring))
     case .consume: return single(scheduler.consumed(ring))
-    case .dispatch: return pairs(segment.dispatchLine(core ?? 0).word)
+    case .dispatch:
+      return (0..<lanes).flatMap { single(segment.dispatchLanes(core ?? 0).word($0)) }
     case .ack, .fin: return pairs(segment.corePage(core ?? 0).cond)
     case .attach: return single(core.map { segment.corePage($0).ready } ?? scheduler.control)
     }

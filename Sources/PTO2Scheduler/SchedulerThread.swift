@@ -42,6 +42,14 @@ internal import PTO2System
   /// last woken.
   var hasConsumed = false
   var counters = SchedulerCounters()
+  /// Tasks that are wired, and of which nothing was dispatched. With one thread alone.
+  var unstarted = 0
+  /// `AheadQueue` is used.
+  let worksAhead: Bool
+  /// So many records that are not wired may wait while every core has enough to do.
+  let logPatience: UInt32
+  /// `counters.dispatched` as the depths of the cores were last looked at.
+  private var depthsUpdated: UInt64 = 0
   /// First thread: the others have nothing there.
   var health: SessionHealth
   var sleeper = Sleeper()
@@ -66,6 +74,8 @@ internal import PTO2System
     dispatcher = TryLocked(shared.dispatcher, TryLock(words.dispatchLock, lost: lost))
     intake = Intake(to: shared.dispatcher.ready, head: words.intake)
     health = SessionHealth(configuration)
+    worksAhead = !S.isShared && configuration.worksAhead
+    logPatience = max(1, min(64, configuration.logCapacity / 2))
     for core in 0..<cores.count where isOwn(core) { absentCores += 1 }
     if index == 0 && !shared.isRestart { own.wired.storeRelaxed(words.logWired.value) }
   }
@@ -78,6 +88,10 @@ internal import PTO2System
     var work = pollCores()
     work += readLog()
     work += dispatchReady()
+    if !S.isShared && counters.dispatched &- depthsUpdated >= 256 {
+      depthsUpdated = counters.dispatched
+      updateDepths()
+    }
     wakePeers(isIdle: work == 0)
     return work
   }
@@ -115,8 +129,11 @@ internal import PTO2System
     let lane = core.lane(laneIndex).value
     let cond = core.cond(laneIndex)
     guard cond == .fin(lane.word) else {
-      // Not when EXITED: the worker saw the session end first; so will this process.
-      if cond.progress(of: lane.word, after: lane.condBefore) == .garbage {
+      // Not when EXITED: the worker saw the session end first; so will this process. Nor
+      // of a core between two workers, whose words are the next one's to set up.
+      if core.incarnation.value != 0,
+        cond.progress(of: lane.word, after: lane.condBefore) == .garbage
+      {
         quarantine(index, laneIndex, holding: cond)
       }
       return false
@@ -142,7 +159,7 @@ internal import PTO2System
     if S.isShared {
       S.or(words.freed(core.subtask), 1 << UInt64(core.cluster))
     } else {
-      dispatcher.ofOnlyThread.table.markFree(core, cores[core], lanes: cores.laneCount, S.self)
+      dispatcher.ofOnlyThread.table.markFree(core, cores[core], S.self)
     }
   }
 

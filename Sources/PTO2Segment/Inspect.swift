@@ -5,7 +5,7 @@ internal import PTO2Protocol
 extension SegmentViews where Self: ~Copyable {
   /// What a core has acknowledged and not finished; nil when nothing.
   package func runningTask(core: Int) -> String? {
-    let (line, page) = (dispatchLine(core), corePage(core))
+    let (line, page) = (dispatchLanes(core), corePage(core))
     for lane in 0..<configuration.lanes {
       let word = DispatchWord(rawValue: line.word(lane).loadAcquire())
       let cond = ConditionWord(rawValue: page.cond(lane).loadAcquire())

@@ -39,10 +39,17 @@ extension SegmentViews where Self: ~Copyable {
   package func corePage(_ core: Int) -> CorePage<SharedWord> {
     unsafe CorePage(at: readCore(core))
   }
-  /// A core's line of DATA_MAIN_BASE words.
-  package func dispatchLine(_ core: Int) -> DispatchLine<SharedWord> {
-    unsafe RecordList<DispatchLine<SharedWord>>(
+  /// A core's DATA_MAIN_BASE words, and what is said beside them.
+  package func dispatchLanes(_ core: Int) -> DispatchLanes<SharedWord> {
+    unsafe RecordList<DispatchLanes<SharedWord>>(
       read(.dataMainBase), count: configuration.coreCount)[core]
+  }
+
+  /// All cores, as one of them sees the others.
+  package var corePeers: CorePeers {
+    unsafe CorePeers(
+      RecordList(read(.dataMainBase), count: configuration.coreCount), pages: readCore(0),
+      pageStride: Int(layout.coreStride), count: configuration.coreCount)
   }
 
   // MARK: Tables
@@ -96,8 +103,8 @@ extension Segment {
   package var ownSchedulerPage: SchedulerPage<OwnedWord> {
     unsafe SchedulerPage(at: write(.schedulerWords))
   }
-  package func ownDispatchLine(_ core: Int) -> DispatchLine<OwnedWord> {
-    unsafe RecordList<DispatchLine<OwnedWord>>(
+  package func ownDispatchLanes(_ core: Int) -> DispatchLanes<OwnedWord> {
+    unsafe RecordList<DispatchLanes<OwnedWord>>(
       write(.dataMainBase), count: configuration.coreCount)[core]
   }
   package var ownLog: RingTable<LogPlace> {

@@ -127,7 +127,7 @@ package struct SectionSpec: Sendable {
       of: pto2_scheduler_page.self),
     .init(
       .dataMainBase, "the DATA_MAIN_BASE words", .scheduler, .creation, .cores,
-      of: pto2_dispatch_line.self),
+      of: pto2_dispatch_lanes.self),
     .init(
       .consumedRing, "the consumed ring", .scheduler, .wiring, .consumedWindow,
       of: pto2_consumed_entry.self),

@@ -9,11 +9,14 @@ internal import PTO2System
   package let id: CoreID
   /// This worker's, since it took the core.
   private let page: CorePage<OwnedWord>
-  private let line: DispatchLine<SharedWord>
+  private let lanes: DispatchLanes<SharedWord>
+  private let peers: CorePeers
   private let scheduler: SchedulerPage<SharedWord>
   private let orchestrator: OrchestratorPage<SharedWord>
   /// Wakes the scheduler thread that polls this core.
   private let publisher: Publisher
+  /// Gates of the next dispatch that were found open.
+  private var openGates = 0
 
   private let laneCount: UInt32
   /// The lane whose word comes next.
@@ -31,6 +34,8 @@ internal import PTO2System
   package enum Outcome: Equatable {
     /// Nothing to do on the next lane.
     case idle
+    /// A gate of the next lane's dispatch is closed.
+    case gated
     case ran
     /// EXIT was read and acknowledged.
     case exited
@@ -44,7 +49,8 @@ internal import PTO2System
   {
     id = CoreID(core)
     page = try segment.openCore(core)
-    line = segment.dispatchLine(core)
+    lanes = segment.dispatchLanes(core)
+    peers = segment.corePeers
     scheduler = segment.schedulerPage
     orchestrator = segment.orchestratorPage
     let thread = UInt32(truncatingIfNeeded: id.cluster) % segment.configuration.schedulerThreads
@@ -85,10 +91,10 @@ internal import PTO2System
     }
   }
 
-  /// Resets the COND lanes, then announces READY(incarnation): readiness is
-  /// published last, so no stale FIN is ever seen.
+  /// Sets the COND lanes up, then announces READY(incarnation): readiness is published
+  /// last, so no stale FIN is ever seen.
   package mutating func announce(isSupervised: Bool) {
-    for lane in 0..<UInt32(PTO2_MAX_LANES) { page.cond(lane).storeRelaxed(PTO2_CORE_IDLE) }
+    takeOver()
     page.parked.storeRelaxed(0)
     page.ownError.clear()
     page.crashSignal.storeRelaxed(0)
@@ -102,6 +108,27 @@ internal import PTO2System
     publisher.publish(incarnation, in: page.ready)
   }
 
+  /// Goes on where the core's last worker has stopped: what that has left in the lanes is
+  /// not taken, everything else is over. `awaitFence` has acquired what is left.
+  private mutating func takeOver() {
+    let left = lanes.left
+    lane = left.lane % laneCount
+    for index in 0..<UInt32(PTO2_MAX_LANES) {
+      let word = DispatchWord(rawValue: lanes.word(index).loadAcquire())
+      guard case .dispatch = word.content else {
+        page.cond(index).storeRelaxed(PTO2_CORE_IDLE)
+        continue
+      }
+      let isLeft = (index &+ laneCount &- lane) % laneCount < left.count
+      unsafe served[Int(index)] = isLeft ? PTO2_SCHEDULER_IDLE : word.rawValue
+      let cond = isLeft ? ConditionWord.notTaken(word) : .fin(word)
+      page.cond(index).storeRelease(cond.rawValue)
+    }
+    // The worker before may have died between a FIN and the wake that belongs to it.
+    Publisher.fence()
+    for index in 0..<laneCount { wakeWaiters(index) }
+  }
+
   // MARK: Serving
 
   /// Serves the next lane if there is a new word on it. Never blocks but in
@@ -109,7 +136,7 @@ internal import PTO2System
   package mutating func step() -> Outcome {
     // Acquire: pairs with the scheduler's release of the dispatch word; the
     // descriptor and main slot were published before it.
-    let word = DispatchWord(rawValue: line.word(lane).loadAcquire())
+    let word = DispatchWord(rawValue: lanes.word(lane).loadAcquire())
     if unsafe word.rawValue == served[Int(lane)] { return .idle }
     switch word.content {
     case .idle: return .idle
@@ -121,16 +148,80 @@ internal import PTO2System
       return .garbage(Garbage("DATA_MAIN_BASE lane \(lane) is 0x\(bits)"))
     case .dispatch(let offset, let slot):
       do throws(Garbage) {
-        try serve(word, descriptorOffset: offset, subtask: slot)
+        if try closedGate() != nil { return .gated }
+        // Acquired with the gates, or published by the word.
+        if lanes[lane].skip.loadAcquire() == 0 {
+          try serve(word, descriptorOffset: offset, subtask: slot)
+        }
       } catch { return .garbage(error) }
       unsafe served[Int(lane)] = word.rawValue
+      openGates = 0
+      let finished = lane
       lane = lane + 1 == laneCount ? 0 : lane + 1
+      finish(word, finished)
       return .ran
     }
   }
 
-  /// One dispatch, from its word to FIN. Everything read from the segment is checked
-  /// first, so a damaged descriptor ends in an error, not in a wild call.
+  /// The first gate of the next lane's dispatch that is closed; nil when all are open.
+  @inline(__always)
+  private mutating func closedGate() throws(Garbage) -> Gate? {
+    let next = lanes[lane]
+    let count = next.gateCount
+    while openGates < count {
+      let gate = next.gate(openGates)
+      guard gate.isPlausible(cores: peers.count) else {
+        throw Garbage("gate \(openGates) of lane \(lane) names core \(gate.core)")
+      }
+      guard peers.isOpen(gate) else { return gate }
+      openGates += 1
+    }
+    return nil
+  }
+
+  /// FIN, and who is to know of it.
+  @inline(__always)
+  private func finish(_ word: DispatchWord, _ finished: UInt32) {
+    // Release: whoever sees FIN sees everything the kernel stored.
+    page.cond(finished).storeRelease(ConditionWord.fin(word).rawValue)
+    Publisher.fence()
+    if publisher.isAsleep && !hasEnough { Futex.wake(page.cond(finished).shared) }
+    wakeWaiters(finished)
+  }
+
+  /// True while so many dispatches wait that the scheduler need not be woken.
+  @inline(__always)
+  private var hasEnough: Bool {
+    let below = lanes.wakeBelow.loadRelaxed()
+    guard below > 0, below < laneCount else { return false }
+    var last = lane &+ below &- 1
+    if last >= laneCount { last &-= laneCount }
+    return unsafe lanes.word(last).loadRelaxed() != served[Int(last)]
+  }
+
+  /// Wakes the cores that sleep until this lane has its FIN. After a fence.
+  @inline(__always)
+  private func wakeWaiters(_ finished: UInt32) {
+    var isAwaited = false
+    let reason = Gate(core: id.index, lane: finished, position: 0).parkedReason
+    for index in 0..<Int(PTO2_WAITER_WORDS) {
+      var bits = lanes.waiters(index).loadRelaxed()
+      while bits != 0 {
+        let core = index * 32 + bits.trailingZeroBitCount
+        bits &= bits &- 1
+        if core < peers.count,
+          CoreParked(rawValue: peers.page(core).parked.loadRelaxed()) == reason
+        {
+          isAwaited = true
+        }
+      }
+    }
+    if isAwaited { Futex.wake(page.cond(finished).shared) }
+  }
+
+  /// One dispatch, from its word to the end of its kernel. Everything read from the
+  /// segment is checked first, so a damaged descriptor ends in an error, not in a wild
+  /// call.
   @inline(__always)
   private mutating func serve(
     _ word: DispatchWord, descriptorOffset offset: UInt64, subtask: UInt32
@@ -140,19 +231,30 @@ internal import PTO2System
     if call.word.hasSnapshot { try snapshots.prepare(call.slot) }
     // Release: the snapshot. The scheduler acquires it.
     page.cond(lane).storeRelease(ConditionWord.ack(word).rawValue)
-    try frame.fill(call, subtask: subtask, block: line, lane)
+    try frame.fill(call, subtask: subtask, lane: lanes[lane])
     unsafe counters.run(call.function, frame.arguments)
-    // Release: whoever sees FIN sees everything the kernel stored.
-    publisher.publish(ConditionWord.fin(word).rawValue, in: page.cond(lane))
   }
 
-  /// Sleeps until the next lane's word changes, the session ends, or the time
-  /// is over.
+  /// Sleeps until the next lane's word changes or a gate before it opens, the session
+  /// ends, or the time is over.
   package mutating func park(timeoutNanoseconds: Int64) {
-    let word = line.word(lane)
+    let word = lanes.word(lane)
     let last = DispatchWord(rawValue: word.loadAcquire())
-    sleeper.announce(1, in: page.parked)
-    if unsafe last.rawValue != served[Int(lane)] && last.content != .idle { sleeper.stayAwake() }
+    let hasWork = unsafe last.rawValue != served[Int(lane)] && last.content != .idle
+    // What is wrong with a gate is found by `step`.
+    let gate = hasWork ? (try? closedGate()) ?? nil : nil
+    let reason = gate?.parkedReason ?? .on(lane: lane)
+    sleeper.announce(reason.rawValue, in: page.parked)
+    if let gate {
+      // In this order: a lane's position never comes again, so while it is the gate's after
+      // COND was compared, the FIN and its wake are still to come. COND alone may come back
+      // to the same value (Verification/Models/gates.pml, COND_ALONE).
+      _ = sleeper.watch(peers.page(gate.core).cond(gate.lane))
+      sleeper.watch(peers.position(gate), while: gate.awaitedPosition)
+      if peers.isOpen(gate) { sleeper.stayAwake() }
+    } else if hasWork {
+      sleeper.stayAwake()
+    }
     sleeper.watch(word, while: last.rawValue)
     sleeper.watch(orchestrator.control, while: PTO2_CONTROL_RUNNING)
     if !sleeper.hasNews { counters.notePark() }

@@ -22,10 +22,10 @@ internal import PTO2Protocol
     unsafe arguments.deallocate()
   }
 
-  /// - Parameter line: where the block of an SPMD dispatch on `lane` stands.
+  /// - Parameter lane: where the block of an SPMD dispatch stands.
   @inline(__always)
   func fill(
-    _ call: KernelCall, subtask: UInt32, block line: DispatchLine<SharedWord>, _ lane: UInt32
+    _ call: KernelCall, subtask: UInt32, lane: Lane<SharedWord>
   ) throws(Garbage) {
     let values = unsafe call.descriptor.arguments
     let tensors = call.word.tensors
@@ -42,7 +42,7 @@ internal import PTO2Protocol
     unsafe arguments.pointee.scalar_count = UInt32(truncatingIfNeeded: call.word.scalars)
     unsafe arguments.pointee.slot = subtask
     let isSPMD = call.word.isSPMD
-    unsafe arguments.pointee.block_index = isSPMD ? line.block(lane) : 0
+    unsafe arguments.pointee.block_index = isSPMD ? lane.block : 0
     unsafe arguments.pointee.block_count = isSPMD ? call.slot.blockCount : 1
   }
 }

@@ -14,6 +14,15 @@ internal import PTO2System
   /// Exit status when a core is taken, as for any segment error.
   private static let cannotAttachStatus: Int32 = 73
 
+  /// Looks at a closed gate before the core sleeps until it opens; some microseconds.
+  private static var gatedSpins: Int {
+    #if PTO2_SIMULATION
+      Int(Simulation.spins)
+    #else
+      200
+    #endif
+  }
+
   /// What ends a worker before it serves.
   package enum Failure: Error, CustomStringConvertible {
     case segment(SegmentError)
@@ -92,9 +101,21 @@ internal import PTO2System
 
   private func serve(_ core: inout Core) {
     var backoff = Backoff()
+    var gatedRounds = 0
     while true {
       switch core.step() {
-      case .ran: backoff.reset()
+      case .ran:
+        backoff.reset()
+        gatedRounds = 0
+      case .gated:
+        // Others compute: a yield would give the CPU away for as long as they do.
+        gatedRounds += 1
+        guard gatedRounds > Self.gatedSpins else {
+          cpuRelax()
+          continue
+        }
+        if !core.isSessionRunning || isSessionDead { return core.leave() }
+        core.park(timeoutNanoseconds: 100_000_000)
       case .idle:
         guard backoff.next() else { continue }
         if !core.isSessionRunning || isSessionDead { return core.leave() }

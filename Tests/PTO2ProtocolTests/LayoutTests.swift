@@ -35,7 +35,7 @@ import Testing
       end = field.offset + field.bytes
     }
     #expect(end == size, "\(record) ends at \(end) of \(size) bytes")
-    #expect(Set(Self.fields.map(\.record)).count == 30)
+    #expect(Set(Self.fields.map(\.record)).count == 32)
   }
 
   /// What Swift has imported is what C has asserted.
@@ -49,7 +49,7 @@ import Testing
     #expect(sizes["pto2_main_slot_state"] == MemoryLayout<pto2_main_slot_state>.stride)
     #expect(sizes["pto2_fanout_edge"] == MemoryLayout<pto2_fanout_edge>.stride)
     #expect(sizes["pto2_log_record"] == MemoryLayout<pto2_log_record>.stride)
-    #expect(sizes["pto2_dispatch_line"] == MemoryLayout<pto2_dispatch_line>.stride)
+    #expect(sizes["pto2_dispatch_lanes"] == MemoryLayout<pto2_dispatch_lanes>.stride)
     #expect(sizes["pto2_orchestrator_page"] == MemoryLayout<pto2_orchestrator_page>.stride)
     #expect(sizes["pto2_scheduler_page"] == MemoryLayout<pto2_scheduler_page>.stride)
     #expect(sizes["pto2_core_page"] == MemoryLayout<pto2_core_page>.stride)

@@ -94,8 +94,8 @@ import Testing
   }
 
   @Test func freshLanesAreIdle() {
-    let reading = LaneReading(Array(repeating: (.idle, .coreIdle), count: 4))
-    #expect(reading.outstanding.isEmpty && reading.isInOrder && !reading.hasStaleCond)
+    let reading = LaneReading(Array(repeating: (.idle, .coreIdle), count: 4), left: nil)
+    #expect(reading.outstanding.isEmpty)
     #expect(reading.nextLane == 0 && reading.oldestLane == 0)
   }
 
@@ -104,27 +104,25 @@ import Testing
     let words = [
       word(4, toggle: false), word(5, toggle: false), word(2, toggle: true), word(3, toggle: true),
     ]
-    let reading = LaneReading([
-      (words[0], .ack(words[0])), (words[1], .fin(word(1, toggle: true))),
+    let lanes = [
+      (words[0], ConditionWord.ack(words[0])), (words[1], .fin(word(1, toggle: true))),
       (words[2], .fin(words[2])), (words[3], .fin(words[3])),
-    ])
-    #expect(reading.nextLane == 2 && reading.oldestLane == 0 && reading.isInOrder)
+    ]
+    let reading = LaneReading(lanes, left: nil)
+    #expect(reading.nextLane == 2 && reading.lastLane == 1 && reading.oldestLane == 0)
     #expect(reading.outstanding.map(\.lane) == [0, 1])
-    #expect(reading.outstanding.map(\.hasBegun) == [true, false])
+    #expect(
+      reading.outstanding.map(\.condBefore) == [.ack(words[0]), .fin(word(1, toggle: true))])
   }
 
-  @Test func holeBetweenDispatchesIsSeen() {
-    let words = (0..<3).map { word(UInt64($0), toggle: false) }
-    let reading = LaneReading([
-      (words[0], .ack(words[0])), (words[1], .fin(words[1])), (words[2], .coreIdle),
-      (.idle, .coreIdle),
-    ])
-    #expect(!reading.isInOrder)
-  }
-
-  @Test func idleLaneOfADeadWorkerHasAStaleCond() {
-    let before = word(0, toggle: false)
-    #expect(LaneReading([(.idle, .fin(before)), (.idle, .coreIdle)]).hasStaleCond)
-    #expect(!LaneReading([(.idle, .exited), (.idle, .coreIdle)]).hasStaleCond)
+  /// Between two workers COND says nothing.
+  @Test func whatADeadWorkerHasLeftIsCounted() {
+    let words = [
+      word(4, toggle: false), word(5, toggle: false), word(2, toggle: true), word(3, toggle: true),
+    ]
+    let reading = LaneReading(words.map { ($0, .fin($0)) }, left: 3)
+    #expect(reading.nextLane == 2 && reading.oldestLane == 3)
+    #expect(reading.outstanding.map(\.lane) == [3, 0, 1])
+    #expect(reading.outstanding.map(\.condBefore) == [3, 0, 1].map { .notTaken(words[$0]) })
   }
 }

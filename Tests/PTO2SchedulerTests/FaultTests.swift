@@ -35,7 +35,7 @@ private func graphError(_ body: () throws -> Void) -> PTO2Error? {
         let word = rig.running[0].word.rawValue
         let near: [UInt32] = [
           0, word ^ 1, word ^ PTO2_WORD_TOGGLE, (word ^ 1) | PTO2_COND_FIN,
-          (word ^ PTO2_WORD_TOGGLE) | PTO2_COND_FIN, PTO2_EXIT_SIGNAL,
+          (word ^ PTO2_WORD_TOGGLE ^ 1) | PTO2_COND_FIN, PTO2_EXIT_SIGNAL,
           PTO2_SCHEDULER_IDLE, UInt32.max, PTO2_COND_FIN,
         ]
         last =

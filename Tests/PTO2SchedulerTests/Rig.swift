@@ -67,6 +67,8 @@ final class Rig {
   /// Tasks in the order in which their first word was seen.
   private(set) var started: [TaskID] = []
   private(set) var finished: [TaskID] = []
+  /// A core has said FIN of something that it was to skip.
+  private var hasSkipped = false
   /// The watermarks as last seen, to notice one that goes back.
   private var released: [UInt32]
   private var consumed: [UInt32]
@@ -133,6 +135,24 @@ final class Rig {
     }
   }
 
+  /// The same for a worker that comes after one that has died.
+  private func takeOver(_ core: Int) {
+    let lanes = worker.dispatchLanes(core)
+    let left = lanes.left
+    nextLane[core] = left.lane
+    for lane in 0..<UInt32(PTO2_MAX_LANES) {
+      let word = DispatchWord(rawValue: lanes.word(lane).loadAcquire())
+      let isLeft =
+        (lane &+ configuration.lanes &- left.lane) % configuration.lanes < left.count
+      guard case .dispatch = word.content else { continue }
+      // The toggle that comes next there is that of what is left, or the other one.
+      let other = DispatchWord(rawValue: word.rawValue ^ PTO2_WORD_TOGGLE)
+      served[core][Int(lane)] = isLeft ? other : word
+      let cond = isLeft ? ConditionWord.notTaken(word) : .fin(word)
+      pages[core].cond(lane).storeRelaxed(cond.rawValue)
+    }
+  }
+
   // MARK: Programs
 
   static let aic = Kernel(call: 1 << 56 | 0x100, id: 0, coreType: .aic)
@@ -158,8 +178,11 @@ final class Rig {
   /// Steps the scheduler until it has nothing to do, then lets every core look
   /// at its lanes.
   func settle() {
-    step()
-    for core in queues.indices { look(core) }
+    repeat {
+      hasSkipped = false
+      step()
+      for core in queues.indices { look(core) }
+    } while hasSkipped
   }
 
   /// From now on the scheduler's threads run, and are not stepped any more.
@@ -194,15 +217,24 @@ final class Rig {
   func checkHealth() { threads[0].checkHealth() }
 
   private func look(_ core: Int) {
-    let line = worker.dispatchLine(core)
+    let line = worker.dispatchLanes(core)
     while queues[core].count < Int(configuration.lanes) {
       let lane = nextLane[core]
       let word = DispatchWord(rawValue: line.word(lane).loadAcquire())
       let before = served[core][Int(lane)]
       guard word != before, case .dispatch(let offset, let subtask) = word.content else { return }
+      let place = line[lane]
+      guard (0..<place.gateCount).allSatisfy({ worker.corePeers.isOpen(place.gate($0)) }) else {
+        return
+      }
       #expect(word.toggle != before.toggle, "toggle alternates")
       served[core][Int(lane)] = word
       nextLane[core] = (lane + 1) % configuration.lanes
+      if line[lane].skip.loadAcquire() != 0 && queues[core].isEmpty {
+        store(ConditionWord.fin(word).rawValue, core: core, lane: lane)
+        hasSkipped = true
+        continue
+      }
       guard let place = worker.place(ofDescriptorAt: offset) else {
         Issue.record("descriptor \(offset) lies in no ring")
         return
@@ -265,9 +297,7 @@ final class Rig {
     let before = ready.loadOwn()
     let fenced = worker.schedulerPage.fenced(core).loadAcquire()
     #expect(fenced == before, "the dead worker is not fenced")
-    nextLane[core] = 0
-    served[core] = Array(repeating: .idle, count: Int(PTO2_MAX_LANES))
-    makeIdle(core)
+    takeOver(core)
     ready.storeRelease(before &+ 1)
     settle()
   }
@@ -298,7 +328,9 @@ final class Rig {
 
   func watermarks(ring: Int = 0) -> (released: UInt32, consumed: UInt32) {
     let page = worker.schedulerPage
-    return (page.released(ring).loadAcquire(), page.consumed(ring).loadAcquire())
+    // `consumed` first: it never passes `released`, which may move meanwhile.
+    let consumed = page.consumed(ring).loadAcquire()
+    return (page.released(ring).loadAcquire(), consumed)
   }
 
   /// Watermarks as counts of tasks.
@@ -340,7 +372,7 @@ final class Rig {
 func configuration(
   rings: Int = 1, window: UInt32 = 16, consumed: UInt32 = 64, heap: UInt64 = 4096,
   pool: UInt32 = 64, clusters: UInt32 = 1, lanes: UInt32 = 1, first: UInt32 = 0,
-  threads: UInt32 = 1, stallLimitMilliseconds: UInt32 = 0
+  threads: UInt32 = 1, stallLimitMilliseconds: UInt32 = 0, worksAhead: Bool = false
 ) -> Configuration {
   Configuration(
     rings: [Configuration.Ring](
@@ -348,7 +380,8 @@ func configuration(
         taskWindow: window, consumedWindow: consumed, heapBytes: heap, dependencyPool: pool),
       count: rings),
     clusters: clusters, lanes: lanes, schedulerThreads: threads, arenaBytes: 65536,
-    firstPosition: first, stallLimitMilliseconds: stallLimitMilliseconds, flags: .quiet)
+    firstPosition: first, stallLimitMilliseconds: stallLimitMilliseconds,
+    flags: worksAhead ? .quiet : [.quiet, .noAhead])
 }
 
 extension Orchestrator {

@@ -51,7 +51,6 @@ import Testing
     let rig = try rig()
     let task = try rig.submit(aic: true)
     rig.settle()
-    rig.shared.rings[0].slotState(task.local).faninCount += 1
     let waiting = try rig.submit(aic: true) { $0.after(task) }
     rig.settle()
     rig.shared.rings[0].slotState(waiting.local).faninCount += 1

@@ -49,7 +49,7 @@ private final class Bench {
   }
 
   func store(_ word: UInt32) {
-    scheduler.ownDispatchLine(1).word(0).storeRelease(word)
+    scheduler.ownDispatchLanes(1).word(0).storeRelease(word)
   }
 
   /// Dispatches a descriptor that calls an empty kernel.

@@ -42,7 +42,7 @@ private final class Bench {
     owner.publish()
     scheduler = try Segment.attach(name: name, role: .scheduler, timeoutMilliseconds: 0)
     worker = try Segment.attach(name: name, role: .worker, timeoutMilliseconds: 0)
-    scheduler.ownDispatchLine(1).word(0).storeRelease(PTO2_SCHEDULER_IDLE)
+    scheduler.ownDispatchLanes(1).word(0).storeRelease(PTO2_SCHEDULER_IDLE)
   }
 
   deinit { owner.unlink() }
@@ -76,7 +76,7 @@ private final class Bench {
   func again() {
     toggle.toggle()
     let word = DispatchWord(descriptorOffset: 0, slot: 1, toggle: toggle)!
-    scheduler.ownDispatchLine(1).word(0).storeRelease(word.rawValue)
+    scheduler.ownDispatchLanes(1).word(0).storeRelease(word.rawValue)
   }
 
   func bytes(_ kind: SectionKind) -> [UInt8] {

@@ -167,7 +167,7 @@ final class ModelCores {
     for core in queues.indices where !isDead[core] {
       while queues[core].count < lanes {
         let lane = nextLane[core]
-        let raw = segment.dispatchLine(core).word(UInt32(lane)).loadAcquire()
+        let raw = segment.dispatchLanes(core).word(UInt32(lane)).loadAcquire()
         if raw == served[core][lane] { break }
         guard case .dispatch(let offset, _) = DispatchWord(rawValue: raw).content else {
           broken("core \(core) lane \(lane) was given 0x\(String(raw, radix: 16))")

@@ -95,8 +95,8 @@ final class SegmentUnderTest: SegmentViews {
   var orchestrator: OrchestratorPage<OwnedWord> { OrchestratorPage(at: read(.orchestratorWords)) }
   var scheduler: SchedulerPage<OwnedWord> { SchedulerPage(at: read(.schedulerWords)) }
   func worker(_ core: Int) -> CorePage<OwnedWord> { CorePage(at: readCore(core)) }
-  func line(_ core: Int) -> DispatchLine<OwnedWord> {
-    RecordList<DispatchLine<OwnedWord>>(read(.dataMainBase), count: configuration.coreCount)[core]
+  func line(_ core: Int) -> DispatchLanes<OwnedWord> {
+    RecordList<DispatchLanes<OwnedWord>>(read(.dataMainBase), count: configuration.coreCount)[core]
   }
   func slots(_ ring: Int) -> RingTable<OwnedMainSlot> {
     RingTable(read(.mainRing, ring: ring), count: configuration.rings[ring].taskWindow)

@@ -46,7 +46,7 @@ final class Checks {
     first = configuration.firstPosition
     for core in 0..<configuration.coreCount {
       for lane in 0..<UInt32(PTO2_MAX_LANES) {
-        for word in [segment.dispatchLine(core).word(lane), segment.corePage(core).cond(lane)] {
+        for word in [segment.dispatchLanes(core).word(lane), segment.corePage(core).cond(lane)] {
           lanes[UInt(bitPattern: unsafe word.address)] = core * Int(PTO2_MAX_LANES) + Int(lane)
         }
       }
@@ -249,11 +249,6 @@ final class Checks {
     let place = core * Int(PTO2_MAX_LANES) + Int(lane)
     let old = dispatched[place]
     let cond = peek(segment.corePage(core).cond(lane))
-    if hasCrashed && new == PTO2_SCHEDULER_IDLE {
-      // The fence of a dead worker: the lanes of its core are as at the start.
-      dispatched[place] = new
-      return
-    }
     guard case .dispatch = DispatchWord(rawValue: new).content else {
       return fail("dispatch words", "\(name(address)) becomes \(hex(new))")
     }
@@ -278,6 +273,11 @@ final class Checks {
     else { return }
     let word = dispatched[core * Int(PTO2_MAX_LANES) + Int(lane)]
     let old = sim_peek(address)
+    let dispatch = DispatchWord(rawValue: word)
+    // A worker that goes on where another has died.
+    if hasCrashed, [.notTaken(dispatch), .fin(dispatch)].contains(ConditionWord(rawValue: new)) {
+      return
+    }
     // ACK: the kernel before this one has its FIN.
     if new == word { newest[core] = nil }
     require(

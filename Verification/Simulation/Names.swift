@@ -46,7 +46,7 @@ final class Names {
     add(scheduler.process.pidWord, "scheduler pid")
     add(scheduler.error.code, "scheduler error")
     for core in (0..<segment.configuration.coreCount).map({ CoreID($0) }) {
-      let (line, page) = (segment.dispatchLine(core.index), segment.corePage(core.index))
+      let (line, page) = (segment.dispatchLanes(core.index), segment.corePage(core.index))
       for lane in 0..<UInt32(PTO2_MAX_LANES) {
         add(line.word(lane), "DATA_MAIN_BASE \(core) lane \(lane)")
         add(page.cond(lane), "COND \(core) lane \(lane)")

@@ -117,14 +117,16 @@ struct StepCampaign {
 
   var hasHeld: Bool { rows.allSatisfy { $0.violations == 0 && $0.runs > 0 } }
 
-  private func session(_ number: Int) -> StepRun.Session {
+  private func session(_ number: Int, _ point: StepPoint) -> StepRun.Session {
     let directory = Command.buildDirectory
     let segment = "test-pto2-steps-\(getpid())-\(number)"
     return StepRun.Session(
       executable: directory + "pto2-orchestrator",
       arguments: [
         "--program", directory + "libConformanceProgram.so", "--quiet", "--json", "--segment",
-        segment, "--rings", "1", "--attach-timeout", "300", "--threads", "\(options.threads)", "--",
+        segment, "--rings", "1", "--attach-timeout", "300", "--threads", "\(options.threads)",
+        // As many words as there are debug registers.
+        "--lanes", point == .dispatch ? "1" : "4", "--",
         "kinds",
         "\(options.rounds)",
       ], segment: segment)
@@ -145,7 +147,7 @@ struct StepCampaign {
       steps = [step]
     } else {
       number += 1
-      let measured = StepRun(session(number), point: point, hit: hit).run(killAt: nil)
+      let measured = StepRun(session(number, point), point: point, hit: hit).run(killAt: nil)
       guard measured.isExercised, measured.exitStatus == 0, measured.leftovers.isEmpty else {
         rows[row].runs += 1
         return violation(
@@ -165,7 +167,7 @@ struct StepCampaign {
       status.show(
         "\(point.rawValue), store \(hit): instruction \(step) of \(steps.last!)")
       number += 1
-      let outcome = StepRun(session(number), point: point, hit: hit).run(killAt: step)
+      let outcome = StepRun(session(number, point), point: point, hit: hit).run(killAt: step)
       rows[row].runs += 1
       if let fault = judge(one, outcome) { violation(row, one, fault) }
     }

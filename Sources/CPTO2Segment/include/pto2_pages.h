@@ -160,8 +160,9 @@ typedef struct pto2_intent {
     F(T, task_id, 0) F(T, target, 8) F(T, pending, 16) F(T, reserved, 20)
 PTO2_ASSERT_LAYOUT(pto2_intent, PTO2_INTENT_FIELDS, 24);
 
-/* A subtask whose worker has died, to run again. */
-#define PTO2_MAX_LOST 960 /* every lane of every core */
+/* A subtask of the block that a scheduler was dispatching as it died, to be dispatched
+ * again. */
+#define PTO2_MAX_LOST 8 /* kernels of the block that was being dispatched, and some */
 typedef struct pto2_lost_subtask {
     uint64_t task_id;
     uint32_t subtask; /* (word) PTO2_LOST_USED, block 31:3 and slot 1:0; 0 = free place */
@@ -192,7 +193,8 @@ typedef struct pto2_scheduler_page {
                                             stored before `wired` passes the task */
     uint32_t reserved[7];
     uint32_t parked; /* (word) bit t: thread t sleeps; thread 0 waits for `submitted` */
-    uint32_t reserved2[15];
+    uint32_t wanted; /* (word) position of `submitted` at which thread 0 is to be woken */
+    uint32_t reserved2[14];
     uint32_t control; /* (word) PTO2_SCHED_...; FATAL: see `error` */
     uint32_t reserved3[15];
     pto2_process_record process;
@@ -211,27 +213,73 @@ typedef struct pto2_scheduler_page {
     pto2_intent intent;
     uint32_t reserved10[618];
     pto2_lost_subtask redo[PTO2_MAX_LOST];
-    uint32_t reserved11[256];
+    uint32_t reserved11[992];
 } pto2_scheduler_page;
 
 #define PTO2_SCHEDULER_PAGE_FIELDS(F, T) \
     F(T, wired, 0) F(T, ring_wired, 4) F(T, reserved, 36) F(T, parked, 64) \
-    F(T, reserved2, 68) F(T, control, 128) F(T, reserved3, 132) F(T, process, 192) \
-    F(T, reserved4, 224) F(T, error, 256) F(T, reserved5, 1280) F(T, rings, 1536) \
-    F(T, counters, 2048) F(T, reserved6, 2304) F(T, admitted, 3072) F(T, reserved7, 3552) \
-    F(T, fenced, 4096) F(T, reserved8, 4576) F(T, failures, 4608) F(T, reserved9, 5392) \
-    F(T, intent, 5696) F(T, reserved10, 5720) F(T, redo, 8192) F(T, reserved11, 23552)
-PTO2_ASSERT_LAYOUT(pto2_scheduler_page, PTO2_SCHEDULER_PAGE_FIELDS, 24576);
+    F(T, wanted, 68) F(T, reserved2, 72) F(T, control, 128) F(T, reserved3, 132) \
+    F(T, process, 192) F(T, reserved4, 224) F(T, error, 256) F(T, reserved5, 1280) \
+    F(T, rings, 1536) F(T, counters, 2048) F(T, reserved6, 2304) F(T, admitted, 3072) \
+    \
+    F(T, reserved7, 3552) F(T, fenced, 4096) F(T, reserved8, 4576) \
+    F(T, failures, 4608) F(T, reserved9, 5392) \
+    F(T, intent, 5696) F(T, reserved10, 5720) F(T, redo, 8192) F(T, reserved11, 8320)
+PTO2_ASSERT_LAYOUT(pto2_scheduler_page, PTO2_SCHEDULER_PAGE_FIELDS, 12288);
 
-/* DATA_MAIN_BASE: one line a core. Writer: scheduler. */
-typedef struct pto2_dispatch_line {
-    uint32_t words[PTO2_MAX_LANES];  /* (word) one per lane */
-    uint32_t blocks[PTO2_MAX_LANES]; /* SPMD block index; published by its word */
-} pto2_dispatch_line;
+/* What must have finished before a dispatch may begin: a dispatch to another core. */
+typedef struct pto2_gate {
+    uint32_t position; /* of the dispatch among all to its core */
+    uint32_t place;    /* core 31:8, lane 7:0 */
+} pto2_gate;
 
-#define PTO2_DISPATCH_LINE_FIELDS(F, T) \
-    F(T, words, 0) F(T, blocks, 32)
-PTO2_ASSERT_LAYOUT(pto2_dispatch_line, PTO2_DISPATCH_LINE_FIELDS, 64);
+#define PTO2_GATE_FIELDS(F, T) F(T, position, 0) F(T, place, 4)
+PTO2_ASSERT_LAYOUT(pto2_gate, PTO2_GATE_FIELDS, 8);
+
+#define PTO2_MAX_GATES 5 /* so many fit the line */
+#define PTO2_PLACE_CORE_SHIFT 8
+
+/* One lane of a core: DATA_MAIN_BASE and what is said beside it, one cache line. All but
+ * `skip` is stored before the word, which publishes it. */
+typedef struct pto2_lane {
+    uint32_t word;       /* (word) DATA_MAIN_BASE */
+    uint32_t position;   /* (word) number of the dispatch, free-running; stored first of all
+                            when the lane is used again: then the one before has its FIN */
+    uint32_t block;      /* SPMD block index */
+    uint32_t skip;       /* (word) 1 = say FIN without running the kernel: the task FAILED
+                            or is CANCELLED; stored before the gates open */
+    uint32_t gate_count; /* at most PTO2_MAX_GATES */
+    uint32_t reserved;
+    pto2_gate gates[PTO2_MAX_GATES];
+} pto2_lane;
+
+#define PTO2_LANE_FIELDS(F, T) \
+    F(T, word, 0) F(T, position, 4) F(T, block, 8) F(T, skip, 12) F(T, gate_count, 16) \
+    F(T, reserved, 20) F(T, gates, 24)
+PTO2_ASSERT_LAYOUT(pto2_lane, PTO2_LANE_FIELDS, 64);
+
+#define PTO2_WAITER_WORDS 4
+
+/* What one core is told. Writer: scheduler. */
+typedef struct pto2_dispatch_lanes {
+    /* (word) bit per core: those that were ever given a gate on this one; stored before
+       the word of the dispatch with the gate */
+    uint32_t waiters[PTO2_WAITER_WORDS];
+    /* (word) the core wakes a sleeping scheduler when fewer dispatches than this wait
+       behind the one it finishes; stored before the scheduler says that it sleeps */
+    uint32_t wake_below;
+    /* The lanes without FIN as a worker died: the oldest, and how many. Published by
+       `fenced`. */
+    uint32_t left_lane;
+    uint32_t left_count;
+    uint32_t reserved[9];
+    pto2_lane lanes[PTO2_MAX_LANES];
+} pto2_dispatch_lanes;
+
+#define PTO2_DISPATCH_LANES_FIELDS(F, T) \
+    F(T, waiters, 0) F(T, wake_below, 16) F(T, left_lane, 20) F(T, left_count, 24) \
+    F(T, reserved, 28) F(T, lanes, 64)
+PTO2_ASSERT_LAYOUT(pto2_dispatch_lanes, PTO2_DISPATCH_LANES_FIELDS, 64 + 64 * PTO2_MAX_LANES);
 
 /* Written by a worker's signal handler when it crashes. */
 typedef struct pto2_crash_record {
@@ -273,26 +321,28 @@ PTO2_ASSERT_LAYOUT(pto2_core_counters, PTO2_CORE_COUNTERS_FIELDS, 32);
 /* One page a core. Writer: the worker hosting that core. */
 typedef struct pto2_core_page {
     uint32_t cond[PTO2_MAX_LANES]; /* (word) COND, one per lane */
-    uint32_t reserved[8];
-    uint32_t parked; /* (word) 1 = asleep on its next DATA_MAIN_BASE lane */
-    uint32_t reserved2[15];
+    uint32_t parked; /* (word) PTO2_CORE_PARKED_...: what it sleeps on, 0 = awake */
+    uint32_t reserved[15];
     uint32_t ready; /* (word) incarnation once READY, 0 before */
-    uint32_t reserved3[15];
+    uint32_t reserved2[15];
     pto2_process_record process;
-    uint32_t reserved4[8];
+    uint32_t reserved3[8];
     pto2_error_block error;
-    uint32_t reserved5[64];
+    uint32_t reserved4[48];
     pto2_core_counters counters;
-    uint32_t reserved6[56];
+    uint32_t reserved5[56];
     pto2_crash_record crash; /* of the worker before, or of this one */
-    uint32_t reserved7[56];
+    uint32_t reserved6[56];
 } pto2_core_page;
 
 #define PTO2_CORE_PAGE_FIELDS(F, T) \
-    F(T, cond, 0) F(T, reserved, 32) F(T, parked, 64) F(T, reserved2, 68) F(T, ready, 128) \
-    F(T, reserved3, 132) F(T, process, 192) F(T, reserved4, 224) F(T, error, 256) \
-    F(T, reserved5, 1280) F(T, counters, 1536) F(T, reserved6, 1568) F(T, crash, 1792) \
-    F(T, reserved7, 1824)
+    F(T, cond, 0) F(T, parked, 128) F(T, reserved, 132) F(T, ready, 192) F(T, reserved2, 196) \
+    F(T, process, 256) F(T, reserved3, 288) F(T, error, 320) F(T, reserved4, 1344) \
+    F(T, counters, 1536) F(T, reserved5, 1568) F(T, crash, 1792) F(T, reserved6, 1824)
 PTO2_ASSERT_LAYOUT(pto2_core_page, PTO2_CORE_PAGE_FIELDS, 2048);
+
+/* What a core's `parked` says. */
+#define PTO2_CORE_PARKED_ON_LANE 0x00010000u /* | lane: DATA_MAIN_BASE of that lane */
+#define PTO2_CORE_PARKED_ON_GATE 0x80000000u /* | place: COND of that core and lane */
 
 #endif

@@ -134,6 +134,7 @@ PTO2_ASSERT_LAYOUT(pto2_configuration, PTO2_CONFIGURATION_FIELDS, 224);
 
 #define PTO2_SESSION_QUIET 0x1u /* no warnings on standard error */
 #define PTO2_SESSION_DRAIN 0x2u /* what is published is done even if the orchestrator dies */
+#define PTO2_SESSION_NO_AHEAD 0x4u /* no dispatch before every producer is COMPLETED */
 
 /* Start of the segment. Writer: orchestrator, then nobody. */
 typedef struct pto2_header {
@@ -182,7 +183,9 @@ PTO2_ASSERT_LAYOUT(pto2_header, PTO2_HEADER_FIELDS, 3376);
     R(pto2_lost_subtask, PTO2_LOST_SUBTASK_FIELDS) \
     R(pto2_scheduler_ring, PTO2_SCHEDULER_RING_FIELDS) \
     R(pto2_scheduler_page, PTO2_SCHEDULER_PAGE_FIELDS) \
-    R(pto2_dispatch_line, PTO2_DISPATCH_LINE_FIELDS) \
+    R(pto2_gate, PTO2_GATE_FIELDS) \
+    R(pto2_lane, PTO2_LANE_FIELDS) \
+    R(pto2_dispatch_lanes, PTO2_DISPATCH_LANES_FIELDS) \
     R(pto2_crash_record, PTO2_CRASH_RECORD_FIELDS) \
     R(pto2_core_counters, PTO2_CORE_COUNTERS_FIELDS) \
     R(pto2_core_page, PTO2_CORE_PAGE_FIELDS) \

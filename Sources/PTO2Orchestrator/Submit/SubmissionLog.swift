@@ -10,6 +10,7 @@ struct SubmissionLog: ~Copyable {
   let wiredWord: SharedWord
   /// The scheduler's first thread is the one that waits for submissions.
   private let publisher: Publisher
+  private let wantedWord: SharedWord
   private(set) var submitted: UInt64
   /// Records known to be wired; read when the log looks full.
   private var wired: UInt64
@@ -18,6 +19,7 @@ struct SubmissionLog: ~Copyable {
     records = segment.ownLog
     submittedWord = segment.ownOrchestratorPage.submitted
     wiredWord = segment.schedulerPage.wired
+    wantedWord = segment.schedulerPage.wanted
     publisher = Publisher(to: segment.schedulerPage.parked, bits: 1)
     submitted = UInt64(segment.configuration.firstPosition)
     wired = submitted
@@ -40,14 +42,20 @@ struct SubmissionLog: ~Copyable {
     return true
   }
 
-  /// Appends one record and publishes it; wakes the scheduler if it sleeps. There is
-  /// room.
+  /// Appends one record and publishes it; wakes the scheduler if it sleeps until so many
+  /// are there. There is room.
   @inline(__always)
   mutating func append(_ record: pto2_log_record) {
     records[UInt32(truncatingIfNeeded: submitted)].store(record)
     submitted &+= 1
     // Release, pairs with the scheduler's acquire: it sees the record, and the slot,
     // descriptor and fanin list written before.
-    publisher.publish(UInt32(truncatingIfNeeded: submitted), in: submittedWord)
+    let position = UInt32(truncatingIfNeeded: submitted)
+    submittedWord.storeRelease(position)
+    Publisher.fence()
+    guard publisher.isAsleep,
+      Position(position).distance(from: Position(wantedWord.loadRelaxed())) >= 0
+    else { return }
+    Futex.wake(submittedWord.shared)
   }
 }

@@ -20,7 +20,7 @@ package struct CorePage<Word: SegmentWord> {
   package func cond(_ lane: UInt32) -> Word {
     word(MemoryLayout<Layout>.offset(of: \.cond)! + 4 * Int(lane))
   }
-  /// 1 = asleep on its next DATA_MAIN_BASE lane.
+  /// What it sleeps on: PTO2_CORE_PARKED_...; 0 = awake.
   @inlinable package var parked: Word { word(MemoryLayout<Layout>.offset(of: \.parked)) }
   /// The incarnation once READY, 0 before.
   @inlinable package var ready: Word { word(MemoryLayout<Layout>.offset(of: \.ready)) }
@@ -87,40 +87,5 @@ extension pto2_core_counters {
   /// False for what no worker has counted: a kernel has spoilt its core's page.
   package var isPlausible: Bool {
     kernels < 1 << 56 && timed_kernels <= kernels && timed_nanoseconds < 1 << 56
-  }
-}
-
-/// A core's line of DATA_MAIN_BASE words: `DispatchLine<OwnedWord>` is the scheduler's,
-/// `DispatchLine<SharedWord>` everybody else's.
-@safe @frozen @usableFromInline
-package struct DispatchLine<Word: SegmentWord>: RecordView {
-  @usableFromInline let base: UnsafeRawPointer
-
-  @inlinable
-  package static var stride: Int { MemoryLayout<pto2_dispatch_line>.stride }
-
-  /// - Parameter base: mapped for the life of this value; writable for OwnedWord.
-  @inlinable @inline(__always)
-  package init(at base: UnsafeRawPointer) { unsafe self.base = base }
-
-  /// DATA_MAIN_BASE of a lane. Release: what the core reads to run the subtask.
-  @inlinable @inline(__always)
-  package func word(_ lane: UInt32) -> Word { unsafe Word(at: base + 4 * Int(lane)) }
-
-  /// The SPMD block of the lane's dispatch; published by its word.
-  @inlinable @inline(__always)
-  package func block(_ lane: UInt32) -> UInt32 {
-    unsafe (base + MemoryLayout<pto2_dispatch_line>.offset(of: \.blocks)!)
-      .assumingMemoryBound(to: UInt32.self)[Int(lane)]
-  }
-}
-
-extension DispatchLine where Word == OwnedWord {
-  /// Before the lane's word is stored.
-  @inlinable @inline(__always)
-  package func setBlock(_ lane: UInt32, _ block: UInt32) {
-    unsafe UnsafeMutableRawPointer(
-      mutating: base + MemoryLayout<pto2_dispatch_line>.offset(of: \.blocks)!
-    ).assumingMemoryBound(to: UInt32.self)[Int(lane)] = block
   }
 }

@@ -25,6 +25,8 @@ package struct SchedulerPage<Word: SegmentWord> {
   }
   /// Bit t: thread t sleeps; thread 0 waits for `submitted`.
   @inlinable package var parked: Word { word(MemoryLayout<Layout>.offset(of: \.parked)) }
+  /// Position of `submitted` at which thread 0 is to be woken. Stored before `parked`.
+  @inlinable package var wanted: Word { word(MemoryLayout<Layout>.offset(of: \.wanted)) }
   /// PTO2_SCHED_...
   @inlinable package var control: Word { word(MemoryLayout<Layout>.offset(of: \.control)) }
 

@@ -82,6 +82,13 @@ package struct ConditionWord: Equatable {
     ConditionWord(rawValue: word.rawValue | PTO2_COND_FIN)
   }
 
+  /// What a worker that takes a core over stores for a dispatch that it has yet to serve:
+  /// the FIN of the word with the other toggle, which that lane cannot have had before.
+  @inlinable @inline(__always)
+  package static func notTaken(_ word: DispatchWord) -> ConditionWord {
+    .fin(DispatchWord(rawValue: word.rawValue ^ PTO2_WORD_TOGGLE))
+  }
+
   @inlinable @inline(__always)
   package static var coreIdle: ConditionWord { ConditionWord(rawValue: PTO2_CORE_IDLE) }
   @inlinable @inline(__always)

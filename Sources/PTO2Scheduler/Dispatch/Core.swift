@@ -10,13 +10,16 @@ package import PTO2System
 /// the dispatcher, what a FIN moves to the thread that polls the core.
 @safe struct Core {
   private let state: UnsafeMutablePointer<State>
-  private let lanes: UnsafeMutablePointer<LaneState>
+  private let laneStates: UnsafeMutablePointer<LaneState>
 
   fileprivate struct State {
-    let line: DispatchLine<OwnedWord>
+    let lanes: DispatchLanes<OwnedWord>
     let page: CorePage<SharedWord>
     var incarnation: UInt32 = 0
     var host: CoreHost?
+    var depth: UInt32
+    var times = KernelTimes()
+    var position: UInt32 = 0
     var started: UInt32 = 0
     var nextLane: UInt32 = 0
     var retired: UInt32 = 0
@@ -26,19 +29,19 @@ package import PTO2System
   @inline(__always)
   fileprivate init(_ state: UnsafeMutablePointer<State>, _ lanes: UnsafeMutablePointer<LaneState>) {
     unsafe self.state = state
-    unsafe self.lanes = lanes
+    unsafe laneStates = lanes
   }
 
-  /// DATA_MAIN_BASE.
+  /// DATA_MAIN_BASE, and what is said beside it.
   @inline(__always)
-  var line: DispatchLine<OwnedWord> { unsafe state.pointee.line }
+  var lanes: DispatchLanes<OwnedWord> { unsafe state.pointee.lanes }
   /// The worker's.
   @inline(__always)
   var page: CorePage<SharedWord> { unsafe state.pointee.page }
 
   /// What is outstanding on a lane. Writer: the dispatcher.
   @inline(__always)
-  func lane(_ lane: UInt32) -> Cell<LaneState> { unsafe Cell(lanes + Int(lane)) }
+  func lane(_ lane: UInt32) -> Cell<LaneState> { unsafe Cell(laneStates + Int(lane)) }
 
   /// Not 0 once the polling thread has seen the core READY; 0 again when its worker has
   /// died.
@@ -50,6 +53,15 @@ package import PTO2System
     nonmutating set { unsafe state.pointee.host = newValue }
   }
 
+  /// How many dispatches it may have without FIN; see `Depth`. Writer: the dispatcher.
+  @inline(__always)
+  var depth: Cell<UInt32> { unsafe Cell(&state.pointee.depth) }
+  /// Mean of its kernels since the last call, in nanoseconds; nil when none was timed.
+  func meanKernelTime() -> UInt64? { unsafe state.pointee.times.mean(page.counters) }
+  /// Number of the next dispatch, which a gate goes by; wrapping. It goes on where a
+  /// scheduler before this one has stopped. Writer: the dispatcher.
+  @inline(__always)
+  var position: Cell<UInt32> { unsafe Cell(&state.pointee.position) }
   /// Dispatches so far, wrapping. Writer: the dispatcher.
   @inline(__always)
   var started: Cell<UInt32> { unsafe Cell(&state.pointee.started) }
@@ -61,13 +73,23 @@ package import PTO2System
   @inline(__always)
   var oldestLane: Cell<UInt32> { unsafe Cell(&state.pointee.oldestLane) }
 
+  /// True when what must have finished before a dispatch begins has.
+  func isOpen(_ lane: UInt32, _ cores: Cores) -> Bool {
+    let lane = lanes[lane]
+    return (0..<lane.gateCount).allSatisfy {
+      let gate = lane.gate($0)
+      let other = cores[gate.core]
+      return gate.isOpen(other.lanes[gate.lane], other.page.cond(gate.lane))
+    }
+  }
+
   /// Dispatches without FIN.
   @inline(__always)
   func outstanding<S: Sharing>(_: S.Type) -> UInt32 { S.load(started) &- S.load(retired) }
 
   /// The word last stored to a lane.
   @inline(__always)
-  func word(_ lane: UInt32) -> DispatchWord { DispatchWord(rawValue: line.word(lane).loadOwn()) }
+  func word(_ lane: UInt32) -> DispatchWord { DispatchWord(rawValue: lanes.word(lane).loadOwn()) }
 
   /// COND of a lane. Acquire: pairs with the core's release of FIN, after the kernel's
   /// stores.
@@ -79,23 +101,14 @@ package import PTO2System
   /// What was dispatched to a lane.
   func subtask(_ lane: UInt32, of task: TaskID) -> Subtask {
     Subtask(
-      task: task, index: word(lane).rawValue & PTO2_WORD_SLOT_MASK, block: line.block(lane))
+      task: task, index: word(lane).rawValue & PTO2_WORD_SLOT_MASK, block: lanes[lane].block)
   }
 
-  /// Wakes the core, whichever of these lanes it sleeps on.
-  func wake(_ lanes: Range<UInt32>, of laneCount: UInt32) {
-    for lane in lanes { Futex.wake(line.word(lane % laneCount).shared) }
-  }
-
-  /// The core's worker has died, and nothing is outstanding there any more: the lanes
-  /// are as at the start, for the next worker.
-  func reset() {
-    nextLane.value = 0
-    oldestLane.value = 0
-    for index in 0..<UInt32(PTO2_MAX_LANES) {
-      lane(index).value = LaneState()
-      line.word(index).storeRelease(PTO2_SCHEDULER_IDLE)
-    }
+  /// Wakes the core if it sleeps on one of its lanes. A fence stands between the store
+  /// to the lane and this look.
+  func wakeIfParked() {
+    guard let lane = CoreParked(rawValue: page.parked.loadRelaxed()).lane else { return }
+    Futex.wake(lanes.word(lane).shared)
   }
 }
 
@@ -131,14 +144,16 @@ struct LaneState: BitwiseCopyable {
   init(_ segment: borrowing Segment, isFresh: Bool) {
     count = segment.configuration.coreCount
     laneCount = segment.configuration.lanes
+    let depth = Depth.first(laneCount, threads: segment.configuration.schedulerThreads)
     unsafe states = .allocate(capacity: count)
     unsafe lanes = .allocate(capacity: count * Int(PTO2_MAX_LANES))
     unsafe lanes.initialize(repeating: LaneState(), count: count * Int(PTO2_MAX_LANES))
     for core in 0..<count {
-      let line = segment.ownDispatchLine(core)
-      unsafe (states + core).initialize(to: Core.State(line: line, page: segment.corePage(core)))
+      let lanes = segment.ownDispatchLanes(core)
+      unsafe (states + core).initialize(
+        to: Core.State(lanes: lanes, page: segment.corePage(core), depth: depth))
       for lane in 0..<UInt32(PTO2_MAX_LANES) where isFresh {
-        line.word(lane).storeRelaxed(PTO2_SCHEDULER_IDLE)
+        lanes.word(lane).storeRelaxed(PTO2_SCHEDULER_IDLE)
       }
     }
   }

@@ -52,7 +52,7 @@ struct CoreTable {
   var present = CoreMasks()
   /// READY cores with nothing outstanding.
   var idle = CoreMasks()
-  /// READY cores with at least one free lane, the idle ones included.
+  /// READY cores with fewer dispatches than their depth, the idle ones included.
   var room = CoreMasks()
   /// A cluster kept for a mixed task that found no place; set anew each step.
   var reservedClusters: UInt64 = 0
@@ -61,24 +61,30 @@ struct CoreTable {
 
   /// A core has announced READY, or had a FIN: enters it in the masks.
   @inline(__always)
-  mutating func markFree<S: Sharing>(_ id: CoreID, _ core: Core, lanes: UInt32, _: S.Type) {
+  mutating func markFree<S: Sharing>(_ id: CoreID, _ core: Core, _: S.Type) {
     // A late mark of a core that has died since.
     guard S.load(core.incarnation) != 0 else { return }
     let outstanding = core.outstanding(S.self)
     present.insert(id)
     // With several threads the mark may come late, after the lane was used.
-    if outstanding < lanes { room.insert(id) }
+    if outstanding < core.depth.value { room.insert(id) }
     if outstanding == 0 { idle.insert(id) }
   }
 
   /// A core is about to get a dispatch.
   @inline(__always)
-  mutating func markUsed<S: Sharing>(_ id: CoreID, _ core: Core, lanes: UInt32, _: S.Type) {
+  mutating func markUsed<S: Sharing>(_ id: CoreID, _ core: Core, _: S.Type) {
     let before = core.outstanding(S.self)
     if before == 0 { idle.remove(id) }
     // Stale at worst: a FIN that comes meanwhile enters the core once more.
-    if before + 1 == lanes { room.remove(id) }
+    if before + 1 >= core.depth.value { room.remove(id) }
     if !S.isShared && before == 0 { busyCores += 1 }
+  }
+
+  /// The core's depth has changed.
+  mutating func updateRoom<S: Sharing>(_ id: CoreID, _ core: Core, _: S.Type) {
+    room.remove(id)
+    markFree(id, core, S.self)
   }
 
   /// The core's worker has died.

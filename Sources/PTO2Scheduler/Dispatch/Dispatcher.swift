@@ -7,12 +7,13 @@ internal import PTO2Segment
 /// Rules: dummies complete at once; mixed tasks are placed first, on a cluster whose
 /// required cores are all free (`Placement` says which core). A task whose blocks must
 /// start together drains the cores: nothing else is dispatched until enough of them
-/// are idle.
+/// are idle. What is READY comes before what is dispatched ahead (`AheadQueue`).
 @safe struct Dispatcher {
   private let state: UnsafeMutablePointer<State>
 
   private struct State {
     let ready: ReadyQueues
+    let ahead: AheadQueue
     let intent: Intent
     /// Largest offset field a word may have.
     let offsetLimit: UInt32
@@ -26,17 +27,21 @@ internal import PTO2Segment
     unsafe state = .allocate(capacity: 1)
     unsafe state.initialize(
       to: State(
-        ready: ReadyQueues(slotCount: slots), intent: Intent(page),
+        ready: ReadyQueues(slotCount: slots), ahead: AheadQueue(slotCount: slots),
+        intent: Intent(page),
         offsetLimit: segment.configuration.offsetLimit, redo: RedoQueue(page)))
   }
 
   func deallocate() {
     ready.deallocate()
+    ahead.deallocate()
     unsafe state.deallocate()
   }
 
   @inline(__always)
   var ready: ReadyQueues { unsafe state.pointee.ready }
+  @inline(__always)
+  var ahead: AheadQueue { unsafe state.pointee.ahead }
   @inline(__always)
   var intent: Intent { unsafe state.pointee.intent }
   @inline(__always)
@@ -44,7 +49,7 @@ internal import PTO2Segment
     get { unsafe state.pointee.table }
     nonmutating _modify { yield unsafe &state.pointee.table }
   }
-  /// Subtasks to run again because their worker has died.
+  /// Subtasks that a scheduler before this one had begun to dispatch.
   @inline(__always)
   var redo: RedoQueue {
     get { unsafe state.pointee.redo }
@@ -63,6 +68,7 @@ internal import PTO2Segment
     var work = 0
     while let id = ready.first(.dummy) {
       ready.removeFirst(.dummy)
+      if !thread.rings.entry(id).isDispatched { thread.unstarted -= 1 }
       thread.complete(id)
       work += 1
     }
@@ -77,6 +83,7 @@ internal import PTO2Segment
     work += dispatch(.aivX2, &thread)
     work += dispatch(.aicOnly, &thread)
     work += dispatch(.aivX1, &thread)
+    if !S.isShared && drainingFor == nil { work += dispatchAhead(&thread) }
     return work
   }
 
@@ -94,6 +101,7 @@ internal import PTO2Segment
         drainingFor = nil
       }
       let mask = entry.activeMask
+      let isFirst = !entry.isDispatched
       switch shape {
       case .aicOnly:
         guard let core = matrixCore(thread) else { return work }
@@ -108,6 +116,7 @@ internal import PTO2Segment
         }
         startMixed(takeBlock(id, shape, entry, subtask: 0), shape, mask, cluster, &thread)
       }
+      if isFirst { thread.unstarted -= 1 }
       work += 1
     }
     return work
@@ -143,14 +152,15 @@ internal import PTO2Segment
   private func start<S: Sharing>(
     _ subtask: Subtask, on core: CoreID, _ thread: inout SchedulerThread<S>
   ) {
-    send(subtask, to: core, &thread)
+    send(subtask, to: core, Gates(), &thread)
     intent.didStore(subtask: subtask.index)
   }
 
   /// RUNNING: stores a word to the core's next lane. The core must have room.
   @inline(__always)
   func send<S: Sharing>(
-    _ subtask: Subtask, to id: CoreID, _ thread: inout SchedulerThread<S>
+    _ subtask: Subtask, to id: CoreID, _ gates: borrowing Gates,
+    _ thread: inout SchedulerThread<S>
   ) {
     let ring = thread.rings[subtask.task.ring]
     let offset = ring.descriptorOffset(subtask.task.local)
@@ -168,12 +178,21 @@ internal import PTO2Segment
     lane.value = LaneState(
       word: word, condBefore: before == .idle ? .coreIdle : .fin(before), task: subtask.task)
     intent.willStore(word, core: id, lane: laneIndex)
-    core.line.setBlock(laneIndex, subtask.block)
+    let position = core.position.value
+    core.position.value = position &+ 1
     core.nextLane.value = thread.cores.laneAfter(laneIndex)
-    table.markUsed(id, core, lanes: thread.cores.laneCount, S.self)
-    // Pairs with the core's acquire of this word: it sees the descriptor and slot that
-    // the scheduler acquired through `submitted`.
-    core.line.word(laneIndex).storeRelease(word.rawValue)
+    table.markUsed(id, core, S.self)
+    ahead.setPlace(
+      Gate(core: id.index, lane: laneIndex, position: position),
+      slot: ring.slotNumber(subtask.task.local))
+    for index in 0..<gates.count {
+      thread.cores[gates[index].core].lanes.addWaiter(id.index)
+    }
+    let place = core.lanes[laneIndex]
+    place.begin(position, block: subtask.block, gates: gates)
+    // Pairs with the core's acquire of this word: it sees the rest of the lane, and the
+    // descriptor and slot that the scheduler acquired through `submitted`.
+    place.word.storeRelease(word.rawValue)
     // Release: the polling thread sees the lane's record.
     S.store(core.started, core.started.value &+ 1)
     thread.toWake.insert(id)
@@ -196,7 +215,7 @@ extension SchedulerThread {
         var clusters = S.exchange(words.freed(subtask), 0)
         while clusters != 0 {
           let id = CoreID(cluster: clusters.trailingZeroBitCount, subtask: subtask)
-          dispatcher.table.markFree(id, cores[id], lanes: cores.laneCount, S.self)
+          dispatcher.table.markFree(id, cores[id], S.self)
           clusters &= clusters &- 1
         }
       }

@@ -21,8 +21,9 @@ struct Intent {
   /// Before the word is stored.
   @inline(__always)
   func willStore(_ word: DispatchWord, core: CoreID, lane: UInt32) {
-    let place = UInt64(truncatingIfNeeded: core.index) << 3 | UInt64(lane)
-    record.target.storeRelease(place << 32 | UInt64(word.rawValue))
+    // Core, lane and word lie as those of a gate and its position do.
+    let place = Gate(core: core.index, lane: lane, position: word.rawValue)
+    record.target.storeRelease(place.bits)
   }
 
   /// After the word is stored.
@@ -36,10 +37,10 @@ struct Intent {
     let pending = record.pending.loadOwn()
     guard pending & 7 != 0 else { return nil }
     let target = record.target.loadOwn()
-    let place = UInt32(truncatingIfNeeded: target >> 32)
+    let place = Gate(bits: target)
     return Unfinished(
       task: TaskID(rawValue: record.task.loadOwn()), block: pending >> 3,
-      subtasks: UInt8(pending & 7), core: Int(place >> 3), lane: place & 7,
+      subtasks: UInt8(pending & 7), core: place.core, lane: place.lane,
       word: DispatchWord(rawValue: UInt32(truncatingIfNeeded: target)))
   }
 

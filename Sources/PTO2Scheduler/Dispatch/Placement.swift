@@ -15,8 +15,7 @@ extension Dispatcher {
       return CoreID(
         cluster: awake(idle, subtask: 0, thread) ?? idle.trailingZeroBitCount, subtask: 0)
     }
-    let room = table.room.aic & open
-    return room != 0 ? CoreID(cluster: room.trailingZeroBitCount, subtask: 0) : nil
+    return idlest(table.room.aic & open, subtask: 0, thread)
   }
 
   /// Either AIV of any unreserved cluster, an idle one if there is one; among busy
@@ -36,15 +35,27 @@ extension Dispatcher {
       let cluster = (idle0 | idle1).trailingZeroBitCount
       return CoreID(cluster: cluster, subtask: idle0 >> UInt64(cluster) & 1 != 0 ? 1 : 2)
     }
-    let room0 = table.room.aiv0 & open
-    let room1 = table.room.aiv1 & open
-    guard room0 | room1 != 0 else { return nil }
-    let cluster = (room0 | room1).trailingZeroBitCount
-    let first = CoreID(cluster: cluster, subtask: 1)
-    let second = CoreID(cluster: cluster, subtask: 2)
-    guard room0 >> UInt64(cluster) & 1 != 0 else { return second }
-    guard room1 >> UInt64(cluster) & 1 != 0 else { return first }
+    let first = idlest(table.room.aiv0 & open, subtask: 1, thread)
+    let second = idlest(table.room.aiv1 & open, subtask: 2, thread)
+    guard let first, let second else { return first ?? second }
     return thread.outstanding(first.index) <= thread.outstanding(second.index) ? first : second
+  }
+
+  /// Of some clusters' cores, that with the fewest dispatches.
+  @inline(__always)
+  private func idlest<S: Sharing>(
+    _ clusters: UInt64, subtask: Int, _ thread: borrowing SchedulerThread<S>
+  ) -> CoreID? {
+    var rest = clusters
+    var best: CoreID?
+    var fewest = UInt32.max
+    while rest != 0 {
+      let id = CoreID(cluster: rest.trailingZeroBitCount, subtask: subtask)
+      rest &= rest &- 1
+      let load = thread.outstanding(id.index)
+      if load < fewest { (best, fewest) = (id, load) }
+    }
+    return best
   }
 
   /// The first of some clusters whose core for this subtask is not parked: a dispatch

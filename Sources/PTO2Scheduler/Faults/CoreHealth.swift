@@ -1,4 +1,5 @@
 internal import CPTO2Segment
+internal import PTO2Protocol
 internal import PTO2Segment
 internal import PTO2System
 
@@ -141,7 +142,7 @@ extension SchedulerThread {
     var toKill: [Int] = []
     var isRunning = false
     for core in 0..<cores.count {
-      let hasDispatch = outstanding(core) > 0
+      let hasDispatch = isBusy(core)
       if hasDispatch { isRunning = true }
       let seen = CoreHealth.Observation(
         retired: S.load(cores[core].retired), hasDispatch: hasDispatch,
@@ -158,6 +159,13 @@ extension SchedulerThread {
     }
     checkIdle(isRunning: isRunning, now)
     return toKill
+  }
+
+  /// True when the core's worker has something to do: a dispatch, and no gate before it.
+  private func isBusy(_ index: Int) -> Bool {
+    let core = cores[index]
+    guard outstanding(index) > 0, S.load(core.incarnation) != 0 else { return false }
+    return core.isOpen(core.oldestLane.value, cores)
   }
 
   /// Reports what was found of a core with a dispatch.

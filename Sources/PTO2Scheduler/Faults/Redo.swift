@@ -9,8 +9,8 @@ struct Subtask: BitwiseCopyable, Equatable {
   var block: UInt32
 }
 
-/// Lost subtasks that are to run again, in the segment, where they outlast the
-/// scheduler. There is room for everything that can be outstanding.
+/// Subtasks that a scheduler had begun to dispatch as it died, in the segment, where they
+/// outlast the next one too. There is room for those of more than one block.
 struct RedoQueue {
   private let page: SchedulerPage<OwnedWord>
   private(set) var count = 0
@@ -33,7 +33,7 @@ struct RedoQueue {
 
   mutating func append(_ lost: Subtask) {
     guard let index = (0..<Self.capacity).first(where: { self[$0] == nil }) else {
-      preconditionFailure("more is lost than can be outstanding")
+      preconditionFailure("more is lost than one block has")
     }
     let place = page.ownLostSubtask(index)
     place.taskID = lost.task
@@ -53,8 +53,7 @@ struct RedoQueue {
 }
 
 extension Dispatcher {
-  /// Starts lost subtasks again, each on any core of its kind, before any other there:
-  /// so what is lost and what is outstanding never exceed the lanes. Those of a kind
+  /// Starts lost subtasks, each on any core of its kind, before any other there. Those
   /// without a place hold up no other.
   @inline(never)
   func dispatchRedo<S: Sharing>(_ thread: inout SchedulerThread<S>) -> Int {
@@ -65,13 +64,27 @@ extension Dispatcher {
       defer { index += 1 }
       guard let lost = redo[index] else { continue }
       left -= 1
-      guard let core = lost.index == 0 ? matrixCore(thread) : vectorCore(thread) else { continue }
+      guard let (core, gates) = place(for: lost, thread) else { continue }
       intent.willDispatch(lost.task, block: lost.block, subtasks: 1 << UInt8(lost.index))
-      send(lost, to: core, &thread)
+      send(lost, to: core, gates, &thread)
       redo.remove(at: index)
       intent.didStore(subtask: lost.index)
       work += 1
     }
     return work
+  }
+
+  /// One that was to be dispatched ahead still may be, or has to wait.
+  private func place<S: Sharing>(
+    for lost: Subtask, _ thread: borrowing SchedulerThread<S>
+  ) -> (CoreID, Gates)? {
+    if S.isShared || thread.hasAllProducers(lost.task) {
+      return (lost.index == 0 ? matrixCore(thread) : vectorCore(thread)).map { ($0, Gates()) }
+    }
+    guard
+      case .dispatch(let core, let gates) = plan(
+        lost.task, thread.rings.entry(lost.task), thread)
+    else { return nil }
+    return (core, gates)
   }
 }

@@ -189,6 +189,8 @@ extension SchedulerThread {
   /// What is to be done with a task.
   private struct Due {
     var begun: [TaskID] = []
+    var waiting: [TaskID] = []
+    var unstarted = 0
     var ready: [TaskID] = []
     var finished: [TaskID] = []
     var completed: [TaskID] = []
@@ -205,11 +207,15 @@ extension SchedulerThread {
       }
     }
     counters.completed += completed
+    unstarted = due.unstarted
     // Begun ones first: blocks that started together may wait for the rest.
     for id in due.begun { enqueue(id, as: .of(mask: rings.entry(id).activeMask)) }
     for id in due.ready { makeReady(id) }
     for id in due.finished { complete(id) }
     for id in due.completed { release(id) }
+    if worksAhead {
+      for id in due.waiting { dispatcher.ofOnlyThread.ahead.append(id) }
+    }
   }
 
   private func sort(_ id: TaskID, _ entry: ConsumedEntry, into due: inout Due) {
@@ -221,10 +227,15 @@ extension SchedulerThread {
       }
     case .completed: due.completed.append(id)
     default:
+      if entry.blocksStarted.value == 0 { due.unstarted += 1 }
       let state = rings[id.ring].slotState(id.local)
       let started = entry.blocksStarted.value
       if state.faninRefcount.value != state.faninCount {
-        entry.state.value = TaskState.pending.rawValue
+        // What was dispatched ahead is completed with its last producer.
+        if started == 0 {
+          entry.state.value = TaskState.pending.rawValue
+          if entry.mayGoAhead { due.waiting.append(id) }
+        }
       } else if started == 0 {
         due.ready.append(id)
       } else if started < entry.blockCount {

@@ -12,42 +12,46 @@ struct LaneReading {
     var lane: UInt32
     var word: DispatchWord
     var condBefore: ConditionWord
-    var hasBegun: Bool
   }
 
   private(set) var nextLane: UInt32 = 0
   private(set) var outstanding: [Outstanding] = []
-  /// An idle lane has a COND that is not idle. A worker makes COND idle before it is
-  /// READY: that is of a dead one, or of a live one whose kernel has spoilt its page.
-  private(set) var hasStaleCond = false
-
-  /// - Parameter lanes: word and COND of each lane in use.
-  init(_ lanes: [(word: DispatchWord, cond: ConditionWord)]) {
-    for (index, (word, cond)) in lanes.enumerated() {
-      let laneIndex = UInt32(index)
-      if word.toggle != lanes[0].word.toggle && nextLane == 0 { nextLane = laneIndex }
-      if word == .idle && cond != .coreIdle && cond != .exited { hasStaleCond = true }
-      // EXIT, EXITED: the session is over, and every task CONSUMED or given up.
-      guard word != .idle, word != .exit else { continue }
-      let progress = cond.progress(of: word, after: nil)
-      guard progress != .exited, progress != .finished else { continue }
-      // Of a word that was taken: COND never holds again what it held before that.
-      let condBefore = progress == .notTaken ? cond : .ack(word)
-      outstanding.append(
-        Outstanding(
-          lane: laneIndex, word: word, condBefore: condBefore, hasBegun: progress.hasBegun))
-    }
-    count = UInt32(lanes.count)
-  }
-
   private let count: UInt32
 
-  var oldestLane: UInt32 { (nextLane + count - UInt32(outstanding.count)) % count }
-
-  /// True when the outstanding dispatches are those before the next lane.
-  var isInOrder: Bool {
-    outstanding.allSatisfy { ($0.lane + count - oldestLane) % count < UInt32(outstanding.count) }
+  /// - Parameters:
+  ///   - lanes: word and COND of each lane in use.
+  ///   - left: of a core without a worker, how many dispatches the last one has left; its
+  ///     COND words say nothing.
+  init(_ lanes: [(word: DispatchWord, cond: ConditionWord)], left: UInt32?) {
+    count = UInt32(lanes.count)
+    if let next = lanes.firstIndex(where: { $0.word.toggle != lanes[0].word.toggle }) {
+      nextLane = UInt32(next)
+    }
+    // From the newest back: none is behind one that has its FIN.
+    var lane = nextLane
+    while outstanding.count < lanes.count {
+      lane = (lane + count - 1) % count
+      let (word, cond) = lanes[Int(lane)]
+      // EXIT, EXITED: the session is over, and every task CONSUMED or given up.
+      guard case .dispatch = word.content else { break }
+      if let left {
+        guard outstanding.count < left else { break }
+        outstanding.append(
+          Outstanding(lane: lane, word: word, condBefore: .notTaken(word)))
+        continue
+      }
+      let progress = cond.progress(of: word, after: nil)
+      guard progress != .exited, progress != .finished else { break }
+      // Of a word that was taken: COND never holds again what it held before that.
+      let condBefore = progress == .notTaken ? cond : .ack(word)
+      outstanding.append(Outstanding(lane: lane, word: word, condBefore: condBefore))
+    }
+    outstanding.reverse()
   }
+
+  /// Where the newest dispatch went.
+  var lastLane: UInt32 { (nextLane + count - 1) % count }
+  var oldestLane: UInt32 { (nextLane + count - UInt32(outstanding.count)) % count }
 }
 
 extension SchedulerThread {
@@ -82,33 +86,32 @@ extension SchedulerThread {
   private mutating func resumeCore(_ index: Int, _ dispatcher: Dispatcher) {
     let core = cores[index]
     // Before COND is read.
-    let isHosted = isHosted(index)
-    let reading = LaneReading((0..<cores.laneCount).map { (core.word($0), core.cond($0)) })
+    let left = isHosted(index) ? nil : core.lanes.left.count
+    let reading = LaneReading(
+      (0..<cores.laneCount).map { (core.word($0), core.cond($0)) }, left: left)
     for lane in 0..<cores.laneCount { core.lane(lane).value = LaneState(word: core.word(lane)) }
-    var tasks: [TaskID] = []
     for dispatch in reading.outstanding {
       guard let task = task(of: dispatch.word) else {
         return violation(
           "DATA_MAIN_BASE of \(coreName(index)) lane \(dispatch.lane) names no task that runs")
       }
-      tasks.append(task)
       core.lane(dispatch.lane).value = LaneState(
         word: dispatch.word, condBefore: dispatch.condBefore, task: task)
-    }
-    // A live worker whose kernel has spoilt its page is quarantined later.
-    let isHalfFenced = reading.hasStaleCond && isHosted && hasDied(index)
-    let subtasks = zip(reading.outstanding, tasks).map { core.subtask($0.lane, of: $1) }
-    let isInRedo = subtasks.contains { dispatcher.redo.index(of: $0) != nil }
-    guard reading.isInOrder && !isInRedo && !isHalfFenced else {
-      let left = zip(reading.outstanding, subtasks).map { ($1, $0.hasBegun) }
-      return fenceAgain(index, left, dispatcher)
+      let position = core.lanes[dispatch.lane].position.loadOwn()
+      dispatcher.ahead.setPlace(
+        Gate(core: index, lane: dispatch.lane, position: position),
+        slot: rings[task.ring].slotNumber(task.local))
+      countSubtask(task)
     }
     core.nextLane.value = reading.nextLane
     core.oldestLane.value = reading.oldestLane
     core.retired.value = 0
-    core.started.value = UInt32(tasks.count)
-    if !S.isShared && !tasks.isEmpty { dispatcher.table.busyCores += 1 }
-    for task in tasks { countSubtask(task) }
+    core.started.value = UInt32(reading.outstanding.count)
+    // The next number, whether or not the last one was for a word that was stored.
+    if core.word(reading.lastLane) != .idle {
+      core.position.value = core.lanes[reading.lastLane].position.loadOwn() &+ 1
+    }
+    if !S.isShared && !reading.outstanding.isEmpty { dispatcher.table.busyCores += 1 }
   }
 
   /// The task that a word without FIN was dispatched for: it has its main slot still.
@@ -126,19 +129,6 @@ extension SchedulerThread {
       return id
     }
     return nil
-  }
-
-  /// The scheduler died while it fenced this core: its worker is dead, part of its
-  /// dispatches are decided.
-  private mutating func fenceAgain(
-    _ core: Int, _ left: [(subtask: Subtask, hasBegun: Bool)], _ dispatcher: Dispatcher
-  ) {
-    for (lost, hasBegun) in left where dispatcher.redo.index(of: lost) == nil {
-      _ = decideLost(lost, core: core, hasBegun: hasBegun, dispatcher)
-    }
-    dispatcher.table.remove(CoreID(core))
-    cores[core].reset()
-    admitNextWorker(core, after: cores[core].page.ready.loadAcquire())
   }
 
   private func countSubtask(_ task: TaskID) { pendingEntry(task)?.subtasksLeft.value += 1 }

@@ -36,67 +36,86 @@ extension SchedulerThread {
   }
 
   /// Reads the dead worker's COND words for the last time and decides for each
-  /// dispatch; then lets the next worker in.
+  /// dispatch; then lets the next worker in, which goes on with what is left in the
+  /// lanes: what is gated on these dispatches stays so.
   private mutating func fence(_ index: Int, _ dispatcher: Dispatcher) {
     let core = cores[index]
     let gone = core.page.ready.loadAcquire()
     // A kernel may have changed the word: who was admitted is fenced.
     guard core.incarnation.value != 0 || gone != own.fenced(index).loadOwn() else { return }
-    var ended: [TaskID] = []
-    while outstanding(index) > 0 {
-      let laneIndex = core.oldestLane.value
-      let lane = core.lane(laneIndex).value
-      // The kernel's stores and this word are there: its process has ended.
-      let progress = core.cond(laneIndex).progress(of: lane.word, after: lane.condBefore)
-      let lost = core.subtask(laneIndex, of: lane.task)
-      retireOldest(index)
-      let isOver =
-        progress == .finished
-        || !decideLost(lost, core: index, hasBegun: progress.hasBegun, dispatcher)
-      if isOver { ended.append(lane.task) }
-    }
+    let ended = decideOutstanding(index)
     S.store(words.killReason(index), 0)
     S.store(words.quarantine(index), 0)
-    // Before anything is completed: a scheduler that comes after this one must not take
-    // a dead dispatch for one of the task that has its main slot then.
     dispatcher.table.remove(CoreID(index))
-    core.reset()
     if core.incarnation.value != 0 { absentCores += 1 }
     S.store(core.incarnation, 0)
-    for id in ended { finishSubtask(id) }
     admitNextWorker(index, after: gone)
+    // After the next worker knows what is left: what these hold is free from here on.
+    for id in ended { finishSubtask(id) }
   }
 
-  /// The next worker may touch the core's words: it acquires `fenced`, and then the
-  /// lanes are idle.
+  /// Takes what is over off the lanes, up to the first dispatch that the next worker runs;
+  /// what is over behind that, the next worker skips.
+  /// - Returns: what was taken off.
+  private mutating func decideOutstanding(_ index: Int) -> [TaskID] {
+    let core = cores[index]
+    var ended: [TaskID] = []
+    var isHead = true
+    var laneIndex = core.oldestLane.value
+    for _ in 0..<outstanding(index) {
+      let lane = core.lane(laneIndex)
+      // The kernels' stores and this word are there: the process has ended.
+      let progress = core.cond(laneIndex)
+        .progress(of: lane.value.word, after: lane.value.condBefore)
+      let isOver =
+        progress == .finished
+        || !isToRun(core.subtask(laneIndex, of: lane.value.task), progress, isHead, core: index)
+      if isOver && isHead {
+        ended.append(lane.value.task)
+        retireOldest(index)
+      } else {
+        isHead = false
+        if isOver { core.lanes[laneIndex].skip.storeRelease(1) }
+        // What the next worker makes of COND.
+        lane.value.condBefore = .notTaken(lane.value.word)
+      }
+      laneIndex = cores.laneAfter(laneIndex)
+    }
+    return ended
+  }
+
+  /// The next worker may touch the core's words: it acquires `fenced`, and then it knows
+  /// which lanes are without FIN.
   mutating func admitNextWorker(_ core: Int, after gone: UInt32) {
+    cores[core].lanes.setLeft(lane: cores[core].oldestLane.value, count: outstanding(core))
     own.admitted(core).storeRelease(0)
     own.fenced(core).storeRelease(gone)
     Futex.wake(own.fenced(core).shared)
   }
 
-  /// Takes a lost subtask into the queue of those to run again, or lets its task fail.
-  /// - Returns: false when it is not run again: the task has FAILED.
-  mutating func decideLost(
-    _ lost: Subtask, core: Int, hasBegun: Bool, _ dispatcher: Dispatcher
+  /// What becomes of a dispatch without FIN. It counts as lost if it had begun, or was
+  /// the one that the worker would have begun with.
+  /// - Returns: false when it is not run again: its task has FAILED.
+  private mutating func isToRun(
+    _ lost: Subtask, _ progress: ConditionWord.Progress, _ isHead: Bool, core: Int
   ) -> Bool {
     let entry = rings.entry(lost.task)
-    _ = S.add(own.failures.lost, 1)
-    if hasBegun {
+    if progress.hasBegun || isHead { _ = S.add(own.failures.lost, 1) }
+    if progress.hasBegun {
       // Up to what decides: each of many blocks may lose its worker.
       entry.kills = min(entry.kills, UInt8.max - 1) + 1
       if (1...31).contains(cores[core].page.crashSignal.loadAcquire()) {
         entry.crashes = min(entry.crashes, UInt8.max - 1) + 1
       }
     }
-    let mayRunAgain = RerunRule.allows(
-      hasBegun: hasBegun, flags: entry.flags, kills: entry.kills, crashes: entry.crashes)
-    if mayRunAgain {
-      dispatcher.redo.append(lost)
-    } else {
-      recordFailure(lost, entry, core: core)
+    if RerunRule.allows(
+      hasBegun: progress.hasBegun, flags: entry.flags, kills: entry.kills, crashes: entry.crashes)
+    {
+      return true
     }
-    return mayRunAgain
+    recordFailure(lost, entry, core: core)
+    if worksAhead { skipConsumers(of: lost.task) }
+    return false
   }
 
   /// FAILED: a root cause for the report. Only the dispatcher's holder gets here.

@@ -23,8 +23,13 @@ extension SchedulerThread {
     state.faninCount = task.faninCount + 1
     guard let satisfied = link(id, task, ring, entry) else { return }
     publish(id, task, slot, ring, at: position)
+    if !S.isShared { unstarted += 1 }
     // From here on the task may run and be gone.
-    if S.add(state.faninRefcount, satisfied + 1) == task.faninCount + 1 { makeReady(id) }
+    if S.add(state.faninRefcount, satisfied + 1) == task.faninCount + 1 {
+      makeReady(id)
+    } else if worksAhead && entry.mayGoAhead {
+      dispatcher.ofOnlyThread.ahead.append(id)
+    }
   }
 
   /// Makes an edge for each producer.

@@ -6,6 +6,9 @@ extension SchedulerThread {
   /// Sleeps until a submission (first thread), a FIN or READY of an own core, a bell or
   /// a request, or the time is over.
   package mutating func park(timeoutNanoseconds: Int64) {
+    if index == 0 && !S.isShared { updateDepths() }
+    let hunger = setWakeBelow()
+    if index == 0 { own.wanted.storeRelaxed(words.logWired.value &+ hunger.patience) }
     let bell = words.bell(index)
     let seenBell = S.isShared ? S.load(bell) : 0
     let bit = UInt32(1) << UInt32(index)
@@ -14,7 +17,10 @@ extension SchedulerThread {
     if S.load(words.deaths) != deathsSeen || (S.isShared && (Self.hasIntake(words) || isStopping)) {
       sleeper.stayAwake()
     }
-    if index == 0 { sleeper.watch(orchestrator.submitted, while: S.load(words.logWired)) }
+    if index == 0 {
+      let submitted = sleeper.watch(orchestrator.submitted)
+      if submitted &- S.load(words.logWired) >= hunger.patience { sleeper.stayAwake() }
+    }
     if S.isShared { sleeper.watch(bell.word.shared, while: seenBell) }
     // Once the program is over, threads beside the first wait for their bell.
     let request = sleeper.watch(orchestrator.control)
@@ -26,7 +32,7 @@ extension SchedulerThread {
     if hasFailed { sleeper.stayAwake() }
     if !sleeper.hasNews {
       counters.parks += 1
-      _ = sleeper.sleep(timeoutNanoseconds: timeoutNanoseconds)
+      _ = sleeper.sleep(timeoutNanoseconds: min(timeoutNanoseconds, hunger.nanoseconds))
     } else if S.isShared {
       // What is there may be another thread's to take: let that run.
       yieldProcessor()
@@ -34,15 +40,66 @@ extension SchedulerThread {
     _ = S.add(own.parkedBits, 0 &- bit)
   }
 
-  /// Until the core announces READY, or says something of its oldest dispatch.
+  /// Every core that has had work has enough before it.
+  var isStocked: Bool {
+    guard !S.isShared, dispatcher.ofOnlyThread.table.busyCores > 0 else { return false }
+    for index in 0..<cores.count where cores[index].position.value != 0 {
+      if outstanding(index) < Depth.wakeBelow(cores[index].depth.value) { return false }
+    }
+    return true
+  }
+
+  /// What the thread sleeps for.
+  private struct Hunger {
+    /// So many records that are not wired end the sleep.
+    var patience: UInt32
+    /// The longest sleep.
+    var nanoseconds: Int64
+  }
+
+  /// Tells every own core when to wake this thread, and finds out when the orchestrator
+  /// is to.
+  ///
+  /// A core that has enough before it says nothing. Once all that have had work have
+  /// enough, records may gather in the log; a core of a kind that was not used so far may
+  /// be what they are for, so the sleep is short then.
+  private mutating func setWakeBelow() -> Hunger {
+    guard !S.isShared else {
+      for core in 0..<cores.count where isOwn(core) {
+        cores[core].lanes.wakeBelow.storeRelaxed(.max)
+      }
+      return Hunger(patience: 1, nanoseconds: .max)
+    }
+    var (isHungry, isBusy, isIdle) = (false, false, false)
+    for index in 0..<cores.count {
+      let core = cores[index]
+      let enough = Depth.wakeBelow(core.depth.value)
+      if outstanding(index) > 0 { isBusy = true } else { isIdle = true }
+      if outstanding(index) < enough && core.position.value != 0 { isHungry = true }
+    }
+    let isEager = isHungry && unstarted > 0
+    for index in 0..<cores.count {
+      let core = cores[index]
+      core.lanes.wakeBelow.storeRelaxed(isEager ? .max : Depth.wakeBelow(core.depth.value))
+    }
+    if isHungry || !isBusy { return Hunger(patience: 1, nanoseconds: .max) }
+    return Hunger(
+      patience: logPatience, nanoseconds: isIdle ? 1_000_000 : .max)
+  }
+
+  /// Until the core announces READY, or says FIN of the first dispatch with so few behind
+  /// it that it wakes this thread.
   private mutating func watch(_ index: Int) {
     let core = cores[index]
     if core.incarnation.value == 0 {
       sleeper.watch(core.page.ready, while: own.fenced(index).loadOwn())
-    } else if outstanding(index) > 0 {
-      let lane = core.oldestLane.value
-      let cond = sleeper.watch(core.page.cond(lane))
-      if ConditionWord(rawValue: cond) == .fin(core.lane(lane).value.word) { sleeper.stayAwake() }
+      return
     }
+    let outstanding = outstanding(index)
+    guard outstanding > 0 else { return }
+    let behind = min(core.lanes.wakeBelow.loadOwn(), outstanding)
+    let lane = (core.oldestLane.value + outstanding - behind) % cores.laneCount
+    let cond = sleeper.watch(core.page.cond(lane))
+    if ConditionWord(rawValue: cond) == .fin(core.lane(lane).value.word) { sleeper.stayAwake() }
   }
 }

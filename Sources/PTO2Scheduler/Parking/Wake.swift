@@ -29,13 +29,7 @@ extension SchedulerThread {
         mask &= mask &- 1
         if S.isShared { bells |= 1 << UInt32(cluster % threads) }
         let id = CoreID(cluster: cluster, subtask: subtask)
-        let core = cores[id]
-        guard Publisher(to: core.page.parked).isAsleep else { continue }
-        // The core sleeps on the lane after its newest finished one: one of those with
-        // something outstanding.
-        let lane = S.isShared ? 0 : core.oldestLane.value
-        let count = S.isShared ? cores.laneCount : outstanding(id.index)
-        core.wake(lane..<lane + count, of: cores.laneCount)
+        cores[id].wakeIfParked()
       }
     }
     toWake = CoreMasks()

@@ -81,7 +81,7 @@ struct SchedulerProcess<S: Sharing>: ~Copyable {
         if rounds & 1023 == 0 { checkPeers() }
       } else if !scheduler.hasFailed {
         if scheduler.request == .leave && scheduler.isDrained() { return }
-        if backoff.next() {
+        if scheduler.isStocked || backoff.next() {
           checkPeers()
           scheduler.park(timeoutNanoseconds: SchedulerTimes.checkNanoseconds)
         }

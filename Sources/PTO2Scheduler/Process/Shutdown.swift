@@ -19,11 +19,11 @@ extension SchedulerThread {
   package mutating func stop(deadline: Deadline) -> [String] {
     let lanes = cores.laneCount
     for core in 0..<cores.count {
-      for lane in 0..<lanes { cores[core].line.word(lane).storeRelease(PTO2_EXIT_SIGNAL) }
+      for lane in 0..<lanes { cores[core].lanes.word(lane).storeRelease(PTO2_EXIT_SIGNAL) }
     }
     Publisher.fence()
     for core in 0..<cores.count where Publisher(to: cores[core].page.parked).isAsleep {
-      cores[core].wake(0..<lanes, of: lanes)
+      for lane in 0..<lanes { Futex.wake(cores[core].lanes.word(lane).shared) }
     }
     // Cores answer within microseconds, unless a kernel runs. Whether a worker has died
     // costs system calls: every few milliseconds.

@@ -3,10 +3,19 @@ internal import PTO2Protocol
 
 /// A task's way out: COMPLETED, RELEASED, CONSUMED.
 extension SchedulerThread {
-  /// One subtask of one block has its FIN; the last one completes the task.
+  /// One subtask of one block has its FIN; the last one completes the task, unless it was
+  /// dispatched ahead and the FIN of a producer is still to be seen. Until then the
+  /// producer's list holds an edge of this task.
   @inline(__always)
   mutating func finishSubtask(_ id: TaskID) {
-    if S.add(rings.entry(id).subtasksLeft, UInt32.max) == 0 { complete(id) }
+    guard S.add(rings.entry(id).subtasksLeft, UInt32.max) == 0 else { return }
+    if S.isShared || hasAllProducers(id) { complete(id) }
+  }
+
+  @inline(__always)
+  func hasAllProducers(_ id: TaskID) -> Bool {
+    let state = rings[id.ring].slotState(id.local)
+    return state.faninRefcount.value == state.faninCount
   }
 
   /// COMPLETED: closes the fanout list and notifies the consumers on it, then goes on

@@ -9,6 +9,11 @@ extension SchedulerThread {
   mutating func makeReady(_ id: TaskID) {
     let ring = rings[id.ring]
     let entry = ring.entry(id.local)
+    if !S.isShared && entry.isDispatched {
+      // Ahead, and its FIN may have been seen before that of its last producer.
+      if entry.subtasksLeft.value == 0 { enqueue(id, as: .dummy) }
+      return
+    }
     S.store(entry.state, TaskState.ready.rawValue)
     var shape = TaskShape.of(mask: entry.activeMask)
     // A task whose predicate is false is done without running.

@@ -1,0 +1,239 @@
+internal import CPTO2Segment
+internal import PTO2Protocol
+
+/// Work ahead: a task whose producers are all dispatched is dispatched too, behind gates.
+///
+/// What lies before it on its own core has finished when the core comes to it; for a
+/// producer on another core it gets a gate, on which the core itself waits. The
+/// scheduler need not be awake between a FIN and the consumer's beginning.
+///
+/// No wait goes round in a circle: a gate names an earlier dispatch, and a core serves its
+/// lanes in the order of dispatch, so the oldest dispatch without FIN can always begin.
+///
+/// Only one kernel of one block is dispatched ahead, only behind such, and only by a
+/// scheduler with one thread; all other tasks are dispatched when their producers are
+/// COMPLETED.
+@safe struct AheadQueue {
+  private let state: UnsafeMutablePointer<State>
+
+  @safe private struct State {
+    let tasks: UnsafeMutablePointer<UInt64>
+    let places: UnsafeMutablePointer<UInt64>
+    let mask: Int
+    var head = 0
+    var tail = 0
+  }
+
+  /// - Parameter slotCount: main slots of all rings.
+  init(slotCount: Int) {
+    var capacity = 1
+    while capacity < slotCount { capacity *= 2 }
+    let tasks = UnsafeMutablePointer<UInt64>.allocate(capacity: capacity)
+    let places = UnsafeMutablePointer<UInt64>.allocate(capacity: slotCount)
+    unsafe places.initialize(repeating: Self.nowhere, count: slotCount)
+    unsafe state = .allocate(capacity: 1)
+    unsafe state.initialize(to: State(tasks: tasks, places: places, mask: capacity - 1))
+  }
+
+  func deallocate() {
+    unsafe state.pointee.tasks.deallocate()
+    unsafe state.pointee.places.deallocate()
+    unsafe state.deallocate()
+  }
+
+  // MARK: Tasks that wait for producers, in the order in which they were wired
+
+  @inline(__always)
+  var isEmpty: Bool { unsafe state.pointee.head == state.pointee.tail }
+
+  /// A task that finds no place is dispatched when its producers are COMPLETED.
+  @inline(__always)
+  func append(_ id: TaskID) {
+    guard unsafe state.pointee.tail - state.pointee.head <= state.pointee.mask else { return }
+    unsafe state.pointee.tasks[state.pointee.tail & state.pointee.mask] = id.rawValue
+    unsafe state.pointee.tail += 1
+  }
+
+  @inline(__always)
+  var first: TaskID? {
+    if isEmpty { return nil }
+    return TaskID(
+      rawValue: unsafe state.pointee.tasks[state.pointee.head & state.pointee.mask])
+  }
+
+  @inline(__always)
+  func removeFirst() { unsafe state.pointee.head += 1 }
+
+  // MARK: Where tasks of one kernel were dispatched to
+
+  private static var nowhere: UInt64 { .max }
+
+  @inline(__always)
+  func setPlace(_ gate: Gate, slot: UInt32) {
+    unsafe state.pointee.places[Int(slot)] = gate.bits
+  }
+
+  /// Nil where no task was dispatched by this process.
+  @inline(__always)
+  func place(slot: UInt32) -> Gate? {
+    let bits = unsafe state.pointee.places[Int(slot)]
+    return bits == Self.nowhere ? nil : Gate(bits: bits)
+  }
+}
+
+/// Where a task may be dispatched to before its producers are COMPLETED.
+enum AheadPlan {
+  case dispatch(CoreID, Gates)
+  /// No core of its kind has room.
+  case noRoom
+  /// Some producer is not dispatched, or has many kernels, or there are too many.
+  case no
+}
+
+extension ConsumedEntry {
+  /// One kernel of one block.
+  @inline(__always)
+  var isSingle: Bool { blockCount == 1 && activeMask.nonzeroBitCount == 1 }
+
+  /// It may be dispatched ahead: what it is to do does not depend on when it is READY.
+  @inline(__always)
+  var mayGoAhead: Bool {
+    isSingle && outcome.value == 0 && flags.isDisjoint(with: [.predicate, .syncStart])
+  }
+
+  /// It was dispatched while it waited for producers.
+  @inline(__always)
+  var isDispatched: Bool { blocksStarted.value != 0 }
+}
+
+extension Dispatcher {
+  /// Dispatches tasks whose producers are dispatched, in the order of submission, until
+  /// one finds no room.
+  @inline(__always)
+  func dispatchAhead<S: Sharing>(_ thread: inout SchedulerThread<S>) -> Int {
+    var work = 0
+    while let id = ahead.first {
+      let entry = thread.rings.entry(id)
+      // Not when it has become READY meanwhile.
+      if entry.belongs(to: id), entry.state.value == TaskState.pending.rawValue,
+        !entry.isDispatched, entry.outcome.value == 0
+      {
+        switch plan(id, entry, thread) {
+        case .noRoom: return work
+        case .no: break
+        case .dispatch(let core, let gates):
+          let subtask = UInt32(entry.activeMask.trailingZeroBitCount)
+          intent.willDispatch(id, block: 0, subtasks: entry.activeMask)
+          // Release: after the intent.
+          entry.blocksStarted.word.storeRelease(1)
+          send(Subtask(task: id, index: subtask, block: 0), to: core, gates, &thread)
+          intent.didStore(subtask: subtask)
+          thread.unstarted -= 1
+          work += 1
+        }
+      }
+      ahead.removeFirst()
+    }
+    return work
+  }
+
+  /// Where a task can go whose producers are not all COMPLETED. To where most of them are,
+  /// unless another core has much less to do.
+  func plan<S: Sharing>(
+    _ id: TaskID, _ entry: ConsumedEntry, _ thread: borrowing SchedulerThread<S>
+  ) -> AheadPlan {
+    let isMatrix = entry.activeMask == 0b001
+    guard let idlest = isMatrix ? matrixCore(thread) : vectorCore(thread) else { return .noRoom }
+    let ring = thread.rings[id.ring]
+    let count = ring.slotState(id.local).faninCount &- 1
+    let first = ring.slot(id.local).faninFirst
+    var gates = Gates()
+    var votes = Votes()
+    for k in 0..<count {
+      let fanin = ring.fanin(ring.poolIndex(first &+ k))
+      guard fanin.waits else { continue }
+      let producer = fanin.producer
+      guard producer.ring < thread.rings.count else { return .no }
+      let other = thread.rings.entry(producer)
+      guard other.belongs(to: producer), other.state.value < TaskState.completed.rawValue else {
+        continue
+      }
+      guard other.isDispatched, other.isSingle, other.outcome.value == 0,
+        let place = ahead.place(slot: thread.rings[producer.ring].slotNumber(producer.local)),
+        gates.add(place)
+      else { return .no }
+      votes.add(place.core)
+    }
+    let core = chosenCore(idlest, votes, isMatrix: isMatrix, thread)
+    gates.remove(core: core.index)
+    return .dispatch(core, gates)
+  }
+
+  /// The core with most of the producers if it has room and not much more to do than the
+  /// idlest one.
+  private func chosenCore<S: Sharing>(
+    _ idlest: CoreID, _ votes: Votes, isMatrix: Bool, _ thread: borrowing SchedulerThread<S>
+  ) -> CoreID {
+    guard let favourite = votes.winner.map({ CoreID($0) }), favourite != idlest,
+      (favourite.subtask == 0) == isMatrix, table.room.contains(favourite),
+      table.reservedClusters >> UInt64(favourite.cluster) & 1 == 0
+    else { return idlest }
+    let load = thread.outstanding(favourite.index)
+    return load <= thread.outstanding(idlest.index) + Self.patience ? favourite : idlest
+  }
+
+  /// So many more dispatches a core may have than another before work is taken away from
+  /// where its data are.
+  private static var patience: UInt32 { 2 }
+}
+
+/// How many producers each core has, of the first few cores.
+private struct Votes {
+  private var cores: InlineArray<6, Int> = .init(repeating: 0)
+  private var votes: InlineArray<6, Int> = .init(repeating: 0)
+  private var count = 0
+
+  @inline(__always)
+  mutating func add(_ core: Int) {
+    for index in 0..<count where cores[index] == core {
+      votes[index] += 1
+      return
+    }
+    guard count < 6 else { return }
+    cores[count] = core
+    votes[count] = 1
+    count += 1
+  }
+
+  @inline(__always)
+  var winner: Int? {
+    guard count > 0 else { return nil }
+    var best = 0
+    for index in 1..<max(count, 1) where votes[index] > votes[best] { best = index }
+    return cores[best]
+  }
+}
+
+extension SchedulerThread {
+  /// A task is not to run: it FAILED, or was not to begin. So it is with every consumer
+  /// that was dispatched ahead. None of these has begun: a gate, or its place behind this
+  /// task on the same core, holds it back until the core says FIN of this one.
+  mutating func skipConsumers(of id: TaskID) {
+    let entry = rings.entry(id)
+    var reference = entry.fanoutHead.value
+    while reference != PTO2_EDGE_NONE && reference != PTO2_EDGE_CLOSED {
+      let place = EdgeReference(rawValue: reference)
+      let edge = rings[place.ring].edge(place.index)
+      reference = edge.next
+      let consumer = edge.consumer
+      let other = rings.entry(consumer)
+      guard edge.needsData, other.isDispatched, other.outcome.value == 0,
+        let place = dispatcher.ofOnlyThread.ahead.place(
+          slot: rings[consumer.ring].slotNumber(consumer.local))
+      else { continue }
+      cancel(other)
+      cores[place.core].lanes[place.lane].skip.storeRelease(1)
+      skipConsumers(of: consumer)
+    }
+  }
+}
