@@ -125,10 +125,11 @@ final class ModelCores {
     let cores = segment.configuration.coreCount
     nextLane = [Int](repeating: 0, count: cores)
     isDead = [Bool](repeating: false, count: cores)
-    served = [[UInt32]](repeating: [UInt32](repeating: PTO2_SCHEDULER_IDLE, count: 8), count: cores)
+    served = [[UInt32]](
+      repeating: [UInt32](repeating: PTO2_SCHEDULER_IDLE, count: Int(PTO2_MAX_LANES)), count: cores)
     queues = [[(lane: Int, word: UInt32)]](repeating: [], count: cores)
     for core in 0..<cores {
-      for lane in 0..<8 { store(PTO2_CORE_IDLE, core: core, lane: lane) }
+      for lane in 0..<Int(PTO2_MAX_LANES) { store(PTO2_CORE_IDLE, core: core, lane: lane) }
     }
   }
 
@@ -149,9 +150,17 @@ final class ModelCores {
     let ready = segment.corePage(core).ready.loadAcquire()
     guard isDead[core], segment.schedulerPage.fenced(core).loadAcquire() == ready else { return }
     isDead[core] = false
-    nextLane[core] = 0
-    served[core] = [UInt32](repeating: PTO2_SCHEDULER_IDLE, count: 8)
-    for lane in 0..<8 { store(PTO2_CORE_IDLE, core: core, lane: lane) }
+    let place = segment.dispatchLanes(core)
+    let left = place.left
+    nextLane[core] = Int(left.lane) % lanes
+    for lane in 0..<lanes {
+      let word = DispatchWord(rawValue: place.word(UInt32(lane)).loadAcquire())
+      guard case .dispatch = word.content else { continue }
+      let isLeft = (lane + lanes - nextLane[core]) % lanes < Int(left.count)
+      served[core][lane] = isLeft ? PTO2_SCHEDULER_IDLE : word.rawValue
+      store(
+        (isLeft ? ConditionWord.notTaken(word) : .fin(word)).rawValue, core: core, lane: lane)
+    }
     segment.worker(core).ready.storeRelease(ready &+ 1)
   }
 
@@ -172,6 +181,13 @@ final class ModelCores {
         guard case .dispatch(let offset, _) = DispatchWord(rawValue: raw).content else {
           broken("core \(core) lane \(lane) was given 0x\(String(raw, radix: 16))")
         }
+        let place = segment.dispatchLanes(core)[UInt32(lane)]
+        let isOpen = (0..<place.gateCount).allSatisfy {
+          let gate = place.gate($0)
+          expect(gate.isPlausible(cores: queues.count), "a gate names core \(gate.core)")
+          return segment.corePeers.isOpen(gate)
+        }
+        guard isOpen else { break }
         check(offset)
         served[core][lane] = raw
         nextLane[core] = (lane + 1) % lanes

@@ -36,19 +36,15 @@ final class WorkerTarget: FuzzTarget {
       case 2: damage(.mainRing, &input)
       case 3:
         let value = input.value()
-        let place = UInt32(input.index(2 * Int(PTO2_MAX_LANES)))
-        if place < UInt32(PTO2_MAX_LANES) {
-          line.word(place).storeRelease(value)
-        } else {
-          line.setBlock(place % UInt32(PTO2_MAX_LANES), value)
-        }
+        line.word(UInt32(input.index(Int(PTO2_MAX_LANES)))).storeRelease(value)
       case 4: damage(.schedulerWords, &input)
       case 5: damage(.orchestratorWords, &input)
+      case 6: damage(.dataMainBase, &input)
       case 8: snapshot(&input)
       default:
         let last = line.word(lane).loadOwn()
         switch core.step() {
-        case .idle:
+        case .idle, .gated:
           core.park(timeoutNanoseconds: 1)
         case .ran:
           let cond = segment.corePage(index).cond(lane).loadAcquire()
