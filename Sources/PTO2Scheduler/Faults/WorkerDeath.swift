@@ -61,15 +61,19 @@ extension SchedulerThread {
     let core = cores[index]
     var ended: [TaskID] = []
     var isHead = true
+    var isFirst = true
     var laneIndex = core.oldestLane.value
     for _ in 0..<outstanding(index) {
       let lane = core.lane(laneIndex)
       // The kernels' stores and this word are there: the process has ended.
       let progress = core.cond(laneIndex)
         .progress(of: lane.value.word, after: lane.value.condBefore)
-      let isOver =
-        progress == .finished
-        || !isToRun(core.subtask(laneIndex, of: lane.value.task), progress, isHead, core: index)
+      var isOver = progress == .finished
+      if !isOver {
+        let lost = core.subtask(laneIndex, of: lane.value.task)
+        isOver = !isToRun(lost, progress, isFirst, core: index)
+        isFirst = false
+      }
       if isOver && isHead {
         ended.append(lane.value.task)
         retireOldest(index)
@@ -97,10 +101,10 @@ extension SchedulerThread {
   /// the one that the worker would have begun with.
   /// - Returns: false when it is not run again: its task has FAILED.
   private mutating func isToRun(
-    _ lost: Subtask, _ progress: ConditionWord.Progress, _ isHead: Bool, core: Int
+    _ lost: Subtask, _ progress: ConditionWord.Progress, _ isFirst: Bool, core: Int
   ) -> Bool {
     let entry = rings.entry(lost.task)
-    if progress.hasBegun || isHead { _ = S.add(own.failures.lost, 1) }
+    if progress.hasBegun || isFirst { _ = S.add(own.failures.lost, 1) }
     if progress.hasBegun {
       // Up to what decides: each of many blocks may lose its worker.
       entry.kills = min(entry.kills, UInt8.max - 1) + 1

@@ -8,7 +8,7 @@ extension SchedulerThread {
   package mutating func park(timeoutNanoseconds: Int64) {
     if index == 0 && !S.isShared { updateDepths() }
     let hunger = setWakeBelow()
-    if index == 0 { own.wanted.storeRelaxed(words.logWired.value &+ hunger.patience) }
+    if index == 0 { own.wanted.storeRelaxed(S.load(words.logWired) &+ hunger.patience) }
     let bell = words.bell(index)
     let seenBell = S.isShared ? S.load(bell) : 0
     let bit = UInt32(1) << UInt32(index)
