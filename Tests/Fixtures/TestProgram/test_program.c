@@ -309,11 +309,16 @@ static int32_t endless(void) {
         if (!external(&x[i], 1)) return 1;
     printf("running\n");
     fflush(stdout);
-    for (uint64_t i = 0;; i++) {
-        pto2_argument arguments[] = {pto2_use(PTO2_INOUT, &x[i % 8])};
-        if (i % 2 ? submit("t_add_aic", NULL, NULL, arguments, 1, 1, 20)
-                  : submit(NULL, "t_add", NULL, arguments, 1, 1, 20))
-            return 1;
+    for (;;) {
+        /* The tasks of a scope are CONSUMED only after its end. */
+        if (api->scope_begin(graph)) return 1;
+        for (uint64_t i = 0; i < 1000; i++) {
+            pto2_argument arguments[] = {pto2_use(PTO2_INOUT, &x[i % 8])};
+            if (i % 2 ? submit("t_add_aic", NULL, NULL, arguments, 1, 1, 20)
+                      : submit(NULL, "t_add", NULL, arguments, 1, 1, 20))
+                return 1;
+        }
+        if (api->scope_end(graph)) return 1;
     }
 }
 
