@@ -185,18 +185,12 @@ internal import PTO2System
     // Release: whoever sees FIN sees everything the kernel stored.
     page.cond(finished).storeRelease(ConditionWord.fin(word).rawValue)
     Publisher.fence()
-    if publisher.isAsleep && !hasEnough { Futex.wake(page.cond(finished).shared) }
+    if publisher.isAsleep,
+      lanes[finished].position.loadRelaxed() == lanes.wakeAt.loadRelaxed()
+    {
+      Futex.wake(page.cond(finished).shared)
+    }
     wakeWaiters(finished)
-  }
-
-  /// True while so many dispatches wait that the scheduler need not be woken.
-  @inline(__always)
-  private var hasEnough: Bool {
-    let below = lanes.wakeBelow.loadRelaxed()
-    guard below > 0, below < laneCount else { return false }
-    var last = lane &+ below &- 1
-    if last >= laneCount { last &-= laneCount }
-    return unsafe lanes.word(last).loadRelaxed() != served[Int(last)]
   }
 
   /// Wakes the cores that sleep until this lane has its FIN. After a fence.

@@ -14,15 +14,6 @@ internal import PTO2System
   /// Exit status when a core is taken, as for any segment error.
   private static let cannotAttachStatus: Int32 = 73
 
-  /// Looks at a closed gate before the core sleeps until it opens; some microseconds.
-  private static var gatedSpins: Int {
-    #if PTO2_SIMULATION
-      Int(Simulation.spins)
-    #else
-      200
-    #endif
-  }
-
   /// What ends a worker before it serves.
   package enum Failure: Error, CustomStringConvertible {
     case segment(SegmentError)
@@ -100,23 +91,14 @@ internal import PTO2System
   }
 
   private func serve(_ core: inout Core) {
-    var backoff = Backoff()
-    var gatedRounds = 0
+    // Most waits are over within some kernels' time, and a CPU that has gone to sleep takes
+    // 50 us to come back in a virtual machine: yield for that long before sleeping.
+    // Orchestrator and scheduler run meanwhile, for less than a millisecond at a time.
+    var backoff = Backoff(yields: 200, hogNanoseconds: 1_000_000)
     while true {
       switch core.step() {
-      case .ran:
-        backoff.reset()
-        gatedRounds = 0
-      case .gated:
-        // Others compute: a yield would give the CPU away for as long as they do.
-        gatedRounds += 1
-        guard gatedRounds > Self.gatedSpins else {
-          cpuRelax()
-          continue
-        }
-        if !core.isSessionRunning || isSessionDead { return core.leave() }
-        core.park(timeoutNanoseconds: 100_000_000)
-      case .idle:
+      case .ran: backoff.reset()
+      case .idle, .gated:
         guard backoff.next() else { continue }
         if !core.isSessionRunning || isSessionDead { return core.leave() }
         core.park(timeoutNanoseconds: 100_000_000)

@@ -127,4 +127,39 @@ import Testing
     rig.runAll()
     #expect(rig.counts()[0] == 3 && rig.failure == nil)
   }
+
+  // MARK: Placement
+
+  private func loads(_ rig: Rig) -> [UInt32] {
+    (1...2).map { rig.shared.cores[$0].started.value }
+  }
+
+  /// A core that is behind gets its share of the next step still.
+  @Test func stencilIsSpreadEvenly() throws {
+    let rig = try rig(lanes: 8)
+    let step = try (0..<4).map { _ in try rig.submit(aiv0: true) }
+    rig.settle()
+    #expect(loads(rig) == [2, 2])
+    rig.finish(core: 2)
+    rig.finish(core: 2)
+    for point in 0..<4 {
+      try rig.submit(aiv0: true) {
+        for producer in step[max(0, point - 1)...min(3, point + 1)] { $0.after(producer) }
+      }
+    }
+    rig.settle()
+    #expect(loads(rig) == [4, 4])
+    rig.runAll()
+    #expect(rig.counts()[0] == 8 && rig.failure == nil)
+  }
+
+  /// Whoever waits for the newest dispatch of a core goes behind it.
+  @Test func chainStaysWhereItIs() throws {
+    let rig = try rig(lanes: 8)
+    var last = try rig.submit(aiv0: true)
+    for _ in 0..<3 { last = try rig.submit(aiv0: true) { $0.after(last) } }
+    rig.settle()
+    #expect(loads(rig) == [4, 0])
+    rig.runAll()
+  }
 }

@@ -265,9 +265,9 @@ typedef struct pto2_dispatch_lanes {
     /* (word) bit per core: those that were ever given a gate on this one; stored before
        the word of the dispatch with the gate */
     uint32_t waiters[PTO2_WAITER_WORDS];
-    /* (word) the core wakes a sleeping scheduler when fewer dispatches than this wait
-       behind the one it finishes; stored before the scheduler says that it sleeps */
-    uint32_t wake_below;
+    /* (word) `position` of the dispatch with whose FIN the core wakes a sleeping
+       scheduler; stored before the scheduler says that it sleeps */
+    uint32_t wake_at;
     /* The lanes without FIN as a worker died: the oldest, and how many. Published by
        `fenced`. */
     uint32_t left_lane;
@@ -277,7 +277,7 @@ typedef struct pto2_dispatch_lanes {
 } pto2_dispatch_lanes;
 
 #define PTO2_DISPATCH_LANES_FIELDS(F, T) \
-    F(T, waiters, 0) F(T, wake_below, 16) F(T, left_lane, 20) F(T, left_count, 24) \
+    F(T, waiters, 0) F(T, wake_at, 16) F(T, left_lane, 20) F(T, left_count, 24) \
     F(T, reserved, 28) F(T, lanes, 64)
 PTO2_ASSERT_LAYOUT(pto2_dispatch_lanes, PTO2_DISPATCH_LANES_FIELDS, 64 + 64 * PTO2_MAX_LANES);
 

@@ -11,6 +11,9 @@ struct SubmissionLog: ~Copyable {
   /// The scheduler's first thread is the one that waits for submissions.
   private let publisher: Publisher
   private let wantedWord: SharedWord
+  /// The value of `wanted` for which the scheduler was woken: it does not sleep for that
+  /// one again, since it looks whether it is reached.
+  private var lastWake: UInt32?
   private(set) var submitted: UInt64
   /// Records known to be wired; read when the log looks full.
   private var wired: UInt64
@@ -53,9 +56,12 @@ struct SubmissionLog: ~Copyable {
     let position = UInt32(truncatingIfNeeded: submitted)
     submittedWord.storeRelease(position)
     Publisher.fence()
-    guard publisher.isAsleep,
-      Position(position).distance(from: Position(wantedWord.loadRelaxed())) >= 0
-    else { return }
+    guard publisher.isAsleep else { return }
+    let wanted = wantedWord.loadRelaxed()
+    guard wanted != lastWake, Position(position).distance(from: Position(wanted)) >= 0 else {
+      return
+    }
+    lastWake = wanted
     Futex.wake(submittedWord.shared)
   }
 }

@@ -34,11 +34,10 @@ package struct DispatchLanes<Word: SegmentWord>: RecordView {
     unsafe Word(at: base + MemoryLayout<Layout>.offset(of: \.waiters)! + 4 * index)
   }
 
-  /// The core wakes a sleeping scheduler when fewer dispatches than this wait behind the
-  /// one it finishes.
+  /// `position` of the dispatch with whose FIN the core wakes a sleeping scheduler.
   @inlinable @inline(__always)
-  package var wakeBelow: Word {
-    unsafe Word(at: base + MemoryLayout<Layout>.offset(of: \.wake_below)!)
+  package var wakeAt: Word {
+    unsafe Word(at: base + MemoryLayout<Layout>.offset(of: \.wake_at)!)
   }
 
   /// The lanes without FIN as the core's last worker died: the oldest, and how many.
@@ -138,7 +137,7 @@ extension Lane where Word == OwnedWord {
 /// What must have finished before a dispatch may begin: a dispatch to another core.
 @frozen @usableFromInline
 package struct Gate: BitwiseCopyable, Equatable {
-  @usableFromInline var position: UInt32
+  @usableFromInline package private(set) var position: UInt32
   @usableFromInline var place: UInt32
 
   @inlinable @inline(__always)
@@ -256,16 +255,16 @@ package struct Gates {
   }
 
   /// Of two on one core the later one counts: it finishes later.
-  /// - Returns: false when there is no place left.
+  /// - Returns: the number of the gate on that core; nil when there is no place left.
   @usableFromInline
-  package mutating func add(_ gate: Gate) -> Bool {
+  package mutating func add(_ gate: Gate) -> Int? {
     for index in 0..<count where gates[index].core == gate.core {
       if Int32(bitPattern: gate.position &- gates[index].position) > 0 { gates[index] = gate }
-      return true
+      return index
     }
-    guard count < Int(PTO2_MAX_GATES) else { return false }
+    guard count < Int(PTO2_MAX_GATES) else { return nil }
     gates[count] = gate
     count += 1
-    return true
+    return count - 1
   }
 }

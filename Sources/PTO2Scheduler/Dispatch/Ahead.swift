@@ -137,18 +137,18 @@ extension Dispatcher {
     return work
   }
 
-  /// Where a task can go whose producers are not all COMPLETED. To where most of them are,
-  /// unless another core has much less to do.
+  /// Where a task can go whose producers are not all COMPLETED.
   func plan<S: Sharing>(
     _ id: TaskID, _ entry: ConsumedEntry, _ thread: borrowing SchedulerThread<S>
   ) -> AheadPlan {
     let isMatrix = entry.activeMask == 0b001
-    guard let idlest = isMatrix ? matrixCore(thread) : vectorCore(thread) else { return .noRoom }
+    let room = table.room.unreserved(isMatrix: isMatrix, table.reservedClusters)
+    if room.isEmpty { return .noRoom }
     let ring = thread.rings[id.ring]
     let count = ring.slotState(id.local).faninCount &- 1
     let first = ring.slot(id.local).faninFirst
     var gates = Gates()
-    var votes = Votes()
+    var producers = InlineArray<5, UInt32>(repeating: 0)
     for k in 0..<count {
       let fanin = ring.fanin(ring.poolIndex(first &+ k))
       guard fanin.waits else { continue }
@@ -160,57 +160,13 @@ extension Dispatcher {
       }
       guard other.isDispatched, other.isSingle, other.outcome.value == 0,
         let place = ahead.place(slot: thread.rings[producer.ring].slotNumber(producer.local)),
-        gates.add(place)
+        let index = gates.add(place)
       else { return .no }
-      votes.add(place.core)
+      producers[index] += 1
     }
-    let core = chosenCore(idlest, votes, isMatrix: isMatrix, thread)
+    let core = core(among: room, behind: gates, producers, thread)
     gates.remove(core: core.index)
     return .dispatch(core, gates)
-  }
-
-  /// The core with most of the producers if it has room and not much more to do than the
-  /// idlest one.
-  private func chosenCore<S: Sharing>(
-    _ idlest: CoreID, _ votes: Votes, isMatrix: Bool, _ thread: borrowing SchedulerThread<S>
-  ) -> CoreID {
-    guard let favourite = votes.winner.map({ CoreID($0) }), favourite != idlest,
-      (favourite.subtask == 0) == isMatrix, table.room.contains(favourite),
-      table.reservedClusters >> UInt64(favourite.cluster) & 1 == 0
-    else { return idlest }
-    let load = thread.outstanding(favourite.index)
-    return load <= thread.outstanding(idlest.index) + Self.patience ? favourite : idlest
-  }
-
-  /// So many more dispatches a core may have than another before work is taken away from
-  /// where its data are.
-  private static var patience: UInt32 { 2 }
-}
-
-/// How many producers each core has, of the first few cores.
-private struct Votes {
-  private var cores: InlineArray<6, Int> = .init(repeating: 0)
-  private var votes: InlineArray<6, Int> = .init(repeating: 0)
-  private var count = 0
-
-  @inline(__always)
-  mutating func add(_ core: Int) {
-    for index in 0..<count where cores[index] == core {
-      votes[index] += 1
-      return
-    }
-    guard count < 6 else { return }
-    cores[count] = core
-    votes[count] = 1
-    count += 1
-  }
-
-  @inline(__always)
-  var winner: Int? {
-    guard count > 0 else { return nil }
-    var best = 0
-    for index in 1..<max(count, 1) where votes[index] > votes[best] { best = index }
-    return cores[best]
   }
 }
 

@@ -19,11 +19,13 @@ package import PTO2System
     var host: CoreHost?
     var depth: UInt32
     var times = KernelTimes()
+    var share: UInt64 = 0
     var position: UInt32 = 0
     var started: UInt32 = 0
     var nextLane: UInt32 = 0
     var retired: UInt32 = 0
     var oldestLane: UInt32 = 0
+    var wakeLane: UInt32?
   }
 
   @inline(__always)
@@ -62,6 +64,9 @@ package import PTO2System
   /// scheduler before this one has stopped. Writer: the dispatcher.
   @inline(__always)
   var position: Cell<UInt32> { unsafe Cell(&state.pointee.position) }
+  /// See `CoreTable.share`. Writer: the dispatcher.
+  @inline(__always)
+  var share: Cell<UInt64> { unsafe Cell(&state.pointee.share) }
   /// Dispatches so far, wrapping. Writer: the dispatcher.
   @inline(__always)
   var started: Cell<UInt32> { unsafe Cell(&state.pointee.started) }
@@ -72,6 +77,12 @@ package import PTO2System
   var retired: Cell<UInt32> { unsafe Cell(&state.pointee.retired) }
   @inline(__always)
   var oldestLane: Cell<UInt32> { unsafe Cell(&state.pointee.oldestLane) }
+  /// The lane with whose FIN the core wakes the polling thread; nil where nothing is
+  /// outstanding.
+  var wakeLane: UInt32? {
+    get { unsafe state.pointee.wakeLane }
+    nonmutating set { unsafe state.pointee.wakeLane = newValue }
+  }
 
   /// True when what must have finished before a dispatch begins has.
   func isOpen(_ lane: UInt32, _ cores: Cores) -> Bool {

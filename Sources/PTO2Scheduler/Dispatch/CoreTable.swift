@@ -36,6 +36,19 @@ struct CoreMasks: Equatable {
     }
   }
 
+  /// The AICs, or the AIVs, of clusters that are not reserved.
+  @inline(__always)
+  func unreserved(isMatrix: Bool, _ reserved: UInt64) -> CoreMasks {
+    var masks = CoreMasks()
+    if isMatrix {
+      masks.aic = aic & ~reserved
+    } else {
+      masks.aiv0 = aiv0 & ~reserved
+      masks.aiv1 = aiv1 & ~reserved
+    }
+    return masks
+  }
+
   /// Clusters whose cores that are in suffice for a mixed shape.
   func clusters(for shape: TaskShape) -> UInt64 {
     switch shape {
@@ -58,6 +71,8 @@ struct CoreTable {
   var reservedClusters: UInt64 = 0
   /// Cores with something outstanding; kept when there is one thread alone.
   var busyCores = 0
+  /// The largest `Core.share` of any AIC, and of any AIV.
+  private var largestShare: (matrix: UInt64, vector: UInt64) = (0, 0)
 
   /// A core has announced READY, or had a FIN: enters it in the masks.
   @inline(__always)
@@ -79,7 +94,24 @@ struct CoreTable {
     // Stale at worst: a FIN that comes meanwhile enters the core once more.
     if before + 1 >= core.depth.value { room.remove(id) }
     if !S.isShared && before == 0 { busyCores += 1 }
+    let share = share(of: id, core) + 1
+    core.share.value = share
+    if id.subtask == 0 {
+      largestShare.matrix = max(largestShare.matrix, share)
+    } else {
+      largestShare.vector = max(largestShare.vector, share)
+    }
   }
+
+  /// Dispatches that the core has had, as far as those count that are to be made up for:
+  /// a core that was full, or away, is not given all that it has missed.
+  @inline(__always)
+  func share(of id: CoreID, _ core: Core) -> UInt64 {
+    let largest = id.subtask == 0 ? largestShare.matrix : largestShare.vector
+    return max(core.share.value, largest - min(largest, Self.mostArrears))
+  }
+
+  private static var mostArrears: UInt64 { 4 }
 
   /// The core's depth has changed.
   mutating func updateRoom<S: Sharing>(_ id: CoreID, _ core: Core, _: S.Type) {

@@ -8,7 +8,7 @@ internal import PTO2Protocol
 /// ones, few long ones, which another core may be free for sooner.
 enum Depth {
   /// What lies before a core that the scheduler has just left is to last so long.
-  private static let aheadNanoseconds: UInt64 = 500_000
+  private static let aheadNanoseconds: UInt64 = 2_000_000
 
   /// Until something is known of the core's kernels. Several threads do not work ahead.
   static func first(_ lanes: UInt32, threads: UInt32) -> UInt32 {

@@ -1,6 +1,13 @@
+internal import CPTO2Segment
 internal import PTO2Protocol
 
 /// Where a block runs.
+///
+/// Dispatched ahead, a task goes to the core that has had the least, of equal ones to that
+/// with most of its producers. What a core has *had* counts, not what it has still to do:
+/// whatever holds a core up for a moment also holds up those that wait for it at gates, and
+/// a batch that goes elsewhere because of it would put a whole step of a stencil on one
+/// core, and the next steps after it. A core that stays slow is full at last.
 ///
 /// An idle core is preferred to a free lane behind a running kernel. A mixed task that
 /// finds no place reserves the least loaded cluster for the step: less demanding tasks
@@ -39,6 +46,43 @@ extension Dispatcher {
     let second = idlest(table.room.aiv1 & open, subtask: 2, thread)
     guard let first, let second else { return first ?? second }
     return thread.outstanding(first.index) <= thread.outstanding(second.index) ? first : second
+  }
+
+  /// For a task that waits at some gates: the core whose newest dispatch is one of its
+  /// producers, since it would begin no sooner on another one; else that which has had the
+  /// least.
+  /// - Parameters:
+  ///   - room: cores to choose from; not empty.
+  ///   - producers: how many of its producers each gate stands for.
+  func core<S: Sharing>(
+    among room: CoreMasks, behind gates: borrowing Gates,
+    _ producers: borrowing InlineArray<5, UInt32>, _ thread: borrowing SchedulerThread<S>
+  ) -> CoreID {
+    var best: CoreID?
+    var (least, most) = (UInt64.max, UInt32(0))
+    for index in 0..<gates.count {
+      let id = CoreID(gates[index].core)
+      let core = thread.cores[id]
+      guard room.contains(id), gates[index].position &+ 1 == core.position.value else { continue }
+      let share = table.share(of: id, core)
+      if share < least { (best, least) = (id, share) }
+    }
+    if let best { return best }
+    for subtask in 0..<Int(PTO2_SLOTS) {
+      var clusters = room[subtask]
+      while clusters != 0 {
+        let id = CoreID(cluster: clusters.trailingZeroBitCount, subtask: subtask)
+        clusters &= clusters &- 1
+        let share = table.share(of: id, thread.cores[id])
+        if share > least { continue }
+        var count: UInt32 = 0
+        for index in 0..<gates.count where gates[index].core == id.index {
+          count = producers[index]
+        }
+        if share < least || count > most || best == nil { (best, least, most) = (id, share, count) }
+      }
+    }
+    return best ?? CoreID(0)
   }
 
   /// Of some clusters' cores, that with the fewest dispatches.

@@ -7,19 +7,23 @@ extension SchedulerThread {
   /// a request, or the time is over.
   package mutating func park(timeoutNanoseconds: Int64) {
     if index == 0 && !S.isShared { updateDepths() }
-    let hunger = setWakeBelow()
-    if index == 0 { own.wanted.storeRelaxed(S.load(words.logWired) &+ hunger.patience) }
+    let hunger = setWakes()
+    let wanted = S.load(words.logWired) &+ hunger.patience
+    if index == 0 { own.wanted.storeRelaxed(wanted) }
     let bell = words.bell(index)
     let seenBell = S.isShared ? S.load(bell) : 0
     let bit = UInt32(1) << UInt32(index)
-    _ = S.add(own.parkedBits, bit)
+    // Released: `wanted` and `wakeAt`.
+    if S.isShared { _ = S.add(own.parkedBits, bit) } else { own.parked.storeRelease(bit) }
     sleeper.didAnnounce()
     if S.load(words.deaths) != deathsSeen || (S.isShared && (Self.hasIntake(words) || isStopping)) {
       sleeper.stayAwake()
     }
     if index == 0 {
-      let submitted = sleeper.watch(orchestrator.submitted)
-      if submitted &- S.load(words.logWired) >= hunger.patience { sleeper.stayAwake() }
+      // By `wanted`, although another thread may have wired more since: the orchestrator
+      // wakes once for each value of it.
+      let submitted = Position(sleeper.watch(orchestrator.submitted))
+      if submitted.distance(from: Position(wanted)) >= 0 { sleeper.stayAwake() }
     }
     if S.isShared { sleeper.watch(bell.word.shared, while: seenBell) }
     // Once the program is over, threads beside the first wait for their bell.
@@ -37,14 +41,14 @@ extension SchedulerThread {
       // What is there may be another thread's to take: let that run.
       yieldProcessor()
     }
-    _ = S.add(own.parkedBits, 0 &- bit)
+    if S.isShared { _ = S.add(own.parkedBits, 0 &- bit) } else { own.parked.storeRelaxed(0) }
   }
 
   /// Every core that has had work has enough before it.
   var isStocked: Bool {
     guard !S.isShared, dispatcher.ofOnlyThread.table.busyCores > 0 else { return false }
     for index in 0..<cores.count where cores[index].position.value != 0 {
-      if outstanding(index) < Depth.wakeBelow(cores[index].depth.value) { return false }
+      if outstanding(index) < enough(index) { return false }
     }
     return true
   }
@@ -63,42 +67,44 @@ extension SchedulerThread {
   /// A core that has enough before it says nothing. Once all that have had work have
   /// enough, records may gather in the log; a core of a kind that was not used so far may
   /// be what they are for, so the sleep is short then.
-  private mutating func setWakeBelow() -> Hunger {
-    guard !S.isShared else {
-      for core in 0..<cores.count where isOwn(core) {
-        cores[core].lanes.wakeBelow.storeRelaxed(.max)
-      }
-      return Hunger(patience: 1, nanoseconds: .max)
-    }
+  private mutating func setWakes() -> Hunger {
     var (isHungry, isBusy, isIdle) = (false, false, false)
-    for index in 0..<cores.count {
-      let core = cores[index]
-      let enough = Depth.wakeBelow(core.depth.value)
-      if outstanding(index) > 0 { isBusy = true } else { isIdle = true }
-      if outstanding(index) < enough && core.position.value != 0 { isHungry = true }
+    for index in 0..<cores.count where isOwn(index) {
+      let outstanding = outstanding(index)
+      if outstanding > 0 { isBusy = true } else { isIdle = true }
+      if outstanding < enough(index) && cores[index].position.value != 0 { isHungry = true }
     }
-    let isEager = isHungry && unstarted > 0
-    for index in 0..<cores.count {
+    let isEager = S.isShared || (isHungry && unstarted > 0)
+    for index in 0..<cores.count where isOwn(index) {
       let core = cores[index]
-      core.lanes.wakeBelow.storeRelaxed(isEager ? .max : Depth.wakeBelow(core.depth.value))
+      let outstanding = outstanding(index)
+      core.wakeLane = nil
+      guard outstanding > 0 else { continue }
+      let behind = isEager ? outstanding : min(enough(index), outstanding)
+      let lane = (core.oldestLane.value + outstanding - behind) % cores.laneCount
+      core.wakeLane = lane
+      core.lanes.wakeAt.storeRelaxed(core.lanes[lane].position.loadOwn())
     }
-    if isHungry || !isBusy { return Hunger(patience: 1, nanoseconds: .max) }
-    return Hunger(
-      patience: logPatience, nanoseconds: isIdle ? 1_000_000 : .max)
+    if S.isShared || isHungry || !isBusy { return Hunger(patience: 1, nanoseconds: .max) }
+    return Hunger(patience: logPatience, nanoseconds: isIdle ? 1_000_000 : .max)
   }
 
-  /// Until the core announces READY, or says FIN of the first dispatch with so few behind
-  /// it that it wakes this thread.
+  /// So many dispatches are enough for the core.
+  private func enough(_ core: Int) -> UInt32 { Depth.wakeBelow(cores[core].depth.value) }
+
+  /// Until the core announces READY, or says FIN of the dispatch with which it wakes this
+  /// thread.
   private mutating func watch(_ index: Int) {
     let core = cores[index]
     if core.incarnation.value == 0 {
       sleeper.watch(core.page.ready, while: own.fenced(index).loadOwn())
       return
     }
-    let outstanding = outstanding(index)
-    guard outstanding > 0 else { return }
-    let behind = min(core.lanes.wakeBelow.loadOwn(), outstanding)
-    let lane = (core.oldestLane.value + outstanding - behind) % cores.laneCount
+    guard let lane = core.wakeLane else {
+      // Another thread has dispatched to it since `setWakes`.
+      if outstanding(index) > 0 { sleeper.stayAwake() }
+      return
+    }
     let cond = sleeper.watch(core.page.cond(lane))
     if ConditionWord(rawValue: cond) == .fin(core.lane(lane).value.word) { sleeper.stayAwake() }
   }

@@ -21,7 +21,7 @@ package struct Backoff {
   /// Rounds of `pause` before the first yield, now.
   @usableFromInline var spins = Self.mostSpins
   /// Yields before `next` says park, now.
-  @usableFromInline var yields = Self.mostYields
+  @usableFromInline var yields: UInt32
   @usableFromInline var round: UInt32 = 0
   /// Waits left in which a yield is not tried.
   private var crowdedWaits: UInt32 = 0
@@ -30,23 +30,26 @@ package struct Backoff {
 
   @usableFromInline static let mostSpins: UInt32 = 150
   private static let fewestSpins: UInt32 = 4
-  @usableFromInline static let mostYields: UInt32 = 4
-  /// Nanoseconds of a yield: longer, and somebody else has run; longer still,
-  /// and it was no partner.
+  private let mostYields: UInt32
+  private let hogNanoseconds: UInt64
+  /// A yield that takes longer: somebody else has run.
   private static let switchNanoseconds: UInt64 = 1000
-  private static let hogNanoseconds: UInt64 = 100_000
   /// One lost time slice in so many waits is about a microsecond a wait.
   private static let crowdedPeriod: UInt32 = 2000
 
-  #if PTO2_SIMULATION
-    @inlinable
-    package init() {
+  /// - Parameters:
+  ///   - yields: before `next` says park; 0.4 us each where nobody else wants the CPU.
+  ///   - hogNanoseconds: a yield that takes longer was to no partner.
+  package init(yields: UInt32 = 4, hogNanoseconds: UInt64 = 100_000) {
+    #if PTO2_SIMULATION
       spins = Simulation.spins
-      yields = Simulation.spins
-    }
-  #else
-    package init() {}
-  #endif
+      mostYields = Simulation.spins
+    #else
+      mostYields = yields
+    #endif
+    self.yields = mostYields
+    self.hogNanoseconds = hogNanoseconds
+  }
 
   /// After progress: the next wait starts with spinning again.
   @inlinable @inline(__always)
@@ -82,7 +85,7 @@ package struct Backoff {
     hasSwitched = false
     guard yields == 0 else { return }
     crowdedWaits &-= 1
-    if crowdedWaits == 0 { yields = Self.mostYields }
+    if crowdedWaits == 0 { yields = mostYields }
   }
 
   @usableFromInline
@@ -95,7 +98,7 @@ package struct Backoff {
       let nanoseconds = MonotonicClock.now() &- begin
       hasSwitched = nanoseconds > Self.switchNanoseconds
       if !hasSwitched { spins = Self.mostSpins }
-      if nanoseconds > Self.hogNanoseconds {
+      if nanoseconds > hogNanoseconds {
         hasSwitched = false
         spins = Self.mostSpins
         yields = 0

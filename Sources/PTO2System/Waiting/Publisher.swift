@@ -33,7 +33,8 @@ package struct Publisher {
     fullFence()
   }
 
-  /// Relaxed: the fence before orders it.
+  /// Acquire: what the sleeper has stored for its wakers to go by. The fence before orders
+  /// it behind the publisher's own stores.
   @inlinable @inline(__always)
-  package var isAsleep: Bool { announcement.loadRelaxed() & bits != 0 }
+  package var isAsleep: Bool { announcement.loadAcquire() & bits != 0 }
 }
