@@ -2,7 +2,7 @@ internal import CPTO2Linux
 internal import Glibc
 
 #if PTO2_SIMULATION
-  public import PTO2Protocol
+  internal import PTO2Protocol
 #endif
 
 /// Spin, then yield, then tell the caller to park; how much of each follows
