@@ -180,3 +180,88 @@ public enum Recovery: Sendable {
     set { unsafe orchestrator.pointee.stageRecovery(newValue) }
   }
 }
+
+extension Graph {
+  /// Submits a task of up to three kernels, which run on one cluster and see
+  /// the same arguments; with none it is a barrier that only has dependencies.
+  ///
+  ///     let scores = try graph.submit(aic: qk) { task in
+  ///       task.input(query)
+  ///       task.input(keys)
+  ///       return task.output(of: Float.self, [16, 128])
+  ///     }
+  ///
+  /// Blocks while a ring is full. Allocates only where a table of the orchestrator has
+  /// to grow beyond the largest size it has had.
+  /// - Returns: what the closure returns, usually the task's outputs.
+  /// - Throws: `invalidArgs`; `requireSyncStartInvalid` for blocks that can never start
+  ///   together; `scopeDeadlock`, `flowControlDeadlock`, `heapRingDeadlock` or
+  ///   `depPoolOverflow` when a ring, `tensorMapOverflow` when the TensorMap can never
+  ///   take the task; whatever else has ended the run.
+  @discardableResult
+  public func submit<Result>(
+    aic: Kernel? = nil, aiv0: Kernel? = nil, aiv1: Kernel? = nil,
+    _ arguments: (inout TaskBuilder) -> Result
+  ) throws(PTO2Error) -> Result {
+    unsafe try orchestrator.pointee.beginStaging()
+    let result = stage(arguments)
+    _ = try submitStaged(aic, aiv0, aiv1)
+    return result
+  }
+
+  /// Submits a task that runs one vector kernel.
+  @discardableResult
+  public func submit<Result>(aiv kernel: Kernel, _ arguments: (inout TaskBuilder) -> Result)
+    throws(PTO2Error) -> Result
+  {
+    try submit(aiv0: kernel, arguments)
+  }
+
+  @inline(__always)
+  private func stage<Result>(_ arguments: (inout TaskBuilder) -> Result) -> Result {
+    var staging = unsafe TaskBuilder(orchestrator: orchestrator)
+    return arguments(&staging)
+  }
+
+  @inline(__always)
+  package func submitStaged(_ aic: Kernel?, _ aiv0: Kernel?, _ aiv1: Kernel?) throws(PTO2Error)
+    -> TaskID
+  {
+    var set = KernelSet()
+    if let aic {
+      set.calls.0 = aic.call
+      set.ids.0 = aic.id
+    }
+    if let aiv0 {
+      set.calls.1 = aiv0.call
+      set.ids.1 = aiv0.id
+    }
+    if let aiv1 {
+      set.calls.2 = aiv1.call
+      set.ids.2 = aiv1.id
+    }
+    if (aic?.coreType ?? .aic) != .aic || (aiv0?.coreType ?? .aiv) != .aiv
+      || (aiv1?.coreType ?? .aiv) != .aiv
+    {
+      unsafe orchestrator.pointee.stageFailure(
+        PTO2Error(
+          .invalidArgs,
+          "a kernel of the other core type: AIC runs matrix kernels, AIV0 and AIV1 vector kernels"))
+    }
+    return unsafe try orchestrator.pointee.submit(set)
+  }
+
+  /// `submit` for the C ABI: the closure may find the arguments invalid, and
+  /// the task's id is returned.
+  package func submitRaw(
+    _ aic: Kernel?, _ aiv0: Kernel?, _ aiv1: Kernel?,
+    _ arguments: (inout TaskBuilder) throws(PTO2Error) -> Void
+  ) throws(PTO2Error) -> TaskID {
+    unsafe try orchestrator.pointee.beginStaging()
+    var staging = unsafe TaskBuilder(orchestrator: orchestrator)
+    do throws(PTO2Error) { try arguments(&staging) } catch {
+      unsafe orchestrator.pointee.stageFailure(error)
+    }
+    return try submitStaged(aic, aiv0, aiv1)
+  }
+}

@@ -1,6 +1,7 @@
 internal import CPTO2Segment
 package import PTO2Protocol
 internal import PTO2Segment
+internal import PTO2System
 
 /// From a staged task to a published one: look, wait for room, settle, then enter and
 /// write. Nothing that others see is changed before the last step, which cannot fail.
@@ -121,5 +122,165 @@ extension Orchestrator {
       offset += HeapRing.rounded(staged.arguments[index].end)
     }
     rings[task.ring][memory: task.ordinal].firstBuffer = first
+  }
+}
+
+/// Writes a task's main slot, dispatch descriptor and fanin list, one part at a time.
+/// The log record publishes all of it.
+struct SlotWriter {
+  private let task: TaskOrdinal
+  private let slot: OwnedMainSlot
+  private let descriptor: OwnedDescriptor
+
+  @inline(__always)
+  init(_ task: TaskOrdinal, _ ring: borrowing RingProducer) {
+    self.task = task
+    let local = UInt32(truncatingIfNeeded: task.ordinal)
+    slot = ring.main[local]
+    descriptor = ring.descriptors[local]
+  }
+
+  @inline(__always)
+  func header(
+    _ staged: inout StagedTask, _ scope: Scope, depth: Int,
+    fanin: (first: UInt64, count: Int, isCancelled: Bool), _ block: HeapRing.Block,
+    outputAt: UInt64, snapshotAt: UInt64?
+  ) {
+    var flags = SlotFlags()
+    if staged.predicate != nil { flags.insert(.predicate) }
+    if staged.attributes.startsTogether { flags.insert(.syncStart) }
+    if staged.mayRunAgain() { flags.insert(.rerun) }
+    if fanin.isCancelled { flags.insert(.cancelled) }
+    if snapshotAt != nil { flags.insert(.snapshot) }
+    slot.header = pto2_main_slot(
+      task_id: task.id.rawValue, fanin_first: UInt32(truncatingIfNeeded: fanin.first),
+      fanin_count: UInt32(truncatingIfNeeded: fanin.count), scope_previous: scope.lastLocal,
+      active_mask: staged.attributes.kernels.activeMask, flags: flags.rawValue,
+      tensor_count: UInt8(truncatingIfNeeded: staged.arguments.count),
+      scalar_count: UInt8(truncatingIfNeeded: staged.scalars.count),
+      kernel_ids: staged.attributes.kernels.ids, scope_depth: UInt16(truncatingIfNeeded: depth - 1),
+      block_count: staged.attributes.blocks,
+      snapshot_line: UInt32(truncatingIfNeeded: (snapshotAt ?? 0) / UInt64(PTO2_CACHE_LINE)),
+      output_offset: block.end == block.begin ? 0 : outputAt, heap_begin: block.begin,
+      heap_end: block.end)
+  }
+
+  @inline(__always)
+  func predicate(_ staged: inout StagedTask, _ buffers: inout BufferTable) {
+    guard let predicate = staged.predicate else { return }
+    slot.predicate = pto2_slot_predicate(
+      offset: buffers[predicate.argument.buffer].offset + predicate.argument.offset,
+      value: predicate.value, dtype: predicate.argument.dataType.rawValue,
+      comparison: predicate.comparison, reserved: (0, 0, 0, 0, 0, 0))
+  }
+
+  @inline(__always)
+  func calls(_ staged: inout StagedTask, hasSnapshot: Bool) {
+    let tensors = staged.arguments.count
+    let scalars = staged.scalars.count
+    let kind =
+      (staged.attributes.blocks > 1 ? PTO2_CALL_SPMD : 0) | (hasSnapshot ? PTO2_CALL_SNAPSHOT : 0)
+    func call(_ kernel: UInt64) -> CallWord {
+      kernel == 0
+        ? CallWord(rawValue: 0)
+        : CallWord(kernel: kernel | kind, tensors: tensors, scalars: scalars)
+    }
+    let calls = staged.attributes.kernels.calls
+    descriptor.setCalls(call(calls.0), call(calls.1), call(calls.2))
+  }
+
+  /// Tensors, and their descriptions for the kernels; then scalars.
+  @inline(__always)
+  func arguments(_ staged: inout StagedTask, _ buffers: inout BufferTable) {
+    let count = staged.arguments.count
+    for index in 0..<count {
+      let argument = staged.arguments[index]
+      let offset = buffers[argument.buffer].offset + argument.offset
+      descriptor.setArgument(index, offset)
+      slot.setTensor(
+        index,
+        pto2_tensor(
+          offset: offset, shape: argument.shape, strides: argument.strides,
+          dtype: argument.dataType.rawValue, rank: argument.rank,
+          access: argument.access.rawValue, reserved: 0, element_count: argument.elementCount,
+          reserved2: 0))
+    }
+    for index in 0..<staged.scalars.count {
+      descriptor.setArgument(count + index, staged.scalars[index])
+    }
+  }
+
+  @inline(__always)
+  func fanin(
+    _ list: borrowing PlainArray<FaninWord>, from first: UInt64,
+    in pool: RingTable<FaninPlace>
+  ) {
+    for index in 0..<list.count {
+      pool[UInt32(truncatingIfNeeded: first) &+ UInt32(truncatingIfNeeded: index)]
+        .store(list[index])
+    }
+  }
+}
+
+/// The submission log: the one channel from orchestrator to scheduler.
+struct SubmissionLog: ~Copyable {
+  private let records: RingTable<LogPlace>
+  private let submittedWord: OwnedWord
+  let wiredWord: SharedWord
+  /// The scheduler's first thread is the one that waits for submissions.
+  private let publisher: Publisher
+  private let wantedWord: SharedWord
+  /// The value of `wanted` for which the scheduler was woken: it does not sleep for that
+  /// one again, since it looks whether it is reached.
+  private var lastWake: UInt32?
+  private(set) var submitted: UInt64
+  /// Records known to be wired; read when the log looks full.
+  private var wired: UInt64
+
+  init(_ segment: borrowing Segment) {
+    records = segment.ownLog
+    submittedWord = segment.ownOrchestratorPage.submitted
+    wiredWord = segment.schedulerPage.wired
+    wantedWord = segment.schedulerPage.wanted
+    publisher = Publisher(to: segment.schedulerPage.parked, bits: 1)
+    submitted = UInt64(segment.configuration.firstPosition)
+    wired = submitted
+    submittedWord.storeRelaxed(segment.configuration.firstPosition)
+  }
+
+  var capacity: UInt64 { UInt64(records.count) }
+
+  @inline(__always)
+  var hasRoom: Bool { submitted &- wired < capacity }
+
+  /// Reads how far the scheduler has come. Acquire: pairs with its release after its
+  /// last look at the records.
+  /// - Returns: false for a value no scheduler stores.
+  mutating func refresh() -> Bool {
+    guard let position = RingProducer.advance(wired, wiredWord, limit: submitted) else {
+      return false
+    }
+    wired = position
+    return true
+  }
+
+  /// Appends one record and publishes it; wakes the scheduler if it sleeps until so many
+  /// are there. There is room.
+  @inline(__always)
+  mutating func append(_ record: pto2_log_record) {
+    records[UInt32(truncatingIfNeeded: submitted)].store(record)
+    submitted &+= 1
+    // Release, pairs with the scheduler's acquire: it sees the record, and the slot,
+    // descriptor and fanin list written before.
+    let position = UInt32(truncatingIfNeeded: submitted)
+    submittedWord.storeRelease(position)
+    Publisher.fence()
+    guard publisher.isAsleep else { return }
+    let wanted = wantedWord.loadRelaxed()
+    guard wanted != lastWake, Position(position).distance(from: Position(wanted)) >= 0 else {
+      return
+    }
+    lastWake = wanted
+    Futex.wake(submittedWord.shared)
   }
 }

@@ -1,5 +1,6 @@
 internal import CPTO2Segment
 internal import PTO2Protocol
+internal import PTO2Segment
 
 /// A task's way out: COMPLETED, RELEASED, CONSUMED.
 extension SchedulerThread {
@@ -121,5 +122,95 @@ extension SchedulerThread {
 
   mutating func violation(_ what: String) {
     fail(PTO2Error(.protocolViolation, what + ". The segment was overwritten"))
+  }
+}
+
+/// READY: from the last producer to a queue.
+extension SchedulerThread {
+  /// Queues a task whose fanin is complete.
+  @inline(__always)
+  mutating func makeReady(_ id: TaskID) {
+    let ring = rings[id.ring]
+    let entry = ring.entry(id.local)
+    if !S.isShared && entry.isDispatched {
+      // Ahead, and its FIN may have been seen before that of its last producer.
+      if entry.subtasksLeft.value == 0 { enqueue(id, as: .dummy) }
+      return
+    }
+    S.store(entry.state, TaskState.ready.rawValue)
+    var shape = TaskShape.of(mask: entry.activeMask)
+    // A task whose predicate is false is done without running.
+    if entry.flags.contains(.predicate) {
+      guard let isTrue = isTrue(ring.slot(id.local).predicate) else {
+        return violation("the predicate of task \(id) names no element")
+      }
+      if !isTrue { shape = .dummy }
+    }
+    if S.load(entry.outcome) != 0 { shape = .dummy }
+    enqueue(id, as: shape)
+  }
+
+  @inline(__always)
+  mutating func enqueue(_ id: TaskID, as shape: TaskShape) {
+    let index = rings[id.ring].slotNumber(id.local)
+    if S.isShared {
+      intake.push(id, slot: index, shape: shape, S.self)
+    } else {
+      dispatcher.ofOnlyThread.ready.append(id, slot: index, shape: shape)
+    }
+  }
+
+  /// Evaluates a task's predicate. Its tensor's writers are COMPLETED.
+  /// - Returns: nil when there is no such element.
+  private func isTrue(_ predicate: pto2_slot_predicate) -> Bool? {
+    // Heaps and arena come last. Elements are aligned, so one that begins inside
+    // ends inside.
+    guard let type = DataType(rawValue: predicate.dtype),
+      predicate.offset % UInt64(type.byteCount) == 0,
+      predicate.offset >= shared.segment.layout.section(.heap).offset,
+      let element = unsafe shared.segment.bytes.address(predicate.offset)
+    else { return nil }
+    return unsafe Predicate(predicate).isTrue(at: element)
+  }
+}
+
+/// What is left of a scope end: tasks from `local` on, through `scopePrevious`.
+struct ScopeEnd: BitwiseCopyable {
+  var ring = 0
+  var local: UInt32 = 0
+  var left: UInt32 = 0
+}
+
+extension SchedulerThread {
+  /// Gives up the scope's reference on its tasks, newest first: the record names the
+  /// last one, each entry the one before it. In pieces, so that a large scope does not
+  /// hold up finished cores.
+  mutating func endScope(_ record: pto2_log_record, _ reader: LogReader) -> Int {
+    var scope = reader.scope.value
+    if scope.left == 0 {
+      scope = ScopeEnd(ring: Int(record.ring), local: record.id, left: record.count)
+    }
+    defer { reader.scope.value = scope }
+    let ring = rings[scope.ring]
+    var work = 0
+    while scope.left > 0, work < 4 * Int(Self.wiringBudget) {
+      let id = TaskID(ring: scope.ring, local: scope.local)
+      let entry = ring.entry(id.local)
+      let consumed = ring.consumed.word.loadOwn()
+      let isDone = reader.isResumed.value && entry.scopeEnded.value != 0
+      guard entry.taskID == id, isDone || id.local &- consumed < ring.wired.value &- consumed else {
+        violation("scope end names task \(id), whose entry belongs to another task")
+        return work
+      }
+      scope.local = entry.scopePrevious
+      scope.left -= 1
+      work += 1
+      if isDone { continue }
+      // Release: before the reference is given back, and for good.
+      entry.scopeEnded.word.storeRelease(1)
+      dropReference(id)
+    }
+    if scope.left == 0 { reader.isResumed.value = false }
+    return work
   }
 }

@@ -2,6 +2,47 @@ internal import CPTO2Segment
 internal import PTO2Protocol
 internal import PTO2Segment
 
+/// Whether a task that lost its worker may run again.
+extension StagedTask {
+  /// True when an attempt that was broken off leaves nothing that a second one
+  /// would see: it only reads, and writes what it does not read.
+  @inline(__always)
+  mutating func mayRunAgain() -> Bool {
+    switch attributes.recovery {
+    case .automatic:
+      attributes.isPure && (!attributes.hasOverwritten || overwrittenInput() == nil)
+    case .again, .snapshot: true
+    case .once: false
+    }
+  }
+
+  /// An input and an outputExisting tensor with elements in common: after half a run
+  /// the input is not what it was. A view of more than `TensorMap.maximumRuns` runs
+  /// counts as everything from its first element to its last.
+  @inline(never)
+  mutating func overwrittenInput() -> (input: Int, output: Int)? {
+    guard attributes.hasOverwritten else { return nil }
+    for output in 0..<arguments.count where arguments[output].access == .outputExisting {
+      for input in 0..<arguments.count where arguments[input].access == .input {
+        if Self.overlaps(arguments[input], arguments[output]) { return (input, output) }
+      }
+    }
+    return nil
+  }
+
+  private static func overlaps(_ a: StagedArgument, _ b: StagedArgument) -> Bool {
+    guard a.buffer == b.buffer, a.offset < b.end, b.offset < a.end else { return false }
+    var isFound = false
+    a.forEachRun { begin, end in
+      if isFound { return }
+      b.forEachRun { otherBegin, otherEnd in
+        if begin < otherEnd && otherBegin < end { isFound = true }
+      }
+    }
+    return isFound
+  }
+}
+
 /// Room for what a task's INOUT tensors held before it: `Recovery.snapshot`.
 extension StagedTask {
   /// Bytes of the task's snapshot, its header included; 0 when there is nothing to
