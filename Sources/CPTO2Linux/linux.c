@@ -7,6 +7,7 @@
 #include <limits.h>
 #include <link.h>
 #include <linux/futex.h>
+#include <sched.h>
 #include <signal.h>
 #include <spawn.h>
 #include <stdlib.h>
@@ -77,6 +78,19 @@ int pto2_futex_waitv(const uint32_t *const *words, const uint32_t *expected,
         deadline = &limit;
     }
     return result(syscall(SYS_futex_waitv, entries, count, 0, deadline, CLOCK_MONOTONIC));
+}
+
+int pto2_current_cpu(void) { return sched_getcpu(); }
+
+int pto2_get_affinity(uint64_t *mask, uint32_t words) {
+    memset(mask, 0, words * sizeof *mask);
+    long result = syscall(SYS_sched_getaffinity, 0, words * sizeof *mask, mask);
+    return result < 0 ? -errno : 0;
+}
+
+int pto2_set_affinity(int32_t thread, const uint64_t *mask, uint32_t words) {
+    long result = syscall(SYS_sched_setaffinity, thread, words * sizeof *mask, mask);
+    return result < 0 ? -errno : 0;
 }
 
 int pto2_pidfd_open(int32_t pid) { return result(syscall(SYS_pidfd_open, pid, 0)); }

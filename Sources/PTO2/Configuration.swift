@@ -31,12 +31,24 @@ public struct Configuration: Equatable, Sendable {
     }
   }
 
+  /// On which CPUs, of those that this process may use (sched_getaffinity(2)), workers run.
+  public enum WorkerPlacement: Sendable, Equatable {
+    /// A core that waits moves away from a CPU that another core uses, to one that none
+    /// does, if there is one.
+    case automatic
+    /// As Linux likes.
+    case byKernel
+    /// The worker of core c stays on the CPU at c, wrapping; at least one. A CPU that this
+    /// process may not use is `invalidArgs`.
+    case pinned([Int])
+  }
+
   /// Clusters of one matrix core (AIC) and two vector cores (AIV), 1 to 40; one worker
   /// process a core.
   public var clusters = 1
-  /// Dispatches a core may hold at once, 1 to 32. How many it is given within that follows
+  /// Dispatches a core may hold at once, 1 to 64. How many it is given within that follows
   /// how long its kernels take; with several scheduler threads it is two.
-  public var lanes = 32
+  public var lanes = 64
   /// 1 to 8; thread t polls clusters t, t + n, ...
   public var schedulerThreads = 1
   /// 1 to 8; scopes deeper than that share the last one.
@@ -67,6 +79,8 @@ public struct Configuration: Equatable, Sendable {
   /// A task is dispatched when its producers are dispatched; the core it goes to waits for
   /// them. Otherwise, and with several scheduler threads, when they are COMPLETED.
   public var worksAhead = true
+  /// On which CPUs the workers run.
+  public var workerPlacement = WorkerPlacement.automatic
   /// Scheduler and workers say nothing on standard error.
   public var isQuiet = true
   /// Starts scheduler and workers. Otherwise somebody else starts them, with
@@ -151,6 +165,15 @@ extension Configuration {
           heapBytes: try checked("--heap", ring.heapBytes),
           dependencyPool: try checked("--dep-pool", ring.dependencyPool)))
     }
+    if case .pinned(let cpus) = workerPlacement {
+      let allowed = CPUSet.allowed()
+      let strange = cpus.first { !allowed.contains($0) }
+      guard strange == nil, !cpus.isEmpty else {
+        throw ConfigurationError(
+          variable: "--pin", value: strange.map(String.init) ?? "no CPU",
+          range: "CPUs that this process may use: \(allowed)")
+      }
+    }
     let result = PTO2Segment.Configuration(
       rings: segmentRings, clusters: try checked("--clusters", clusters),
       lanes: try checked("--lanes", lanes),
@@ -163,7 +186,8 @@ extension Configuration {
       kernelDeadlineMilliseconds: try milliseconds("--kernel-deadline", kernelDeadline),
       stopGraceMilliseconds: try milliseconds("--stop-grace", stopGrace),
       flags: PTO2Segment.Configuration.Flags(isQuiet ? [.quiet] : [])
-        .union(drainsAfterDeath ? [.drains] : []).union(worksAhead ? [] : [.noAhead]))
+        .union(drainsAfterDeath ? [.drains] : []).union(worksAhead ? [] : [.noAhead])
+        .union(workerPlacement == .automatic ? [] : [.noMoves]))
     try result.validate()
     return result
   }

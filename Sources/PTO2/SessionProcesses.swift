@@ -91,10 +91,13 @@ internal import PTO2System
     ]
     let worker = try findExecutable("pto2-worker", first: directory)
     for core in 0..<configuration.coreCount {
-      launches.append(
-        Launch(
-          name: "worker \(coreName(core))", core: core, executable: worker,
-          arguments: SupervisedLaunch(segment: name, parent: pid, core: coreName(core)).arguments))
+      var launch = Launch(
+        name: "worker \(coreName(core))", core: core, executable: worker,
+        arguments: SupervisedLaunch(segment: name, parent: pid, core: coreName(core)).arguments)
+      if case .pinned(let cpus) = configuration.workerPlacement {
+        launch.cpu = cpus[core % cpus.count]
+      }
+      launches.append(launch)
     }
     return launches
   }

@@ -37,12 +37,12 @@ enum TensorHandle {
     guard shape.isValid, shape.elementCount != nil else {
       throw PTO2Error(.invalidArgs, "a tensor handle was overwritten")
     }
-    var tensor = AnyTensor(
-      buffer: low(w.1), generation: high(w.1), shape: shape, dataType: type)
-    tensor.offset = w.2
-    tensor.strides = (
-      signed(high(w.6)), signed(low(w.7)), signed(high(w.7)), signed(low(w.8)), signed(high(w.8))
-    )
+    let tensor = AnyTensor(
+      buffer: low(w.1), generation: high(w.1), offset: w.2, shape: shape,
+      strides: (
+        signed(high(w.6)), signed(low(w.7)), signed(high(w.7)), signed(low(w.8)),
+        signed(high(w.8))
+      ), dataType: type)
     guard tensor.isPlausible else {
       throw PTO2Error(.invalidArgs, "a tensor handle was overwritten")
     }

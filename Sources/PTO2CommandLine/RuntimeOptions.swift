@@ -27,8 +27,8 @@ public struct RuntimeOptions: ParsableArguments {
       "Scheduler threads, 1 to 8; each polls every n-th cluster.", valueName: "n"))
   public var threads: UInt32 = 1
 
-  @Option(help: ArgumentHelp("Dispatches a core may hold at once, 1 to 32.", valueName: "n"))
-  public var lanes: UInt32 = 32
+  @Option(help: ArgumentHelp("Dispatches a core may hold at once, 1 to 64.", valueName: "n"))
+  public var lanes: UInt32 = 64
 
   @Option(
     help: ArgumentHelp(
@@ -126,6 +126,12 @@ public struct RuntimeOptions: ParsableArguments {
   @Flag(help: "Dispatches a task only when its producers are COMPLETED, not ahead of that.")
   public var noAhead: Bool = false
 
+  @Option(
+    help: ArgumentHelp(
+      "Where workers run: auto (a core that waits moves to a CPU that no other core uses), none (as Linux likes), or CPUs for the cores in turn, such as 0,2-5.",
+      valueName: "auto|none|cpus"))
+  public var pin = "auto"
+
   @Flag(help: "Print the report as one JSON object on standard output.")
   public var json: Bool = false
 
@@ -173,6 +179,7 @@ public struct RuntimeOptions: ParsableArguments {
     configuration.stopGrace = stopGrace == 0 ? nil : try duration("--stop-grace", stopGrace)
     configuration.drainsAfterDeath = drain
     configuration.worksAhead = !noAhead
+    configuration.workerPlacement = try workerPlacement()
     configuration.isQuiet = quiet
     configuration.launchesProcesses = launch
     configuration.segmentName = segment
@@ -190,6 +197,21 @@ public struct RuntimeOptions: ParsableArguments {
         variable: option, value: "\(seconds)", range: "above 0, at most \(Int(maximum)) seconds")
     }
     return .nanoseconds(Int64(max(1_000_000, seconds * 1e9)))
+  }
+
+  private func workerPlacement() throws(ConfigurationError)
+    -> PTO2.Configuration.WorkerPlacement
+  {
+    switch pin {
+    case "auto": return .automatic
+    case "none": return .byKernel
+    default:
+      guard let cpus = CPUSet.parse(pin) else {
+        throw ConfigurationError(
+          variable: "--pin", value: pin, range: "auto, none, or CPUs such as 0,2-5")
+      }
+      return .pinned(cpus)
+    }
   }
 
   private func addressSpaceBytes() throws(ConfigurationError) -> Int? {

@@ -4,18 +4,16 @@ internal import PTO2System
 
 /// A process this one has started.
 package struct ChildProcess {
-  /// For people: `scheduler`, `worker aic0`.
-  package let name: String
-  /// The core it hosts; nil for the scheduler.
-  package let core: Int?
+  /// How it was started, to start it again.
+  let launch: Launch
   package let pid: Int32
   /// pidfd; stays open for the life of the launcher.
   let descriptor: Int32
-  /// How it was started, to start it again.
-  let executable: String
-  let arguments: [String]
   /// wait(2) status once it has ended.
   package internal(set) var status: Int32?
+
+  package var name: String { launch.name }
+  package var core: Int? { launch.core }
 
   /// How it ended, in words.
   package var ending: String {
@@ -33,10 +31,9 @@ package struct ChildProcess {
 
   /// posix_spawn(3) in a process group of its own, so that a terminal's Ctrl-C
   /// reaches the orchestrator alone.
-  static func spawn(name: String, core: Int?, executable: String, arguments: [String])
-    throws(SystemError) -> ChildProcess
-  {
-    var argv: [UnsafeMutablePointer<CChar>?] = unsafe ([executable] + arguments).map {
+  static func spawn(_ launch: Launch) throws(SystemError) -> ChildProcess {
+    let executable = launch.executable
+    var argv: [UnsafeMutablePointer<CChar>?] = unsafe ([executable] + launch.arguments).map {
       unsafe strdup($0)
     }
     unsafe argv.append(nil)
@@ -48,17 +45,19 @@ package struct ChildProcess {
     var variables = unsafe currentEnvironment()
     if unsafe getenv("SWIFT_BACKTRACE") == nil { unsafe variables.append(noBacktrace) }
     unsafe variables.append(nil)
+    // A child inherits where the thread that starts it may run.
+    let cpus = CPUSet.allowed()
+    if let cpu = launch.cpu { CPUSet(CollectionOfOne(cpu)).confine() }
     var pid: Int32 = 0
     let status = unsafe pto2_spawn(executable, argv, variables, &pid)
+    if launch.cpu != nil { cpus.confine() }
     guard status == 0 else { throw SystemError("posix_spawn", executable, errno: -status) }
     let descriptor = pto2_pidfd_open(pid)
     guard descriptor >= 0 else {
       kill(pid, SIGKILL)
       throw SystemError("pidfd_open", "\(pid)", errno: -descriptor)
     }
-    return ChildProcess(
-      name: name, core: core, pid: pid, descriptor: descriptor, executable: executable,
-      arguments: arguments, status: nil)
+    return ChildProcess(launch: launch, pid: pid, descriptor: descriptor, status: nil)
   }
 
   /// Collects the status if the process has ended.

@@ -9,10 +9,15 @@ package struct Launch: Sendable {
   package var core: Int?
   package var executable: String
   package var arguments: [String]
+  /// The one CPU it may use; nil: those that this process may use.
+  package var cpu: Int?
 
-  package init(name: String, core: Int?, executable: String, arguments: [String]) {
+  package init(
+    name: String, core: Int?, executable: String, arguments: [String], cpu: Int? = nil
+  ) {
     self.name = name
     self.core = core
+    self.cpu = cpu
     self.executable = executable
     self.arguments = arguments
   }
@@ -44,10 +49,7 @@ struct Children {
   var hasScheduler: Bool { list.contains { $0.core == nil } }
 
   mutating func start(_ launch: Launch) throws(SystemError) {
-    list.append(
-      try ChildProcess.spawn(
-        name: launch.name, core: launch.core, executable: launch.executable,
-        arguments: launch.arguments))
+    list.append(try ChildProcess.spawn(launch))
   }
 
   /// Collects those that have ended since.
@@ -62,9 +64,7 @@ struct Children {
   /// Starts a process in the place of one that has died.
   mutating func startAgain(_ child: ChildProcess) throws(SystemError) {
     guard !isEnding, let index = list.firstIndex(where: { $0.pid == child.pid }) else { return }
-    let next = try ChildProcess.spawn(
-      name: child.name, core: child.core, executable: child.executable,
-      arguments: child.arguments)
+    let next = try ChildProcess.spawn(child.launch)
     close(list[index].descriptor)
     list[index] = next
     if child.core == nil { schedulerRestarts += 1 } else { workerRestarts += 1 }

@@ -29,11 +29,12 @@ package import PTO2System
       _ = fcntl(toEngine.read, F_SETFD, 0)
       _ = fcntl(fromEngine.write, F_SETFD, 0)
       child = try ChildProcess.spawn(
-        name: "faults", core: nil, executable: executable,
-        arguments: [
-          "--segment", segment, "--parent", "\(getpid())", "--control", "\(toEngine.read)",
-          "--report", "\(fromEngine.write)",
-        ])
+        Launch(
+          name: "faults", core: nil, executable: executable,
+          arguments: [
+            "--segment", segment, "--parent", "\(getpid())", "--control", "\(toEngine.read)",
+            "--report", "\(fromEngine.write)",
+          ]))
     } catch { throw .system(error) }
     close(toEngine.read)
     close(fromEngine.write)

@@ -75,7 +75,7 @@ internal import PTO2System
     intake = Intake(to: shared.dispatcher.ready, head: words.intake)
     health = SessionHealth(configuration)
     worksAhead = !S.isShared && configuration.worksAhead
-    logPatience = max(1, min(64, configuration.logCapacity / 2))
+    logPatience = configuration.logCapacity / 4
     for core in 0..<cores.count where isOwn(core) { absentCores += 1 }
     if index == 0 && !shared.isRestart { own.wired.storeRelaxed(words.logWired.value) }
   }

@@ -74,7 +74,7 @@ package struct Configuration: Equatable, Sendable {
   package static let defaultStopGraceMilliseconds: UInt32 = 5000
 
   package init(
-    rings: [Ring]? = nil, clusters: UInt32 = 1, lanes: UInt32 = 32,
+    rings: [Ring]? = nil, clusters: UInt32 = 1, lanes: UInt32 = 64,
     schedulerThreads: UInt32 = 1,
     arenaBytes: UInt64 = Self.defaultArenaBytes, firstPosition: UInt32 = 0,
     attachTimeoutMilliseconds: UInt32 = 10_000, stallLimitMilliseconds: UInt32 = 0,
@@ -112,12 +112,16 @@ package struct Configuration: Equatable, Sendable {
     package static let drains = Flags(rawValue: PTO2_SESSION_DRAIN)
     /// No task is dispatched before its producers are COMPLETED.
     package static let noAhead = Flags(rawValue: PTO2_SESSION_NO_AHEAD)
+    package static let noMoves = Flags(rawValue: PTO2_SESSION_NO_MOVES)
   }
 
   package var isQuiet: Bool { flags.contains(.quiet) }
   package var drains: Bool { flags.contains(.drains) }
   /// Tasks are dispatched ahead of their producers' FINs; one thread alone does.
   package var worksAhead: Bool { !flags.contains(.noAhead) && schedulerThreads == 1 }
+
+  /// Cores choose the CPU they run on.
+  package var movesCores: Bool { !flags.contains(.noMoves) }
 
   package var coreCount: Int { Int(clusters) * Int(PTO2_CORES_PER_CLUSTER) }
 

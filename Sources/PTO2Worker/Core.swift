@@ -29,6 +29,7 @@ internal import PTO2System
   private var frame: KernelFrame
   private let counters: KernelCounters
   private var sleeper = Sleeper()
+  private var seat: Seat
 
   /// What a step has come to.
   package enum Outcome: Equatable {
@@ -60,6 +61,7 @@ internal import PTO2System
     snapshots = Snapshots(segment)
     frame = KernelFrame(segment.bytes, core: id)
     counters = KernelCounters(page.ownCounters)
+    seat = Seat(id, page.cpu, peers, moves: segment.configuration.movesCores)
     unsafe served = .allocate(capacity: Int(PTO2_MAX_LANES))
     unsafe served.initialize(repeating: PTO2_SCHEDULER_IDLE, count: Int(PTO2_MAX_LANES))
   }
@@ -226,8 +228,12 @@ internal import PTO2System
     // Release: the snapshot. The scheduler acquires it.
     page.cond(lane).storeRelease(ConditionWord.ack(word).rawValue)
     try frame.fill(call, subtask: subtask, lane: lanes[lane])
+    seat.note()
     unsafe counters.run(call.function, frame.arguments)
   }
+
+  /// While `step` finds nothing to do: to a CPU that no other core uses, if there is one.
+  package mutating func leaveCrowd() { seat.leaveCrowd() }
 
   /// Sleeps until the next lane's word changes or a gate before it opens, the session
   /// ends, or the time is over.

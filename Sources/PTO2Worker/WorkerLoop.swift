@@ -99,7 +99,10 @@ internal import PTO2System
       switch core.step() {
       case .ran: backoff.reset()
       case .idle, .gated:
-        guard backoff.next() else { continue }
+        guard backoff.next() else {
+          if backoff.isYielding { core.leaveCrowd() }
+          continue
+        }
         if !core.isSessionRunning || isSessionDead { return core.leave() }
         core.park(timeoutNanoseconds: 100_000_000)
         backoff.resume()

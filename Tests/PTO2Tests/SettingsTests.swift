@@ -152,7 +152,7 @@ import Testing
     #expect(error { _ in } == nil)
     #expect(error { $0.clusters = 0 }?.variable == "--clusters")
     #expect(error { $0.clusters = -1 }?.variable == "--clusters")
-    #expect(error { $0.lanes = 33 }?.value == "33")
+    #expect(error { $0.lanes = 65 }?.value == "65")
     #expect(error { $0.rings = [] } != nil)
     #expect(error { $0.rings[2].taskWindow = 100 }?.value == "100")
     #expect(error { $0.rings[0].heapBytes = -64 } != nil)

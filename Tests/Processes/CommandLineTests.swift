@@ -1,5 +1,6 @@
 import Glibc
 import Harness
+import PTO2System
 import Testing
 
 /// Settings, usage, running by hand, and what the executables are made of.
@@ -63,6 +64,37 @@ import Testing
     #expect(worker.errors.contains("\"a/b\" is not valid"))
     let core = Command.run("pto2-worker", ["--segment", "x", "--cores", "aic0,gpu1"])
     #expect(core.status == 64)
+  }
+
+  @Test func workersArePinnedToTheCPUsOfAList() throws {
+    let allowed = CPUSet.allowed()
+    let first = try #require(allowed.first(outside: CPUSet()))
+    let command = Command(
+      "pto2-orchestrator",
+      [
+        "--program", Command.buildDirectory + "libTestProgram.so", "--pin", "\(first)", "--segment",
+        freshSegment("pin"), "--", "endless",
+      ])
+    try #require(command.waitUntil { command.output.contains("running") })
+    let workers = processes(freshSegment("pin"), named: "pto2-worker")
+    for pid in workers {
+      let status = readFile("/proc/\(pid)/status")
+      #expect(status.contains("Cpus_allowed_list:\t\(first)\n"), "\(status)")
+    }
+    let own = readFile("/proc/\(command.pid)/status")
+    #expect(own.contains("Cpus_allowed_list:\t\(allowed)\n"), "\(own)")
+    command.signal(SIGINT)
+    #expect(command.wait().status == 130)
+    #expect(workers.count == 3, "not exercised")
+  }
+
+  @Test(arguments: ["1023", "x", "0-"])
+  func cpusThatCannotBeUsedAreRefused(pin: String) {
+    let result = Command.run(
+      "pto2-orchestrator",
+      ["--program", Command.buildDirectory + "libTestProgram.so", "--pin=\(pin)", "--", "chain"])
+    #expect(result.status == 64)
+    #expect(result.errors.contains("--pin=\(pin) is not valid: expected"), "\(result.errors)")
   }
 
   /// Three commands in three terminals.

@@ -45,7 +45,7 @@ PTO2_BEGIN_C
 #define PTO2_MAX_SCOPE_DEPTH 64
 #define PTO2_MAX_CLUSTERS 40 /* 3 COND words each; futex_waitv takes 128 */
 #define PTO2_CORES_PER_CLUSTER 3
-#define PTO2_MAX_LANES 32
+#define PTO2_MAX_LANES 64
 #define PTO2_MAX_SCHEDULER_THREADS 8
 #define PTO2_MAX_RANK 5
 #define PTO2_MAX_TENSORS 32 /* per task; one more is error 5 */

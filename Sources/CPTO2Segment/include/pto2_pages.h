@@ -322,7 +322,8 @@ PTO2_ASSERT_LAYOUT(pto2_core_counters, PTO2_CORE_COUNTERS_FIELDS, 32);
 typedef struct pto2_core_page {
     uint32_t cond[PTO2_MAX_LANES]; /* (word) COND, one per lane */
     uint32_t parked; /* (word) PTO2_CORE_PARKED_...: what it sleeps on, 0 = awake */
-    uint32_t reserved[15];
+    uint32_t cpu;    /* (word) 1 + the CPU of its last kernel, 0 = not known */
+    uint32_t reserved[14];
     uint32_t ready; /* (word) incarnation once READY, 0 before */
     uint32_t reserved2[15];
     pto2_process_record process;
@@ -332,13 +333,14 @@ typedef struct pto2_core_page {
     pto2_core_counters counters;
     uint32_t reserved5[56];
     pto2_crash_record crash; /* of the worker before, or of this one */
-    uint32_t reserved6[56];
+    uint32_t reserved6[24];
 } pto2_core_page;
 
 #define PTO2_CORE_PAGE_FIELDS(F, T) \
-    F(T, cond, 0) F(T, parked, 128) F(T, reserved, 132) F(T, ready, 192) F(T, reserved2, 196) \
-    F(T, process, 256) F(T, reserved3, 288) F(T, error, 320) F(T, reserved4, 1344) \
-    F(T, counters, 1536) F(T, reserved5, 1568) F(T, crash, 1792) F(T, reserved6, 1824)
+    F(T, cond, 0) F(T, parked, 256) F(T, cpu, 260) F(T, reserved, 264) F(T, ready, 320) \
+    F(T, reserved2, 324) \
+    F(T, process, 384) F(T, reserved3, 416) F(T, error, 448) F(T, reserved4, 1472) \
+    F(T, counters, 1664) F(T, reserved5, 1696) F(T, crash, 1920) F(T, reserved6, 1952)
 PTO2_ASSERT_LAYOUT(pto2_core_page, PTO2_CORE_PAGE_FIELDS, 2048);
 
 /* What a core's `parked` says. */

@@ -10,11 +10,19 @@ public struct AnyTensor: Sendable {
   package var offset: UInt64
   public internal(set) var shape: Shape
   /// Elements (not bytes) from one index to the next, per dimension.
-  package var strides: (Int32, Int32, Int32, Int32, Int32)
+  package private(set) var strides: (Int32, Int32, Int32, Int32, Int32)
   public internal(set) var dataType: DataType
 
+  // What follows from shape and strides; `measure` keeps it.
+
   /// Elements in the view.
-  public var elementCount: Int { shape.elementCount ?? 0 }
+  public private(set) var elementCount: Int
+  /// Bytes from the first element to the end of the last one.
+  package private(set) var spanBytes: UInt64
+  /// True when the elements lie row-major without gaps.
+  public private(set) var isContiguous = true
+  /// True when several indexes lead to one element.
+  private(set) var isBroadcast = false
 
   package func stride(_ dimension: Int) -> Int32 {
     switch dimension {
@@ -26,7 +34,7 @@ public struct AnyTensor: Sendable {
     }
   }
 
-  package mutating func setStride(_ dimension: Int, _ value: Int32) {
+  private mutating func setStride(_ dimension: Int, _ value: Int32) {
     switch dimension {
     case 0: strides.0 = value
     case 1: strides.1 = value
@@ -44,6 +52,8 @@ public struct AnyTensor: Sendable {
     self.shape = shape
     self.dataType = dataType
     self.strides = (0, 0, 0, 0, 0)
+    elementCount = shape.elementCount ?? 0
+    spanBytes = UInt64(elementCount) * UInt64(dataType.byteCount)
     var stride: Int64 = 1
     for dimension in dimensions(from: shape.rank - 1) {
       setStride(dimension, Int32(truncatingIfNeeded: stride))
@@ -51,14 +61,36 @@ public struct AnyTensor: Sendable {
     }
   }
 
-  /// True when the elements lie row-major without gaps.
-  public var isContiguous: Bool {
+  /// Whatever the strides are: see `isPlausible`.
+  package init(
+    buffer: UInt32, generation: UInt32, offset: UInt64, shape: Shape,
+    strides: (Int32, Int32, Int32, Int32, Int32), dataType: DataType
+  ) {
+    self.buffer = buffer
+    self.generation = generation
+    self.offset = offset
+    self.shape = shape
+    self.strides = strides
+    self.dataType = dataType
+    (elementCount, spanBytes) = (0, 0)
+    measure()
+  }
+
+  /// After a change of shape or strides.
+  private mutating func measure() {
+    elementCount = shape.elementCount ?? 0
+    (isContiguous, isBroadcast) = (true, false)
+    var last: Int64 = 0
     var expected: Int64 = 1
     for dimension in dimensions(from: shape.rank - 1) where shape[dimension] > 1 {
-      if Int64(stride(dimension)) != expected { return false }
-      expected *= Int64(shape[dimension])
+      let (extent, stride) = (Int64(shape[dimension]), Int64(stride(dimension)))
+      if stride != expected { isContiguous = false }
+      if stride == 0 { isBroadcast = true }
+      // Wrapping: it may not be plausible.
+      last &+= (extent - 1) &* stride
+      expected &*= extent
     }
-    return true
+    spanBytes = UInt64(truncatingIfNeeded: last &+ 1) &* UInt64(dataType.byteCount)
   }
 
   /// Whose element type is known at compile time.
@@ -110,6 +142,7 @@ public struct AnyTensor: Sendable {
       if shape[dimension] > 1 && !isTooWide { view.setStride(dimension, wide) }
     }
     view.shape = shape
+    view.measure()
     return view
   }
 
@@ -145,6 +178,7 @@ public struct AnyTensor: Sendable {
     (view.shape[first], view.shape[second]) = (shape[second], shape[first])
     view.setStride(first, stride(second))
     view.setStride(second, stride(first))
+    view.measure()
     return view
   }
 
@@ -166,6 +200,7 @@ public struct AnyTensor: Sendable {
       let isRepeated = source < 0 || (self.shape[source] == 1 && shape[dimension] > 1)
       view.setStride(dimension, isRepeated ? 0 : stride(source))
     }
+    view.measure()
     return view
   }
 
@@ -183,11 +218,6 @@ public struct AnyTensor: Sendable {
     return Tensor(unchecked: view)
   }
 
-  /// True when several indexes lead to one element.
-  var isBroadcast: Bool {
-    (0..<shape.rank).contains { shape[$0] > 1 && stride($0) == 0 }
-  }
-
   /// False for an offset or strides that no tensor has, on which the arithmetic
   /// here could overflow. Says nothing about the buffer.
   package var isPlausible: Bool {
@@ -200,14 +230,6 @@ public struct AnyTensor: Sendable {
     }
   }
 
-  /// Bytes from the first element to the end of the last one.
-  package var spanBytes: UInt64 {
-    var last: Int64 = 0
-    for dimension in 0..<shape.rank {
-      last += Int64(shape[dimension] - 1) * Int64(stride(dimension))
-    }
-    return UInt64(last + 1) * UInt64(dataType.byteCount)
-  }
 }
 
 /// `n - 1 ... 0`, empty for rank 0.

@@ -151,6 +151,7 @@ struct StagedArgument: BitwiseCopyable {
   var access: Access
   var rank: UInt8
   var dataType: DataType
+  var isContiguous: Bool
   var elementCount: UInt32
   /// Bytes from the start of the buffer to the first element, and to the end
   /// of the last.
@@ -164,6 +165,7 @@ struct StagedArgument: BitwiseCopyable {
     self.access = access
     rank = UInt8(truncatingIfNeeded: tensor.shape.rank)
     dataType = tensor.dataType
+    isContiguous = tensor.isContiguous
     elementCount = UInt32(tensor.elementCount)
     offset = tensor.offset
     end = tensor.offset + tensor.spanBytes
@@ -175,6 +177,7 @@ struct StagedArgument: BitwiseCopyable {
   /// are more than `TensorMap.maximumRuns`.
   @inline(__always)
   func forEachRun(_ body: (UInt64, UInt64) -> Void) {
+    if isContiguous { return body(offset, end) }
     let runs = ByteRuns(
       offset: offset, rank: Int(rank), shape: shape, strides: strides,
       elementBytes: UInt64(dataType.byteCount))

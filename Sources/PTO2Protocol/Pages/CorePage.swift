@@ -22,6 +22,8 @@ package struct CorePage<Word: SegmentWord> {
   }
   /// What it sleeps on: PTO2_CORE_PARKED_...; 0 = awake.
   @inlinable package var parked: Word { word(MemoryLayout<Layout>.offset(of: \.parked)) }
+  /// 1 + the CPU of its last kernel; 0 = not known.
+  @inlinable package var cpu: Word { word(MemoryLayout<Layout>.offset(of: \.cpu)) }
   /// The incarnation once READY, 0 before.
   @inlinable package var ready: Word { word(MemoryLayout<Layout>.offset(of: \.ready)) }
 

@@ -62,6 +62,9 @@ package struct Backoff {
   @inlinable
   package mutating func resume() { round = spins &+ yields }
 
+  /// The wait has outlasted its spins.
+  package var isYielding: Bool { round > spins }
+
   /// One round without progress. True: park now.
   @inlinable
   package mutating func next() -> Bool {
