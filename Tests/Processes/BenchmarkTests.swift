@@ -86,6 +86,14 @@ import Testing
     }
   }
 
+  /// What docs/performance.md takes away, one thing at a time.
+  @Test(arguments: ["pto2-no-ahead", "pto2-no-moves", "pto2-lanes-4", "pto2-threads-2"])
+  func taskBenchRunsWithoutParts(system: String) {
+    let result = Command("pto2-taskbench", quick(system)).wait(seconds: 60)
+    #expect(result.status == 0, "\(result.errors)")
+    #expect(texts("system", in: result.output) == [system])
+  }
+
   /// One task that puts out something wrong is noticed by those that read it.
   @Test(arguments: ["pto2", "pto2-explicit"])
   func taskBenchNoticesAWrongInput(system: String) {

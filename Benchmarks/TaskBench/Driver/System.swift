@@ -29,6 +29,10 @@ struct System {
   static let all = [
     System(name: "pto2", executable: "taskbench-pto2"),
     System(name: "pto2-explicit", executable: "taskbench-pto2", arguments: ["--explicit"]),
+    System(name: "pto2-no-ahead", executable: "taskbench-pto2", arguments: ["--no-ahead"]),
+    System(name: "pto2-no-moves", executable: "taskbench-pto2", arguments: ["--no-moves"]),
+    System(name: "pto2-lanes-4", executable: "taskbench-pto2", arguments: ["--lanes", "4"]),
+    System(name: "pto2-threads-2", executable: "taskbench-pto2", arguments: ["--threads", "2"]),
     System(name: "mpi", executable: "taskbench-mpi", isMPI: true),
     System(name: "tbb", executable: "taskbench-tbb"),
     System(name: "openmp", executable: "taskbench-openmp"),
@@ -36,7 +40,7 @@ struct System {
   ]
 
   /// Those that are run when nobody says which.
-  static var usual: [System] { all.filter { $0.name != "pto2-explicit" && $0.isBuilt } }
+  static var usual: [System] { all.filter { !$0.name.hasPrefix("pto2-") && $0.isBuilt } }
 
   private init(
     name: String, executable: String, arguments: [String] = [], isMPI: Bool = false

@@ -54,6 +54,10 @@ struct TaskBenchProgram {
         dependencyPool: 16 * window)
     ]
     configuration.arenaBytes = 64 << 20
+    configuration.lanes = Int(options.lanes)
+    configuration.schedulerThreads = Int(options.threads)
+    configuration.worksAhead = options.without_ahead == 0
+    if options.without_moves != 0 { configuration.workerPlacement = .byKernel }
     return configuration
   }
 

@@ -26,7 +26,11 @@ static void help(const char *system) {
            TASKBENCH_MAX_WIDTH, TASKBENCH_MAX_RADIX, TASKBENCH_FLOP);
     if (strcmp(system, "pto2") == 0)
         printf("  --explicit        dependencies by the ids of tasks, not through tensors\n"
-               "  --window N        tasks that the ring holds, a power of two (1024)\n");
+               "  --window N        tasks that the ring holds, a power of two (1024)\n"
+               "  --lanes N         dispatches that a core holds, 1 to 64 (64)\n"
+               "  --threads N       of the scheduler, 1 to 8 (1)\n"
+               "  --no-ahead        no dispatch before every producer is COMPLETED\n"
+               "  --no-moves        cores run where Linux leaves them\n");
     printf("\nExit status: 0, 1 for a wrong or failed run, 64 for wrong usage.\n");
 }
 
@@ -81,6 +85,8 @@ static int take(taskbench_options *options, const char *name, const char *text, 
         {"--radix", 1, TASKBENCH_MAX_RADIX, &graph->radix},
         {"--workers", 1, 64, &options->workers},
         {"--window", 64, 1 << 16, &options->window},
+        {"--lanes", 1, 64, &options->lanes},
+        {"--threads", 1, 8, &options->threads},
     };
     for (size_t index = 0; index < sizeof numbers / sizeof numbers[0]; index++) {
         if (strcmp(name, numbers[index].name) != 0) continue;
@@ -90,6 +96,11 @@ static int take(taskbench_options *options, const char *name, const char *text, 
     }
     *known = 0;
     return 1;
+}
+
+static int is_of_pto2(const char *name) {
+    return strcmp(name, "--window") == 0 || strcmp(name, "--lanes") == 0 ||
+           strcmp(name, "--threads") == 0;
 }
 
 int taskbench_parse(taskbench_options *options, const char *system, int argc,
@@ -102,6 +113,8 @@ int taskbench_parse(taskbench_options *options, const char *system, int argc,
     options->workers = (uint32_t)sysconf(_SC_NPROCESSORS_ONLN);
     options->seconds = 0.2;
     options->window = 1024;
+    options->lanes = 64;
+    options->threads = 1;
     const int is_ours = strcmp(system, "pto2") == 0;
     for (int index = 1; index < argc; index++) {
         const char *name = argv[index];
@@ -110,10 +123,14 @@ int taskbench_parse(taskbench_options *options, const char *system, int argc,
             options->graph.is_broken = 1;
         } else if (is_ours && strcmp(name, "--explicit") == 0) {
             options->is_explicit = 1;
+        } else if (is_ours && strcmp(name, "--no-ahead") == 0) {
+            options->without_ahead = 1;
+        } else if (is_ours && strcmp(name, "--no-moves") == 0) {
+            options->without_moves = 1;
         } else {
             const char *text = index + 1 < argc ? argv[++index] : "";
             int known, fits = take(options, name, text, &known);
-            if (known && fits && (is_ours || strcmp(name, "--window") != 0)) continue;
+            if (known && fits && (is_ours || !is_of_pto2(name))) continue;
             if (known && !fits) fprintf(stderr, "taskbench-%s: %s %s: ", system, name, text);
             else fprintf(stderr, "taskbench-%s: unknown option %s: ", system, name);
             fprintf(stderr, "see --help\n");

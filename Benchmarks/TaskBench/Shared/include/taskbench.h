@@ -210,7 +210,11 @@ typedef struct taskbench_options {
     double seconds;
     /* pto2 alone. */
     uint32_t window;
+    uint32_t lanes;
+    uint32_t threads;
     int is_explicit;
+    int without_ahead;
+    int without_moves;
 } taskbench_options;
 
 /* Returns -1, or the status to end with: 0 after --help, 64 after a wrong option. */
