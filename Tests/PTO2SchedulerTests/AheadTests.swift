@@ -128,6 +128,21 @@ import Testing
     #expect(rig.counts()[0] == 3 && rig.failure == nil)
   }
 
+  /// A gate that a new scheduler writes names a dispatch that never was before.
+  @Test func positionsGoOnAfterARestart() throws {
+    let rig = try rig()
+    for _ in 0..<3 { try rig.submit(aic: true) }
+    rig.settle()
+    rig.runAll()
+    try rig.restartScheduler()
+    let producer = try rig.submit(aic: true)
+    try rig.submit(aiv0: true) { $0.after(producer) }
+    rig.settle()
+    #expect(gates(rig, core: 1) == [Gate(core: 0, lane: 3, position: 3)])
+    rig.runAll()
+    #expect(rig.counts()[0] == 5 && rig.failure == nil)
+  }
+
   // MARK: Placement
 
   private func loads(_ rig: Rig) -> [UInt32] {
