@@ -84,13 +84,11 @@ int pto2_current_cpu(void) { return sched_getcpu(); }
 
 int pto2_get_affinity(uint64_t *mask, uint32_t words) {
     memset(mask, 0, words * sizeof *mask);
-    long result = syscall(SYS_sched_getaffinity, 0, words * sizeof *mask, mask);
-    return result < 0 ? -errno : 0;
+    return result(syscall(SYS_sched_getaffinity, 0, words * sizeof *mask, mask));
 }
 
-int pto2_set_affinity(int32_t thread, const uint64_t *mask, uint32_t words) {
-    long result = syscall(SYS_sched_setaffinity, thread, words * sizeof *mask, mask);
-    return result < 0 ? -errno : 0;
+int pto2_set_affinity(const uint64_t *mask, uint32_t words) {
+    return result(syscall(SYS_sched_setaffinity, 0, words * sizeof *mask, mask));
 }
 
 int pto2_pidfd_open(int32_t pid) { return result(syscall(SYS_pidfd_open, pid, 0)); }

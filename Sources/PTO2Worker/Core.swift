@@ -33,10 +33,8 @@ internal import PTO2System
 
   /// What a step has come to.
   package enum Outcome: Equatable {
-    /// Nothing to do on the next lane.
+    /// Nothing to do on the next lane, or a gate before it is closed.
     case idle
-    /// A gate of the next lane's dispatch is closed.
-    case gated
     case ran
     /// EXIT was read and acknowledged.
     case exited
@@ -150,7 +148,7 @@ internal import PTO2System
       return .garbage(Garbage("DATA_MAIN_BASE lane \(lane) is 0x\(bits)"))
     case .dispatch(let offset, let slot):
       do throws(Garbage) {
-        if try closedGate() != nil { return .gated }
+        if try closedGate() != nil { return .idle }
         // Acquired with the gates, or published by the word.
         if lanes[lane].skip.loadAcquire() == 0 {
           try serve(word, descriptorOffset: offset, subtask: slot)
@@ -233,7 +231,7 @@ internal import PTO2System
   }
 
   /// While `step` finds nothing to do: to a CPU that no other core uses, if there is one.
-  package mutating func leaveCrowd() { seat.leaveCrowd() }
+  package mutating func leaveCrowd() { _ = seat.leaveCrowd() }
 
   /// Sleeps until the next lane's word changes or a gate before it opens, the session
   /// ends, or the time is over.

@@ -36,10 +36,11 @@ internal import PTO2System
   }
 
   /// While there is nothing to do.
-  mutating func leaveCrowd() {
-    guard isFree else { return }
+  /// - Returns: true when it has moved.
+  mutating func leaveCrowd() -> Bool {
+    guard isFree else { return false }
     let now = MonotonicClock.now()
-    guard now >= nextLook else { return }
+    guard now >= nextLook else { return false }
     nextLook = now &+ Self.period
     note()
     var taken = CPUSet()
@@ -48,10 +49,11 @@ internal import PTO2System
       if page.parked.loadRelaxed() == 0 { taken.insert(Int(page.cpu.loadRelaxed()) - 1) }
     }
     guard taken.contains(Int(word.loadOwn()) - 1), let cpu = cpus.first(outside: taken) else {
-      return
+      return false
     }
     // First, so that no other one takes the same.
     word.storeRelaxed(UInt32(truncatingIfNeeded: cpu + 1))
     cpus.move(to: cpu)
+    return true
   }
 }

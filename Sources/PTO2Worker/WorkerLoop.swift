@@ -98,7 +98,7 @@ internal import PTO2System
     while true {
       switch core.step() {
       case .ran: backoff.reset()
-      case .idle, .gated:
+      case .idle:
         guard backoff.next() else {
           if backoff.isYielding { core.leaveCrowd() }
           continue

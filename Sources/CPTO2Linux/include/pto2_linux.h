@@ -27,10 +27,10 @@ int pto2_futex_waitv(const uint32_t *const *words, const uint32_t *expected,
 /* sched_getcpu(3): the CPU that the caller runs on. A load, where Linux has rseq(2). */
 int pto2_current_cpu(void);
 
-/* sched_getaffinity(2) of the calling thread, and sched_setaffinity(2) of a thread (0: the
- * calling one): a bit per CPU, `words` of 64. */
+/* sched_getaffinity(2), which returns how many bytes it has filled, and
+ * sched_setaffinity(2) of the calling thread: a bit per CPU, `words` of 64. */
 int pto2_get_affinity(uint64_t *mask, uint32_t words);
-int pto2_set_affinity(int32_t thread, const uint64_t *mask, uint32_t words);
+int pto2_set_affinity(const uint64_t *mask, uint32_t words);
 
 /* pidfd_open(2), Linux 5.3. The descriptor is close-on-exec. */
 int pto2_pidfd_open(int32_t pid);

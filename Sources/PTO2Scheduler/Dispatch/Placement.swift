@@ -79,7 +79,7 @@ extension Dispatcher {
         for index in 0..<gates.count where gates[index].core == id.index {
           count = producers[index]
         }
-        if share < least || count > most || best == nil { (best, least, most) = (id, share, count) }
+        if share < least || count > most { (best, least, most) = (id, share, count) }
       }
     }
     return best ?? CoreID(0)

@@ -33,17 +33,16 @@ package struct CPUSet: CustomStringConvertible {
     #endif
   }
 
-  /// Lets a thread run on these alone; sched_setaffinity(2).
-  /// - Parameter thread: 0 for the calling one.
+  /// Lets the calling thread run on these alone; sched_setaffinity(2).
   /// - Returns: false when none of them is there, or allowed.
   @discardableResult
-  package func confine(thread: Int32 = 0) -> Bool {
+  package func confine() -> Bool {
     #if PTO2_SIMULATION
       true
     #else
       unsafe withUnsafeBytes(of: words) { bytes in
         let words = unsafe bytes.assumingMemoryBound(to: UInt64.self)
-        return unsafe pto2_set_affinity(thread, words.baseAddress!, UInt32(words.count)) == 0
+        return unsafe pto2_set_affinity(words.baseAddress!, UInt32(words.count)) == 0
       }
     #endif
   }
