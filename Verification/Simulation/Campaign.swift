@@ -15,6 +15,15 @@ struct Row {
   /// Time slices that roles have used up.
   var slices = 0
   var note = ""
+
+  /// More runs of the same.
+  mutating func add(_ other: Row) {
+    runs += other.runs
+    steps += other.steps
+    seconds += other.seconds
+    failures += other.failures
+    slices += other.slices
+  }
 }
 
 /// Runs sets of sessions and says how they came out.

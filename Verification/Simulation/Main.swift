@@ -47,8 +47,16 @@ internal import PTO2System
   var replay: String?
   @Flag(help: "Print every step.")
   var verbose = false
+  @Option(help: "Processes that share the set; one for each CPU by default.")
+  var jobs: Int?
   @Flag(help: "Print the summary as JSON.")
   var json = false
+
+  func validate() throws {
+    if let jobs, !(1...1024).contains(jobs) {
+      throw ValidationError("--jobs \(jobs): expected 1 to 1024")
+    }
+  }
 
   func run() throws {
     // Images are loaded by absolute path.
@@ -62,10 +70,15 @@ internal import PTO2System
     if let strategy {
       try runOne(campaign, try named(StrategyName.self, strategy, "--strategy"))
     } else {
-      try runAll(campaign)
+      return try conclude(
+        Parts.run(campaign, jobs: jobs ?? max(1, sysconf(Int32(_SC_NPROCESSORS_ONLN)))))
     }
-    writeOutput(json ? Summary.json(campaign.rows) : Summary.table(campaign.rows))
-    if campaign.rows.contains(where: { $0.failures > 0 }) { throw ExitCode(1) }
+    try conclude(campaign.rows)
+  }
+
+  private func conclude(_ rows: [Row]) throws {
+    writeOutput(json ? Summary.json(rows) : Summary.table(rows))
+    if rows.contains(where: { $0.failures > 0 }) { throw ExitCode(1) }
   }
 
   private func runOne(_ campaign: Campaign, _ strategy: StrategyName) throws {
@@ -93,37 +106,6 @@ internal import PTO2System
         } else {
           try campaign.everyCrash(program, threads: threads, crash: crash, at: points?.first)
         }
-      }
-    }
-  }
-
-  /// In about half a minute: some of everything.
-  private func runAll(_ campaign: Campaign) throws {
-    for (size, last) in [(Size.tiny, UInt64(12_000)), (.small, 4000), (.large, 200)] {
-      try campaign.random(1...last, size: size, strategy: .random, crash: .none)
-      try campaign.random(1...last, size: size, strategy: .pct, crash: .none)
-    }
-    try campaign.random(1...6000, size: .tiny, strategy: .random, crash: .any)
-    try campaign.random(1...2000, size: .small, strategy: .pct, crash: .any)
-    try campaign.random(1...4000, size: .small, strategy: .random, crash: .scheduler)
-    try campaign.random(1...6000, size: .tiny, strategy: .pct, crash: .any)
-    for threads in 2...3 {
-      try campaign.random(
-        1...40_000, size: .tiny, strategy: .random, crash: .none, program: (.rings, threads))
-    }
-    for program in Tiny.allCases {
-      func search(_ threads: Int, _ bound: Int, _ holds: Bool) throws {
-        try campaign.depthFirst(
-          program, threads: threads, bound: bound, holds: holds, budget: 5_000_000, replay: nil)
-      }
-      try search(1, 2, false)
-      try search(2, 1, false)
-      try search(2, 1, true)
-      if [.one, .reuse].contains(program) {
-        try campaign.everyPair(program, threads: 1, at: nil)
-      }
-      for threads in 1...3 {
-        try campaign.everyCrash(program, threads: threads, crash: .any, at: nil)
       }
     }
   }

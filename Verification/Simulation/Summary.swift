@@ -14,13 +14,7 @@ enum Summary {
     }
     if rows.count > 1 {
       var sum = Row(strategy: "all", configuration: "")
-      for row in rows {
-        sum.runs += row.runs
-        sum.steps += row.steps
-        sum.seconds += row.seconds
-        sum.failures += row.failures
-        sum.slices += row.slices
-      }
+      for row in rows { sum.add(row) }
       table.add(["all", "", "\(sum.runs)", "\(sum.steps)", rate(sum), result(sum)])
     }
     return table.text

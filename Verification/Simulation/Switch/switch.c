@@ -1,10 +1,13 @@
 #include "simulation.h"
 
+#include <fcntl.h>
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
+#include <sys/prctl.h>
+#include <unistd.h>
 
 const sim_hooks *sim_active;
 int32_t sim_process;
@@ -146,4 +149,20 @@ void sim_catch_traps(void (*handler)(int32_t, uintptr_t)) {
                                    .sa_flags = SA_SIGINFO | SA_ONSTACK | SA_NODEFER};
         sigaction(signals[i], &action, NULL);
     }
+}
+
+int32_t sim_fork(int32_t *output) {
+    int ends[2];
+    if (pipe2(ends, O_CLOEXEC)) return -1;
+    pid_t parent = getpid();
+    pid_t child = fork();
+    if (child == 0) {
+        prctl(PR_SET_PDEATHSIG, SIGKILL);
+        /* The parent may have gone before that was said. */
+        if (getppid() != parent) _exit(1);
+    }
+    close(ends[child == 0 ? 0 : 1]);
+    if (child < 0) close(ends[0]);
+    else *output = ends[child == 0 ? 1 : 0];
+    return child;
 }

@@ -101,6 +101,10 @@ void sim_switch(int32_t from, int32_t to);
  * switch to another coroutine and not come back. */
 void sim_catch_traps(void (*handler)(int32_t signal, uintptr_t address));
 
+/* fork(2), with a pipe from the child: the end to write in the child, the end to read in
+ * the parent. The child dies with its parent. -1 and errno on failure. */
+int32_t sim_fork(int32_t *output);
+
 /* 32-bit word at an address, for looks that are no step. */
 static inline uint32_t sim_peek(uintptr_t address) { return *(const volatile uint32_t *)address; }
 static inline uint64_t sim_peek64(uintptr_t address) { return *(const volatile uint64_t *)address; }
