@@ -17,7 +17,7 @@ extension Orchestrator {
   mutating func waitForMapRoom(_ ring: Int) throws(PTO2Error) {
     refreshAll()
     sweepMap()
-    if map.count + producers.mapGrowth > map.limit - map.limit / 8 {
+    if map.count + producers.mapGrowthAfterSweep > map.limit - map.limit / 8 {
       let begin = MonotonicClock.now()
       try waitForAll()
       counters.noteStall(.tensorMap, since: begin)

@@ -12,6 +12,8 @@ struct Producers: ~Copyable {
   private(set) var isCancelled = false
   /// Records by which the task makes the TensorMap grow at most.
   private(set) var mapGrowth = 0
+  /// The same if none of the records that `look` found is there any more.
+  private(set) var mapGrowthAfterSweep = 0
   /// Where `look` found each argument, in order, and the state of the map in which they
   /// are there.
   private var places = PlainArray<UInt32>(capacity: 64)
@@ -27,6 +29,7 @@ struct Producers: ~Copyable {
     places.removeAll()
     isCancelled = false
     mapGrowth = 0
+    mapGrowthAfterSweep = 0
     serial &+= 1
     // Serial 0 is what fresh memory holds.
     if serial == 0 { serial = 1 }
@@ -92,6 +95,7 @@ struct Producers: ~Copyable {
     }
     places.append(place.record)
     mapGrowth += place.growth
+    mapGrowthAfterSweep += max(place.growth, argument.hasGaps ? 1 : 2)
   }
 
   /// The tasks that write a part of a buffer without gaps, and those that read it too
