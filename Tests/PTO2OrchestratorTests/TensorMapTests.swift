@@ -75,7 +75,8 @@ private struct ByteModel {
 
   /// One access to the map, looked at and entered: its dependencies, by kind.
   private func access(
-    _ map: inout TensorMap, _ root: inout BufferRecords, _ range: Range<Int>, task: Int, isWrite: Bool,
+    _ map: inout TensorMap, _ root: inout BufferRecords, _ range: Range<Int>, task: Int,
+    isWrite: Bool,
     isLive: (TaskOrdinal) -> Bool = { _ in true }
   ) -> (writers: Set<Int>, readers: Set<Int>) {
     let changes = map.changes
@@ -103,7 +104,8 @@ private struct ByteModel {
   }
 
   private func enter(
-    _ map: inout TensorMap, _ root: inout BufferRecords, _ range: Range<Int>, task: Int, isWrite: Bool,
+    _ map: inout TensorMap, _ root: inout BufferRecords, _ range: Range<Int>, task: Int,
+    isWrite: Bool,
     at place: UInt32?, isLive: (TaskOrdinal) -> Bool = { _ in true }
   ) {
     map.beginEntering()

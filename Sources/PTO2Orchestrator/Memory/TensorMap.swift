@@ -204,7 +204,7 @@ struct TensorMap: ~Copyable {
           ? enterView(&buffer, access, isLive) : enterRangeWrite(&buffer.ranges, access)
       }
     }
-    dropReaders(only)
+    if records[only].readers != Self.null { dropReaders(only) }
     records[only].writer = task
     records[only].time = now
     if access.hasGaps { buffer.viewsTime = now } else { buffer.rangesTime = now }

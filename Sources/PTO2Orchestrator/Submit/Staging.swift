@@ -174,7 +174,7 @@ struct StagedArgument: BitwiseCopyable {
     strides = tensor.strides
     // What is transposed or repeated may have no gaps all the same.
     if hasGaps && (tensor.isBroadcast || tensor.spanBytes <= tensor.byteCount) {
-      hasGaps = !measuredBox.isRun
+      hasGaps = !measuredBox().isRun
     }
   }
 
@@ -194,10 +194,11 @@ struct StagedArgument: BitwiseCopyable {
 
   /// The bytes of the view.
   var box: ByteBox {
-    hasGaps ? measuredBox : ByteBox(begin: offset, end: end)
+    hasGaps ? measuredBox() : ByteBox(begin: offset, end: end)
   }
 
-  private var measuredBox: ByteBox {
+  @inline(never)
+  private func measuredBox() -> ByteBox {
     ByteBox(offset: offset, shape: shape, strides: strides, elementBytes: dataType.byteCount)
   }
 }
