@@ -68,8 +68,10 @@ private struct ByteModel {
     TaskOrdinal(ring: task % 3, ordinal: 1 << 32 + UInt64(task))
   }
   private static func argument(_ range: Range<Int>, _ isWrite: Bool) -> StagedArgument {
-    StagedArgument(
-      buffer: 0, UInt64(range.lowerBound), UInt64(range.upperBound), isWrite ? .inout : .input)
+    let bytes = AnyTensor(
+      buffer: 0, generation: 0, offset: UInt64(range.lowerBound), shape: Shape(range.count),
+      strides: (1, 0, 0, 0, 0), dataType: .uint8)
+    return StagedArgument(bytes, isWrite ? .inout : .input)
   }
   private static func number(_ ref: TaskOrdinal) -> Int { Int(ref.ordinal - 1 << 32) }
 
@@ -93,7 +95,8 @@ private struct ByteModel {
   ) -> (found: (writers: Set<Int>, readers: Set<Int>), place: TensorMap.Place) {
     var writers: Set<Int> = []
     var readers: Set<Int> = []
-    let place = map.look(root, Self.argument(range, isWrite)) { ref, kind in
+    let argument = Self.argument(range, isWrite)
+    let place = map.look(root, argument.extent, argument) { ref, kind in
       if kind == .writer {
         writers.insert(Self.number(ref))
       } else {
@@ -111,9 +114,11 @@ private struct ByteModel {
     map.beginEntering()
     let argument = Self.argument(range, isWrite)
     if isWrite {
-      map.enterWrite(&root, argument, task: Self.ref(task), at: place, isLive: isLive)
+      map.enterWrite(
+        &root, argument.extent, argument, task: Self.ref(task), at: place, isLive: isLive)
     } else {
-      map.enterRead(&root, argument, task: Self.ref(task), at: place, isLive: isLive)
+      map.enterRead(
+        &root, argument.extent, argument, task: Self.ref(task), at: place, isLive: isLive)
     }
   }
 

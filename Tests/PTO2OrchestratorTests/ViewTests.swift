@@ -78,7 +78,8 @@ private struct Tracker: ~Copyable {
 
   mutating func look(_ view: AnyTensor, isWrite: Bool) -> (found: Found, place: TensorMap.Place) {
     var found: Found = ([], [])
-    let place = map.look(buffer, StagedArgument(view, isWrite ? .inout : .input)) { task, kind in
+    let argument = StagedArgument(view, isWrite ? .inout : .input)
+    let place = map.look(buffer, argument.extent, argument) { task, kind in
       if kind == .writer {
         found.writers.insert(Self.number(task))
       } else {
@@ -94,9 +95,9 @@ private struct Tracker: ~Copyable {
     let isLive = { (task: TaskOrdinal) in Self.number(task) >= oldest }
     let ordinal = Self.ordinal(task)
     if isWrite {
-      map.enterWrite(&buffer, argument, task: ordinal, at: place, isLive: isLive)
+      map.enterWrite(&buffer, argument.extent, argument, task: ordinal, at: place, isLive: isLive)
     } else {
-      map.enterRead(&buffer, argument, task: ordinal, at: place, isLive: isLive)
+      map.enterRead(&buffer, argument.extent, argument, task: ordinal, at: place, isLive: isLive)
     }
   }
 

@@ -72,3 +72,12 @@ struct BufferRecords: BitwiseCopyable {
   /// Pairs of views that were compared since the last look for views to drop.
   var compared: UInt32 = 0
 }
+
+/// Where an access is in its buffer: all there is to know of one without gaps.
+struct Extent: BitwiseCopyable {
+  var buffer: UInt32
+  var hasGaps: Bool
+  var isWrite: Bool
+  var begin: UInt64
+  var end: UInt64
+}

@@ -66,15 +66,18 @@ struct TensorMap: ~Copyable {
 
   /// What a task that makes this access depends on: every last writer in the view,
   /// and for a write every reader since.
+  /// - Parameter whole: the access of that extent; where the extent is enough it is not
+  ///   copied.
   @inline(__always)
   mutating func look(
-    _ buffer: BufferRecords, _ access: StagedArgument, found: (TaskOrdinal, Dependency) -> Void
+    _ buffer: BufferRecords, _ extent: Extent, _ whole: @autoclosure () -> StagedArgument,
+    found: (TaskOrdinal, Dependency) -> Void
   ) -> Place {
-    let only = find(buffer, access)
+    let only = find(buffer, extent, whole())
     if only != Self.null && isAlone(only, buffer) {
       let writer = records[only].writer
       if writer != .none { found(writer, .writer) }
-      if access.access.isWrite {
+      if extent.isWrite {
         var reader = records[only].readers
         while reader != Self.null {
           found(readers[reader].task, .reader)
@@ -84,9 +87,9 @@ struct TensorMap: ~Copyable {
       return Place(record: only, growth: 0)
     }
     if buffer.ranges == Self.null && buffer.views == Self.null {
-      return Place(record: only, growth: access.hasGaps ? 1 : 2)
+      return Place(record: only, growth: extent.hasGaps ? 1 : 2)
     }
-    let growth = lookAround(buffer, access, only)
+    let growth = lookAround(buffer, whole(), only)
     for index in 0..<dependencies.count {
       found(dependencies[index].task, dependencies[index].kind)
     }
@@ -170,44 +173,45 @@ struct TensorMap: ~Copyable {
   mutating func beginEntering() { now += 1 }
 
   /// `task` has read the view.
-  /// - Parameter place: what `look` returned; nil if the map has changed since.
+  /// - Parameters:
+  ///   - whole: as for `look`.
+  ///   - place: what `look` returned; nil if the map has changed since.
   @inline(__always)
   mutating func enterRead(
-    _ buffer: inout BufferRecords, _ access: StagedArgument, task: TaskOrdinal, at place: UInt32?,
-    isLive: (TaskOrdinal) -> Bool
+    _ buffer: inout BufferRecords, _ extent: Extent, _ whole: @autoclosure () -> StagedArgument,
+    task: TaskOrdinal, at place: UInt32?, isLive: (TaskOrdinal) -> Bool
   ) {
-    let only = place ?? find(buffer, access)
-    if access.hasGaps {
+    var only = place ?? find(buffer, extent, whole())
+    if extent.hasGaps {
       buffer.viewsTime = now
-      addReader(
-        only != Self.null ? only : enterView(&buffer, access, isLive), task, isLive)
+      if only == Self.null { only = enterView(&buffer, whole(), isLive) }
     } else {
       buffer.rangesTime = now
-      if only != Self.null { return addReader(only, task, isLive) }
-      enterRangeRead(&buffer.ranges, access, task, isLive)
+      if only == Self.null { return enterRangeRead(&buffer.ranges, whole(), task, isLive) }
     }
+    addReader(only, task, isLive)
   }
 
   /// `task` is the view's last writer from now on, and nobody has read it since.
-  /// - Parameter place: what `look` returned; nil if the map has changed since.
+  /// Parameters as for `enterRead`.
   @inline(__always)
   mutating func enterWrite(
-    _ buffer: inout BufferRecords, _ access: StagedArgument, task: TaskOrdinal, at place: UInt32?,
-    isLive: (TaskOrdinal) -> Bool
+    _ buffer: inout BufferRecords, _ extent: Extent, _ whole: @autoclosure () -> StagedArgument,
+    task: TaskOrdinal, at place: UInt32?, isLive: (TaskOrdinal) -> Bool
   ) {
-    var only = place ?? find(buffer, access)
+    var only = place ?? find(buffer, extent, whole())
     if only == Self.null || !isAlone(only, buffer) {
-      emptyContained(&buffer, access, only)
+      emptyContained(&buffer, whole(), only)
       if only == Self.null {
         only =
-          access.hasGaps
-          ? enterView(&buffer, access, isLive) : enterRangeWrite(&buffer.ranges, access)
+          extent.hasGaps
+          ? enterView(&buffer, whole(), isLive) : enterRangeWrite(&buffer.ranges, whole())
       }
     }
     if records[only].readers != Self.null { dropReaders(only) }
     records[only].writer = task
     records[only].time = now
-    if access.hasGaps { buffer.viewsTime = now } else { buffer.rangesTime = now }
+    if extent.hasGaps { buffer.viewsTime = now } else { buffer.rangesTime = now }
   }
 
   /// What lies wholly in a view that is written says nothing any more: views are

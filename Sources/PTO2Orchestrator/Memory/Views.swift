@@ -12,39 +12,45 @@ extension TensorMap {
 
   /// The record that is just the access; null when there is none.
   @inline(__always)
-  mutating func find(_ buffer: BufferRecords, _ access: StagedArgument) -> UInt32 {
-    if !access.hasGaps {
+  mutating func find(
+    _ buffer: BufferRecords, _ extent: Extent, _ whole: @autoclosure () -> StagedArgument
+  ) -> UInt32 {
+    if !extent.hasGaps {
       let root = buffer.ranges
       if root == Self.null { return root }
-      if records[root].begin == access.offset && records[root].end == access.end { return root }
+      if records[root].begin == extent.begin && records[root].end == extent.end { return root }
       if records[root].left == Self.null && records[root].right == Self.null { return Self.null }
     } else if buffer.views == Self.null {
       return Self.null
     }
-    let place = hash(access)
+    let place = hash(extent)
     let first = recent[place]
-    if first != Self.null && isRecord(first, of: access) { return first }
+    if first != Self.null && isRecord(first, of: extent, whole()) { return first }
     let second = recent[place ^ 1]
-    if second != Self.null && isRecord(second, of: access) { return second }
-    return search(buffer, access, place)
+    if second != Self.null && isRecord(second, of: extent, whole()) { return second }
+    return search(buffer, whole(), place)
   }
 
   @inline(__always)
-  private func hash(_ access: StagedArgument) -> Int {
-    var bits = access.offset &* 0x9E37_79B9_7F4A_7C15
-    bits ^= (access.end &+ UInt64(access.buffer) << 44) &* 0xC2B2_AE3D_27D4_EB4F
+  private func hash(_ extent: Extent) -> Int {
+    var bits = extent.begin &* 0x9E37_79B9_7F4A_7C15
+    bits ^= (extent.end &+ UInt64(extent.buffer) << 44) &* 0xC2B2_AE3D_27D4_EB4F
     bits ^= bits >> 32
     return Int(truncatingIfNeeded: (bits &* 0x9FB2_1C65_1E98_DF25) >> 32) & (recent.count - 1)
   }
 
+  /// A record that was given back is of no buffer, and so of no access.
   @inline(__always)
-  private func isRecord(_ index: UInt32, of access: StagedArgument) -> Bool {
-    let record = records[index]
-    guard record.begin == access.offset, record.end == access.end, record.buffer == access.buffer
+  private func isRecord(
+    _ index: UInt32, of extent: Extent, _ whole: @autoclosure () -> StagedArgument
+  ) -> Bool {
+    guard records[index].begin == extent.begin, records[index].end == extent.end,
+      records[index].buffer == extent.buffer
     else { return false }
-    if record.view == Self.null { return !access.hasGaps }
-    return access.hasGaps && views[record.view].shape == access.shape
-      && views[record.view].strides == access.strides
+    let view = records[index].view
+    if view == Self.null { return !extent.hasGaps }
+    return extent.hasGaps && views[view].shape == whole().shape
+      && views[view].strides == whole().strides
   }
 
   /// Looks in the tree, and remembers the place.
@@ -65,7 +71,7 @@ extension TensorMap {
   private func exactView(_ root: UInt32, _ access: StagedArgument) -> UInt32 {
     if root == Self.null { return root }
     let begin = records[root].begin
-    if begin == access.offset && isRecord(root, of: access) { return root }
+    if begin == access.offset && isRecord(root, of: access.extent, access) { return root }
     if begin >= access.offset {
       let left = exactView(records[root].left, access)
       if left != Self.null { return left }

@@ -58,9 +58,11 @@ extension StagedTask {
     func enter(_ argument: StagedArgument, _ buffer: inout BufferRecords) {
       if argument.access == .output || argument.access == .noDependency { return }
       if argument.access.isWrite {
-        map.enterWrite(&buffer, argument, task: task, at: nil, isLive: { _ in true })
+        map.enterWrite(
+          &buffer, argument.extent, argument, task: task, at: nil, isLive: { _ in true })
       } else {
-        map.enterRead(&buffer, argument, task: task, at: nil, isLive: { _ in true })
+        map.enterRead(
+          &buffer, argument.extent, argument, task: task, at: nil, isLive: { _ in true })
       }
     }
     // Tensors of one buffer share the place of the first of them.

@@ -90,7 +90,8 @@ struct Producers: ~Copyable {
     if isManual { return }
     let writerFlags =
       data == 0 ? PTO2_FANIN_WAIT : PTO2_FANIN_WAIT | PTO2_FANIN_RETAIN | PTO2_FANIN_DATA
-    let place = map.look(buffers[argument.buffer].records, argument) { other, kind in
+    let place = map.look(buffers[argument.buffer].records, argument.extent, argument) {
+      other, kind in
       note(other, kind == .writer ? writerFlags : PTO2_FANIN_WAIT, &rings, &failed)
     }
     places.append(place.record)
@@ -98,17 +99,15 @@ struct Producers: ~Copyable {
     mapGrowthAfterSweep += max(place.growth, argument.hasGaps ? 1 : 2)
   }
 
-  /// The tasks that write a part of a buffer without gaps, and those that read it too
-  /// if `includingReaders`, and are not RELEASED.
+  /// The tasks that write a tensor that somebody looks at, and those that read it too if
+  /// he is to write it, and are not RELEASED.
   mutating func look(
-    at buffer: Buffer, _ begin: UInt64, _ end: UInt64, includingReaders: Bool,
-    _ map: inout TensorMap, _ rings: inout Rings, _ failed: inout FailedTasks
+    at argument: StagedArgument, in buffer: Buffer, _ map: inout TensorMap, _ rings: inout Rings,
+    _ failed: inout FailedTasks
   ) {
     self.begin()
     if buffer.owner != .none { note(buffer.owner, PTO2_FANIN_WAIT, &rings, &failed) }
-    let access = StagedArgument(
-      buffer: Buffer.none, begin, end, includingReaders ? .inout : .input)
-    _ = map.look(buffer.records, access) { task, _ in
+    _ = map.look(buffer.records, argument.extent, argument) { task, _ in
       note(task, PTO2_FANIN_WAIT, &rings, &failed)
     }
   }
@@ -191,10 +190,12 @@ struct Producers: ~Copyable {
     }
     if argument.access.isWrite {
       map.enterWrite(
-        &buffers[argument.buffer].records, argument, task: ordinal, at: place, isLive: isNeeded)
+        &buffers[argument.buffer].records, argument.extent, argument, task: ordinal, at: place,
+        isLive: isNeeded)
     } else {
       map.enterRead(
-        &buffers[argument.buffer].records, argument, task: ordinal, at: place, isLive: isNeeded)
+        &buffers[argument.buffer].records, argument.extent, argument, task: ordinal, at: place,
+        isLive: isNeeded)
     }
   }
 }

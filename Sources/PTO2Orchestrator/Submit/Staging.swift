@@ -178,18 +178,11 @@ struct StagedArgument: BitwiseCopyable {
     }
   }
 
-  /// A range of bytes that somebody looks at.
-  init(buffer: UInt32, _ begin: UInt64, _ end: UInt64, _ access: Access) {
-    self.buffer = buffer
-    self.access = access
-    rank = 0
-    dataType = .uint8
-    hasGaps = false
-    elementCount = UInt32(truncatingIfNeeded: end - begin)
-    offset = begin
-    self.end = end
-    shape = (1, 1, 1, 1, 1)
-    strides = (0, 0, 0, 0, 0)
+  var extent: Extent {
+    @inline(__always) get {
+      Extent(
+        buffer: buffer, hasGaps: hasGaps, isWrite: access.isWrite, begin: offset, end: end)
+    }
   }
 
   /// The bytes of the view.
