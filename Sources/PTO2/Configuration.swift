@@ -55,7 +55,7 @@ public struct Configuration: Equatable, Sendable {
   public var rings = [Ring](repeating: Ring(), count: 4)
   /// Bytes for external tensors. Memory is taken as it is used.
   public var arenaBytes = 4 << 30
-  /// Byte ranges the TensorMap may hold.
+  /// Records the TensorMap may hold: ranges of bytes, and views with gaps.
   public var tensorMapRanges = 1 << 22
   /// Bytes of dispatch descriptors that a core can address, at most and by default
   /// 2 GiB; a task beyond is `encodingOverflow`.

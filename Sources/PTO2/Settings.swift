@@ -77,7 +77,7 @@ package struct RingSettings {
   }
 }
 
-/// Ranges of the TensorMap, from flag, environment and default.
+/// Records of the TensorMap, from flag, environment and default.
 package func tensorMapRanges(_ flag: String?, environment: (String) -> String?)
   throws(ConfigurationError)
   -> Int

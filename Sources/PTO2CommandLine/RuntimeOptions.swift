@@ -55,7 +55,7 @@ public struct RuntimeOptions: ParsableArguments {
 
   @Option(
     help: ArgumentHelp(
-      "Byte ranges the TensorMap may hold, such as 4M. Overrides PTO2_TENSOR_MAP_ENTRIES.",
+      "Records the TensorMap may hold, such as 4M. Overrides PTO2_TENSOR_MAP_ENTRIES.",
       valueName: "n"))
   public var tensorMap: String?
 

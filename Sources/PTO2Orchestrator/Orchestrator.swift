@@ -29,7 +29,7 @@ internal import PTO2System
   var staged = StagedTask()
   var producers = Producers()
 
-  /// Ranges that the TensorMap may hold between two submissions.
+  /// Records that the TensorMap may hold between two submissions.
   package static let defaultMapLimit = 1 << 22
 
   /// Takes over a segment that is filled and not yet published; the first run has begun.

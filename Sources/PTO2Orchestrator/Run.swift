@@ -54,7 +54,7 @@ extension Orchestrator {
   /// Everything is CONSUMED: nobody needs to wait for any task of this run.
   private mutating func endRun() {
     counters.noteFinished()
-    forgetAllRanges()
+    forgetAllRecords()
     fault.endRun()
   }
 }

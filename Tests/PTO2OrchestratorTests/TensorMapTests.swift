@@ -67,30 +67,36 @@ private struct ByteModel {
   private static func ref(_ task: Int) -> TaskOrdinal {
     TaskOrdinal(ring: task % 3, ordinal: 1 << 32 + UInt64(task))
   }
+  private static func argument(_ range: Range<Int>, _ isWrite: Bool) -> StagedArgument {
+    let bytes = AnyTensor(
+      buffer: 0, generation: 0, offset: UInt64(range.lowerBound), shape: Shape(range.count),
+      strides: (1, 0, 0, 0, 0), dataType: .uint8)
+    return StagedArgument(bytes, isWrite ? .inout : .input)
+  }
   private static func number(_ ref: TaskOrdinal) -> Int { Int(ref.ordinal - 1 << 32) }
 
   /// One access to the map, looked at and entered: its dependencies, by kind.
   private func access(
-    _ map: inout TensorMap, _ root: inout UInt32, _ range: Range<Int>, task: Int, isWrite: Bool,
+    _ map: inout TensorMap, _ root: inout BufferRecords, _ range: Range<Int>, task: Int,
+    isWrite: Bool,
     isLive: (TaskOrdinal) -> Bool = { _ in true }
   ) -> (writers: Set<Int>, readers: Set<Int>) {
     let changes = map.changes
-    let (found, place) = look(map, root, range, isWrite: isWrite)
+    let (found, place) = look(&map, root, range, isWrite: isWrite)
     #expect(map.changes == changes, "a look has changed something")
     let count = map.count
-    enter(&map, &root, range, task: task, isWrite: isWrite, at: place.range, isLive: isLive)
+    enter(&map, &root, range, task: task, isWrite: isWrite, at: place.record, isLive: isLive)
     #expect(map.count <= count + place.growth)
     return (found.writers.subtracting([task]), found.readers.subtracting([task]))
   }
 
-  private func look(_ map: borrowing TensorMap, _ root: UInt32, _ range: Range<Int>, isWrite: Bool)
-    -> (found: (writers: Set<Int>, readers: Set<Int>), place: TensorMap.Place)
-  {
+  private func look(
+    _ map: inout TensorMap, _ root: BufferRecords, _ range: Range<Int>, isWrite: Bool
+  ) -> (found: (writers: Set<Int>, readers: Set<Int>), place: TensorMap.Place) {
     var writers: Set<Int> = []
     var readers: Set<Int> = []
-    let place = map.look(
-      root, UInt64(range.lowerBound), UInt64(range.upperBound), isWrite: isWrite
-    ) { ref, kind in
+    let argument = Self.argument(range, isWrite)
+    let place = map.look(root, argument.extent, argument) { ref, kind in
       if kind == .writer {
         writers.insert(Self.number(ref))
       } else {
@@ -101,15 +107,18 @@ private struct ByteModel {
   }
 
   private func enter(
-    _ map: inout TensorMap, _ root: inout UInt32, _ range: Range<Int>, task: Int, isWrite: Bool,
+    _ map: inout TensorMap, _ root: inout BufferRecords, _ range: Range<Int>, task: Int,
+    isWrite: Bool,
     at place: UInt32?, isLive: (TaskOrdinal) -> Bool = { _ in true }
   ) {
-    let begin = UInt64(range.lowerBound)
-    let end = UInt64(range.upperBound)
+    map.beginEntering()
+    let argument = Self.argument(range, isWrite)
     if isWrite {
-      map.enterWrite(&root, begin, end, task: Self.ref(task), at: place)
+      map.enterWrite(
+        &root, argument.extent, argument, task: Self.ref(task), at: place, isLive: isLive)
     } else {
-      map.enterRead(&root, begin, end, task: Self.ref(task), at: place, isLive: isLive)
+      map.enterRead(
+        &root, argument.extent, argument, task: Self.ref(task), at: place, isLive: isLive)
     }
   }
 
@@ -118,7 +127,7 @@ private struct ByteModel {
     var random = SplitMix64(seed: UInt64(seed))
     let bytes = [8, 16, 64, 200][seed % 4]
     var map = TensorMap()
-    var root = TensorMap.null
+    var root = BufferRecords()
     var model = ByteModel(bytes: bytes)
     // A task makes one to three accesses, so it meets itself as well.
     for task in 1...300 {
@@ -133,7 +142,7 @@ private struct ByteModel {
           isWrite ? model.write(range, task: task) : model.read(range, task: task)
         let found = access(&map, &root, range, task: task, isWrite: isWrite)
         #expect(found == expected, "task \(task), \(isWrite ? "write" : "read") of \(range)")
-        #expect(map.rangeCount(root) == model.rangeCount, "after \(range)")
+        #expect(map.recordCount(root.ranges) == model.rangeCount, "after \(range)")
         if found != expected { return }
       }
     }
@@ -146,8 +155,8 @@ private struct ByteModel {
     var random = SplitMix64(seed: UInt64(seed))
     let bytes = [8, 16, 64, 200][seed % 4]
     var map = TensorMap()
-    var root = TensorMap.null
-    var other = TensorMap.null
+    var root = BufferRecords()
+    var other = BufferRecords()
     _ = access(&map, &other, 0..<10, task: 1000, isWrite: true)
     var model = ByteModel(bytes: bytes)
     var oldest = 0
@@ -161,17 +170,17 @@ private struct ByteModel {
         expected.writers.filter { $0 > oldest }, expected.readers.filter { $0 > oldest }
       )
       #expect((found.writers.filter { $0 > oldest }, found.readers.filter { $0 > oldest }) == live)
-      #expect(map.count == map.rangeCount(root) + 1)
+      #expect(map.count == map.recordCount(root.ranges) + 1)
       if Int.random(in: 0..<10, using: &random) == 0 {
         oldest = Int.random(in: max(oldest, task - 40)...task, using: &random)
         map.sweep(&root) { Self.number($0) > oldest }
         let liveBytes = (0..<bytes).filter { byte in
           model.writer[byte] > oldest || model.readers[byte].contains { $0 > oldest }
         }
-        #expect(map.rangeCount(root) <= liveBytes.count)
-        #expect(map.rangeCount(root) == 0 || oldest < task)
-        #expect(map.count == map.rangeCount(root) + 1)
-        let (writers, readers) = look(map, root, 0..<bytes, isWrite: true).found
+        #expect(map.recordCount(root.ranges) <= liveBytes.count)
+        #expect(map.recordCount(root.ranges) == 0 || oldest < task)
+        #expect(map.count == map.recordCount(root.ranges) + 1)
+        let (writers, readers) = look(&map, root, 0..<bytes, isWrite: true).found
         #expect(writers == Set(model.writer.filter { $0 > oldest }))
         #expect(readers == Set(model.readers.joined().filter { $0 > oldest }))
       }
@@ -189,7 +198,7 @@ private struct ByteModel {
     var random = SplitMix64(seed: UInt64(seed))
     let bytes = [8, 16, 64, 200][seed % 4]
     var map = TensorMap()
-    var root = TensorMap.null
+    var root = BufferRecords()
     var model = ByteModel(bytes: bytes)
     var atPlace = 0
     for task in 1...300 {
@@ -202,7 +211,7 @@ private struct ByteModel {
       var expected = found
       let changes = map.changes
       let places = accesses.map { access in
-        let (one, place) = look(map, root, access.range, isWrite: access.isWrite)
+        let (one, place) = look(&map, root, access.range, isWrite: access.isWrite)
         found.writers.formUnion(one.writers)
         found.readers.formUnion(one.readers)
         return place
@@ -215,11 +224,11 @@ private struct ByteModel {
         expected.writers.formUnion(one.writers)
         expected.readers.formUnion(one.readers)
         let isValid = map.changes == changes
-        if isValid && place.range != TensorMap.null { atPlace += 1 }
+        if isValid && place.record != TensorMap.null { atPlace += 1 }
         enter(
           &map, &root, access.range, task: task, isWrite: access.isWrite,
-          at: isValid ? place.range : nil)
-        #expect(map.rangeCount(root) == model.rangeCount, "after \(access.range)")
+          at: isValid ? place.record : nil)
+        #expect(map.recordCount(root.ranges) == model.rangeCount, "after \(access.range)")
       }
       #expect(found == expected, "task \(task)")
       #expect(map.count <= count + places.reduce(0) { $0 + $1.growth })
@@ -229,7 +238,7 @@ private struct ByteModel {
 
   @Test func readersAndWriterOfOneWholeBufferAreFound() {
     var map = TensorMap()
-    var root = TensorMap.null
+    var root = BufferRecords()
     #expect(access(&map, &root, 0..<64, task: 1, isWrite: true) == ([], []))
     for reader in 2...4 {
       #expect(access(&map, &root, 0..<64, task: reader, isWrite: false) == ([1], []))
@@ -240,25 +249,25 @@ private struct ByteModel {
 
   @Test func disjointHalvesDoNotDependOnEachOther() {
     var map = TensorMap()
-    var root = TensorMap.null
+    var root = BufferRecords()
     #expect(access(&map, &root, 0..<32, task: 1, isWrite: true) == ([], []))
     #expect(access(&map, &root, 32..<64, task: 2, isWrite: true) == ([], []))
     #expect(access(&map, &root, 31..<33, task: 3, isWrite: false) == ([1, 2], []))
     #expect(access(&map, &root, 0..<31, task: 4, isWrite: true) == ([1], []))
     #expect(access(&map, &root, 0..<64, task: 5, isWrite: true) == ([1, 2, 4], [3]))
-    #expect(map.rangeCount(root) == 1)
+    #expect(map.recordCount(root.ranges) == 1)
   }
 
   @Test func readOfUnwrittenMemoryIsRememberedForTheWriter() {
     var map = TensorMap()
-    var root = TensorMap.null
+    var root = BufferRecords()
     #expect(access(&map, &root, 10..<20, task: 1, isWrite: false) == ([], []))
     #expect(access(&map, &root, 0..<11, task: 2, isWrite: true) == ([], [1]))
   }
 
   @Test func releasedReadersArePrunedAndLiveOnesKept() {
     var map = TensorMap()
-    var root = TensorMap.null
+    var root = BufferRecords()
     _ = access(&map, &root, 0..<64, task: 1, isWrite: true)
     for task in 2...1000 {
       _ = access(&map, &root, 0..<64, task: task, isWrite: false) {
@@ -274,23 +283,23 @@ private struct ByteModel {
   @Test func forgottenBufferIsEmptyAndItsPlacesAreReused() {
     var map = TensorMap()
     for round in 0..<50 {
-      var root = TensorMap.null
+      var root = BufferRecords()
       for piece in 0..<100 {
         let range = piece * 2..<piece * 2 + 1
         #expect(
           access(&map, &root, range, task: round * 100 + piece + 1, isWrite: true) == ([], []))
       }
-      #expect(map.rangeCount(root) == 100)
+      #expect(map.recordCount(root.ranges) == 100)
       map.removeAll(&root)
-      #expect(root == TensorMap.null)
-      #expect(map.rangeCount(root) == 0)
+      #expect(root.ranges == TensorMap.null)
+      #expect(map.recordCount(root.ranges) == 0)
     }
   }
 
   @Test func twoBuffersOfOneMapAreApart() {
     var map = TensorMap()
-    var a = TensorMap.null
-    var b = TensorMap.null
+    var a = BufferRecords()
+    var b = BufferRecords()
     _ = access(&map, &a, 0..<10, task: 1, isWrite: true)
     #expect(access(&map, &b, 0..<10, task: 2, isWrite: true) == ([], []))
     #expect(access(&map, &a, 0..<10, task: 3, isWrite: false) == ([1], []))

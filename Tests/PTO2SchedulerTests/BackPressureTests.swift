@@ -188,19 +188,35 @@ private final class Driver: @unchecked Sendable {
     #expect(rig.started.contains(reader) && rig.counts() == [11, 0])
   }
 
+  /// A view with gaps is one record, however many runs of bytes it is.
   @Test func taskThatAloneOverflowsTheTensorMapIsError11() throws {
     let rig = try Rig(configuration(), mapLimit: 8)
-    let x = try rig.external(64)
-    let rows = try x.reshaped(to: [8, 8]).slice(from: [0, 0], shape: [8, 4])
-    let more = try x.reshaped(to: [16, 4]).slice(from: [0, 0], shape: [9, 2])
-    try rig.submit(aiv0: true) { $0.inout(rows) }
+    let x = try rig.external(72)
+    let rows = try x.reshaped(to: [18, 4])
+    let tiles = try (0..<9).map { try rows.slice(from: [2 * $0, 0], shape: [2, 3]) }
+    try rig.submit(aiv0: true) { task in for tile in tiles[..<8] { task.inout(tile) } }
     rig.runAll()
     let error = #expect(throws: PTO2Error.self) {
-      try rig.submit(aiv0: true) { $0.input(more) }
+      try rig.submit(aiv0: true) { task in for tile in tiles { task.input(tile) } }
     }
     #expect(error?.code == .tensorMapOverflow)
     #expect(error?.needed == 9 && error?.available == 8)
     #expect(error?.task?.local == 1)
+  }
+
+  /// Ever new views with gaps: what is RELEASED makes room, and order survives it.
+  @Test func newViewsWithGapsOfAFullMap() throws {
+    let rig = try Rig(configuration(window: 64, consumed: 256), mapLimit: 8)
+    let driver = Driver(rig)
+    let x = try rig.external(400)
+    let matrix = try x.reshaped(to: [4, 100])
+    for k in 0..<99 {
+      let columns = try matrix.slice(from: [0, k], shape: [4, 2])
+      try rig.submit(aiv0: true) { $0.inout(columns) }
+    }
+    driver.join()
+    #expect(rig.counts() == [99, 0] && rig.failure == nil)
+    #expect(rig.graph.orchestrator.pointee.map.count <= 8)
   }
 
   @Test func waitReturnsWhenEveryKernelIsOver() throws {

@@ -55,7 +55,7 @@ struct ConformanceCase: Sendable, CustomTestStringConvertible {
       id: "error-9", program: ["fail"], status: 19,
       message: "error 9 EXPLICIT_ORCH_FATAL: as the case asked"),
     ConformanceCase(
-      id: "error-11", program: ["comb", "100"], options: ["--tensor-map", "64"], status: 21,
+      id: "error-11", program: ["comb", "20"], options: ["--tensor-map", "16"], status: 21,
       message: "error 11 TENSORMAP_OVERFLOW", executable: "libTestProgram.so"),
     ConformanceCase(
       id: "error-100-running", program: ["slow", "600"], options: ["--stall-limit", "0.1"],

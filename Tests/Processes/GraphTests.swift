@@ -65,15 +65,15 @@ import Testing
     }
   }
 
-  @Test func taskWithMoreRangesThanTheTensorMapIsError11() {
-    let fits = run(["comb", "64"], ["--tensor-map", "64"])
+  @Test func taskWithMoreViewsThanTheTensorMapIsError11() {
+    let fits = run(["comb", "16"], ["--tensor-map", "16"])
     #expect(fits.status == 0, "\(fits.errors)")
-    let result = run(["comb", "100"], ["--tensor-map", "64"])
+    let result = run(["comb", "20"], ["--tensor-map", "16"])
     #expect(result.status == 21)
     #expect(result.errors.contains("error 11 TENSORMAP_OVERFLOW"))
-    #expect(result.errors.contains("task 0:0 are 100 byte ranges"))
-    #expect(result.errors.contains("room for 64. Set PTO2_TENSOR_MAP_ENTRIES"))
-    #expect(result.output.contains("\"needed\":100,\"available\":64"), "\(result.output)")
+    #expect(result.errors.contains("task 0:0 are 20 records"))
+    #expect(result.errors.contains("room for 16. Set PTO2_TENSOR_MAP_ENTRIES"))
+    #expect(result.output.contains("\"needed\":20,\"available\":16"), "\(result.output)")
   }
 
   /// The outermost scope holds every task, so a consumed window smaller than

@@ -24,6 +24,9 @@ public struct AnyTensor: Sendable {
   /// True when several indexes lead to one element.
   private(set) var isBroadcast = false
 
+  /// Bytes of its elements, each index counted.
+  var byteCount: UInt64 { UInt64(elementCount) * UInt64(dataType.byteCount) }
+
   package func stride(_ dimension: Int) -> Int32 {
     switch dimension {
     case 0: strides.0

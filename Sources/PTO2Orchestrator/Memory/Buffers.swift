@@ -13,8 +13,8 @@ struct Buffer: BitwiseCopyable {
   var offset: UInt64 = 0
   var bytes: UInt64 = 0
   var generation: UInt32 = 0
-  /// Its ranges in the TensorMap.
-  var ranges = TensorMap.null
+  /// What the TensorMap has of it.
+  var records = BufferRecords()
   /// The task that put it out; none for an external tensor.
   var owner = TaskOrdinal.none
   /// Serial of the owner's scope.
@@ -53,9 +53,9 @@ struct BufferTable: ~Copyable {
     return place
   }
 
-  /// Gives a place back, and forgets the buffer's ranges.
+  /// Gives a place back, and forgets the buffer's records.
   mutating func free(_ place: UInt32, _ map: inout TensorMap) {
-    map.removeAll(&places[place].ranges)
+    map.removeAll(&places[place].records)
     places[place].state = .free
     places[place].generation &+= 1
     places[place].next = firstFree

@@ -17,60 +17,63 @@ extension Orchestrator {
   mutating func waitForMapRoom(_ ring: Int) throws(PTO2Error) {
     refreshAll()
     sweepMap()
-    if map.count + producers.mapGrowth > map.limit - map.limit / 8 {
+    if map.count + producers.mapGrowthAfterSweep > map.limit - map.limit / 8 {
       let begin = MonotonicClock.now()
       try waitForAll()
       counters.noteStall(.tensorMap, since: begin)
-      forgetAllRanges()
+      forgetAllRecords()
       try checkEmptyMapHasRoom(ring)
     }
     producers.settle(&rings, &failed)
   }
 
   private mutating func checkEmptyMapHasRoom(_ ring: Int) throws(PTO2Error) {
-    let needed = staged.rangesAlone()
+    let needed = staged.recordsAlone()
     guard needed > map.limit else { return }
     let id = TaskOrdinal(ring: ring, ordinal: rings[ring].current).id
     throw PTO2Error(
       .tensorMapOverflow,
-      "the tensors of task \(id) are \(needed) byte ranges, the TensorMap has room for \(map.limit). Set PTO2_TENSOR_MAP_ENTRIES or --tensor-map to at least \(needed), or use views with fewer gaps",
+      "the tensors of task \(id) are \(needed) records, the TensorMap has room for \(map.limit). Set PTO2_TENSOR_MAP_ENTRIES or --tensor-map to at least \(needed)",
       task: id, ring: ring, needed: UInt64(needed), available: UInt64(map.limit))
   }
 
   private mutating func sweepMap() {
     for index in 0..<UInt32(buffers.count) {
-      map.sweep(&buffers[index].ranges) { rings.isLive($0) || failed.contains($0) }
+      map.sweep(&buffers[index].records) { rings.isLive($0) || failed.contains($0) }
     }
   }
 
   /// Every task is RELEASED.
-  mutating func forgetAllRanges() {
-    for index in 0..<UInt32(buffers.count) { map.removeAll(&buffers[index].ranges) }
+  mutating func forgetAllRecords() {
+    for index in 0..<UInt32(buffers.count) { map.removeAll(&buffers[index].records) }
   }
 }
 
 extension StagedTask {
-  /// Ranges of a TensorMap that holds this task and nothing else.
-  fileprivate func rangesAlone() -> Int {
+  /// Records of a TensorMap that holds this task and nothing else.
+  fileprivate func recordsAlone() -> Int {
     var map = TensorMap()
-    var roots = PlainArray(repeating: TensorMap.null, count: arguments.count + 1)
+    var buffers = PlainArray(repeating: BufferRecords(), count: arguments.count + 1)
     let task = TaskOrdinal(ring: 0, ordinal: 1 << 32)
-    func enter(_ argument: StagedArgument, _ root: inout UInt32) {
+    func enter(_ argument: StagedArgument, _ buffer: inout BufferRecords) {
       if argument.access == .output || argument.access == .noDependency { return }
-      argument.forEachRun { begin, end in
-        if argument.access.isWrite {
-          map.enterWrite(&root, begin, end, task: task, at: nil)
-        } else {
-          map.enterRead(&root, begin, end, task: task, at: nil, isLive: { _ in true })
-        }
+      if argument.access.isWrite {
+        map.enterWrite(
+          &buffer, argument.extent, argument, task: task, at: nil, isLive: { _ in true })
+      } else {
+        map.enterRead(
+          &buffer, argument.extent, argument, task: task, at: nil, isLive: { _ in true })
       }
     }
-    // Tensors of one buffer share the root of the first of them.
-    func root(_ argument: StagedArgument) -> Int {
+    // Tensors of one buffer share the place of the first of them.
+    func place(_ argument: StagedArgument) -> Int {
       (0..<arguments.count).first { arguments[$0].buffer == argument.buffer } ?? arguments.count
     }
-    for index in 0..<arguments.count { enter(arguments[index], &roots[root(arguments[index])]) }
-    if let predicate { enter(predicate.argument, &roots[root(predicate.argument)]) }
+    map.beginEntering()
+    for index in 0..<arguments.count {
+      enter(arguments[index], &buffers[place(arguments[index])])
+    }
+    if let predicate { enter(predicate.argument, &buffers[place(predicate.argument)]) }
     return map.count
   }
 }

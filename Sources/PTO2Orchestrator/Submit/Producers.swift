@@ -10,10 +10,12 @@ struct Producers: ~Copyable {
   private(set) var list = PlainArray<FaninWord>(capacity: 64)
   /// The task needs the result of one that did not end well.
   private(set) var isCancelled = false
-  /// Ranges by which the task makes the TensorMap grow at most.
+  /// Records by which the task makes the TensorMap grow at most.
   private(set) var mapGrowth = 0
-  /// Where `look` found each run of each argument, in order, and the state of the map
-  /// in which they are there.
+  /// The same if none of the records that `look` found is there any more.
+  private(set) var mapGrowthAfterSweep = 0
+  /// Where `look` found each argument, in order, and the state of the map in which they
+  /// are there.
   private var places = PlainArray<UInt32>(capacity: 64)
   private var placesChanges: UInt32 = 0
   /// Stamp of this submission: each task's memory tells at once whether it is in the
@@ -27,6 +29,7 @@ struct Producers: ~Copyable {
     places.removeAll()
     isCancelled = false
     mapGrowth = 0
+    mapGrowthAfterSweep = 0
     serial &+= 1
     // Serial 0 is what fresh memory holds.
     if serial == 0 { serial = 1 }
@@ -87,25 +90,24 @@ struct Producers: ~Copyable {
     if isManual { return }
     let writerFlags =
       data == 0 ? PTO2_FANIN_WAIT : PTO2_FANIN_WAIT | PTO2_FANIN_RETAIN | PTO2_FANIN_DATA
-    let root = buffers[argument.buffer].ranges
-    argument.forEachRun { begin, end in
-      let place = map.look(root, begin, end, isWrite: argument.access.isWrite) { other, kind in
-        note(other, kind == .writer ? writerFlags : PTO2_FANIN_WAIT, &rings, &failed)
-      }
-      places.append(place.range)
-      mapGrowth += place.growth
+    let place = map.look(buffers[argument.buffer].records, argument.extent, argument) {
+      other, kind in
+      note(other, kind == .writer ? writerFlags : PTO2_FANIN_WAIT, &rings, &failed)
     }
+    places.append(place.record)
+    mapGrowth += place.growth
+    mapGrowthAfterSweep += max(place.growth, argument.hasGaps ? 1 : 2)
   }
 
-  /// The tasks that write a part of a buffer, and those that read it too if
-  /// `includingReaders`, and are not RELEASED.
+  /// The tasks that write a tensor that somebody looks at, and those that read it too if
+  /// he is to write it, and are not RELEASED.
   mutating func look(
-    at buffer: Buffer, _ begin: UInt64, _ end: UInt64, includingReaders: Bool,
-    _ map: inout TensorMap, _ rings: inout Rings, _ failed: inout FailedTasks
+    at argument: StagedArgument, in buffer: Buffer, _ map: inout TensorMap, _ rings: inout Rings,
+    _ failed: inout FailedTasks
   ) {
     self.begin()
     if buffer.owner != .none { note(buffer.owner, PTO2_FANIN_WAIT, &rings, &failed) }
-    _ = map.look(buffer.ranges, begin, end, isWrite: includingReaders) { task, _ in
+    _ = map.look(buffer.records, argument.extent, argument) { task, _ in
       note(task, PTO2_FANIN_WAIT, &rings, &failed)
     }
   }
@@ -161,33 +163,39 @@ struct Producers: ~Copyable {
   @inline(__always)
   mutating func enter(
     _ ordinal: TaskOrdinal, _ task: inout StagedTask, _ buffers: inout BufferTable,
-    _ map: inout TensorMap, _ rings: inout Rings
+    _ map: inout TensorMap, _ rings: inout Rings, _ failed: inout FailedTasks
   ) {
+    map.beginEntering()
     var next = 0
     for index in 0..<task.arguments.count {
-      enter(ordinal, task.arguments[index], &next, &buffers, &map, &rings)
+      enter(ordinal, task.arguments[index], &next, &buffers, &map, &rings, &failed)
     }
     if let predicate = task.predicate {
-      enter(ordinal, predicate.argument, &next, &buffers, &map, &rings)
+      enter(ordinal, predicate.argument, &next, &buffers, &map, &rings, &failed)
     }
   }
 
   @inline(__always)
   private func enter(
     _ ordinal: TaskOrdinal, _ argument: StagedArgument, _ next: inout Int,
-    _ buffers: inout BufferTable, _ map: inout TensorMap, _ rings: inout Rings
+    _ buffers: inout BufferTable, _ map: inout TensorMap, _ rings: inout Rings,
+    _ failed: inout FailedTasks
   ) {
     if argument.access == .output || argument.access == .noDependency { return }
-    argument.forEachRun { begin, end in
-      let place = map.changes == placesChanges ? places[next] : nil
-      next += 1
-      if argument.access.isWrite {
-        map.enterWrite(&buffers[argument.buffer].ranges, begin, end, task: ordinal, at: place)
-      } else {
-        map.enterRead(
-          &buffers[argument.buffer].ranges, begin, end, task: ordinal, at: place,
-          isLive: { rings.isLive($0) })
-      }
+    let place = map.changes == placesChanges ? places[next] : nil
+    next += 1
+    // Whoever is to depend on a failed task later must still find it.
+    func isNeeded(_ task: TaskOrdinal) -> Bool {
+      rings.isLive(task) || failed.hasAny && failed.contains(task)
+    }
+    if argument.access.isWrite {
+      map.enterWrite(
+        &buffers[argument.buffer].records, argument.extent, argument, task: ordinal, at: place,
+        isLive: isNeeded)
+    } else {
+      map.enterRead(
+        &buffers[argument.buffer].records, argument.extent, argument, task: ordinal, at: place,
+        isLive: isNeeded)
     }
   }
 }

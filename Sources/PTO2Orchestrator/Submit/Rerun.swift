@@ -17,8 +17,7 @@ extension StagedTask {
   }
 
   /// An input and an outputExisting tensor with elements in common: after half a run
-  /// the input is not what it was. A view of more than `TensorMap.maximumRuns` runs
-  /// counts as everything from its first element to its last.
+  /// the input is not what it was.
   @inline(never)
   mutating func overwrittenInput() -> (input: Int, output: Int)? {
     guard attributes.hasOverwritten else { return nil }
@@ -31,15 +30,7 @@ extension StagedTask {
   }
 
   private static func overlaps(_ a: StagedArgument, _ b: StagedArgument) -> Bool {
-    guard a.buffer == b.buffer, a.offset < b.end, b.offset < a.end else { return false }
-    var isFound = false
-    a.forEachRun { begin, end in
-      if isFound { return }
-      b.forEachRun { otherBegin, otherEnd in
-        if begin < otherEnd && otherBegin < end { isFound = true }
-      }
-    }
-    return isFound
+    a.buffer == b.buffer && a.offset < b.end && b.offset < a.end && a.box.meets(b.box)
   }
 }
 

@@ -151,7 +151,8 @@ struct StagedArgument: BitwiseCopyable {
   var access: Access
   var rank: UInt8
   var dataType: DataType
-  var isContiguous: Bool
+  /// Its bytes are not one range; see `box`.
+  var hasGaps: Bool
   var elementCount: UInt32
   /// Bytes from the start of the buffer to the first element, and to the end
   /// of the last.
@@ -165,26 +166,33 @@ struct StagedArgument: BitwiseCopyable {
     self.access = access
     rank = UInt8(truncatingIfNeeded: tensor.shape.rank)
     dataType = tensor.dataType
-    isContiguous = tensor.isContiguous
+    hasGaps = !tensor.isContiguous
     elementCount = UInt32(tensor.elementCount)
     offset = tensor.offset
     end = tensor.offset + tensor.spanBytes
     shape = tensor.shape.extents
     strides = tensor.strides
+    // What is transposed or repeated may have no gaps all the same.
+    if hasGaps && (tensor.isBroadcast || tensor.spanBytes <= tensor.byteCount) {
+      hasGaps = !measuredBox().isRun
+    }
   }
 
-  /// The contiguous byte ranges of the view, in order; the whole span when there
-  /// are more than `TensorMap.maximumRuns`.
-  @inline(__always)
-  func forEachRun(_ body: (UInt64, UInt64) -> Void) {
-    if isContiguous { return body(offset, end) }
-    let runs = ByteRuns(
-      offset: offset, rank: Int(rank), shape: shape, strides: strides,
-      elementBytes: UInt64(dataType.byteCount))
-    if runs.count == 1 || runs.count > UInt64(TensorMap.maximumRuns) {
-      return body(offset, end)
+  var extent: Extent {
+    @inline(__always) get {
+      Extent(
+        buffer: buffer, hasGaps: hasGaps, isWrite: access.isWrite, begin: offset, end: end)
     }
-    for (begin, end) in runs { body(begin, end) }
+  }
+
+  /// The bytes of the view.
+  var box: ByteBox {
+    hasGaps ? measuredBox() : ByteBox(begin: offset, end: end)
+  }
+
+  @inline(never)
+  private func measuredBox() -> ByteBox {
+    ByteBox(offset: offset, shape: shape, strides: strides, elementBytes: dataType.byteCount)
   }
 }
 

@@ -43,7 +43,7 @@ extension Orchestrator {
 
     // Nothing can fail from here on.
     let task = TaskOrdinal(ring: ring, ordinal: rings[ring].current)
-    if !scope.isManual { producers.enter(task, &staged, &buffers, &map, &rings) }
+    if !scope.isManual { producers.enter(task, &staged, &buffers, &map, &rings, &failed) }
     write(
       task, scope, block, payload,
       snapshotAt: snapshotBytes == 0 ? nil : staged.attributes.outputBytes)

@@ -156,8 +156,8 @@ extension Orchestrator {
     }
     refreshAll()
     producers.look(
-      at: buffer, tensor.offset, tensor.offset + tensor.spanBytes,
-      includingReaders: includingReaders, &map, &rings, &failed)
+      at: StagedArgument(tensor, includingReaders ? .inout : .input), in: buffer, &map, &rings,
+      &failed)
     // Any double: not a number is no time, and 30 years are for ever.
     let limit = limitSeconds > 0 ? min(limitSeconds, 1e9) : 0
     let deadline = Deadline(afterMilliseconds: UInt64(limit * 1000))
