@@ -201,6 +201,27 @@ import Testing
     #expect(rig.counts()[0] == 8 && rig.failure == nil)
   }
 
+  /// A core that is slower may be given as much as the others: else they would be given
+  /// whole steps of a stencil.
+  @Test func coresOfAKindHaveOneDepth() throws {
+    let rig = try rig(lanes: 64)
+    func depths() -> [UInt32] { (0...2).map { rig.shared.cores[$0].depth.value } }
+    #expect(depths() == [4, 4, 4])
+    func counters(_ kernels: UInt64, microseconds: UInt64) -> pto2_core_counters {
+      pto2_core_counters(
+        kernels: kernels, timed_kernels: kernels, timed_nanoseconds: kernels * microseconds * 1000,
+        parks: 0)
+    }
+    rig.count(counters(100, microseconds: 50), core: 1)
+    #expect(depths() == [4, 40, 40])
+    // Together 200 kernels of 80 us, of which 100 are new.
+    rig.count(counters(100, microseconds: 80), core: 2)
+    #expect(depths() == [4, 25, 25])
+    rig.count(counters(.max / 2, microseconds: 0), core: 2)
+    rig.count(counters(200, microseconds: 200), core: 0)
+    #expect(depths() == [10, 25, 25], "a spoilt page says nothing, an AIC nothing of AIVs")
+  }
+
   /// Whoever waits for the newest dispatch of a core goes behind it.
   @Test func chainStaysWhereItIs() throws {
     let rig = try rig(lanes: 8)

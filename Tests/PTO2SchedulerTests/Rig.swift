@@ -18,6 +18,7 @@ private protocol SteppedThread: AnyObject {
   func checkHealth()
   func announce()
   func workerDied(_ core: Int)
+  func updateDepths()
 }
 
 private final class Stepped<S: Sharing>: SteppedThread {
@@ -34,6 +35,7 @@ private final class Stepped<S: Sharing>: SteppedThread {
   func checkHealth() { _ = scheduler.checkHealth(MonotonicClock.now()) }
   func announce() { scheduler.announce(isSupervised: false) }
   func workerDied(_ core: Int) { scheduler.workerDied(core) }
+  func updateDepths() { scheduler.updateDepths() }
 }
 
 /// The real orchestrator and scheduler on one segment, stepped by hand, and
@@ -125,6 +127,12 @@ final class Rig {
   var isAborted: Bool { threads[0].isAborted }
   var missingCores: [String] { threads[0].missingCores }
   var isDrained: Bool { threads[0].isDrained() }
+
+  /// What a core says of its kernels.
+  func count(_ counters: pto2_core_counters, core: Int) {
+    pages[core].ownCounters.whole = counters
+    threads[0].updateDepths()
+  }
 
   func announce(_ core: Int) { pages[core].ready.storeRelease(1) }
 

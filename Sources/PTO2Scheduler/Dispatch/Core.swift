@@ -58,8 +58,10 @@ package import PTO2System
   /// How many dispatches it may have without FIN; see `Depth`. Writer: the dispatcher.
   @inline(__always)
   var depth: Cell<UInt32> { unsafe Cell(&state.pointee.depth) }
-  /// Mean of its kernels since the last call, in nanoseconds; nil when none was timed.
-  func meanKernelTime() -> UInt64? { unsafe state.pointee.times.mean(page.counters) }
+  /// Adds its kernels since the last call.
+  func addKernelTimes(to times: inout KernelTimes) {
+    unsafe times.add(page.counters, since: &state.pointee.times)
+  }
   /// Number of the next dispatch, which a gate goes by; wrapping. It goes on where a
   /// scheduler before this one has stopped. Writer: the dispatcher.
   @inline(__always)
