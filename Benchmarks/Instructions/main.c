@@ -115,7 +115,17 @@ static double measure(const char *bin, enum role role, const char *graph, long s
             fprintf(stderr, "pto2-instructions: %s %s ended early\n", executable, graph);
             return -1;
         }
-        if (!has_segment) has_segment = map_segment(pid, &s);
+        if (!has_segment) {
+            has_segment = map_segment(pid, &s);
+            if (has_segment && s.header->layout_hash != pto2_layout_hash()) {
+                fprintf(stderr, "pto2-instructions: %s lays the segment out in another way; "
+                                "measure it with the pto2-instructions of its own build\n", bin);
+                munmap((void *)(uintptr_t)s.base, s.bytes);
+                kill(pid, SIGTERM);
+                waitpid(pid, NULL, 0);
+                return -1;
+            }
+        }
         if (has_segment && released(&s) - s.header->configuration.first_position > 4000) break;
         sleep_microseconds(50);
         clock_gettime(CLOCK_MONOTONIC, &now);
@@ -205,6 +215,11 @@ static long number(const char *option, const char *text, long least, long most) 
     return value;
 }
 
+static int too_many(const char *option, int most) {
+    fprintf(stderr, "pto2-instructions: --%s: expected at most %d of them\n", option, most);
+    return 2;
+}
+
 int main(int argc, char **argv) {
     const char *bins[8], *graphs[16];
     int bin_count = 0, graph_count = 0;
@@ -219,10 +234,12 @@ int main(int argc, char **argv) {
     for (int option; (option = getopt_long(argc, argv, "h", options, NULL)) != -1;)
         switch (option) {
         case 'b':
-            if (bin_count < 8) bins[bin_count++] = optarg;
+            if (bin_count == 8) return too_many("bin", 8);
+            bins[bin_count++] = optarg;
             break;
         case 'g':
-            if (graph_count < 16) graphs[graph_count++] = optarg;
+            if (graph_count == 16) return too_many("graph", 16);
+            graphs[graph_count++] = optarg;
             break;
         case 'r': {
             int role = 0;

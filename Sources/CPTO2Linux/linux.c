@@ -49,12 +49,6 @@ struct waitv_entry {
 
 static int result(long value) { return value < 0 ? -errno : (int)value; }
 
-int pto2_futex_wait(const uint32_t *word, uint32_t expected, int64_t timeout_nanoseconds) {
-    struct timespec limit = {timeout_nanoseconds / 1000000000, timeout_nanoseconds % 1000000000};
-    return result(syscall(SYS_futex, word, FUTEX_WAIT, expected,
-                          timeout_nanoseconds < 0 ? NULL : &limit, NULL, 0));
-}
-
 int pto2_futex_wake(const uint32_t *word, int count) {
     return result(syscall(SYS_futex, word, FUTEX_WAKE, count, NULL, NULL, 0));
 }

@@ -169,7 +169,7 @@ extension FaultScript {
         if count > WatchedWord.maximum {
           throw TextError(
             fault.place,
-            "the points need \(count) pairs of words of the \(role), and a process can be watched for \(WatchedWord.maximum): name a \"core\" or a \"ring\""
+            "the points need \(count) debug registers of the \(role), and there are \(WatchedWord.maximum): name a \"core\" or a \"ring\", or take fewer --lanes"
           )
         }
       }
@@ -213,12 +213,14 @@ extension Fault {
   fileprivate func watchedWords(_ configuration: Configuration) -> [ProcessRole: [String]] {
     guard case .point(let point, let core, let ring, _) = when else { return [:] }
     let cores = core.map { [$0] } ?? Array(0..<configuration.coreCount)
-    let pairs = 0..<(Int(configuration.lanes) + 1) / 2
+    // Each lane of DATA_MAIN_BASE has a cache line; those of COND stand side by side.
+    let lanes = 0..<Int(configuration.lanes)
+    let pairs = 0..<(lanes.count + 1) / 2
     switch point {
     case .publish: return [.orchestrator: ["submitted"]]
     case .wire: return [.scheduler: ["wired"]]
     case .dispatch:
-      return [.scheduler: cores.flatMap { core in pairs.map { "dispatch \(core) \($0)" } }]
+      return [.scheduler: cores.flatMap { core in lanes.map { "dispatch \(core) \($0)" } }]
     case .release, .consume:
       let rings = ring.map { [$0] } ?? Array(configuration.rings.indices)
       return [.scheduler: rings.map { "\(point) \($0)" }]

@@ -9,14 +9,6 @@
       _ expected: UnsafeMutablePointer<UInt32>, _ count: Int, _ timeoutNanoseconds: Int64
     ) { unsafe sim_wait(words, expected, UInt32(count), timeoutNanoseconds) }
 
-    package static func wait(
-      _ word: UnsafePointer<UInt32>, _ expected: UInt32, _ timeoutNanoseconds: Int64
-    ) {
-      var words: UnsafePointer<UInt32>? = unsafe word
-      var expected = expected
-      unsafe sim_wait(&words, &expected, 1, timeoutNanoseconds)
-    }
-
     package static func wake(_ word: UnsafePointer<UInt32>) { unsafe sim_wake(word) }
     package static func pause() { sim_pause() }
     package static func sleep(_ nanoseconds: UInt64) { sim_sleep(nanoseconds) }

@@ -139,7 +139,7 @@ struct FaultScriptTests {
     ),
     (
       "{\"point\": \"dispatch\", \"do\": \"kill\"}, {\"point\": \"release\", \"do\": \"kill\"}",
-      "the points need 5 pairs of words of the scheduler"
+      "the points need 6 debug registers of the scheduler, and there are 4"
     ),
   ])
   func fitsTheSessionOrSaysWhy(faults: String, message: String) throws {
@@ -151,9 +151,9 @@ struct FaultScriptTests {
   }
 
   /// As many words as there are debug registers.
-  @Test func fourPairsOfWordsFit() throws {
+  @Test func fourWordsFit() throws {
     let script = try FaultScript(
-      "{\"faults\": [{\"point\": \"dispatch\", \"do\": \"kill\"}, {\"point\": \"wire\", \"do\": \"kill\"}]}"
+      "{\"faults\": [{\"point\": \"dispatch\", \"core\": \"aic0\", \"do\": \"kill\"}, {\"point\": \"release\", \"do\": \"kill\"}]}"
     )
     let rings = Array(Configuration().rings.prefix(2))
     try script.check(Configuration(rings: rings, clusters: 1, lanes: 2))

@@ -122,7 +122,7 @@ import Testing
         $0.recovery = .snapshot
       }
     } throws: {
-      ($0 as? PTO2Error)?.message.contains("argument 1 is an outputExisting tensor") == true
+      ($0 as? PTO2Error)?.message.contains("argument 1 overwrites (PTO2_OUTPUT_EXISTING)") == true
     }
   }
 
@@ -144,7 +144,7 @@ import Testing
     #expect(error.code == (what == "heap" ? .heapRingDeadlock : .invalidArgs))
     let text = [
       "kernels": "has 2 kernels and 1 blocks", "blocks": "has 1 kernels and 2 blocks",
-      "no-dep": "argument 1 is a noDependency tensor",
+      "no-dep": "argument 1 is unordered (PTO2_NO_DEP)",
       "heap": "outputs and snapshot need 320 bytes",
     ]
     #expect(error.message.contains(text[what]!), "\(error.message)")

@@ -67,7 +67,9 @@ enum Parts {
       while next < parts.count && running.count < jobs {
         var output: Int32 = -1
         let child = unsafe sim_fork(&output)
-        guard child >= 0 else { throw Problem("\(SystemError("fork", "pto2-simulate", errno: errno))") }
+        guard child >= 0 else {
+          throw Problem("\(SystemError("fork", "pto2-simulate", errno: errno))")
+        }
         if child == 0 { end(campaign, parts[next], output) }
         running[child] = (next, output)
         next += 1

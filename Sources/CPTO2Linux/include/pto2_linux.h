@@ -11,10 +11,6 @@
  * that it has for Swift programs defines; NULL without one. */
 const char *pto2_executables_of_prefix(void);
 
-/* futex(2) FUTEX_WAIT on a word shared between processes. A negative timeout
- * waits without limit. Works on pages mapped read-only. */
-int pto2_futex_wait(const uint32_t *word, uint32_t expected, int64_t timeout_nanoseconds);
-
 /* futex(2) FUTEX_WAKE; returns the number of woken threads. */
 int pto2_futex_wake(const uint32_t *word, int count);
 

@@ -16,7 +16,7 @@ extension StagedTask {
     }
   }
 
-  /// An input and an outputExisting tensor with elements in common: after half a run
+  /// An input and a tensor that is overwritten, with elements in common: after half a run
   /// the input is not what it was.
   @inline(never)
   mutating func overwrittenInput() -> (input: Int, output: Int)? {
@@ -46,7 +46,7 @@ extension StagedTask {
     if let (input, output) = overwrittenInput() {
       throw PTO2Error(
         .invalidArgs,
-        "recovery by snapshot: argument \(output) is an outputExisting tensor with elements of argument \(input), an input. Pass it as inout, so that a snapshot is taken of it"
+        "recovery by snapshot: argument \(output) overwrites (PTO2_OUTPUT_EXISTING) elements of argument \(input), an input. Pass it as inout, so that a snapshot is taken of it"
       )
     }
     var bytes: UInt64 = 0
@@ -55,7 +55,7 @@ extension StagedTask {
       if argument.access == .noDependency {
         throw PTO2Error(
           .invalidArgs,
-          "recovery by snapshot: argument \(index) is a noDependency tensor, of which no snapshot is taken. Pass it in another way, or choose another recovery"
+          "recovery by snapshot: argument \(index) is unordered (PTO2_NO_DEP): no snapshot is taken of it. Pass it in another way, or choose another recovery"
         )
       }
       guard argument.access == .inout else { continue }

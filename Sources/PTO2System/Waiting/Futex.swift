@@ -5,16 +5,6 @@ public import PTO2Protocol
 /// futex(2) on words shared between processes. A waiter needs read access only.
 @usableFromInline
 package enum Futex {
-  /// Sleeps while `word` holds `expected`, until a wake or the timeout.
-  /// Returns at once when it holds something else. Spurious returns happen.
-  package static func wait(_ word: SharedWord, while expected: UInt32, timeoutNanoseconds: Int64) {
-    #if PTO2_SIMULATION
-      unsafe Simulation.wait(word.address, expected, timeoutNanoseconds)
-    #else
-      _ = unsafe pto2_futex_wait(word.address, expected, timeoutNanoseconds)
-    #endif
-  }
-
   /// Wakes every sleeper on `word`; a system call even when there is none.
   @usableFromInline
   package static func wake(_ word: SharedWord) {
