@@ -45,7 +45,8 @@ static void fill(struct crashing *mine, int number, const siginfo_t *info, void 
     const int is_fault = (number == SIGSEGV || number == SIGBUS) && info->si_code > 0;
     record->code = (uint32_t)info->si_code;
     record->address = address;
-    record->offset = is_fault && address - mine->base < mine->bytes ? address - mine->base : UINT64_MAX;
+    const int is_inside = is_fault && address - mine->base < mine->bytes;
+    record->offset = is_inside ? address - mine->base : UINT64_MAX;
     record->access = is_fault ? faulting_access(context) : 0;
     if (is_fault && mine == &own && is_overflow(mine, address)) record->access = PTO2_CRASH_STACK;
     __atomic_store_n(&record->signal, (uint32_t)number, __ATOMIC_RELEASE);

@@ -187,9 +187,10 @@ int pto2_populate_write(void *address, size_t bytes) {
 
 /* Standard input is empty; both outputs go to `output`, by default standard error. */
 static int set_standard(posix_spawn_file_actions_t *actions, int output) {
-    int status = posix_spawn_file_actions_addopen(actions, STDIN_FILENO, "/dev/null", O_RDONLY, 0);
+    static const char nothing[] = "/dev/null";
+    int status = posix_spawn_file_actions_addopen(actions, STDIN_FILENO, nothing, O_RDONLY, 0);
     if (output < 0 && fcntl(STDERR_FILENO, F_GETFD) < 0) {
-        status |= posix_spawn_file_actions_addopen(actions, STDERR_FILENO, "/dev/null", O_WRONLY, 0);
+        status |= posix_spawn_file_actions_addopen(actions, STDERR_FILENO, nothing, O_WRONLY, 0);
     } else if (output >= 0) {
         status |= posix_spawn_file_actions_adddup2(actions, output, STDERR_FILENO);
     }

@@ -1,4 +1,5 @@
 import Harness
+import Testing
 
 /// What pto2-surroundings makes of the place in which a process is started.
 struct Surroundings: CustomTestStringConvertible, Sendable {
@@ -78,7 +79,7 @@ struct Scene: CustomTestStringConvertible, Sendable {
     Scene(program: "libRudeProgram.so", arguments: ["run", "print", "six_megabytes", "count"]),
     Scene(program: "libRudeProgram.so", arguments: ["run", "again", "close_all", "count"]),
     Scene(program: "libConformanceProgram.so", arguments: ["pure", "300"]),
-    Scene(program: "libConformanceProgram.so", arguments: ["rounds"]),
+    Scene(program: "libConformanceProgram.so", arguments: ["alternate", "150"]),
   ]
 
   func command(_ segment: String, _ surroundings: Surroundings, options: [String] = [])

@@ -28,8 +28,8 @@ package enum Futex {
 
 /// A set of words to sleep on together: futex_waitv(2).
 ///
-/// Kernels before 5.16 lack the call, and seccomp profiles refuse it; there the wait is a sleep of at most
-/// 200 us, so that callers poll.
+/// Kernels before 5.16 lack the call, and seccomp profiles refuse it; there the wait is a
+/// sleep of at most 200 us, so that callers poll.
 @safe package struct WaitSet: ~Copyable {
   package static let capacity = 128
 
