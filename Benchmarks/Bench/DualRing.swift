@@ -32,11 +32,13 @@ struct DualRing {
   }
 }
 
-/// What the slots of one ring take, by the section table of a segment.
+/// What the tasks of one ring take, by the section table of a segment.
 struct RingMemory {
   var taskWindow: UInt32
   var consumedWindow: UInt32
-  /// By section.
+  /// Of a task with two tensors and at most two scalars.
+  static let payloadBytes = UInt64(PayloadShape(tensors: 2, scalars: 2).bytes)
+  /// By section; of the payload ring, what so many tasks take.
   var bytes: [(name: String, bytes: UInt64)] = []
 
   init(taskWindow: UInt32, consumedWindow: UInt32) {
@@ -53,6 +55,7 @@ struct RingMemory {
       ("consumed ring", .consumedRing),
     ]
     for (name, kind) in sections { bytes.append((name, layout.section(kind).bytes)) }
+    bytes.insert(("payload", UInt64(taskWindow) * Self.payloadBytes), at: 2)
   }
 
   var total: UInt64 { bytes.reduce(0) { $0 + $1.bytes } }
@@ -197,7 +200,7 @@ extension DualRing {
       held.add([run.name + " ring", "\(run.taskWindow)", "\(run.consumedWindow)", "\(run.tasks)"])
     }
     return """
-      Bytes of a ring's slots for \(Self.inFlight) tasks in flight, by the layout
+      Bytes of a ring for \(Self.inFlight) tasks of two tensors in flight, by the layout
       \(memories.text)
       saved: \(Self.mebibytes(saved)) a ring, \(Self.mebibytes(4 * saved)) in the 4 rings of the \
       defaults (proposal 280: about 234 MB)

@@ -38,7 +38,8 @@ static uint64_t add_text(uint64_t hash, const char *text) {
 
 uint64_t pto2_layout_hash(void) {
     static const uint32_t limits[] = {
-        PTO2_DESC_STRIDE, PTO2_SECTION_KINDS, PTO2_MAX_TENSORS, PTO2_MAX_SCALARS, PTO2_MAX_LANES,
+        PTO2_SECTION_KINDS, PTO2_MAX_TENSORS, PTO2_MAX_SCALARS, PTO2_MAX_LANES, PTO2_INLINE_ARGS,
+        PTO2_PAYLOAD_BYTES_PER_SLOT, PTO2_PAYLOAD_BYTES_LEAST,
     };
     uint64_t hash = add_bytes(0xCBF29CE484222325ull, limits, sizeof limits);
     for (size_t i = 0; i < sizeof fields / sizeof fields[0]; i++) {

@@ -209,11 +209,11 @@ extension Configuration {
   /// The last field of a dispatch word whose descriptor ends inside the address space.
   private func offsetLimit() throws(ConfigurationError) -> UInt32 {
     guard let bytes = addressSpaceBytes else { return PTO2_WORD_OFFSET_MAX }
-    guard bytes >= Int(PTO2_DESC_STRIDE), bytes <= 1 << 31 else {
+    guard bytes >= Descriptor.stride, bytes <= 1 << 31 else {
       throw ConfigurationError(
         variable: "--address-space", value: "\(bytes)",
-        range: "\(PTO2_DESC_STRIDE) bytes (one descriptor) to 2G")
+        range: "\(Descriptor.stride) bytes (one descriptor) to 2G")
     }
-    return min(PTO2_WORD_OFFSET_MAX, UInt32((bytes - Int(PTO2_DESC_STRIDE)) / 8 + 1))
+    return min(PTO2_WORD_OFFSET_MAX, UInt32((bytes - Descriptor.stride) / 8 + 1))
   }
 }

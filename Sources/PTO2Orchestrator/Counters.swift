@@ -2,12 +2,13 @@ internal import PTO2System
 
 /// Where the orchestrator can be held up.
 package enum StallReason: Int, CaseIterable, Sendable {
-  case submissionLog, mainRing, consumedRing, heap, dependencyPool, tensorMap
+  case submissionLog, mainRing, payload, consumedRing, heap, dependencyPool, tensorMap
 
   package var name: String {
     switch self {
     case .submissionLog: "submission log"
     case .mainRing: "main ring"
+    case .payload: "payload ring"
     case .consumedRing: "consumed ring"
     case .heap: "heap ring"
     case .dependencyPool: "dependency pool"

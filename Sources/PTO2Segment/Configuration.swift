@@ -28,6 +28,12 @@ package struct Configuration: Equatable, Sendable {
     package var heapBytes: UInt64
     /// Fanin entries, and as many fanout edges. A power of two.
     package var dependencyPool: UInt32
+    /// Bytes for tensor records and long argument lists of tasks between submit and
+    /// RELEASED: some for each slot, and enough for any one task.
+    package var payloadBytes: UInt64 {
+      max(
+        UInt64(PTO2_PAYLOAD_BYTES_LEAST), UInt64(taskWindow) * UInt64(PTO2_PAYLOAD_BYTES_PER_SLOT))
+    }
 
     package init(
       taskWindow: UInt32, consumedWindow: UInt32, heapBytes: UInt64, dependencyPool: UInt32

@@ -72,6 +72,15 @@ extension SegmentViews where Self: ~Copyable {
   package func descriptors(_ ring: Int) -> RingTable<Descriptor> {
     unsafe RingTable(read(.dispatchTable, ring: ring), count: configuration.rings[ring].taskWindow)
   }
+  /// A task's payload; nil when the descriptor names no place for it.
+  /// - Parameter slot: its main slot, which says what the payload consists of.
+  package func payload(_ descriptor: Descriptor, _ slot: MainSlot) -> Payload? {
+    let content = slot.header
+    return Payload(
+      of: descriptor,
+      PayloadShape(tensors: Int(content.tensor_count), scalars: Int(content.scalar_count)),
+      hasPredicate: slot.flags.contains(.predicate), in: bytes)
+  }
   package func fanin(_ ring: Int) -> RingTable<FaninPlace> {
     unsafe RingTable(read(.fanin, ring: ring), count: configuration.rings[ring].dependencyPool)
   }
@@ -115,6 +124,10 @@ extension Segment {
   }
   package func ownDescriptors(_ ring: Int) -> RingTable<OwnedDescriptor> {
     unsafe RingTable(write(.dispatchTable, ring: ring), count: configuration.rings[ring].taskWindow)
+  }
+  /// First byte of a ring's payloads.
+  package func ownPayloads(_ ring: Int) -> UnsafeMutableRawPointer {
+    unsafe write(.payload, ring: ring)
   }
   package func ownFanin(_ ring: Int) -> RingTable<FaninPlace> {
     unsafe RingTable(write(.fanin, ring: ring), count: configuration.rings[ring].dependencyPool)

@@ -15,7 +15,7 @@ package struct RoleSet: OptionSet, Sendable {
 package enum SectionKind: UInt32, CaseIterable, Sendable {
   case header = 0
   case images, kernels
-  case orchestratorWords, submissionLog, mainRing, dispatchTable, fanin
+  case orchestratorWords, submissionLog, mainRing, dispatchTable, payload, fanin
   case schedulerWords, dataMainBase, consumedRing, slotStates, fanout
   case cores
   case heap, arena
@@ -32,6 +32,7 @@ package struct SectionSpec: Sendable {
     case images, kernels, cores
     case logCapacity = "log capacity"
     case taskWindow = "task window"
+    case payloadBytes = "512 x task window, at least 4096"
     case consumedWindow = "consumed window"
     case dependencyPool = "dependency pool"
     case heapBytes = "heap"
@@ -46,6 +47,7 @@ package struct SectionSpec: Sendable {
       case .cores: UInt64(configuration.coreCount)
       case .logCapacity: UInt64(configuration.logCapacity)
       case .taskWindow: UInt64(sizes.taskWindow)
+      case .payloadBytes: sizes.payloadBytes
       case .consumedWindow: UInt64(sizes.consumedWindow)
       case .dependencyPool: UInt64(sizes.dependencyPool)
       case .heapBytes: sizes.heapBytes
@@ -77,14 +79,14 @@ package struct SectionSpec: Sendable {
 
   private init<Record>(
     _ kind: SectionKind, _ title: String, _ writers: RoleSet, _ reservation: Reservation,
-    _ count: Count, of record: Record.Type, stride: Int? = nil, hasPages: Bool = false
+    _ count: Count, of record: Record.Type, hasPages: Bool = false
   ) {
     self.kind = kind
     self.title = title
     self.writers = writers
     self.reservation = reservation
     self.record = Record.self == UInt8.self ? nil : "\(record)"
-    self.stride = UInt64(stride ?? MemoryLayout<Record>.stride)
+    self.stride = UInt64(MemoryLayout<Record>.stride)
     self.count = count
     self.hasPages = hasPages
   }
@@ -92,7 +94,7 @@ package struct SectionSpec: Sendable {
   /// One for each ring.
   package var isPerRing: Bool {
     switch count {
-    case .taskWindow, .consumedWindow, .dependencyPool, .heapBytes: true
+    case .taskWindow, .payloadBytes, .consumedWindow, .dependencyPool, .heapBytes: true
     case .one, .images, .kernels, .cores, .logCapacity, .arenaBytes: false
     }
   }
@@ -116,10 +118,12 @@ package struct SectionSpec: Sendable {
       of: pto2_log_record.self),
     .init(
       .mainRing, "the main ring", .orchestrator, .submit, .taskWindow,
-      of: pto2_main_record.self),
+      of: pto2_main_slot.self),
     .init(
       .dispatchTable, "the dispatch table", .orchestrator, .submit, .taskWindow,
-      of: PTO2DispatchDesc.self, stride: Descriptor.stride),
+      of: PTO2DispatchDesc.self),
+    .init(
+      .payload, "the payload ring", .orchestrator, .submit, .payloadBytes, of: UInt8.self),
     .init(
       .fanin, "the fanin pool", .orchestrator, .submit, .dependencyPool, of: UInt64.self),
     .init(

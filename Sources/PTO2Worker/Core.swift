@@ -222,7 +222,7 @@ internal import PTO2System
   ) throws(Garbage) {
     let call = try calls.decode(offset, subtask: subtask)
     // Before ACK: a worker that dies here has not begun, so the task comes again.
-    if call.word.hasSnapshot { try snapshots.prepare(call.slot) }
+    if call.word.hasSnapshot { try snapshots.prepare(call) }
     // Release: the snapshot. The scheduler acquires it.
     page.cond(lane).storeRelease(ConditionWord.ack(word).rawValue)
     try frame.fill(call, subtask: subtask, lane: lanes[lane])

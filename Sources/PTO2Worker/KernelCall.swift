@@ -7,10 +7,11 @@ internal import PTO2Segment
   let function: UInt
   let word: CallWord
   let descriptor: Descriptor
+  let payload: Payload
   let slot: MainSlot
 }
 
-/// Finds the descriptor, the main slot and the function that a dispatch word names.
+/// Finds the descriptor, payload, main slot and function that a dispatch word names.
 struct CallDecoder {
   private struct Ring {
     /// First byte of the ring's descriptors, from dispatch_base.
@@ -20,6 +21,7 @@ struct CallDecoder {
   }
 
   private let rings: [Ring]
+  private let memory: SegmentBytes
   private let directory: KernelDirectory
 
   init(_ segment: borrowing Segment, _ directory: KernelDirectory) {
@@ -33,6 +35,7 @@ struct CallDecoder {
           slots: segment.mainRing(ring)))
     }
     self.rings = rings
+    memory = segment.bytes
     self.directory = directory
   }
 
@@ -53,8 +56,12 @@ struct CallDecoder {
     guard function != 0, call.tensors <= Int(PTO2_MAX_TENSORS),
       call.scalars <= Int(PTO2_MAX_SCALARS)
     else { throw Garbage("no image has a kernel at 0x\(String(call.rawValue, radix: 16))") }
+    let shape = PayloadShape(tensors: call.tensors, scalars: call.scalars)
+    guard let payload = Payload(of: descriptor, shape, in: memory) else {
+      throw Garbage("a payload of \(shape.bytes) bytes at offset \(descriptor.payload)")
+    }
     return KernelCall(
-      function: function, word: call, descriptor: descriptor,
+      function: function, word: call, descriptor: descriptor, payload: payload,
       slot: rings[ring].slots[position])
   }
 }
@@ -85,7 +92,7 @@ struct CallDecoder {
   func fill(
     _ call: KernelCall, subtask: UInt32, lane: Lane<SharedWord>
   ) throws(Garbage) {
-    let values = unsafe call.descriptor.arguments
+    let values = unsafe call.payload.arguments(of: call.descriptor)
     let tensors = call.word.tensors
     for tensor in 0..<tensors {
       guard let address = unsafe memory.address(values[tensor]) else {
@@ -94,7 +101,7 @@ struct CallDecoder {
       unsafe data[tensor] = address
     }
     unsafe arguments.pointee.data = UnsafePointer(data)
-    unsafe arguments.pointee.tensor = call.slot.tensors
+    unsafe arguments.pointee.tensor = call.payload.tensors
     unsafe arguments.pointee.scalar = values + tensors
     unsafe arguments.pointee.tensor_count = UInt32(truncatingIfNeeded: tensors)
     unsafe arguments.pointee.scalar_count = UInt32(truncatingIfNeeded: call.word.scalars)

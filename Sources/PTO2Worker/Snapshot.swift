@@ -26,15 +26,16 @@ internal import PTO2System
   /// Takes the task's snapshot, or puts back what it holds.
   /// - Throws: what is wrong with the slot, if it is damaged; nothing was stored then.
   @inline(never)
-  func prepare(_ slot: MainSlot) throws(Garbage) {
+  func prepare(_ call: KernelCall) throws(Garbage) {
+    let (slot, payload) = (call.slot, call.payload)
     let count = slot.tensorCount
     let header = slot.snapshotOffset
     guard header >= begin, header < end, header % UInt64(PTO2_CACHE_LINE) == 0,
-      slot.flags.contains(.snapshot), count <= Int(PTO2_MAX_TENSORS)
+      slot.flags.contains(.snapshot), count == call.word.tensors
     else { throw Garbage("a snapshot at offset \(header) of a task of \(count) tensors") }
     var copy = header + UInt64(PTO2_SNAPSHOT_ELEMENTS)
     for index in 0..<count {
-      let tensor = slot.tensor(index)
+      let tensor = payload.tensor(index)
       guard tensor.access == UInt8(PTO2_INOUT.rawValue) else { continue }
       guard let bytes = checkedBytes(tensor), copy <= end, bytes <= end - copy
       else {
@@ -49,8 +50,8 @@ internal import PTO2System
     // Acquire: pairs with the release below, of a worker that has died since.
     let isTaken = word.shared.loadAcquire() == PTO2_SNAPSHOT_TAKEN
     copy = header + UInt64(PTO2_SNAPSHOT_ELEMENTS)
-    for index in 0..<count where slot.tensor(index).access == UInt8(PTO2_INOUT.rawValue) {
-      copy += HeapRing.rounded(move(slot.tensor(index), copy, isRestored: isTaken))
+    for index in 0..<count where payload.tensor(index).access == UInt8(PTO2_INOUT.rawValue) {
+      copy += HeapRing.rounded(move(payload.tensor(index), copy, isRestored: isTaken))
     }
     // Release: who sees it sees the elements.
     if !isTaken { word.storeRelease(PTO2_SNAPSHOT_TAKEN) }

@@ -100,10 +100,10 @@ private let fields: [UInt64] = {
 
   @Test func unalignedOffsetAndFourthSlotAreRefused() {
     for offset in UInt64(1)..<8 {
-      #expect(DispatchWord(descriptorOffset: 448 + offset, slot: 0, toggle: false) == nil)
+      #expect(DispatchWord(descriptorOffset: 64 + offset, slot: 0, toggle: false) == nil)
     }
     for slot in [UInt32(3), 4, 255, UInt32.max] {
-      #expect(DispatchWord(descriptorOffset: 448, slot: slot, toggle: false) == nil)
+      #expect(DispatchWord(descriptorOffset: 64, slot: slot, toggle: false) == nil)
     }
   }
 
@@ -251,7 +251,7 @@ private let fields: [UInt64] = {
     }
     #expect(!ConditionWord.Progress.notTaken.hasBegun && !ConditionWord.Progress.exited.hasBegun)
     // Bit 31 and the toggle of the word itself: no FIN of the dispatch before.
-    let word = DispatchWord(descriptorOffset: 448, slot: 0, toggle: false)!
+    let word = DispatchWord(descriptorOffset: 64, slot: 0, toggle: false)!
     for cond in [0x8000_0000, 0x8000_0004, 0xFFFF_FFFF, 0xC000_0000, 0xC000_0007] as [UInt32] {
       #expect(ConditionWord(rawValue: cond).progress(of: word, after: nil).hasBegun)
     }

@@ -109,6 +109,39 @@ import Testing
     #expect(rig.graph.orchestrator.pointee.failureCounts == (1, 2, 1))
   }
 
+  /// A scheduler died as it was about to dispatch the consumer ahead, and no core has room
+  /// for it since: it has no lane that could be told, and is not to run all the same.
+  @Test func consumerWithoutALaneIsSkippedToo() throws {
+    let rig = try rig()
+    let x = try rig.external(4)
+    let y = try rig.external(4)
+    try rig.submit(aic: true) {
+      $0.inout(x)
+      $0.recovery = .once
+    }
+    rig.settle()
+    rig.ack(rig.queues[0][0])
+    for core in 1...2 { rig.die(core: core, hasBegun: false) }
+    let consumer = try rig.submit(aiv0: true) {
+      $0.input(x)
+      $0.inout(y)
+    }
+    let last = try rig.submit(aic: true) { $0.input(y) }
+    rig.step()
+    let entry = rig.shared.rings.entry(consumer)
+    #expect(entry.blocksStarted.value == 0, "not exercised: it had a place")
+    rig.shared.dispatcher.intent.willDispatch(consumer, block: 0, subtasks: 0b010)
+    entry.blocksStarted.word.storeRelease(1)
+    try rig.restartScheduler()
+    #expect(rig.shared.dispatcher.redo.count == 1, "not exercised")
+    rig.die(core: 0, hasBegun: true)
+    for core in 0...2 { rig.comeAgain(core: core) }
+    rig.runAll()
+    #expect(rig.finished.isEmpty && rig.counts()[0] == 3)
+    #expect(rig.state(consumer) != .running && rig.state(last) != .running)
+    #expect(rig.graph.orchestrator.pointee.failureCounts == (1, 2, 1))
+  }
+
   /// What a dead worker had not begun stays in its lanes: gates on it are good still.
   @Test func gatesOutlastAWorkerAndAScheduler() throws {
     let rig = try rig()

@@ -90,7 +90,7 @@ import Testing
 /// A core's lanes after a restart, from its words and COND alone.
 @Suite struct LaneReadingTests {
   private func word(_ task: UInt64, toggle: Bool) -> DispatchWord {
-    DispatchWord(descriptorOffset: task * 448, slot: 0, toggle: toggle)!
+    DispatchWord(descriptorOffset: task * 64, slot: 0, toggle: toggle)!
   }
 
   @Test func freshLanesAreIdle() {

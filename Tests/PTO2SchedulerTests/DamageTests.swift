@@ -21,8 +21,13 @@ extension Rig {
 
   func changePredicate(_ task: TaskID, offset: UInt64, dataType: UInt8) {
     change(task, \.flags, UInt8(PTO2_SLOT_PREDICATE))
-    ownSlot(task).predicate = pto2_slot_predicate(
-      offset: offset, value: 0, dtype: dataType, comparison: 0, reserved: (0, 0, 0, 0, 0, 0))
+    // Of a task without arguments: the ring's first line is free for it.
+    let start = graph.orchestrator.pointee.segment.ownPayloads(task.ring)
+    OwnedPayload(at: start, PayloadShape(tensors: 0, scalars: 0)).setPredicate(
+      pto2_slot_predicate(
+        offset: offset, value: 0, dtype: dataType, comparison: 0, reserved: (0, 0, 0, 0, 0, 0)))
+    graph.orchestrator.pointee.segment.ownDescriptors(task.ring)[task.local].setPayload(
+      worker.layout.section(.payload, ring: task.ring).offset)
   }
 
   func store(_ value: UInt64, fanin position: UInt32, ring: Int = 0) {

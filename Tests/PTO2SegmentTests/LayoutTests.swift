@@ -43,7 +43,7 @@ private let tiny = ring(2, 2, 64, 4)
     let layout = SegmentLayout(configuration, pageBytes: 4096)
     let orchestrator: Set<SectionKind> = [
       .header, .images, .kernels, .orchestratorWords, .submissionLog, .mainRing, .dispatchTable,
-      .fanin,
+      .payload, .fanin,
     ]
     let scheduler: Set<SectionKind> = [
       .schedulerWords, .dataMainBase, .consumedRing, .slotStates, .fanout,
@@ -70,8 +70,9 @@ private let tiny = ring(2, 2, 64, 4)
       return section.bytes
     }
     for (index, ring) in configuration.rings.enumerated() {
-      #expect(bytes(.mainRing, index) >= UInt64(ring.taskWindow) * 2112)
-      #expect(bytes(.dispatchTable, index) >= UInt64(ring.taskWindow) * 448)
+      #expect(bytes(.mainRing, index) >= UInt64(ring.taskWindow) * 64)
+      #expect(bytes(.dispatchTable, index) >= UInt64(ring.taskWindow) * 64)
+      #expect(bytes(.payload, index) >= max(4096, UInt64(ring.taskWindow) * 512))
       #expect(bytes(.fanin, index) >= UInt64(ring.dependencyPool) * 8)
       #expect(bytes(.consumedRing, index) >= UInt64(ring.consumedWindow) * 64)
       #expect(bytes(.slotStates, index) >= UInt64(ring.taskWindow) * 8)

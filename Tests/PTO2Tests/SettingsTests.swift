@@ -158,7 +158,7 @@ import Testing
     #expect(error { $0.rings[2].taskWindow = 100 }?.value == "100")
     #expect(error { $0.rings[0].heapBytes = -64 } != nil)
     #expect(error { $0.tensorMapRanges = 0 } != nil)
-    #expect(error { $0.addressSpaceBytes = 100 } != nil)
+    #expect(error { $0.addressSpaceBytes = 63 } != nil)
     #expect(error { $0.stallLimit = .zero }?.variable == "--stall-limit")
     #expect(error { $0.attachTimeout = .seconds(86401) }?.variable == "--attach-timeout")
     #expect(error { $0.stopGrace = nil } == nil)

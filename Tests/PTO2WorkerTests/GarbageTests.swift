@@ -53,11 +53,14 @@ private final class Bench {
   }
 
   /// Dispatches a descriptor that calls an empty kernel.
-  func dispatch(offset: UInt64, ring: Int = 0, tensors: [UInt64] = []) throws {
+  func dispatch(
+    offset: UInt64, ring: Int = 0, tensors: [UInt64] = [], payload: UInt64? = nil
+  ) throws {
     let kernel = try #require(images[0].kernels.first { $0.name == "t_empty" })
     let call = CallWord(image: 0, offset: kernel.offset).with(tensors: tensors.count, scalars: 0)
     let descriptor = owner.ownDescriptors(ring)[0]
     descriptor.setCalls(.inactive, call, .inactive)
+    descriptor.setPayload(payload ?? owner.layout.section(.payload, ring: ring).offset)
     for (index, offset) in tensors.enumerated() { descriptor.setArgument(index, offset) }
     store(try #require(DispatchWord(descriptorOffset: offset, slot: 1, toggle: true)).rawValue)
   }
@@ -82,7 +85,7 @@ extension Core.Outcome {
     }
   }
 
-  static let offsets: [UInt64] = [8, 440, 1792, 4088, 4104, 5888, 8192, 1 << 30]
+  static let offsets: [UInt64] = [8, 56, 256, 4088, 4104, 5888, 8192, 1 << 30]
 
   /// Between two descriptors, in the unused end of a table, beyond all of them.
   @Test(arguments: offsets)
@@ -100,6 +103,20 @@ extension Core.Outcome {
       try bench.dispatch(offset: 0, tensors: [offset])
       #expect(core.step().garbageText?.contains("beyond the segment") == true)
     }
+  }
+
+  /// Off a cache line, or with its end or its start beyond the segment.
+  @Test func payloadThatIsNoneIsGarbage() throws {
+    let bench = try Bench()
+    let end = bench.owner.layout.totalBytes
+    for offset in [4, end - 64, end, UInt64.max - 63] {
+      var core = try bench.core()
+      try bench.dispatch(offset: 0, tensors: [0, 0], payload: offset)
+      #expect(core.step().garbageText?.contains("a payload of 128 bytes") == true)
+    }
+    var core = try bench.core()
+    try bench.dispatch(offset: 0, tensors: [0, 0], payload: end - 128)
+    #expect(core.step() == .ran)
   }
 
   /// An empty path is this very program to dlopen, and a name is searched for.

@@ -48,6 +48,9 @@ private final class Bench {
   deinit { owner.unlink() }
 
   var slot: OwnedMainSlot { owner.ownMainRing(0)[0] }
+  func payload(tensors: Int) -> OwnedPayload {
+    OwnedPayload(at: owner.ownPayloads(0), PayloadShape(tensors: tensors, scalars: 0))
+  }
 
   func fill(_ section: SegmentLayout.Section, _ byte: (Int) -> UInt8) {
     let start = owner.bytes.address(section.offset)!.assumingMemoryBound(to: UInt8.self)
@@ -67,8 +70,10 @@ private final class Bench {
     slot.header.tensor_count = UInt8(list.count)
     slot.header.output_offset = header - 64
     slot.header.snapshot_line = 1
-    for (index, tensor) in list.enumerated() { slot.setTensor(index, tensor) }
+    let payload = payload(tensors: list.count)
+    for (index, tensor) in list.enumerated() { payload.setTensor(index, tensor) }
     owner.ownDescriptors(0)[0].setCalls(.inactive, call, .inactive)
+    owner.ownDescriptors(0)[0].setPayload(owner.layout.section(.payload).offset)
     again()
   }
 
@@ -209,7 +214,7 @@ private func testImage(_ name: String) -> String {
     case 12: tensor.strides.0 = -8
     default: tensor.shape = (UInt32.max, UInt32.max, 1, 1, 1)
     }
-    bench.slot.setTensor(0, tensor)
+    bench.payload(tensors: 1).setTensor(0, tensor)
     let (heap, arena, cond) = (bench.bytes(.heap), bench.bytes(.arena), bench.condition)
     guard case .garbage = core.step() else {
       Issue.record("it ran")

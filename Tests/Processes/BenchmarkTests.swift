@@ -45,7 +45,8 @@ import Testing
     #expect(result.status == 0, "\(result.errors)")
     #expect(numbers("tasks_until_held_up", in: result.output) == [64, 256])
     // A main slot, a descriptor and a slot state for each task that needs none.
-    #expect(number("saved_bytes", in: result.output) == Double((65536 - 16384) * (2176 + 448 + 8)))
+    #expect(
+      number("saved_bytes", in: result.output) == Double((65536 - 16384) * (64 + 64 + 128 + 8)))
     let table = Command.run("pto2-bench", ["--dual-ring", "--quick"])
     let rows = table.output.split(separator: "\n").map { $0.split(separator: " ") }
     #expect(rows.contains(["dual", "ring", "64", "256", "256"]), "\(table.output)")

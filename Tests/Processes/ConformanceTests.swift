@@ -65,7 +65,7 @@ struct ConformanceCase: Sendable, CustomTestStringConvertible {
       status: 30, message: "orchestrator-starved"),
     ConformanceCase(
       id: "error-101", program: ["tasks", "100"],
-      options: ["--task-window", "64", "--rings", "1", "--address-space", "4K"], status: 31,
+      options: ["--task-window", "64", "--rings", "1", "--address-space", "2K"], status: 31,
       message: "error 101 ENCODING_OVERFLOW"),
   ]
 
@@ -81,7 +81,7 @@ struct ConformanceCase: Sendable, CustomTestStringConvertible {
       options: ["--task-window", "2", "--heap", "1024", "--dep-pool", "4"]),
     ConformanceCase(
       id: "address-space", program: ["tasks", "100"],
-      options: ["--task-window", "64", "--rings", "1", "--address-space", "28K"]),
+      options: ["--task-window", "64", "--rings", "1", "--address-space", "4K"]),
     ConformanceCase(id: "barriers", program: ["barriers", "40"]),
     ConformanceCase(
       id: "predicates", program: ["predicates"], executable: "libTestProgram.so"),

@@ -8,10 +8,10 @@ import Testing
   static let sections: [(kind: Int, name: String)] = [
     (0, "the header"), (1, "the table of images"), (2, "the table of kernels"),
     (3, "the orchestrator words"), (4, "the submission log"), (5, "the main ring of ring 0"),
-    (6, "the dispatch table of ring 0"), (7, "the fanin pool of ring 0"),
-    (8, "the scheduler words"), (9, "the DATA_MAIN_BASE words"),
-    (10, "the consumed ring of ring 0"), (11, "the slot states of ring 0"),
-    (12, "the fanout pool of ring 0"), (13, "the page of core aic0"),
+    (6, "the dispatch table of ring 0"), (7, "the payload ring of ring 0"),
+    (8, "the fanin pool of ring 0"), (9, "the scheduler words"), (10, "the DATA_MAIN_BASE words"),
+    (11, "the consumed ring of ring 0"), (12, "the slot states of ring 0"),
+    (13, "the fanout pool of ring 0"), (14, "the page of core aic0"),
   ]
 
   @Test(arguments: sections)

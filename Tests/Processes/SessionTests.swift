@@ -139,7 +139,7 @@ import Testing
   /// Error 101 ends the session's processes; the next run has new ones.
   @Test func fatalErrorIsFollowedByNewProcesses() throws {
     let session = try session("fatal") {
-      $0.addressSpaceBytes = 448 * 24
+      $0.addressSpaceBytes = 64 * 24
       $0.rings = [Configuration.Ring(taskWindow: 32, heapBytes: 4096, dependencyPool: 64)]
     }
     try count(session)

@@ -76,7 +76,7 @@ final class ModelOrchestrator {
         flags: task.flags, tensor_count: 0, scalar_count: 0, kernel_ids: (0, 0, 0), scope_depth: 0,
         block_count: task.blocks, snapshot_line: 0, output_offset: 0, heap_begin: begin,
         heap_end: begin + 64)
-    slot.predicate = task.predicate
+    segment.setPredicate(task.predicate, of: task.ring, local)
     rings[task.ring].current = local &+ 1
     rings[task.ring].poolHead = first &+ count
     rings[task.ring].poolEnd[Int(local & (windows.consumedWindow - 1))] = first &+ count

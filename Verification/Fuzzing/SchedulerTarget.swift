@@ -191,7 +191,10 @@ final class SchedulerTarget: FuzzTarget {
     case 6:
       let end = UInt64(segment.layout.totalBytes)
       let near = choice & 8 == 0 ? end : segment.layout.section(.arena).offset
-      slot.predicate.offset = near &+ UInt64(bitPattern: Int64(Int8(bitPattern: input.byte())))
+      let predicate = pto2_slot_predicate(
+        offset: near &+ UInt64(bitPattern: Int64(Int8(bitPattern: input.byte()))),
+        value: 1, dtype: choice >> 4, comparison: 1, reserved: (0, 0, 0, 0, 0, 0))
+      segment.setPredicate(predicate, of: ring, local)
     default:
       let value = input.number(UInt32.self)
       withElements(&slot.header, of: UInt32.self) { $0[Int(input.byte() & 15)] = value }

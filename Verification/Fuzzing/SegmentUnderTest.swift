@@ -104,6 +104,17 @@ final class SegmentUnderTest: SegmentViews {
   func calls(_ ring: Int) -> RingTable<OwnedDescriptor> {
     RingTable(read(.dispatchTable, ring: ring), count: configuration.rings[ring].taskWindow)
   }
+  /// A task's payload at a place of its slot's own.
+  func ownPayload(_ ring: Int, _ local: UInt32, _ shape: PayloadShape) -> OwnedPayload {
+    let index = Int(slots(ring).index(of: local))
+    let offset = index * Int(PTO2_PAYLOAD_BYTES_PER_SLOT)
+    calls(ring)[local].setPayload(layout.section(.payload, ring: ring).offset + UInt64(offset))
+    return OwnedPayload(at: raw + Int(layout.section(.payload, ring: ring).offset) + offset, shape)
+  }
+  /// Of a task without tensors and scalars.
+  func setPredicate(_ predicate: pto2_slot_predicate, of ring: Int, _ local: UInt32) {
+    ownPayload(ring, local, PayloadShape(tensors: 0, scalars: 0)).setPredicate(predicate)
+  }
 }
 
 /// Address space for one mapping between two ranges without access. The kernel

@@ -13,7 +13,7 @@ final class WordTarget: FuzzTarget {
       var output = Output()
       output.number($0)
       output.number(UInt64($0) << 1)
-      output.number(UInt64(448))
+      output.number(UInt64(64))
       output.put(1, 64, 2, 65, 0, 3)
       return output.bytes
     }

@@ -32,7 +32,7 @@ final class WorkerTarget: FuzzTarget {
     for _ in 0..<64 where !input.isEmpty {
       switch input.byte() % 9 {
       case 0: dispatch(&input, index, lane)
-      case 1: damage(.dispatchTable, &input)
+      case 1: damage(input.byte() & 1 == 0 ? .dispatchTable : .payload, &input)
       case 2: damage(.mainRing, &input)
       case 3:
         let value = input.value()
@@ -68,6 +68,8 @@ final class WorkerTarget: FuzzTarget {
     let shape = input.byte()
     let tensors = Int(shape & 3)
     let descriptor = segment.calls(ring)[UInt32(slot)]
+    let payloadShape = PayloadShape(tensors: tensors, scalars: Int(shape >> 4 & 3))
+    let payload = segment.ownPayload(ring, UInt32(slot), payloadShape)
     let subtask = UInt32(shape >> 2 & 1)
     var call = CallWord(image: 0, offset: images[0].kernels[Int(subtask)].offset)
       .with(tensors: tensors, scalars: Int(shape >> 4 & 3)).rawValue
@@ -78,7 +80,11 @@ final class WorkerTarget: FuzzTarget {
       let near = input.byte()
       let base = near & 1 == 0 ? segment.layout.section(.arena).offset : segment.layout.totalBytes
       let offset = base &+ UInt64(bitPattern: Int64(Int8(bitPattern: near)))
-      descriptor.setArgument(tensor, offset)
+      if payloadShape.isInline {
+        descriptor.setArgument(tensor, offset)
+      } else {
+        payload.setArgument(tensor, offset)
+      }
     }
     var position =
       segment.layout.section(.dispatchTable, ring: ring).offset - segment.layout.dispatchBase
@@ -104,10 +110,11 @@ final class WorkerTarget: FuzzTarget {
     }
     let place = segment.slots(ring)[position]
     var main = place.header
-    var tensor = segment.mainRing(ring)[position].tensor(0)
+    let payload = segment.ownPayload(ring, position, PayloadShape(tensors: 1, scalars: 0))
+    var tensor = pto2_tensor()
     defer {
       place.header = main
-      place.setTensor(0, tensor)
+      payload.setTensor(0, tensor)
     }
     main.flags |= UInt8(PTO2_SLOT_SNAPSHOT)
     main.tensor_count = 1
@@ -130,7 +137,7 @@ final class WorkerTarget: FuzzTarget {
   }
 
   private func damage(_ kind: SectionKind, _ input: inout Input) {
-    let rings = kind == .mainRing || kind == .dispatchTable ? segment.configuration.rings.count : 1
+    let rings = kind.spec.isPerRing ? segment.configuration.rings.count : 1
     let section = segment.layout.section(kind, ring: input.index(rings))
     let offset = Int(input.number(UInt16.self))
     segment.damage(input.number(UInt64.self), section, at: offset)

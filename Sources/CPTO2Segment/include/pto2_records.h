@@ -5,25 +5,33 @@
 
 #include "pto2_words.h"
 
-/* What a core reads to run a subtask: proposal 326's PTO2DispatchDesc.
+/* What a core reads to run a subtask: proposal 326's PTO2DispatchDesc, one cache line.
  * Writer: orchestrator, at submit; published by the `submitted` word.
  *
  * A function_bin_addr is equal in every process. 0 = inactive; otherwise
  *   63:56 image index + 1 | 55 SPMD | 54 snapshot | 53:48 tensors |
  *   47:40 scalars | 39:0 byte offset of the function from its image's load base.
- * args[]: tensors first (segment offset of the first element), then scalars. */
+ * args[]: tensors first (segment offset of the first element), then scalars; a task with
+ * more than PTO2_INLINE_ARGS of both has all of them in its payload. */
+#define PTO2_INLINE_ARGS 4
 typedef struct PTO2DispatchDesc {
     uint64_t function_bin_addrs[PTO2_SLOTS]; /* calls of AIC, AIV0 and AIV1 */
-    uint64_t args[PTO2_MAX_ARGS];            /* tensors, then scalars */
+    uint64_t args[PTO2_INLINE_ARGS];         /* tensors, then scalars */
+    uint64_t payload;                        /* segment offset of the task's payload */
 } PTO2DispatchDesc;
 
 #define PTO2_DISPATCH_DESC_FIELDS(F, T) \
-    F(T, function_bin_addrs, 0) F(T, args, 24)
-PTO2_ASSERT_LAYOUT(PTO2DispatchDesc, PTO2_DISPATCH_DESC_FIELDS, 408);
+    F(T, function_bin_addrs, 0) F(T, args, 24) F(T, payload, 56)
+PTO2_ASSERT_LAYOUT(PTO2DispatchDesc, PTO2_DISPATCH_DESC_FIELDS, PTO2_CACHE_LINE);
 
-#define PTO2_DESC_STRIDE 448 /* bytes: whole cache lines, 5 args fit in one */
-PTO2_STATIC_ASSERT(PTO2_DESC_STRIDE % PTO2_CACHE_LINE == 0, "descriptors start on lines");
-PTO2_STATIC_ASSERT(PTO2_DESC_STRIDE >= sizeof(PTO2DispatchDesc), "a descriptor fits");
+/* The payload of a task, in the ring of bytes of its depth: as many tensor records as the
+ * task has; its arguments, if the descriptor has no room for them; its predicate, if it
+ * has one. Each part begins on a cache line. Writer: orchestrator, at submit; published by
+ * `submitted`; freed at RELEASED. */
+#define PTO2_PAYLOAD_BYTES_PER_SLOT 512 /* of the ring, for each main slot */
+#define PTO2_PAYLOAD_BYTES_LEAST 4096   /* room for the largest payload */
+PTO2_STATIC_ASSERT(PTO2_MAX_TENSORS * sizeof(pto2_tensor) + 8 * PTO2_MAX_ARGS
+                   + 2 * PTO2_CACHE_LINE <= PTO2_PAYLOAD_BYTES_LEAST, "every payload fits");
 PTO2_STATIC_ASSERT(PTO2_MAX_TENSORS < 1 << 6, "the call word's field holds the count");
 PTO2_STATIC_ASSERT(PTO2_MAX_ARGS == PTO2_MAX_TENSORS + PTO2_MAX_SCALARS, "unified args");
 
@@ -34,7 +42,7 @@ PTO2_STATIC_ASSERT(PTO2_MAX_ARGS == PTO2_MAX_TENSORS + PTO2_MAX_SCALARS, "unifie
 #define PTO2_CALL_SCALARS_SHIFT 40
 #define PTO2_CALL_OFFSET_MASK 0x000000FFFFFFFFFFull
 
-/* The first line of a main-ring slot.
+/* A main-ring slot.
  * Writer: orchestrator; published by `submitted`; freed at RELEASED. */
 typedef struct pto2_main_slot {
     uint64_t task_id;        /* ring 63:32, local id 31:0 */
@@ -43,7 +51,7 @@ typedef struct pto2_main_slot {
     uint32_t scope_previous; /* local id of the scope's task before this one */
     uint8_t active_mask;     /* bit per subtask slot; 0 = dummy */
     uint8_t flags;           /* PTO2_SLOT_... */
-    uint8_t tensor_count;    /* of the tensors behind the slot */
+    uint8_t tensor_count;    /* of the payload's tensors */
     uint8_t scalar_count;
     uint16_t kernel_ids[PTO2_SLOTS]; /* index into the kernel names; for people */
     uint16_t scope_depth;
@@ -63,7 +71,7 @@ typedef struct pto2_main_slot {
     F(T, output_offset, 40) F(T, heap_begin, 48) F(T, heap_end, 56)
 PTO2_ASSERT_LAYOUT(pto2_main_slot, PTO2_MAIN_SLOT_FIELDS, 64);
 
-#define PTO2_SLOT_PREDICATE 0x01  /* the predicate behind the tensors counts */
+#define PTO2_SLOT_PREDICATE 0x01  /* the payload has a predicate */
 #define PTO2_SLOT_SYNC_START 0x02 /* all blocks start together */
 #define PTO2_SLOT_RERUN 0x04      /* running it twice gives the same: see recovery */
 #define PTO2_SLOT_CANCELLED 0x08  /* depends on a task that failed before: not to run */
@@ -78,7 +86,7 @@ PTO2_ASSERT_LAYOUT(pto2_main_slot, PTO2_MAIN_SLOT_FIELDS, 64);
 #define PTO2_SNAPSHOT_TAKEN 1u /* (word) release: the elements */
 #define PTO2_SNAPSHOT_ELEMENTS 64
 
-/* The predicate of a task. Writer: orchestrator. */
+/* The predicate of a task, in its payload. */
 typedef struct pto2_slot_predicate {
     uint64_t offset;    /* of the element, from the segment base */
     uint64_t value;     /* bits of an int64, or of a double for real types */
@@ -90,18 +98,6 @@ typedef struct pto2_slot_predicate {
 #define PTO2_SLOT_PREDICATE_FIELDS(F, T) \
     F(T, offset, 0) F(T, value, 8) F(T, dtype, 16) F(T, comparison, 17) F(T, reserved, 18)
 PTO2_ASSERT_LAYOUT(pto2_slot_predicate, PTO2_SLOT_PREDICATE_FIELDS, 24);
-
-/* What the main ring is made of. */
-typedef struct pto2_main_record {
-    pto2_main_slot slot;
-    pto2_tensor tensors[PTO2_MAX_TENSORS];
-    pto2_slot_predicate predicate; /* of a task with PTO2_SLOT_PREDICATE */
-    uint64_t reserved[5];
-} pto2_main_record;
-
-#define PTO2_MAIN_RECORD_FIELDS(F, T) \
-    F(T, slot, 0) F(T, tensors, 64) F(T, predicate, 2112) F(T, reserved, 2136)
-PTO2_ASSERT_LAYOUT(pto2_main_record, PTO2_MAIN_RECORD_FIELDS, 2176);
 
 /* PTO2MainSlotState. Writer: scheduler. */
 typedef struct pto2_main_slot_state {

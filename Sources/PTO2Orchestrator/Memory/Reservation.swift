@@ -2,19 +2,24 @@ internal import CPTO2Segment
 internal import PTO2Protocol
 internal import PTO2Segment
 
-/// The sections of a ring that the orchestrator reserves as it first uses them: in the
-/// first lap only.
+/// The sections of a ring that the orchestrator reserves as it first uses them: each in
+/// its first lap only.
 struct RingReservation: ~Copyable {
   private var main: ChunkReserver
   private var descriptors: ChunkReserver
+  private var payload: ChunkReserver
   private var fanin: ChunkReserver
   private var heap: ChunkReserver
-  /// Everything is reserved.
-  private(set) var isComplete = false
+  /// All slots and descriptors are reserved; the dependency pool; all payloads; the heap.
+  private var hasRecords = false
+  private var hasFanin = false
+  private var hasPayload = false
+  private var hasHeap = false
 
   init(_ layout: SegmentLayout, ring: Int) {
     main = ChunkReserver(layout, .mainRing, ring: ring)
     descriptors = ChunkReserver(layout, .dispatchTable, ring: ring)
+    payload = ChunkReserver(layout, .payload, ring: ring)
     fanin = ChunkReserver(layout, .fanin, ring: ring)
     heap = ChunkReserver(
       layout, .heap, ring: ring, chunkBytes: 1 << 20, isPopulated: false)
@@ -24,6 +29,8 @@ struct RingReservation: ~Copyable {
   struct Places {
     /// Index of the main slot and the descriptor.
     var slot: UInt32
+    /// Bytes from the start of the payloads.
+    var payload: Range<UInt64>
     /// Bytes from the start of the heap.
     var heap: Range<UInt64>
     /// Index of the first pool entry, and their number.
@@ -32,7 +39,13 @@ struct RingReservation: ~Copyable {
     var poolCapacity: UInt32
   }
 
-  /// Memory for what a task's slot, descriptor, fanin list and outputs take.
+  /// Nothing is to be reserved for a task any more, whatever it takes of these.
+  @inline(__always)
+  func isComplete(fanin: Bool, payload: Bool, heap: Bool) -> Bool {
+    hasRecords && (hasFanin || !fanin) && (hasPayload || !payload) && (hasHeap || !heap)
+  }
+
+  /// Memory for what a task's slot, descriptor, payload, fanin list and outputs take.
   /// - Throws: error 208 when /dev/shm is full.
   mutating func ensure(_ places: Places, in segment: borrowing Segment) throws(PTO2Error) {
     let slot = UInt64(places.slot)
@@ -42,6 +55,8 @@ struct RingReservation: ~Copyable {
     do throws(SegmentError) {
       try main.ensure(segment, record: slot, stride: OwnedMainSlot.stride)
       try descriptors.ensure(segment, record: slot, stride: OwnedDescriptor.stride)
+      try payload.ensure(
+        segment, offset: places.payload.lowerBound, bytes: UInt64(places.payload.count))
       try heap.ensure(
         segment, offset: places.heap.lowerBound, bytes: UInt64(places.heap.count))
       try fanin.ensure(segment, offset: first * entry, bytes: untilEnd * entry)
@@ -50,8 +65,10 @@ struct RingReservation: ~Copyable {
     } catch {
       throw PTO2Error(.outOfMemory, "\(error)", ring: main.ring)
     }
-    isComplete =
-      main.remaining + descriptors.remaining + fanin.remaining + heap.remaining == 0
+    hasRecords = main.remaining + descriptors.remaining == 0
+    hasFanin = fanin.remaining == 0
+    hasPayload = payload.remaining == 0
+    hasHeap = heap.remaining == 0
   }
 }
 

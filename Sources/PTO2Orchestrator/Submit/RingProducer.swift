@@ -6,6 +6,8 @@ internal import PTO2Segment
 struct TaskMemory: BitwiseCopyable {
   /// Heap position after the task's outputs.
   var heapEnd: UInt64 = 0
+  /// Payload position after the task's payload.
+  var payloadEnd: UInt64 = 0
   /// List of the buffers the task put out.
   var firstBuffer = Buffer.none
   /// Serial of the scope the task was submitted in.
@@ -16,7 +18,7 @@ struct TaskMemory: BitwiseCopyable {
 }
 
 /// One ring as the orchestrator fills it.
-struct RingProducer: ~Copyable {
+@safe struct RingProducer: ~Copyable {
   let main: RingTable<OwnedMainSlot>
   let descriptors: RingTable<OwnedDescriptor>
   let fanin: RingTable<FaninPlace>
@@ -30,6 +32,10 @@ struct RingProducer: ~Copyable {
   /// Bytes from the segment base to the heap.
   let heapOffset: UInt64
   var heap: HeapRing
+  /// First byte of the payloads, and bytes from the segment base to it.
+  let payloads: UnsafeMutableRawPointer
+  let payloadOffset: UInt64
+  var payload: HeapRing
 
   /// Ordinal of the run's first task, of the next one, and of the first one not
   /// RELEASED and not CONSUMED as last read.
@@ -53,6 +59,9 @@ struct RingProducer: ~Copyable {
     reservation = RingReservation(segment.layout, ring: ring)
     heapOffset = segment.layout.section(.heap, ring: ring).offset
     heap = HeapRing(capacity: configuration.heapBytes)
+    unsafe payloads = segment.ownPayloads(ring)
+    payloadOffset = segment.layout.section(.payload, ring: ring).offset
+    payload = HeapRing(capacity: configuration.payloadBytes)
     first = UInt64(segment.configuration.firstPosition) + 1 << 32
     current = first
     released = first
@@ -102,6 +111,7 @@ struct RingProducer: ~Copyable {
     guard let position = Self.advance(released, releasedWord, limit: current) else {
       return false
     }
+    if position != released { payload.free(upTo: self[memory: position &- 1].payloadEnd) }
     released = position
     poolTail =
       released == current

@@ -50,8 +50,8 @@ extension Orchestrator {
   // MARK: Room
 
   /// Blocks until the TensorMap has room for the task that was looked at, the log for
-  /// its record, and the ring for its main slot, consumed entry, pool entries and
-  /// outputs. After a wait its producers are settled.
+  /// its record, and the ring for its main slot, payload, consumed entry, pool entries
+  /// and outputs. After a wait its producers are settled.
   @inline(__always)
   mutating func waitForRoom(_ ring: Int, outputBytes: UInt64) throws(PTO2Error) {
     if map.count + producers.mapGrowth > map.limit { try waitForMapRoom(ring) }
@@ -100,6 +100,7 @@ extension Orchestrator {
     if current &- rings[ring].consumed >= rings[ring].consumedWindow { return .consumedRing }
     let pool = rings[ring].poolHead &- rings[ring].poolTail &+ UInt64(producers.count)
     if pool > rings[ring].pool { return .dependencyPool }
+    if rings[ring].payload.place(bytes: staged.payloadBytes) == nil { return .payload }
     if outputBytes > 0 && rings[ring].heap.place(bytes: outputBytes) == nil { return .heap }
     if !log.hasRoom { return .submissionLog }
     return nil
@@ -136,7 +137,7 @@ extension Orchestrator {
     let watermark: Watermark =
       switch reason {
       case .submissionLog: .wired
-      case .mainRing, .dependencyPool, .tensorMap: .released(ring)
+      case .mainRing, .payload, .dependencyPool, .tensorMap: .released(ring)
       case .consumedRing, .heap: .consumed(ring)
       }
     refreshAll()

@@ -261,6 +261,16 @@ struct StagedTask: ~Copyable {
     predicates.count == 0 ? nil : predicates[0]
   }
 
+  var payloadShape: PayloadShape {
+    @inline(__always) get { PayloadShape(tensors: arguments.count, scalars: scalars.count) }
+  }
+
+  var payloadBytes: UInt64 {
+    @inline(__always) get {
+      UInt64(truncatingIfNeeded: payloadShape.bytes(hasPredicate: predicates.count != 0))
+    }
+  }
+
   /// Keeps a mistake for `submit`, unless there is one already.
   mutating func fail(_ error: PTO2Error) {
     if self.error == nil { self.error = error }

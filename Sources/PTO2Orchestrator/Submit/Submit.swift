@@ -36,16 +36,17 @@ extension Orchestrator {
     producers.look(
       at: &staged, isManual: scope.isManual, &buffers, &map, &rings, &failed)
     try waitForRoom(ring, outputBytes: outputBytes)
-    guard let block = rings[ring].heap.place(bytes: outputBytes) else {
-      preconditionFailure("waitForRoom left no room")
-    }
-    try reserve(ring, block)
+    guard let block = rings[ring].heap.place(bytes: outputBytes),
+      let payload = rings[ring].payload.place(bytes: staged.payloadBytes)
+    else { preconditionFailure("waitForRoom left no room") }
+    try reserve(ring, block, payload)
 
     // Nothing can fail from here on.
     let task = TaskOrdinal(ring: ring, ordinal: rings[ring].current)
     if !scope.isManual { producers.enter(task, &staged, &buffers, &map, &rings) }
     write(
-      task, scope, block, snapshotAt: snapshotBytes == 0 ? nil : staged.attributes.outputBytes)
+      task, scope, block, payload,
+      snapshotAt: snapshotBytes == 0 ? nil : staged.attributes.outputBytes)
     rings[ring].advance(pool: producers.count)
     scopes.noteSubmitted(task.id.local)
     counters.noteSubmitted(edges: producers.count)
@@ -69,15 +70,21 @@ extension Orchestrator {
     }
   }
 
-  /// Memory for what the task's slot, descriptor, fanin list and outputs take.
+  /// Memory for what the task's slot, descriptor, payload, fanin list and outputs take.
   @inline(__always)
-  private mutating func reserve(_ ring: Int, _ block: HeapRing.Block) throws(PTO2Error) {
-    if rings[ring].reservation.isComplete { return }
+  private mutating func reserve(
+    _ ring: Int, _ block: HeapRing.Block, _ payload: HeapRing.Block
+  ) throws(PTO2Error) {
+    let isComplete = rings[ring].reservation.isComplete(
+      fanin: producers.count != 0, payload: payload.end != payload.begin,
+      heap: block.end != block.begin)
+    if isComplete { return }
     let slot = UInt32(truncatingIfNeeded: rings[ring].current) & rings[ring].main.mask
     let pool = UInt32(truncatingIfNeeded: rings[ring].poolHead) & rings[ring].fanin.mask
     let heapEnd = min(block.offset + (block.end - block.begin), rings[ring].heap.capacity)
     let places = RingReservation.Places(
-      slot: slot, heap: block.offset..<heapEnd, pool: pool, poolCount: UInt32(producers.count),
+      slot: slot, payload: payload.offset..<payload.offset + staged.payloadBytes,
+      heap: block.offset..<heapEnd, pool: pool, poolCount: UInt32(producers.count),
       poolCapacity: rings[ring].fanin.count)
     try rings[ring].reservation.ensure(places, in: segment)
   }
@@ -85,15 +92,17 @@ extension Orchestrator {
   /// Everything that is published by the log record.
   @inline(__always)
   private mutating func write(
-    _ task: TaskOrdinal, _ scope: Scope, _ block: HeapRing.Block, snapshotAt: UInt64?
+    _ task: TaskOrdinal, _ scope: Scope, _ block: HeapRing.Block, _ payload: HeapRing.Block,
+    snapshotAt: UInt64?
   ) {
     let ring = task.ring
     rings[ring].heap.take(block)
+    rings[ring].payload.take(payload)
     rings[ring][memory: task.ordinal] = TaskMemory(
-      heapEnd: rings[ring].heap.head, scope: scope.serial)
+      heapEnd: rings[ring].heap.head, payloadEnd: rings[ring].payload.head, scope: scope.serial)
     let heap = rings[ring].heapOffset + block.offset
     placeOutputs(of: task, scope, from: heap)
-    let writer = SlotWriter(task, rings[ring])
+    let writer = SlotWriter(task, rings[ring], staged.payloadShape, payloadAt: payload.offset)
     writer.header(
       &staged, scope, depth: scopes.depth,
       fanin: (rings[ring].poolHead, producers.count, producers.isCancelled), block,
@@ -125,19 +134,29 @@ extension Orchestrator {
   }
 }
 
-/// Writes a task's main slot, dispatch descriptor and fanin list, one part at a time.
+/// Writes a task's main slot, dispatch descriptor, payload and fanin list, one part at a time.
 /// The log record publishes all of it.
 struct SlotWriter {
   private let task: TaskOrdinal
   private let slot: OwnedMainSlot
   private let descriptor: OwnedDescriptor
+  private let payload: OwnedPayload
+  private let isInline: Bool
 
+  /// - Parameter offset: of the payload from the first of its ring.
   @inline(__always)
-  init(_ task: TaskOrdinal, _ ring: borrowing RingProducer) {
+  init(
+    _ task: TaskOrdinal, _ ring: borrowing RingProducer, _ shape: PayloadShape,
+    payloadAt offset: UInt64
+  ) {
     self.task = task
     let local = UInt32(truncatingIfNeeded: task.ordinal)
     slot = ring.main[local]
     descriptor = ring.descriptors[local]
+    descriptor.setPayload(ring.payloadOffset + offset)
+    payload = unsafe OwnedPayload(
+      at: ring.payloads + Int(truncatingIfNeeded: offset), shape)
+    isInline = shape.isInline
   }
 
   @inline(__always)
@@ -168,10 +187,11 @@ struct SlotWriter {
   @inline(__always)
   func predicate(_ staged: inout StagedTask, _ buffers: inout BufferTable) {
     guard let predicate = staged.predicate else { return }
-    slot.predicate = pto2_slot_predicate(
-      offset: buffers[predicate.argument.buffer].offset + predicate.argument.offset,
-      value: predicate.value, dtype: predicate.argument.dataType.rawValue,
-      comparison: predicate.comparison, reserved: (0, 0, 0, 0, 0, 0))
+    payload.setPredicate(
+      pto2_slot_predicate(
+        offset: buffers[predicate.argument.buffer].offset + predicate.argument.offset,
+        value: predicate.value, dtype: predicate.argument.dataType.rawValue,
+        comparison: predicate.comparison, reserved: (0, 0, 0, 0, 0, 0)))
   }
 
   @inline(__always)
@@ -196,8 +216,8 @@ struct SlotWriter {
     for index in 0..<count {
       let argument = staged.arguments[index]
       let offset = buffers[argument.buffer].offset + argument.offset
-      descriptor.setArgument(index, offset)
-      slot.setTensor(
+      setArgument(index, offset)
+      payload.setTensor(
         index,
         pto2_tensor(
           offset: offset, shape: argument.shape, strides: argument.strides,
@@ -206,8 +226,13 @@ struct SlotWriter {
           reserved2: 0))
     }
     for index in 0..<staged.scalars.count {
-      descriptor.setArgument(count + index, staged.scalars[index])
+      setArgument(count + index, staged.scalars[index])
     }
+  }
+
+  @inline(__always)
+  private func setArgument(_ index: Int, _ value: UInt64) {
+    if isInline { descriptor.setArgument(index, value) } else { payload.setArgument(index, value) }
   }
 
   @inline(__always)

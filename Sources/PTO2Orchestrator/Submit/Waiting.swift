@@ -105,7 +105,7 @@ extension Orchestrator {
         switch reason {
         case .none, .submissionLog, .tensorMap: current
         case .mainRing: current &- (window - max(1, window / 8))
-        case .dependencyPool:
+        case .payload, .dependencyPool:
           rings[index].released &+ max(1, (current &- rings[index].released) / 8)
         case .consumedRing: current &- (consumedWindow - max(1, consumedWindow / 8))
         case .heap: rings[index].consumed &+ max(1, (current &- rings[index].consumed) / 8)

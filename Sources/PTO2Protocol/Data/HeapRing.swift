@@ -1,5 +1,5 @@
-/// A heap ring's allocator: contiguous blocks from a circular range, freed in
-/// order of allocation.
+/// The allocator of a heap or of a payload ring: contiguous blocks from a circular range,
+/// freed in order of allocation.
 ///
 /// Positions are bytes that run free in 64 bits, so full and empty never look
 /// alike and a wrap gap is counted like any block. A block never straddles the
@@ -10,6 +10,8 @@ package struct HeapRing: Equatable {
   package let capacity: UInt64
   /// Position after the newest block.
   package private(set) var head: UInt64 = 0
+  /// `head` in the range: bytes from its start.
+  private var headOffset: UInt64 = 0
   /// Position of the oldest block still alive.
   package private(set) var tail: UInt64 = 0
 
@@ -21,7 +23,7 @@ package struct HeapRing: Equatable {
   }
 
   package struct Block: Equatable {
-    /// Bytes from the start of the heap; 0 for a block of no bytes.
+    /// Bytes from the start of the range; 0 for a block of no bytes.
     package var offset: UInt64
     /// `head` before and after, the wrap gap included.
     package var begin: UInt64
@@ -30,7 +32,7 @@ package struct HeapRing: Equatable {
 
   /// Bytes rounded up to whole cache lines.
   package static func rounded(_ bytes: UInt64) -> UInt64 {
-    (bytes + alignment - 1) / alignment * alignment
+    (bytes + (alignment - 1)) & ~(alignment - 1)
   }
 
   package var used: UInt64 { head - tail }
@@ -41,19 +43,21 @@ package struct HeapRing: Equatable {
     let size = Self.rounded(bytes)
     if size == 0 { return Block(offset: 0, begin: head, end: head) }
     guard size <= capacity else { return nil }
-    let offset = head % capacity
-    let gap = offset + size > capacity ? capacity - offset : 0
+    let untilEnd = capacity &- headOffset
+    let gap = size > untilEnd ? untilEnd : 0
     // In an empty ring the gap holds nothing up: any block that fits at all fits.
     if used == 0 {
-      return Block(offset: gap > 0 ? 0 : offset, begin: head + gap, end: head + gap + size)
+      return Block(offset: gap > 0 ? 0 : headOffset, begin: head + gap, end: head + gap + size)
     }
     guard used + gap + size <= capacity else { return nil }
-    return Block(offset: gap > 0 ? 0 : offset, begin: head, end: head + gap + size)
+    return Block(offset: gap > 0 ? 0 : headOffset, begin: head, end: head + gap + size)
   }
 
   /// Takes a block that `place` has just returned.
   package mutating func take(_ block: Block) {
     if used == 0 { tail = block.begin }
+    headOffset &+= block.end &- head
+    while headOffset >= capacity { headOffset &-= capacity }
     head = block.end
   }
 

@@ -173,7 +173,8 @@ extension Dispatcher {
 extension SchedulerThread {
   /// A task is not to run: it FAILED, or was not to begin. So it is with every consumer
   /// that was dispatched ahead. None of these has begun: a gate, or its place behind this
-  /// task on the same core, holds it back until the core says FIN of this one.
+  /// task on the same core, holds it back until the core says FIN of this one. One that has
+  /// no place waits to be dispatched once more (`RedoQueue`), which then is not done.
   mutating func skipConsumers(of id: TaskID) {
     let entry = rings.entry(id)
     var reference = entry.fanoutHead.value
@@ -183,12 +184,12 @@ extension SchedulerThread {
       reference = edge.next
       let consumer = edge.consumer
       let other = rings.entry(consumer)
-      guard edge.needsData, other.isDispatched, other.outcome.value == 0,
-        let place = dispatcher.ofOnlyThread.ahead.place(
-          slot: rings[consumer.ring].slotNumber(consumer.local))
-      else { continue }
+      guard edge.needsData, other.isDispatched, other.outcome.value == 0 else { continue }
       cancel(other)
-      cores[place.core].lanes[place.lane].skip.storeRelease(1)
+      let slot = rings[consumer.ring].slotNumber(consumer.local)
+      if let place = dispatcher.ofOnlyThread.ahead.place(slot: slot) {
+        cores[place.core].lanes[place.lane].skip.storeRelease(1)
+      }
       skipConsumers(of: consumer)
     }
   }

@@ -54,7 +54,8 @@ struct RedoQueue {
 
 extension Dispatcher {
   /// Starts lost subtasks, each on any core of its kind, before any other there. Those
-  /// without a place hold up no other.
+  /// without a place hold up no other; one whose task has FAILED or is CANCELLED by now is
+  /// done without running.
   @inline(never)
   func dispatchRedo<S: Sharing>(_ thread: inout SchedulerThread<S>) -> Int {
     var work = 0
@@ -64,6 +65,12 @@ extension Dispatcher {
       defer { index += 1 }
       guard let lost = redo[index] else { continue }
       left -= 1
+      if S.load(thread.rings.entry(lost.task).outcome) != 0 {
+        redo.remove(at: index)
+        thread.finishSubtask(lost.task)
+        work += 1
+        continue
+      }
       guard let (core, gates) = place(for: lost, thread) else { continue }
       intent.willDispatch(lost.task, block: lost.block, subtasks: 1 << UInt8(lost.index))
       send(lost, to: core, gates, &thread)
