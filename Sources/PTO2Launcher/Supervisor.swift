@@ -35,8 +35,14 @@ internal import Synchronization
     var launchError: SystemError?
   }
 
-  /// Kills every child, for a process that ends in the middle of things.
-  package func killChildren() { state.withLock { $0.children.kill() } }
+  /// Kills every child, for a process that ends in the middle of things: nobody is started
+  /// in its place.
+  package func killChildren() {
+    state.withLock { state in
+      state.children.isEnding = true
+      state.children.kill()
+    }
+  }
 
   /// After an error or a first signal the program has this long to come to its
   /// next call.
