@@ -28,6 +28,13 @@ private func stage(_ submission: pto2_submission, into task: inout TaskBuilder) 
   guard unsafe submission.scalar_count == 0 || submission.scalars != nil else {
     throw PTO2Error(.invalidArgs, "\(unsafe submission.scalar_count) scalars at NULL")
   }
+  // Before any is read: the count may be anything.
+  guard unsafe submission.scalar_count <= UInt32(PTO2_MAX_SCALARS) else {
+    throw PTO2Error(
+      .invalidArgs,
+      "a task can have \(PTO2_MAX_SCALARS) scalars at most, not \(unsafe submission.scalar_count)",
+      needed: UInt64(unsafe submission.scalar_count), available: UInt64(PTO2_MAX_SCALARS))
+  }
   for index in 0..<Int(unsafe submission.scalar_count) {
     task.scalar(bits: unsafe submission.scalars[index])
   }

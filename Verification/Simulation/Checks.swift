@@ -103,8 +103,12 @@ final class Checks {
       }
       // It may FAIL now; who comes after it in any way need not wait for its end.
       let descriptor = segment.descriptors(ring)[index]
+      guard let payload = segment.payload(descriptor, segment.mainRing(ring)[index]) else {
+        return fail("each task once", "a dispatched task has no payload")
+      }
       // The first scalar of a simulated task is its number.
-      let lost = Int(unsafe descriptor.arguments[descriptor.call(slot).tensors])
+      let arguments = unsafe payload.arguments(of: descriptor)
+      let lost = Int(unsafe arguments[descriptor.call(slot).tensors])
       for task in plan.tasks.indices {
         mayFail[task] = task == lost || plan.tasks[task].producers.contains { mayFail[$0] }
       }

@@ -60,7 +60,7 @@ static int32_t build(const pto2_program_api *api, pto2_graph *graph, void *conte
                                      .scalars = &alpha,
                                      .scalar_count = 1};
     }
-    if (w->ending == TOO_MANY_SCALARS) tasks[3].scalar_count = 17;
+    if (w->ending == TOO_MANY_SCALARS) tasks[3].scalar_count = UINT32_MAX;
     uint32_t submitted;
     if (api->submit_many(graph, tasks, COUNT / TILE, NULL, &submitted)) {
         printf("  task %u was refused\n", submitted);
