@@ -72,12 +72,13 @@ extension SegmentViews where Self: ~Copyable {
   package func descriptors(_ ring: Int) -> RingTable<Descriptor> {
     unsafe RingTable(read(.dispatchTable, ring: ring), count: configuration.rings[ring].taskWindow)
   }
-  /// A task's payload; nil when the descriptor names no place for it.
-  /// - Parameter slot: its main slot, which says what the payload consists of.
-  package func payload(_ descriptor: Descriptor, _ slot: MainSlot) -> Payload? {
+  /// A task's payload, as its main slot says what it consists of; nil when its descriptor
+  /// names no place for that.
+  package func payload(_ id: TaskID) -> Payload? {
+    let slot = mainRing(id.ring)[id.local]
     let content = slot.header
     return Payload(
-      of: descriptor,
+      of: descriptors(id.ring)[id.local],
       PayloadShape(tensors: Int(content.tensor_count), scalars: Int(content.scalar_count)),
       hasPredicate: slot.flags.contains(.predicate), in: bytes)
   }

@@ -12,11 +12,15 @@ import Testing
 private final class Driver: @unchecked Sendable {
   // Sendable: only the thread uses scheduler and cores until it is joined.
   private let rig: Rig
+  /// Asked before each kernel; how often it said no, to be read after `join`.
+  private let isSound: @Sendable (Rig) -> Bool
+  private(set) var unsound = 0
   private let isOver = Atomic<Bool>(false)
   private var thread = pthread_t()
 
-  init(_ rig: Rig) {
+  init(_ rig: Rig, isSound: @escaping @Sendable (Rig) -> Bool = { _ in true }) {
     self.rig = rig
+    self.isSound = isSound
     let box = Unmanaged.passRetained(self).toOpaque()
     pthread_create(
       &thread, nil,
@@ -33,6 +37,7 @@ private final class Driver: @unchecked Sendable {
       let isLast = isOver.load(ordering: .acquiring)
       if isLast || parked.loadAcquire() != 0 {
         rig.settle()
+        if !isSound(rig) { unsound += 1 }
         if rig.failure == nil { _ = rig.runOne(&random) }
       } else {
         yieldProcessor()
@@ -106,6 +111,33 @@ private final class Driver: @unchecked Sendable {
     driver.join()
     #expect(stalls(rig, .dependencyPool) > 0, "not exercised")
     #expect(rig.counts() == [30, 0] && rig.failure == nil)
+  }
+
+  /// Tasks of 1,280 bytes and of less, in a ring of 4,096: what runs keeps its payload,
+  /// wherever the next one is placed.
+  @Test func fullPayloadRingHoldsSubmissionUp() throws {
+    let rig = try Rig(configuration(window: 8, pool: 256))
+    let arena = rig.worker.layout.section(.arena).offset
+    let driver = Driver(rig) { rig in
+      rig.running.map(\.task).allSatisfy { task in
+        let descriptor = rig.worker.descriptors(0)[task.local]
+        let tensors = Int(rig.slot(task).tensor_count)
+        guard let payload = rig.payload(task) else { return false }
+        return payload.arguments(of: descriptor)[tensors + 15] == UInt64(task.local)
+          && (0..<tensors).allSatisfy { payload.tensor($0).offset == arena }
+      }
+    }
+    let x = try rig.external(4)
+    for number in 0..<60 {
+      try rig.submit(aic: number % 2 == 0, aiv0: number % 2 == 1) { task in
+        for _ in 0..<[16, 11, 16, 5, 16][number % 5] { task.input(x) }
+        for _ in 0..<16 { task.scalar(number) }
+      }
+    }
+    driver.join()
+    #expect(stalls(rig, .payload) > 0, "not exercised")
+    #expect(driver.unsound == 0)
+    #expect(rig.counts() == [60, 0] && rig.failure == nil)
   }
 
   /// Single elements, each of another task: the map takes eight of them at once.

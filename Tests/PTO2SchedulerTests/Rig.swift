@@ -367,10 +367,7 @@ final class Rig {
   }
 
   func slot(_ task: TaskID) -> pto2_main_slot { worker.mainRing(task.ring)[task.local].header }
-  func payload(_ task: TaskID) -> Payload? {
-    worker.payload(
-      worker.descriptors(task.ring)[task.local], worker.mainRing(task.ring)[task.local])
-  }
+  func payload(_ task: TaskID) -> Payload? { worker.payload(task) }
 }
 
 func configuration(

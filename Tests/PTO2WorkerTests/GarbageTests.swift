@@ -61,7 +61,7 @@ private final class Bench {
     let descriptor = owner.ownDescriptors(ring)[0]
     descriptor.setCalls(.inactive, call, .inactive)
     descriptor.setPayload(payload ?? owner.layout.section(.payload, ring: ring).offset)
-    for (index, offset) in tensors.enumerated() { descriptor.setArgument(index, offset) }
+    for (index, offset) in tensors.enumerated() { descriptor.arguments[index] = offset }
     store(try #require(DispatchWord(descriptorOffset: offset, slot: 1, toggle: true)).rawValue)
   }
 }

@@ -1,3 +1,4 @@
+import CPTO2Linux
 import Glibc
 import Harness
 import Testing
@@ -40,6 +41,11 @@ import Testing
     }
     #expect(posix_fallocate(descriptor, status.st_size, 4096) == EPERM)
 
+    // The program runs before its scheduler and workers have attached: whoever is first
+    // has the place (`LockByte`: the scheduler's, and that of core 2).
+    for byte: Int64 in [1 << 50 + 1, 1 << 50 + 18] {
+      #expect(command.waitUntil { pto2_byte_is_locked(descriptor, byte) == 1 })
+    }
     let scheduler = Command.run("pto2-scheduler", ["--segment", segment])
     #expect(scheduler.status == 73)
     #expect(scheduler.errors.contains("is already taken"), "\(scheduler.errors)")

@@ -69,7 +69,7 @@ final class WorkerTarget: FuzzTarget {
     let tensors = Int(shape & 3)
     let descriptor = segment.calls(ring)[UInt32(slot)]
     let payloadShape = PayloadShape(tensors: tensors, scalars: Int(shape >> 4 & 3))
-    let payload = segment.ownPayload(ring, UInt32(slot), payloadShape)
+    let arguments = segment.ownPayload(ring, UInt32(slot), payloadShape).arguments(of: descriptor)
     let subtask = UInt32(shape >> 2 & 1)
     var call = CallWord(image: 0, offset: images[0].kernels[Int(subtask)].offset)
       .with(tensors: tensors, scalars: Int(shape >> 4 & 3)).rawValue
@@ -80,11 +80,7 @@ final class WorkerTarget: FuzzTarget {
       let near = input.byte()
       let base = near & 1 == 0 ? segment.layout.section(.arena).offset : segment.layout.totalBytes
       let offset = base &+ UInt64(bitPattern: Int64(Int8(bitPattern: near)))
-      if payloadShape.isInline {
-        descriptor.setArgument(tensor, offset)
-      } else {
-        payload.setArgument(tensor, offset)
-      }
+      arguments[tensor] = offset
     }
     var position =
       segment.layout.section(.dispatchTable, ring: ring).offset - segment.layout.dispatchBase

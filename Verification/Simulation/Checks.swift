@@ -103,7 +103,7 @@ final class Checks {
       }
       // It may FAIL now; who comes after it in any way need not wait for its end.
       let descriptor = segment.descriptors(ring)[index]
-      guard let payload = segment.payload(descriptor, segment.mainRing(ring)[index]) else {
+      guard let payload = segment.payload(TaskID(ring: ring, local: index)) else {
         return fail("each task once", "a dispatched task has no payload")
       }
       // The first scalar of a simulated task is its number.

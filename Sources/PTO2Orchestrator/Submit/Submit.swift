@@ -136,12 +136,12 @@ extension Orchestrator {
 
 /// Writes a task's main slot, dispatch descriptor, payload and fanin list, one part at a time.
 /// The log record publishes all of it.
-struct SlotWriter {
+@safe struct SlotWriter {
   private let task: TaskOrdinal
   private let slot: OwnedMainSlot
   private let descriptor: OwnedDescriptor
   private let payload: OwnedPayload
-  private let isInline: Bool
+  private let arguments: UnsafeMutablePointer<UInt64>
 
   /// - Parameter offset: of the payload from the first of its ring.
   @inline(__always)
@@ -156,7 +156,7 @@ struct SlotWriter {
     descriptor.setPayload(ring.payloadOffset + offset)
     payload = unsafe OwnedPayload(
       at: ring.payloads + Int(truncatingIfNeeded: offset), shape)
-    isInline = shape.isInline
+    unsafe arguments = payload.arguments(of: descriptor)
   }
 
   @inline(__always)
@@ -216,7 +216,7 @@ struct SlotWriter {
     for index in 0..<count {
       let argument = staged.arguments[index]
       let offset = buffers[argument.buffer].offset + argument.offset
-      setArgument(index, offset)
+      unsafe arguments[index] = offset
       payload.setTensor(
         index,
         pto2_tensor(
@@ -226,13 +226,8 @@ struct SlotWriter {
           reserved2: 0))
     }
     for index in 0..<staged.scalars.count {
-      setArgument(count + index, staged.scalars[index])
+      unsafe arguments[count + index] = staged.scalars[index]
     }
-  }
-
-  @inline(__always)
-  private func setArgument(_ index: Int, _ value: UInt64) {
-    if isInline { descriptor.setArgument(index, value) } else { payload.setArgument(index, value) }
   }
 
   @inline(__always)

@@ -15,7 +15,7 @@ package struct HeapRing: Equatable {
   /// Position of the oldest block still alive.
   package private(set) var tail: UInt64 = 0
 
-  package static let alignment: UInt64 = 64
+  @inlinable package static var alignment: UInt64 { 64 }
 
   package init(capacity: UInt64) {
     precondition(capacity > 0 && capacity % Self.alignment == 0)
@@ -31,6 +31,7 @@ package struct HeapRing: Equatable {
   }
 
   /// Bytes rounded up to whole cache lines.
+  @inlinable @inline(__always)
   package static func rounded(_ bytes: UInt64) -> UInt64 {
     (bytes + (alignment - 1)) & ~(alignment - 1)
   }

@@ -27,11 +27,11 @@ package struct OwnedDescriptor: RecordView {
       call.rawValue
   }
 
-  /// - Parameter index: tensors first, then scalars; less than PTO2_INLINE_ARGS.
+  /// Room for PTO2_INLINE_ARGS arguments.
   @inlinable @inline(__always)
-  package func setArgument(_ index: Int, _ value: UInt64) {
+  package var arguments: UnsafeMutablePointer<UInt64> {
     unsafe (UnsafeMutableRawPointer(record) + MemoryLayout<PTO2DispatchDesc>.offset(of: \.args)!)
-      .assumingMemoryBound(to: UInt64.self)[index] = value
+      .assumingMemoryBound(to: UInt64.self)
   }
 
   /// Segment offset of the task's payload.

@@ -28,7 +28,7 @@ package struct PayloadShape: Equatable, Sendable {
   /// Bytes of tensors and arguments: where a predicate begins. Whole cache lines.
   @inlinable @inline(__always)
   package var bytes: Int {
-    argumentsAt + (isInline ? 0 : (arguments * 8 + 63) & ~63)
+    argumentsAt + (isInline ? 0 : Int(HeapRing.rounded(UInt64(arguments * 8))))
   }
 
   /// Bytes of all of it.
@@ -58,10 +58,11 @@ package struct OwnedPayload {
     unsafe base.assumingMemoryBound(to: pto2_tensor.self)[index] = tensor
   }
 
-  /// - Parameter index: tensors first, then scalars; of a shape that is not inline.
+  /// Where the task's arguments belong: tensors first, then scalars.
   @inlinable @inline(__always)
-  package func setArgument(_ index: Int, _ value: UInt64) {
-    unsafe (base + shape.argumentsAt).assumingMemoryBound(to: UInt64.self)[index] = value
+  package func arguments(of descriptor: OwnedDescriptor) -> UnsafeMutablePointer<UInt64> {
+    if shape.isInline { return unsafe descriptor.arguments }
+    return unsafe (base + shape.argumentsAt).assumingMemoryBound(to: UInt64.self)
   }
 
   /// Of a task with `SlotFlags.predicate`.

@@ -141,9 +141,7 @@ extension SchedulerThread {
     var shape = TaskShape.of(mask: entry.activeMask)
     // A task whose predicate is false is done without running.
     if entry.flags.contains(.predicate) {
-      guard let payload = shared.segment.payload(ring.descriptor(id.local), ring.slot(id.local)),
-        let isTrue = isTrue(payload.predicate)
-      else {
+      guard let payload = shared.segment.payload(id), let isTrue = isTrue(payload.predicate) else {
         return violation("the predicate of task \(id) names no element")
       }
       if !isTrue { shape = .dummy }

@@ -10,7 +10,6 @@ internal import PTO2Segment
   fileprivate struct State {
     // Orchestrator's, read-only here.
     let slots: RingTable<MainSlot>
-    let descriptors: RingTable<Descriptor>
     let fanin: RingTable<FaninPlace>
     // Scheduler's.
     let entries: RingTable<ConsumedEntry>
@@ -39,8 +38,6 @@ internal import PTO2Segment
   /// The main slot of a local id.
   @inline(__always)
   func slot(_ local: UInt32) -> MainSlot { unsafe state.pointee.slots[local] }
-  /// The descriptor of a local id.
-  func descriptor(_ local: UInt32) -> Descriptor { unsafe state.pointee.descriptors[local] }
   /// The consumed entry of a local id.
   @inline(__always)
   func entry(_ local: UInt32) -> ConsumedEntry { unsafe state.pointee.entries[local] }
@@ -145,8 +142,7 @@ internal import PTO2Segment
       let descriptors = segment.layout.section(.dispatchTable, ring: ring)
       unsafe (base + ring).initialize(
         to: Ring.State(
-          slots: segment.mainRing(ring), descriptors: segment.descriptors(ring),
-          fanin: segment.fanin(ring),
+          slots: segment.mainRing(ring), fanin: segment.fanin(ring),
           entries: segment.ownConsumedRing(ring), slotStates: segment.ownSlotStates(ring),
           edges: segment.ownFanout(ring), wiredWord: page.wired(ring), peaks: page.ownPeaks(ring),
           descriptorBase: descriptors.offset - segment.layout.dispatchBase, firstSlot: slots,
