@@ -10,6 +10,7 @@
 #include <errno.h>
 #include <pthread.h>
 #include <signal.h>
+#include <stdint.h>
 #include <sys/signalfd.h>
 #include <ucontext.h>
 #include <unistd.h>
@@ -18,14 +19,19 @@ static const int ending[] = {SIGINT,  SIGTERM, SIGHUP,  SIGQUIT, SIGALRM, SIGVTA
                              SIGXCPU, SIGXFSZ, SIGUSR1, SIGUSR2, SIGPWR,  SIGIO};
 enum { ENDING = sizeof ending / sizeof *ending };
 
+static pthread_mutex_t lock = PTHREAD_MUTEX_INITIALIZER; /* of the next three */
 static struct sigaction before[ENDING];
 static sigset_t held;
 static int holders;
 static pid_t owner;
+/* Which of them the handler has blocked in some thread: bit i for ending[i]. */
+static uint32_t met;
 
 static void on_ending(int number, siginfo_t *info, void *context) {
     const int error = errno;
     (void)info;
+    for (int i = 0; i < ENDING; i++)
+        if (ending[i] == number) __atomic_fetch_or(&met, 1u << i, __ATOMIC_RELAXED);
     if (getpid() != owner) { /* a fork of the process: it is nobody's run */
         signal(number, SIG_DFL);
         raise(number);
@@ -44,22 +50,17 @@ static int is_wanted(int index, const struct sigaction *now) {
     return index < 4 || now->sa_handler == SIG_DFL;
 }
 
-int pto2_signal_descriptor(void) {
-    if (holders == 0) {
-        struct sigaction action = {.sa_sigaction = on_ending, .sa_flags = SA_SIGINFO | SA_RESTART};
-        sigemptyset(&action.sa_mask);
-        sigemptyset(&held);
-        owner = getpid();
-        for (int i = 0; i < ENDING; i++) {
-            sigaction(ending[i], NULL, &before[i]);
-            if (!is_wanted(i, &before[i])) continue;
-            sigaddset(&held, ending[i]);
-            sigaction(ending[i], &action, NULL);
-        }
+static void take(void) {
+    struct sigaction action = {.sa_sigaction = on_ending, .sa_flags = SA_SIGINFO | SA_RESTART};
+    sigemptyset(&action.sa_mask);
+    sigemptyset(&held);
+    owner = getpid();
+    for (int i = 0; i < ENDING; i++) {
+        sigaction(ending[i], NULL, &before[i]);
+        if (!is_wanted(i, &before[i])) continue;
+        sigaddset(&held, ending[i]);
+        sigaction(ending[i], &action, NULL);
     }
-    const int fd = pto2_above_standard(signalfd(-1, &held, SFD_CLOEXEC | SFD_NONBLOCK));
-    if (fd >= 0) holders++;
-    return fd;
 }
 
 static void put_back(int index) {
@@ -69,11 +70,36 @@ static void put_back(int index) {
         sigaction(ending[index], &before[index], NULL);
 }
 
+/* Dispositions, and the mask of this thread. */
+static void give_back(void) {
+    const uint32_t blocked = __atomic_exchange_n(&met, 0, __ATOMIC_RELAXED);
+    sigset_t set;
+    sigemptyset(&set);
+    for (int i = 0; i < ENDING; i++) {
+        if (sigismember(&held, ending[i])) put_back(i);
+        if (blocked >> i & 1) sigaddset(&set, ending[i]);
+    }
+    pthread_sigmask(SIG_UNBLOCK, &set, NULL);
+}
+
+int pto2_signal_descriptor(void) {
+    pthread_mutex_lock(&lock);
+    if (holders == 0) take();
+    const int fd = pto2_above_standard(signalfd(-1, &held, SFD_CLOEXEC | SFD_NONBLOCK));
+    if (fd >= 0)
+        holders++;
+    else if (holders == 0)
+        give_back();
+    pthread_mutex_unlock(&lock);
+    return fd;
+}
+
 void pto2_release_signals(int fd) {
     close(fd);
-    if (getpid() != owner || --holders > 0) return;
-    for (int i = 0; i < ENDING; i++)
-        if (sigismember(&held, ending[i])) put_back(i);
+    if (getpid() != owner) return;
+    pthread_mutex_lock(&lock);
+    if (--holders == 0) give_back();
+    pthread_mutex_unlock(&lock);
 }
 
 int pto2_read_signal(int fd) {
