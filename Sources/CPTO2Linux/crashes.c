@@ -11,14 +11,15 @@
 
 struct crashing {
     pto2_crash *record;
-    uint64_t base, bytes;           /* the segment */
-    uint64_t stack_begin, stack_end; /* the thread's; 0: not known */
+    uint64_t base, bytes;  /* the segment */
+    uint64_t stack_begin;  /* the thread's lowest byte; 0: not known */
 };
 
 static _Thread_local struct crashing own;
-/* The one that counts for threads that kernels have started; of the only core, or none. */
-static struct crashing *of_process;
-static int threads;
+/* The first core's, which counts for threads that kernels have started, as long as it is
+ * the only core here. */
+static struct crashing *first;
+static int cores;
 
 /* 1 load, 2 store, 3 call, by the processor's error code of a page fault; 0 where
  * that is not known. */
@@ -60,8 +61,12 @@ static void on_crash(int number, siginfo_t *info, void *context) {
         _exit(1);
     }
     if (number == SIGBUS && pto2_is_truncated(info)) pto2_report_truncation(info);
-    struct crashing *mine = own.record ? &own : of_process;
-    if (mine && mine->record) fill(mine, number, info, context);
+    struct crashing *mine = &own;
+    if (!own.record)
+        mine = __atomic_load_n(&cores, __ATOMIC_ACQUIRE) == 1
+                   ? __atomic_load_n(&first, __ATOMIC_ACQUIRE)
+                   : NULL;
+    if (mine) fill(mine, number, info, context);
     struct sigaction end = {.sa_handler = SIG_DFL};
     sigaction(number, &end, NULL);
     raise(number); /* SA_NODEFER: this ends the process */
@@ -81,8 +86,11 @@ static void on_thread_end(void *context) {
 }
 
 void pto2_end_crash_record(void) {
+    struct crashing *expected = &own;
     pto2_guard_thread(NULL, NULL);
     own.record = NULL;
+    /* Cores end together: nobody else becomes the only one. */
+    __atomic_compare_exchange_n(&first, &expected, NULL, 0, __ATOMIC_ACQ_REL, __ATOMIC_RELAXED);
 }
 
 static void find_stack(void) {
@@ -90,10 +98,8 @@ static void find_stack(void) {
     void *begin;
     size_t bytes;
     if (pthread_getattr_np(pthread_self(), &attributes) != 0) return;
-    if (pthread_attr_getstack(&attributes, &begin, &bytes) == 0) {
+    if (pthread_attr_getstack(&attributes, &begin, &bytes) == 0)
         own.stack_begin = (uint64_t)(uintptr_t)begin;
-        own.stack_end = own.stack_begin + bytes;
-    }
     pthread_attr_destroy(&attributes);
 }
 
@@ -108,7 +114,8 @@ void pto2_record_crashes(pto2_crash *record, const void *base, uint64_t bytes) {
     own.base = (uint64_t)(uintptr_t)base;
     own.bytes = bytes;
     find_stack();
-    of_process = __atomic_add_fetch(&threads, 1, __ATOMIC_ACQ_REL) == 1 ? &own : NULL;
+    if (__atomic_fetch_add(&cores, 1, __ATOMIC_ACQ_REL) == 0)
+        __atomic_store_n(&first, &own, __ATOMIC_RELEASE);
     pto2_guard_thread(on_thread_end, &own);
     struct sigaction action = {.sa_sigaction = on_crash,
                                .sa_flags = SA_SIGINFO | SA_ONSTACK | SA_RESETHAND | SA_NODEFER};

@@ -91,22 +91,35 @@ static int write_within(int fd, const char *bytes, size_t count, int limit) {
     return 0;
 }
 
-int pto2_write_all(int fd, const void *bytes, size_t count, int limit_milliseconds) {
-    sigset_t pipe_signal, before, pending;
-    sigemptyset(&pipe_signal);
-    sigaddset(&pipe_signal, SIGPIPE);
-    sigpending(&pending);
-    pthread_sigmask(SIG_BLOCK, &pipe_signal, &before);
-    const int result = write_within(fd, bytes, count, limit_milliseconds);
-    if (result == -EPIPE && !sigismember(&pending, SIGPIPE)) {
+/* SIGPIPE, held off this thread. */
+struct pipe_signal {
+    sigset_t own, before, pending;
+};
+
+static void hold_pipe_signal(struct pipe_signal *it) {
+    sigemptyset(&it->own);
+    sigaddset(&it->own, SIGPIPE);
+    sigpending(&it->pending);
+    pthread_sigmask(SIG_BLOCK, &it->own, &it->before);
+}
+
+/* After a write with that result; one that was pending before stays so. */
+static int drop_pipe_signal(struct pipe_signal *it, int result) {
+    if (result == -EPIPE && !sigismember(&it->pending, SIGPIPE)) {
         const struct timespec none = {0, 0};
-        sigtimedwait(&pipe_signal, NULL, &none);
+        sigtimedwait(&it->own, NULL, &none);
     }
-    pthread_sigmask(SIG_SETMASK, &before, NULL);
+    pthread_sigmask(SIG_SETMASK, &it->before, NULL);
     return result;
 }
 
-int pto2_write_now(int fd, const void *bytes, size_t count) {
+int pto2_write_all(int fd, const void *bytes, size_t count, int limit_milliseconds) {
+    struct pipe_signal held;
+    hold_pipe_signal(&held);
+    return drop_pipe_signal(&held, write_within(fd, bytes, count, limit_milliseconds));
+}
+
+static int write_once(int fd, const void *bytes, size_t count) {
     struct stat status;
     struct pollfd entry = {.fd = fd, .events = POLLOUT};
     if (fstat(fd, &status) < 0) return -errno;
@@ -114,6 +127,12 @@ int pto2_write_now(int fd, const void *bytes, size_t count) {
     const ssize_t written = write_some(fd, status.st_mode, bytes, count);
     if (written < 0) return errno == EAGAIN || errno == EINTR ? 0 : -errno;
     return (int)written;
+}
+
+int pto2_write_now(int fd, const void *bytes, size_t count) {
+    struct pipe_signal held;
+    hold_pipe_signal(&held);
+    return drop_pipe_signal(&held, write_once(fd, bytes, count));
 }
 
 int pto2_is_same_file(int fd, uint64_t device, uint64_t inode) {

@@ -25,9 +25,12 @@ package import PTO2System
     let toEngine: (read: Int32, write: Int32)
     let fromEngine: (read: Int32, write: Int32)
     let child: ChildProcess
+    var mine: [Int32] = []
     do throws(SystemError) {
       toEngine = try makePipe("faults", isBlocking: true)
+      mine += [toEngine.read, toEngine.write]
       fromEngine = try makePipe("faults", isBlocking: true)
+      mine += [fromEngine.read, fromEngine.write]
       _ = fcntl(toEngine.read, F_SETFD, 0)
       _ = fcntl(fromEngine.write, F_SETFD, 0)
       child = try ChildProcess.spawn(
@@ -37,7 +40,10 @@ package import PTO2System
             "--segment", segment, "--parent", "\(getpid())", "--control", "\(toEngine.read)",
             "--report", "\(fromEngine.write)",
           ]))
-    } catch { throw .system(error) }
+    } catch {
+      for descriptor in mine { close(descriptor) }
+      throw .system(error)
+    }
     close(toEngine.read)
     close(fromEngine.write)
     if child.descriptor >= 0 { close(child.descriptor) }

@@ -10,9 +10,7 @@ internal import PTO2System
 /// none either: when it takes nothing for two seconds, what comes is thrown away until it
 /// does. Of one thread.
 final class OutputRelay {
-  /// For workers.
-  let writeEnd: Int32
-  private let readEnd: Int32
+  private let pipe: Pipe
   private var buffer: [UInt8] = []
   private var lastProgress: UInt64 = 0
   private var isStuck = false
@@ -22,28 +20,25 @@ final class OutputRelay {
   private static let patienceNanoseconds: UInt64 = 2_000_000_000
 
   init() throws(SystemError) {
-    (readEnd, writeEnd) = try makePipe("output of workers", isBlocking: true)
-    _ = fcntl(readEnd, F_SETFL, O_NONBLOCK)
+    pipe = try Pipe("output of workers", isBlocking: true)
+    _ = fcntl(pipe.readEnd, F_SETFL, O_NONBLOCK)
   }
 
-  /// Once no worker is left.
-  func closeDescriptors() {
-    close(readEnd)
-    close(writeEnd)
-  }
+  /// For workers.
+  var writeEnd: Int32 { pipe.writeEnd }
 
   /// What poll(2) waits for.
   var entries: [pollfd] {
     [
       pollfd(
-        fd: buffer.count < Self.capacity ? readEnd : -1, events: Int16(POLLIN), revents: 0),
-      // A full pipe that nobody reads: looked at again with the next poll.
+        fd: buffer.count < Self.capacity ? pipe.readEnd : -1, events: Int16(POLLIN), revents: 0),
       pollfd(fd: buffer.isEmpty ? -1 : STDERR_FILENO, events: Int16(POLLOUT), revents: 0),
     ]
   }
 
   /// Brings on what goes without waiting.
   func forward() {
+    guard pipe.isIntact else { return }
     for _ in 0..<16 {
       let count = read()
       if !write() && count == 0 { return }
@@ -66,7 +61,7 @@ final class OutputRelay {
     guard room > 0 else { return 0 }
     var piece = [UInt8](repeating: 0, count: room)
     let count = unsafe piece.withUnsafeMutableBytes {
-      unsafe Glibc.read(readEnd, $0.baseAddress!, room)
+      unsafe Glibc.read(pipe.readEnd, $0.baseAddress!, room)
     }
     guard count > 0 else { return 0 }
     if buffer.isEmpty { lastProgress = MonotonicClock.now() }

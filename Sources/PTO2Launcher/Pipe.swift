@@ -3,9 +3,9 @@ internal import Glibc
 internal import PTO2System
 
 /// Both ends of a new pipe, above 2 and close-on-exec.
-func makePipe(_ purpose: String, isBlocking: Bool) throws(SystemError) -> (
-  read: Int32, write: Int32
-) {
+func makePipe(_ purpose: String, isBlocking: Bool) throws(SystemError)
+  -> (read: Int32, write: Int32)
+{
   var ends: (Int32, Int32) = (-1, -1)
   let status = unsafe withUnsafeMutableBytes(of: &ends) {
     unsafe pto2_pipe($0.baseAddress!.assumingMemoryBound(to: Int32.self), isBlocking ? 1 : 0)
@@ -14,16 +14,20 @@ func makePipe(_ purpose: String, isBlocking: Bool) throws(SystemError) -> (
   return ends
 }
 
-/// A pipe inside this process, for single bytes: one thread's word to another.
+/// A pipe of this process that the program may close, or replace by files of its own. Among
+/// its uses are single bytes: one thread's word to another.
 struct Pipe: ~Copyable {
   let readEnd: Int32
-  private let writeEnd: Int32
+  let writeEnd: Int32
   /// Which pipe it is, whatever the program does to the descriptors.
   private let device: UInt64
   private let inode: UInt64
 
-  init() throws(SystemError) {
-    (readEnd, writeEnd) = try makePipe("supervisor", isBlocking: false)
+  /// Neither end blocks.
+  init() throws(SystemError) { try self.init("supervisor", isBlocking: false) }
+
+  init(_ purpose: String, isBlocking: Bool) throws(SystemError) {
+    (readEnd, writeEnd) = try makePipe(purpose, isBlocking: isBlocking)
     var status = stat()
     _ = unsafe fstat(readEnd, &status)
     (device, inode) = (UInt64(status.st_dev), UInt64(status.st_ino))

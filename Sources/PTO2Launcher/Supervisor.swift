@@ -50,7 +50,7 @@ internal import Synchronization
 
   /// Starts the processes, and watching them.
   /// - Parameters:
-  ///   - signalDescriptor: of `blockSignals`; -1: signals are none of its business.
+  ///   - signalDescriptor: of `takeSignals`; -1: signals are none of its business.
   ///   - launches: the scheduler and the workers; none when they are started by hand.
   ///   - relaysOutput: what workers write comes through this process, and is lost when it
   ///     dies.
@@ -130,14 +130,13 @@ internal import Synchronization
     unsafe thread?.join()
     let areOwn = bell.isIntact
     state.withLock { $0.children.closeDescriptors(areOwn: areOwn) }
-    guard areOwn, let relay else { return }
+    guard let relay else { return }
     relay.finish()
     if relay.lostBytes > 0 {
       session.say(
         "pto2: warning: \(relay.lostBytes) bytes that kernels have written are lost: nobody has read standard error"
       )
     }
-    relay.closeDescriptors()
   }
 
   // MARK: The watching thread
@@ -230,7 +229,7 @@ internal import Synchronization
       state.children.kill()
       return state.signal
     }
-    if bell.isIntact { relay?.finish() }
+    relay?.finish()
     session.programIsAbsent(signal: signal)
   }
 

@@ -88,8 +88,8 @@ int pto2_file_type(const char *path);
 enum { PTO2_LIMIT_FILES, PTO2_LIMIT_FILE_BYTES, PTO2_LIMIT_ADDRESSES, PTO2_LIMIT_PROCESSES };
 uint64_t pto2_limit(int which);
 
-/* The stack of this thread and of those to come has so many bytes, as far as the hard
- * limit lets it. */
+/* The stack of the first thread may grow to so many bytes, as far as the hard limit lets
+ * it; the C library has read before what other threads get. */
 void pto2_limit_stack(uint64_t bytes);
 
 /* fflush(3) of every stream: 0, or why some of standard output is lost, negated. */
@@ -103,7 +103,7 @@ void pto2_print_lines(void);
  * written. */
 int pto2_write_all(int fd, const void *bytes, size_t count, int limit_milliseconds);
 
-/* As much of it as goes without waiting: 0 or more bytes. SIGPIPE is the caller's. */
+/* As much of it as goes without waiting and without SIGPIPE: 0 or more bytes. */
 int pto2_write_now(int fd, const void *bytes, size_t count);
 
 /* 1 while the descriptor leads to that file. */
@@ -117,7 +117,8 @@ int pto2_is_same_file(int fd, uint64_t device, uint64_t inode);
  * Close-on-exec, non-blocking. */
 int pto2_signal_descriptor(void);
 
-/* Closes that descriptor; with the last one, dispositions are what they were. */
+/* Closes that descriptor; with the last one, dispositions are what they were, and the
+ * signals that came are not blocked in the calling thread. */
 void pto2_release_signals(int fd);
 
 /* Reads one signal number from that descriptor; 0 when there is none. */
@@ -159,6 +160,7 @@ typedef struct pto2_fork_rule {
 
 /* From now on; the latest rule for a base counts. */
 void pto2_own(const pto2_fork_rule *rule);
+/* The mapping is about to go. */
 void pto2_disown(const void *base);
 
 /* 1 in such a child. */
