@@ -185,9 +185,8 @@ extension Segment {
 /// What tells that an object is pto2's before it has a magic: its creator may have died on
 /// the way. In the header's page, behind the header.
 enum CreationMark {
-  /// "PTO2MADE".
-  static let word: UInt64 = 0x4544_414D_324F_5450
-  static let offset: UInt64 = 4096 - 8
+  static let word = UInt64(PTO2_CREATION_MARK)
+  static let offset = UInt64(PTO2_CREATION_MARK_OFFSET)
 
   static func isIn(_ object: borrowing SharedMemoryObject) -> Bool {
     var found: UInt64 = 0

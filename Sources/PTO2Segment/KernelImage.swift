@@ -109,12 +109,15 @@ package struct KernelImage {
       name: name, offset: offset, coreType: entry.core_type.rawValue, address: address)
   }
 
-  /// A name, read no further than a name can be long.
+  /// A name, read no further than an error would show.
   private static func text(at address: UnsafeRawPointer, _ index: Int) throws(BadTable) -> String {
+    let limit = 256
+    // Of one near the end of what is mapped, byte by byte.
+    let isAllReadable = unsafe LoadedImage.isReadable(address, bytes: limit)
     var bytes: [UInt8] = []
-    while bytes.count < 256 {
+    while bytes.count < limit {
       let next = unsafe address + bytes.count
-      guard unsafe LoadedImage.isReadable(next, bytes: 1) else {
+      guard isAllReadable || (unsafe LoadedImage.isReadable(next, bytes: 1)) else {
         throw BadTable("the name of entry \(index) lies nowhere")
       }
       let byte = unsafe next.load(as: UInt8.self)

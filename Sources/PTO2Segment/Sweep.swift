@@ -63,7 +63,7 @@ extension Segment {
   }
 
   /// Removes what earlier sessions with names of their own making have left, finished or
-  /// not: whoever begins one has two seconds.
+  /// not: whoever begins one has a minute.
   package static func sweepDefaultNames() {
     for name in names() where name.hasPrefix(defaultNamePrefix) {
       let isOld = SharedMemoryObject.age("/" + name).map { $0 > .seconds(60) } ?? false

@@ -34,8 +34,13 @@ package struct ProcessHandle: ~Copyable {
 
   /// Waits until it has.
   package func waitUntilEnded() {
-    while !(Self.isReadable(descriptor, milliseconds: 1000) ?? identity.isGone) {
-      if descriptor < 0 { sleepNanoseconds(20_000_000) }
+    while true {
+      if let hasEnded = Self.isReadable(descriptor, milliseconds: 1000) {
+        if hasEnded { return }
+      } else {
+        if identity.isGone { return }
+        sleepNanoseconds(20_000_000)
+      }
     }
   }
 

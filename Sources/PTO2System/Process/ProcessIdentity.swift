@@ -29,7 +29,7 @@ package struct ProcessIdentity: Equatable, Sendable {
   package static func startTime(of pid: Int32) -> UInt64? { status(of: pid)?.startTime }
 
   /// True once it has certainly ended, or never was: what cannot be found out (no more
-  /// descriptors, no /proc) is no death.
+  /// descriptors, no /proc) is no death, and then nor is a zombie.
   package var isGone: Bool {
     #if PTO2_SIMULATION
       return Simulation.hasEnded(pid)
