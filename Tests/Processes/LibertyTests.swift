@@ -73,6 +73,17 @@ import Testing
     expectClean(segment)
   }
 
+  /// Working directory, umask, limits and descriptors of a worker are spoilt: kernels are run
+  /// all the same, even one that starts a process.
+  @Test func whatBelongsToTheProcessStopsNoKernel() {
+    let segment = freshSegment("spoilt")
+    let result = run(
+      ["run", "leave_dir", "few_files", "close_all", "run_true", "count"], segment: segment)
+    #expect(result.status == 0, "\(result.errors)")
+    #expect(result.output.contains("elements 2 "), "\(result.output)")
+    expectClean(segment)
+  }
+
   /// The same stack on every core, whatever the limit of the parent, started or by hand.
   @Test func stackIsTheSameOnEveryCore() {
     let segment = freshSegment("stack")
@@ -158,9 +169,36 @@ import Testing
     expectClean(segment)
   }
 
+  /// How the worker ended the program may have been told, and nobody else.
+  @Test func programThatCollectsEveryChildLosesNoDeath() {
+    let segment = freshSegment("reap-children")
+    let result = run(["reap-children"], segment: segment)
+    #expect(result.status == 40, "\(result.errors)")
+    #expect(result.errors.contains("kernel exit_45"), "\(result.errors)")
+    expectClean(segment)
+  }
+
+  /// The constructor of the program's object lets denormals be flushed.
+  @Test func constructorChangesNoArithmetic() {
+    let segment = freshSegment("flushing")
+    let result = run(["denormal"], segment: segment, environment: ["FLUSHES": "1"])
+    #expect(result.status == 0, "\(result.errors)")
+    expectClean(segment)
+  }
+
+  /// A destructor runs after the report.
+  @Test func destructorThatTrapsLosesNoReport() {
+    let segment = freshSegment("destructor")
+    let result = run(
+      ["count"], segment: segment, options: ["--json"], environment: ["TRAPS_LATE": "1"])
+    #expect(result.status > 128, "\(result.errors)")
+    #expect(number("kernels", in: result.output) == 200, "\(result.output)")
+    expectClean(segment)
+  }
+
   /// What goes on as ever.
   @Test(arguments: [
-    ["ignore-children"], ["fork-read"], ["fork-exit"], ["take-files"], ["denormal"],
+    ["ignore-children"], ["fork-read"], ["fork-exit"], ["take-files"],
   ])
   func libertyThatCostsNothing(scene: [String]) {
     let segment = freshSegment("liberty-\(scene[0])")
