@@ -262,6 +262,33 @@ import Testing
     rmdir(directory)
   }
 
+  /// A table that is none, or whose pointers lead nowhere, is refused in the orchestrator.
+  @Test(
+    arguments: [
+      ("magic", "wrong magic"), ("entries", "its entries lie nowhere"),
+      ("name", "the name of entry 0 lies nowhere"),
+      ("function", "kernel k0 is not in the image's code"),
+    ])
+  func tableThatLeadsNowhereIsRefused(spoilt: String, words: String) {
+    let segment = freshSegment("table-\(spoilt)")
+    let result = Command.run(
+      "pto2-orchestrator",
+      [
+        "--program", Command.buildDirectory + "libTestProgram.so", "-q", "--segment", segment,
+        "--image", Command.buildDirectory + "libOddKernels.so", "--", "chain",
+      ], environment: ["TEST_KERNEL_TABLE": spoilt])
+    #expect(result.status == 45, "\(result.errors)")
+    #expect(result.messages.count == 1 && result.errors.contains(words), "\(result.errors)")
+    expectClean(segment)
+  }
+
+  @Test func mainThatIsDataIsRefused() {
+    let result = Command.run(
+      "pto2-orchestrator", ["--program", Command.buildDirectory + "libOddKernels.so", "-q"])
+    #expect(result.status == 64, "\(result.errors)")
+    #expect(result.errors.contains("is no function"), "\(result.errors)")
+  }
+
   // MARK: Numbers and names
 
   @Test(
