@@ -127,6 +127,7 @@ internal import PTO2System
       unsafe try orchestrator.pointee.finishRun()
     } catch let thrown { error = first(PTO2Error(ofProgram: thrown)) }
     // What came after the program's last call still ends the run badly.
+    supervisor?.checkDescriptors()
     return (RunReport(self, since: start), error ?? fatalError)
   }
 

@@ -174,7 +174,9 @@ internal import Synchronization
 
   /// A program that closes what it has not opened, or puts files of its own there, ends its
   /// session: nothing that is done to such a number reaches who it is meant for.
-  private func checkDescriptors() -> Bool {
+  /// - Returns: false then.
+  @discardableResult
+  package func checkDescriptors() -> Bool {
     if bell.isIntact { return true }
     if !session.hasFailed {
       session.fail(

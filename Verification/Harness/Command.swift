@@ -134,11 +134,14 @@ package final class Command {
     return Result(status: status!, output: output, errors: errors)
   }
 
-  /// Waits until a condition holds while the process runs.
+  /// Waits until a condition holds while the process runs; and a little longer, for what
+  /// others do with its output.
   package func waitUntil(_ condition: () -> Bool) -> Bool {
     let deadline = Deadline(afterMilliseconds: UInt64(Self.watchdogSeconds) * 1000)
+    var lastDeadline: Deadline?
     while !condition() {
-      if deadline.hasPassed { return false }
+      if lastDeadline == nil && !isRunning { lastDeadline = Deadline(afterMilliseconds: 20_000) }
+      if deadline.hasPassed || lastDeadline?.hasPassed == true { return false }
       usleep(1000)
     }
     return true

@@ -45,7 +45,7 @@ internal import Glibc
       let object = try SharedMemoryObject(name: name, descriptor: nameless)
       try object.write(mark, at: offset)
       let status = unsafe pto2_give_name(nameless, path(name))
-      if status == 0 { return object }
+      if status == 0 { return object.byName() }
       if status == -EEXIST { throw SystemError("linkat", name, errno: EEXIST) }
     }
     let descriptor = pto2_above_standard(
@@ -60,6 +60,14 @@ internal import Glibc
       unsafe shm_unlink(name)
       throw error
     }
+  }
+
+  /// Opened by its name, so that /proc/PID/maps and whoever reads it call it so; as it is
+  /// when another lies there by now.
+  private consuming func byName() -> SharedMemoryObject {
+    guard let named = try? Self.open(name: name), named.inode == inode, named.device == device
+    else { return self }
+    return named
   }
 
   private func write(_ word: UInt64, at offset: UInt64) throws(SystemError) {
