@@ -21,8 +21,8 @@ package final class Command {
   /// machine that has ten times as much to do as it can.
   package static let watchdogSeconds = 300
 
-  /// In `surroundings`, as pto2-surroundings makes them; or in those of the variable
-  /// PTO2_TEST_SURROUNDINGS, so that every test can be run in them.
+  /// In `surroundings`, as pto2-surroundings makes them; an executable of ours also in those
+  /// of the variable PTO2_TEST_SURROUNDINGS, so that every test can be run in them.
   /// - Parameter name: an executable beside this one (of tests: in `buildDirectory`), on
   ///   the PATH with `isOnPath`, or a path with a slash.
   /// - Parameter workingDirectory: nil: this process's.
@@ -37,7 +37,9 @@ package final class Command {
     } else if isOnPath {
       words.insert("/usr/bin/env", at: 0)
     }
-    let settings = Self.everywhere + surroundings
+    // Compilers, make and shells are not what is looked at.
+    let isOurs = !isOnPath && !name.contains("/")
+    let settings = (isOurs ? Self.everywhere : []) + surroundings
     if !settings.isEmpty {
       words = [Self.buildDirectory + "pto2-surroundings"] + settings + ["--"] + words
     }
