@@ -141,6 +141,8 @@ $(eval $(call image,TestKernels,Tests/Fixtures/TestKernels))
 # Some of its kernels look for the words of the protocol, to spoil them.
 $(TestKernels.objects): IMAGE_CFLAGS += -I Sources/CPTO2Segment/include
 $(eval $(call image,OddKernels,Tests/Fixtures/OddKernels))
+$(eval $(call image,RudeKernels,Tests/Fixtures/RudeKernels))
+$(eval $(call image,RudeProgram,Tests/Fixtures/RudeProgram Tests/Fixtures/Program))
 $(eval $(call image,TestProgram,Tests/Fixtures/TestProgram Tests/Fixtures/Program))
 $(eval $(call image,ConformanceProgram,Tests/Fixtures/ConformanceProgram Tests/Fixtures/Program))
 $(eval $(call image,AllocationCounter,Tests/Fixtures/AllocationCounter))

@@ -202,6 +202,9 @@ var tests: [Target] {
     test("PagedAttentionReferenceTests", ["PagedAttentionReference"]),
     // Real processes, from outside.
     test("ProcessTests", ["CPTO2Linux", "PTO2"], path: "Tests/Processes"),
+    // What a parent, a container or an administrator can do: run by ProcessTests.
+    .executableTarget(
+      name: "pto2-surroundings", path: "Tests/Fixtures/Surroundings", cSettings: Rules.gnu),
     // The Swift interface as a program uses it: run by ProcessTests.
     program("pto2-api-test", path: "Tests/Fixtures/APIProgram"),
     // What the pages show: compiled, and compared by TidyTests.

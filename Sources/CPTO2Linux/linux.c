@@ -10,13 +10,16 @@
 #include <sched.h>
 #include <signal.h>
 #include <spawn.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/auxv.h>
 #include <sys/mman.h>
 #include <sys/prctl.h>
-#include <sys/signalfd.h>
+#include <sys/resource.h>
 #include <sys/stat.h>
 #include <sys/syscall.h>
+#include <sys/uio.h>
 #include <time.h>
 #include <ucontext.h>
 #include <unistd.h>
@@ -85,7 +88,9 @@ int pto2_set_affinity(const uint64_t *mask, uint32_t words) {
     return result(syscall(SYS_sched_setaffinity, 0, words * sizeof *mask, mask));
 }
 
-int pto2_pidfd_open(int32_t pid) { return result(syscall(SYS_pidfd_open, pid, 0)); }
+int pto2_pidfd_open(int32_t pid) {
+    return pto2_above_standard((int)syscall(SYS_pidfd_open, pid, 0));
+}
 
 int pto2_pidfd_send_signal(int pidfd, int signal) {
     return result(syscall(SYS_pidfd_send_signal, pidfd, signal, NULL, 0));
@@ -107,7 +112,8 @@ int pto2_set_parent_death_signal(int signal) { return result(prctl(PR_SET_PDEATH
 int pto2_memfd(const char *label) {
     int fd = memfd_create(label, MFD_CLOEXEC | MFD_ALLOW_SEALING | MFD_NOEXEC_SEAL);
     if (fd < 0 && errno == EINVAL) fd = memfd_create(label, MFD_CLOEXEC | MFD_ALLOW_SEALING);
-    if (fd < 0) return -errno;
+    fd = pto2_above_standard(fd);
+    if (fd < 0) return fd;
     if (fchmod(fd, 0600) == 0) return fd;
     int error = errno;
     close(fd);
@@ -121,14 +127,73 @@ int pto2_seal_size(int fd) {
 int pto2_reserve(int fd, uint64_t offset, uint64_t bytes) {
     return result(fallocate(fd, FALLOC_FL_KEEP_SIZE, (off_t)offset, (off_t)bytes));
 }
+
+int pto2_open_nameless(const char *folder) {
+    int fd = pto2_above_standard(open(folder, O_TMPFILE | O_RDWR | O_CLOEXEC, 0600));
+    if (fd < 0 || fchmod(fd, 0600) == 0) return fd;
+    const int error = errno;
+    close(fd);
+    return -error;
+}
+
+int pto2_give_name(int fd, const char *path) {
+    char own[32];
+    snprintf(own, sizeof own, "/proc/self/fd/%d", fd);
+    return result(linkat(AT_FDCWD, own, AT_FDCWD, path, AT_SYMLINK_FOLLOW));
+}
+
+int pto2_file_type(const char *path) {
+    struct stat status;
+    return lstat(path, &status) < 0 ? -errno : (int)(status.st_mode & S_IFMT);
+}
+
+uint64_t pto2_limit(int which) {
+    struct rlimit limit = {RLIM_INFINITY, RLIM_INFINITY};
+    if (which == PTO2_LIMIT_FILES) getrlimit(RLIMIT_NOFILE, &limit);
+    if (which == PTO2_LIMIT_FILE_BYTES) getrlimit(RLIMIT_FSIZE, &limit);
+    if (which == PTO2_LIMIT_ADDRESSES) getrlimit(RLIMIT_AS, &limit);
+    if (which == PTO2_LIMIT_PROCESSES) getrlimit(RLIMIT_NPROC, &limit);
+    return limit.rlim_cur == RLIM_INFINITY ? UINT64_MAX : limit.rlim_cur;
+}
+
+void pto2_limit_stack(uint64_t bytes) {
+    struct rlimit limit;
+    if (getrlimit(RLIMIT_STACK, &limit) < 0) return;
+    limit.rlim_cur = limit.rlim_max < bytes ? limit.rlim_max : bytes;
+    setrlimit(RLIMIT_STACK, &limit);
+}
+
+int pto2_flush(void) {
+    const int was_lost = ferror(stdout);
+    errno = 0;
+    const int status = fflush(NULL);
+    if (!was_lost && (status == 0 || !ferror(stdout))) return 0;
+    return errno && !was_lost ? -errno : -EIO;
+}
+
+void pto2_print_lines(void) { setvbuf(stdout, NULL, _IOLBF, BUFSIZ); }
+
 void pto2_allow_tracer(int32_t pid) { prctl(PR_SET_PTRACER, (unsigned long)pid, 0, 0, 0); }
 
 int pto2_populate_write(void *address, size_t bytes) {
     return result(madvise(address, bytes, MADV_POPULATE_WRITE));
 }
 
-int pto2_spawn(const char *path, char *const *argv, char *const *envp, int32_t *pid) {
+/* Standard input is empty; both outputs go to `output`, by default standard error. */
+static int set_standard(posix_spawn_file_actions_t *actions, int output) {
+    static const char nothing[] = "/dev/null";
+    int status = posix_spawn_file_actions_addopen(actions, STDIN_FILENO, nothing, O_RDONLY, 0);
+    if (output < 0 && fcntl(STDERR_FILENO, F_GETFD) < 0) {
+        status |= posix_spawn_file_actions_addopen(actions, STDERR_FILENO, nothing, O_WRONLY, 0);
+    } else if (output >= 0) {
+        status |= posix_spawn_file_actions_adddup2(actions, output, STDERR_FILENO);
+    }
+    return status | posix_spawn_file_actions_adddup2(actions, STDERR_FILENO, STDOUT_FILENO);
+}
+
+int pto2_spawn(const char *path, char *const *argv, char *const *envp, int output, int32_t *pid) {
     posix_spawnattr_t attributes;
+    posix_spawn_file_actions_t actions;
     sigset_t none, all;
     sigemptyset(&none);
     sigfillset(&all);
@@ -138,43 +203,14 @@ int pto2_spawn(const char *path, char *const *argv, char *const *envp, int32_t *
     posix_spawnattr_setsigmask(&attributes, &none);
     posix_spawnattr_setsigdefault(&attributes, &all);
     posix_spawnattr_setpgroup(&attributes, 0);
+    posix_spawn_file_actions_init(&actions);
     pid_t child = 0;
-    int status = posix_spawn(&child, path, NULL, &attributes, argv, envp);
+    int status = set_standard(&actions, output);
+    if (status == 0) status = posix_spawn(&child, path, &actions, &attributes, argv, envp);
+    posix_spawn_file_actions_destroy(&actions);
     posix_spawnattr_destroy(&attributes);
     *pid = child;
     return -status;
-}
-
-static sigset_t ending_signals(void) {
-    sigset_t set;
-    sigemptyset(&set);
-    sigaddset(&set, SIGINT);
-    sigaddset(&set, SIGTERM);
-    sigaddset(&set, SIGHUP);
-    return set;
-}
-
-void pto2_release_signals(int fd) {
-    sigset_t set = ending_signals();
-    close(fd);
-    pthread_sigmask(SIG_UNBLOCK, &set, NULL);
-}
-
-int pto2_signal_descriptor(void) {
-    sigset_t set = ending_signals();
-    int status = pthread_sigmask(SIG_BLOCK, &set, NULL);
-    if (status != 0) return -status;
-    return result(signalfd(-1, &set, SFD_CLOEXEC | SFD_NONBLOCK));
-}
-
-int pto2_read_signal(int fd) {
-    struct signalfd_siginfo info;
-    return read(fd, &info, sizeof info) == (ssize_t)sizeof info ? (int)info.ssi_signo : 0;
-}
-
-void pto2_ignore_terminal_signals(void) {
-    signal(SIGPIPE, SIG_IGN);
-    signal(SIGINT, SIG_IGN);
 }
 
 static uint64_t clock_nanoseconds(clockid_t clock) {
@@ -241,59 +277,20 @@ int pto2_find_object(const void *address, pto2_loaded_object *out) {
     return dl_iterate_phdr(visit, &search) == 1 ? 0 : -ENOENT;
 }
 
-static _Thread_local pto2_crash *crash_record;
-static _Thread_local uint64_t crash_base, crash_bytes;
+const char *pto2_executed_path(void) { return (const char *)getauxval(AT_EXECFN); }
 
-/* 1 load, 2 store, 3 call, by the processor's error code of a page fault; 0 where
- * that is not known. */
-static uint32_t faulting_access(const void *context) {
-#if defined(__x86_64__)
-    long long error = ((const ucontext_t *)context)->uc_mcontext.gregs[REG_ERR];
-    return error & 16 ? 3 : error & 2 ? 2 : 1;
-#else
-    (void)context;
-    return 0;
-#endif
-}
-
-static void on_crash(int signal, siginfo_t *info, void *context) {
-    pto2_crash *record = crash_record;
-    if (signal == SIGBUS && pto2_is_truncated(info)) pto2_report_truncation(info);
-    if (record) {
-        uint64_t address = (uint64_t)(uintptr_t)info->si_addr;
-        /* Not one that somebody raised: those have no address. */
-        int is_fault = (signal == SIGSEGV || signal == SIGBUS) && info->si_code > 0;
-        record->code = (uint32_t)info->si_code;
-        record->address = address;
-        record->offset = is_fault && address - crash_base < crash_bytes ? address - crash_base
-                                                                        : UINT64_MAX;
-        record->access = is_fault ? faulting_access(context) : 0;
-        __atomic_store_n(&record->signal, (uint32_t)signal, __ATOMIC_RELEASE);
+int pto2_is_readable(const void *address, size_t bytes) {
+    char copy[4096];
+    while (bytes > 0) {
+        const size_t count = bytes < sizeof copy ? bytes : sizeof copy;
+        const struct iovec here = {copy, count}, there = {(void *)(uintptr_t)address, count};
+        const ssize_t got = process_vm_readv(getpid(), &here, 1, &there, 1, 0);
+        if (got < 0) return errno != EFAULT;
+        if ((size_t)got < count) return 0;
+        address = (const char *)address + count;
+        bytes -= count;
     }
-    struct sigaction end = {.sa_handler = SIG_DFL};
-    sigaction(signal, &end, NULL);
-    raise(signal); /* SA_NODEFER: this ends the process */
-}
-
-void pto2_record_crashes(pto2_crash *record, const void *base, uint64_t bytes) {
-    static const int signals[] = {SIGSEGV, SIGBUS, SIGILL, SIGFPE, SIGABRT};
-    /* A kernel may have used up its own stack. Never freed: the thread lives as
-     * long as its core. */
-    stack_t stack = {.ss_size = 64 * 1024};
-    stack.ss_sp = malloc(stack.ss_size);
-    if (stack.ss_sp) sigaltstack(&stack, NULL);
-    crash_record = record;
-    crash_base = (uint64_t)(uintptr_t)base;
-    crash_bytes = bytes;
-    struct sigaction action = {.sa_sigaction = on_crash,
-                               .sa_flags = SA_SIGINFO | SA_ONSTACK | SA_RESETHAND | SA_NODEFER};
-    sigemptyset(&action.sa_mask);
-    for (size_t k = 0; k < sizeof signals / sizeof *signals; k++) {
-        /* A truncated segment meets several threads at once: each gets here. */
-        if (signals[k] == SIGBUS) action.sa_flags &= ~SA_RESETHAND;
-        sigaction(signals[k], &action, NULL);
-        action.sa_flags |= SA_RESETHAND;
-    }
+    return 1;
 }
 
 extern const char pto2_installed_executables[] __attribute__((weak));

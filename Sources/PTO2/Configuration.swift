@@ -86,9 +86,10 @@ public struct Configuration: Equatable, Sendable {
   /// Starts scheduler and workers. Otherwise somebody else starts them, with
   /// `Session.name`.
   public var launchesProcesses = true
-  /// SIGINT, SIGTERM and SIGHUP end the session with `interrupted`; a second one ends the
-  /// process as it would without this. The three are blocked in the thread that opens
-  /// the session and in those it starts later: open it before there are others.
+  /// SIGINT, SIGTERM, SIGHUP and SIGQUIT end the session with `interrupted`, unless they are
+  /// ignored, and so do other signals that would end the process (SIGALRM, SIGUSR1, ...),
+  /// unless somebody handles or ignores them; whichever thread gets them. A second one ends
+  /// the process as it would without this.
   public var handlesSignals = false
 
   /// The segment's name in /dev/shm; nil: a new one.

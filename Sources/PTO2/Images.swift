@@ -50,7 +50,8 @@ private func findImage(_ name: String, directories: [String]) throws(KernelImage
 package func findExecutable(_ name: String, first directory: String? = nil) throws(SystemError)
   -> String
 {
-  var directories = [directory, environment("PTO2_BIN_DIR")].compactMap { $0.map { $0 + "/" } }
+  var directories = [directory, environment("PTO2_BIN_DIR")]
+    .compactMap { $0.flatMap { $0.isEmpty ? nil : $0 + "/" } }
   directories.append(executableDirectory())
   if let prefix = prefixExecutableDirectory() { directories.append(prefix) }
   directories += searchPath("PATH")

@@ -25,9 +25,22 @@ internal import PTO2System
         "program \(path) does not export \(PTO2_PROGRAM_MAIN_SYMBOL): it was not compiled with this version's pto2_program.h"
       )
     }
+    // Of data there is nothing to call.
+    guard unsafe LoadedImage.object(containing: main)?.code.contains(UInt(bitPattern: main)) == true
+    else {
+      throw PTO2Error(
+        .invalidArgs, "program \(path): its \(PTO2_PROGRAM_MAIN_SYMBOL) is no function")
+    }
     unsafe entry = unsafeBitCast(main, to: pto2_program_main_function.self)
     var images: [String] = []
     if let symbol = unsafe object.symbol(PTO2_PROGRAM_IMAGES_SYMBOL) {
+      guard
+        unsafe LoadedImage.object(containing: symbol)?.code.contains(UInt(bitPattern: symbol))
+          == true
+      else {
+        throw PTO2Error(
+          .invalidArgs, "program \(path): its \(PTO2_PROGRAM_IMAGES_SYMBOL) is no function")
+      }
       let function = unsafe unsafeBitCast(symbol, to: pto2_program_images_function.self)
       var list = unsafe function()
       while let pointer = unsafe list, let name = unsafe pointer.pointee {

@@ -59,9 +59,14 @@ public final class Session {
     if configuration.usesMemfd, let name = configuration.segmentName {
       throw PTO2Error(.invalidArgs, "a memfd has no name in /dev/shm: leave out \(name)")
     }
-    self.images = try loadImages(images, directories: configuration.imageDirectories)
-    // Before any thread exists, so that every thread inherits the mask.
-    signalDescriptor = configuration.handlesSignals ? Supervisor.blockSignals() : -1
+    // Before anything can be left behind, and before an image's constructors run.
+    signalDescriptor = configuration.handlesSignals ? Supervisor.takeSignals() : -1
+    do throws(PTO2Error) {
+      self.images = try loadImages(images, directories: configuration.imageDirectories)
+    } catch {
+      if signalDescriptor >= 0 { Supervisor.releaseSignals(signalDescriptor) }
+      throw error
+    }
     do throws(PTO2Error) { try open() } catch {
       releaseSignals()
       throw error
@@ -77,7 +82,7 @@ public final class Session {
   }
 
   private func releaseSignals() {
-    if signalDescriptor >= 0 { Supervisor.unblockSignals(signalDescriptor) }
+    if signalDescriptor >= 0 { Supervisor.releaseSignals(signalDescriptor) }
   }
 
   /// The segment's name in /dev/shm, for processes that are started by hand; the path of
@@ -126,7 +131,8 @@ public final class Session {
 
   /// Ends the processes, within seconds, and removes the segment. `deinit` does so, too.
   public func close() {
-    if isClosed { return }
+    // The session is the parent's.
+    if isClosed || isForkedCopy { return }
     isClosed = true
     processes?.end(after: lastError ?? processes?.fatalError)
     releaseSignals()

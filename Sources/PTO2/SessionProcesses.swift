@@ -42,7 +42,11 @@ internal import PTO2System
     graph = try Graph(orchestrator, images: images)
     unsafe self.orchestrator = graph.orchestrator
     fault = unsafe graph.orchestrator.pointee.fault
-    withSegment { $0.publish() }
+    withSegment { segment in
+      let fault = fault
+      segment.leaveInParent { fault.disown() }
+      segment.publish()
+    }
     do throws(PTO2Error) {
       try observer?.willStart(self)
       try start(signalDescriptor: signalDescriptor, layout)
@@ -73,10 +77,13 @@ internal import PTO2System
         self, segment: name, launches: configuration.launchesProcesses ? try launches() : [],
         signalDescriptor: signalDescriptor,
         attachTimeoutMilliseconds: UInt64(layout.attachTimeoutMilliseconds),
-        stopGraceMilliseconds: layout.stopGraceMilliseconds)
+        stopGraceMilliseconds: layout.stopGraceMilliseconds,
+        relaysOutput: !configuration.drainsAfterDeath)
     } catch {
+      let isMissing = error.call == "exec"
       throw PTO2Error(
-        .schedulerMissing, "\(error). Build it, or set PTO2_BIN_DIR", underlying: error)
+        .schedulerMissing, "\(error)\(isMissing ? ". Build it, or set PTO2_BIN_DIR" : "")",
+        underlying: error)
     }
   }
 
@@ -112,12 +119,35 @@ internal import PTO2System
     unsafe orchestrator.pointee.beginRun()
     let start = RunStart(self)
     var error: PTO2Error?
+    guardThread()
+    defer { ThreadGuard.end() }
     do {
       try program(graph)
+      if isForkedCopy { throw PTO2Error(.invalidArgs, FirstError.forkText) }
       unsafe try orchestrator.pointee.finishRun()
     } catch let thrown { error = first(PTO2Error(ofProgram: thrown)) }
     // What came after the program's last call still ends the run badly.
+    supervisor?.checkDescriptors()
     return (RunReport(self, since: start), error ?? fatalError)
+  }
+
+  /// A program that ends its thread (pthread_exit) never comes back: that ends the session.
+  private func guardThread() {
+    ThreadGuard.begin { [self] in
+      if isForkedCopy { return }
+      let error = PTO2Error(
+        .explicitOrchFatal,
+        "the program ended the thread that runs it, with pthread_exit(3) or pthread_cancel(3)")
+      fault.fail(error)
+      supervisor?.killChildren()
+      if observer == nil { end(after: error) } else { programIsAbsent(signal: nil) }
+    }
+  }
+
+  /// The process is about to end in the middle of a run.
+  package func abandonProcess() {
+    supervisor?.killChildren()
+    withSegment { $0.unlink() }
   }
 
   /// What the program met may be the echo of an earlier fault.
@@ -147,7 +177,7 @@ internal import PTO2System
   /// Ends every process, in bounded time, and removes the segment.
   /// - Parameter error: why, when it is one.
   package func end(after error: PTO2Error? = nil) {
-    if isOver { return }
+    if isOver || isForkedCopy { return }
     isOver = true
     supervisor?.beginEnding()
     if let error {

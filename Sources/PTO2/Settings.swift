@@ -1,5 +1,6 @@
 internal import PTO2Orchestrator
 package import PTO2Segment
+internal import PTO2System
 
 /// Ring sizes from flags, environment and defaults, in this order.
 ///
@@ -90,22 +91,4 @@ package func tensorMapRanges(_ flag: String?, environment: (String) -> String?)
       range: "1 to \(1 << 30), with K, M or G for 2^10, 2^20 or 2^30")
   }
   return Int(value)
-}
-
-/// `4096`, `64K`, `256M`, `1G`; nil for anything else and for 0.
-package func parseSize(_ text: some StringProtocol) -> UInt64? {
-  var digits = Substring(text)
-  var unit: UInt64 = 1
-  switch digits.last {
-  case "K", "k": unit = 1 << 10
-  case "M", "m": unit = 1 << 20
-  case "G", "g": unit = 1 << 30
-  default: break
-  }
-  if unit > 1 { digits = digits.dropLast() }
-  guard !digits.isEmpty, digits.utf8.allSatisfy({ (48...57).contains($0) }),
-    let number = UInt64(digits), number > 0
-  else { return nil }
-  let (value, overflow) = number.multipliedReportingOverflow(by: unit)
-  return overflow ? nil : value
 }

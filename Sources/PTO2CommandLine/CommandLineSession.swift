@@ -36,6 +36,7 @@ final class CommandLineObserver: SessionObserver, @unchecked Sendable {
   }
 
   func willStart(_ processes: SessionProcesses) throws(PTO2Error) {
+    ProgramEnd.shared.note(processes)
     let isJSON = options.json
     let program = program
     processes.withSegment { segment in
@@ -99,14 +100,25 @@ extension RuntimeOptions {
     _ body: (Graph) throws -> Void
   ) throws -> RunReport {
     let begin = MonotonicClock.now()
+    holdStandardDescriptors()
+    hearOfChildren()
+    ProgramEnd.shared.expectNoExit(program, json: json, "its run was not over")
+    defer { ProgramEnd.shared.letExit() }
     do throws(SessionFailure) {
       var (report, faults) = try runSession(
         program, images: images, imageDirectories: imageDirectories, body)
       report.seconds = Double(MonotonicClock.now() &- begin) / 1e9
       if printsReport {
-        flushOutput()  // what the program printed comes first
-        writeOutput(
-          json ? report.json(program, faults: faults) : report.text(program, faults: faults))
+        // What the program printed comes first.
+        let lost =
+          flushOutput()
+          ?? sendOutput(
+            json ? report.json(program, faults: faults) : report.text(program, faults: faults))
+        if let lost {
+          throw SessionFailure(
+            text: "error: the run has succeeded, and its report is lost: \(lost)",
+            exitStatus: ExitStatus.cannotReport)
+        }
       }
       return report
     } catch {
@@ -136,6 +148,7 @@ extension RuntimeOptions {
     session.progressHandler = { progress.show($0, $1) }
     var failure: SessionFailure?
     do throws(PTO2Error) { _ = try session.run(body) } catch {
+      if isForkedCopy { endForkedCopy(program) }
       failure = SessionFailure(error, signal: session.signal)
     }
     progress.clear()
@@ -148,6 +161,14 @@ extension RuntimeOptions {
     if let failure = FaultRun.judge(outcomes, failure) { throw failure }
     return (report, outcomes)
   }
+}
+
+/// A child that the program made with fork(2) has come back from it.
+private func endForkedCopy(_ program: String) -> Never {
+  writeError(
+    "\(program): a process that the program has forked came back from it: it ends here, the run is its parent's"
+  )
+  exitNow(ExitStatus.programFailed)
 }
 
 extension PTO2.Configuration {

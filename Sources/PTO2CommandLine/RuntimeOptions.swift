@@ -19,15 +19,19 @@ public struct RuntimeOptions: ParsableArguments {
 
   @Option(
     help: ArgumentHelp(
-      "Clusters of 1 AIC + 2 AIV cores, 1 to 40; one worker process per core.", valueName: "n"))
+      "Clusters of 1 AIC + 2 AIV cores, 1 to 40; one worker process per core.", valueName: "n"),
+    transform: count)
   public var clusters: UInt32?
 
   @Option(
     help: ArgumentHelp(
-      "Scheduler threads, 1 to 8; each polls every n-th cluster.", valueName: "n"))
+      "Scheduler threads, 1 to 8; each polls every n-th cluster.", valueName: "n"), transform: count
+  )
   public var threads: UInt32 = 1
 
-  @Option(help: ArgumentHelp("Dispatches a core may hold at once, 1 to 64.", valueName: "n"))
+  @Option(
+    help: ArgumentHelp("Dispatches a core may hold at once, 1 to 64.", valueName: "n"),
+    transform: count)
   public var lanes: UInt32 = 64
 
   @Option(
@@ -60,7 +64,9 @@ public struct RuntimeOptions: ParsableArguments {
   public var tensorMap: String?
 
   @Option(
-    help: ArgumentHelp("Rings, 1 to 8; scopes deeper than that share the last one.", valueName: "n")
+    help: ArgumentHelp(
+      "Rings, 1 to 8; scopes deeper than that share the last one.", valueName: "n"),
+    transform: ringCount
   )
   public var rings: Int = 4
 
@@ -78,25 +84,26 @@ public struct RuntimeOptions: ParsableArguments {
   public var launch: Bool = true
 
   @Option(
-    help: ArgumentHelp("How long scheduler and workers may take to appear.", valueName: "seconds"))
+    help: ArgumentHelp("How long scheduler and workers may take to appear.", valueName: "seconds"),
+    transform: seconds)
   public var attachTimeout: Double?
 
   @Option(
     help: ArgumentHelp(
       "Ends the run with error 100 when nothing has moved for so long: a kernel that does not return, a program that neither submits nor ends. By default nothing does.",
-      valueName: "seconds"))
+      valueName: "seconds"), transform: seconds)
   public var stallLimit: Double?
 
   @Option(
     help: ArgumentHelp(
       "How long a kernel may run: then its worker is killed, and the task is run again or fails as after any death of a worker. By default for ever.",
-      valueName: "seconds"))
+      valueName: "seconds"), transform: seconds)
   public var kernelDeadline: Double?
 
   @Option(
     help: ArgumentHelp(
       "How long a worker or the scheduler may be stopped (SIGSTOP): then it is killed, as after any death. One that runs and gets nowhere has at least 5 s. 0: for ever.",
-      valueName: "seconds"))
+      valueName: "seconds"), transform: seconds)
   public var stopGrace: Double = 5
 
   @Flag(
@@ -138,7 +145,7 @@ public struct RuntimeOptions: ParsableArguments {
   @Flag(name: .shortAndLong, help: "No start-up line, no progress.")
   public var quiet: Bool = false
 
-  @Option(help: .hidden)
+  @Option(help: .hidden, transform: count)
   public var firstPosition: UInt32 = 0
 
   public init() {}
@@ -223,3 +230,7 @@ public struct RuntimeOptions: ParsableArguments {
     return Int(bytes)
   }
 }
+
+private func count(_ text: String) throws -> UInt32 { try readCount(text) }
+private func ringCount(_ text: String) throws -> Int { Int(try readCount(text)) }
+private func seconds(_ text: String) throws -> Double { try readSeconds(text) }

@@ -41,11 +41,11 @@ struct SessionFailure: Error {
   var asError: PTO2Error { PTO2Error(error.code, text, underlying: self) }
 
   func print(_ program: String, json: Bool) {
-    if json {
+    if json && exitStatus != ExitStatus.cannotReport {
       writeOutput(
         failureJSON(program: program, error: error, exitStatus: exitStatus, faults: faults))
     }
-    writeError("\(program): \(text)")
+    writeError("\(program): \(text)", within: 5000)
   }
 }
 
@@ -56,4 +56,6 @@ enum ExitStatus {
   /// A fault of `--faults` never fired.
   static let notExercised: Int32 = 75
   static let cannotCreate: Int32 = 73
+  /// What a run has come to cannot be written.
+  static let cannotReport: Int32 = 74
 }

@@ -7,6 +7,9 @@ package func runSharedObject(_ path: String, arguments: [String], options: Runti
   // A bare file name is a file here, not something on the loader's path.
   let path = path.contains("/") ? path : "./" + path
   let program: SharedObjectProgram
+  holdStandardDescriptors()
+  ProgramEnd.shared.expectNoExit(path, json: options.json, "\(path) was loaded")
+  defer { ProgramEnd.shared.letExit() }
   do { program = try SharedObjectProgram(path: path) } catch {
     let failure = SessionFailure(text: "error: \(error.message)", exitStatus: ExitStatus.usage)
     if options.json {

@@ -7,31 +7,51 @@ package struct ChildProcess {
   /// How it was started, to start it again.
   let launch: Launch
   package let pid: Int32
-  /// pidfd; stays open for the life of the launcher.
+  /// pidfd; stays open for the life of the launcher. -1 where Linux gives none.
   let descriptor: Int32
-  /// wait(2) status once it has ended.
-  package internal(set) var status: Int32?
+  private let identity: ProcessIdentity
+  private(set) var end: End?
+
+  /// How a process has ended.
+  enum End {
+    /// wait(2) status.
+    case status(Int32)
+    /// It is gone, and its status went to somebody else: SIGCHLD is ignored, or the program
+    /// collects every child.
+    case untold
+  }
 
   package var name: String { launch.name }
   package var core: Int? { launch.core }
 
   /// How it ended, in words.
   package var ending: String {
-    guard let status else { return "is running" }
-    let signal = status & 0x7F
-    if signal == 0 { return "exited with status \(status >> 8 & 0xFF)" }
-    return "was killed by signal \(signal) (\(signalName(signal)))"
+    switch end {
+    case nil: return "is running"
+    case .untold:
+      return
+        "has ended; how, only the program was told (it ignores SIGCHLD, or collects every child)"
+    case .status(let status):
+      let signal = status & 0x7F
+      if signal == 0 { return "exited with status \(status >> 8 & 0xFF)" }
+      return "was killed by signal \(signal) (\(signalName(signal)))"
+    }
   }
 
-  /// The signal it died of; nil when it is running or has exited.
+  /// The signal it died of; nil when it is running or has exited. Where nobody says: one of
+  /// its own, SIGABRT.
   package var endingSignal: Int32? {
-    guard let status, status & 0x7F != 0 else { return nil }
-    return status & 0x7F
+    switch end {
+    case nil: nil
+    case .untold: SIGABRT
+    case .status(let status): status & 0x7F == 0 ? nil : status & 0x7F
+    }
   }
 
   /// posix_spawn(3) in a process group of its own, so that a terminal's Ctrl-C
   /// reaches the orchestrator alone.
-  static func spawn(_ launch: Launch) throws(SystemError) -> ChildProcess {
+  /// - Parameter output: where it writes; nil: to standard error.
+  static func spawn(_ launch: Launch, output: Int32? = nil) throws(SystemError) -> ChildProcess {
     let executable = launch.executable
     var argv: [UnsafeMutablePointer<CChar>?] = unsafe ([executable] + launch.arguments).map {
       unsafe strdup($0)
@@ -49,28 +69,36 @@ package struct ChildProcess {
     let cpus = CPUSet.allowed()
     if let cpu = launch.cpu { CPUSet(CollectionOfOne(cpu)).confine() }
     var pid: Int32 = 0
-    let status = unsafe pto2_spawn(executable, argv, variables, &pid)
+    let status = unsafe pto2_spawn(executable, argv, variables, output ?? -1, &pid)
     if launch.cpu != nil { cpus.confine() }
     guard status == 0 else { throw SystemError("posix_spawn", executable, errno: -status) }
-    let descriptor = pto2_pidfd_open(pid)
-    guard descriptor >= 0 else {
-      kill(pid, SIGKILL)
-      throw SystemError("pidfd_open", "\(pid)", errno: -descriptor)
-    }
-    return ChildProcess(launch: launch, pid: pid, descriptor: descriptor, status: nil)
+    return ChildProcess(
+      launch: launch, pid: pid, descriptor: max(-1, pto2_pidfd_open(pid)),
+      identity: ProcessIdentity(pid: pid, startTime: ProcessIdentity.startTime(of: pid) ?? 0))
+  }
+
+  private init(launch: Launch, pid: Int32, descriptor: Int32, identity: ProcessIdentity) {
+    self.launch = launch
+    self.pid = pid
+    self.descriptor = descriptor
+    self.identity = identity
   }
 
   /// Collects the status if the process has ended.
   mutating func reap() -> Bool {
-    if status != nil { return true }
+    if end != nil { return true }
     var value: Int32 = 0
-    guard unsafe waitpid(pid, &value, WNOHANG) == pid else { return false }
-    status = value
-    return true
+    let result = unsafe waitpid(pid, &value, WNOHANG)
+    if result == pid {
+      end = .status(value)
+    } else if result < 0 && errno == ECHILD && identity.isGone {
+      end = .untold
+    }
+    return end != nil
   }
 
   func signal(_ signal: Int32) {
-    if status == nil { _ = pto2_pidfd_send_signal(descriptor, signal) }
+    if end == nil { identity.send(signal: signal, through: descriptor) }
   }
 }
 
@@ -99,6 +127,15 @@ package func signalName(_ signal: Int32) -> String {
   case SIGSEGV: "SIGSEGV"
   case SIGTERM: "SIGTERM"
   case SIGTRAP: "SIGTRAP"
+  case SIGALRM: "SIGALRM"
+  case SIGVTALRM: "SIGVTALRM"
+  case SIGPROF: "SIGPROF"
+  case SIGPIPE: "SIGPIPE"
+  case SIGXCPU: "SIGXCPU"
+  case SIGXFSZ: "SIGXFSZ"
+  case SIGUSR1: "SIGUSR1"
+  case SIGUSR2: "SIGUSR2"
+  case SIGSYS: "SIGSYS"
   default: "signal \(signal)"
   }
 }

@@ -26,6 +26,8 @@ package struct Launch: Sendable {
 /// The processes a supervisor has started, and how often each has died.
 struct Children {
   private(set) var list: [ChildProcess] = []
+  /// Where workers write; nil: to standard error.
+  var workerOutput: Int32?
   /// From now on a child that ends is no fault, and nobody is started any more.
   var isEnding = false
   /// Workers that were started in the place of one that had died; schedulers likewise.
@@ -49,13 +51,17 @@ struct Children {
   var hasScheduler: Bool { list.contains { $0.core == nil } }
 
   mutating func start(_ launch: Launch) throws(SystemError) {
-    list.append(try ChildProcess.spawn(launch))
+    list.append(try spawn(launch))
+  }
+
+  private func spawn(_ launch: Launch) throws(SystemError) -> ChildProcess {
+    try ChildProcess.spawn(launch, output: launch.core == nil ? nil : workerOutput)
   }
 
   /// Collects those that have ended since.
   mutating func reap() -> [ChildProcess] {
     var ended: [ChildProcess] = []
-    for index in list.indices where list[index].status == nil {
+    for index in list.indices where list[index].end == nil {
       if list[index].reap() { ended.append(list[index]) }
     }
     return ended
@@ -64,8 +70,8 @@ struct Children {
   /// Starts a process in the place of one that has died.
   mutating func startAgain(_ child: ChildProcess) throws(SystemError) {
     guard !isEnding, let index = list.firstIndex(where: { $0.pid == child.pid }) else { return }
-    let next = try ChildProcess.spawn(child.launch)
-    close(list[index].descriptor)
+    let next = try spawn(child.launch)
+    if list[index].descriptor >= 0 { close(list[index].descriptor) }
     list[index] = next
     if child.core == nil { schedulerRestarts += 1 } else { workerRestarts += 1 }
   }
@@ -87,7 +93,7 @@ struct Children {
 
   /// What poll(2) waits on: every child that runs.
   var entries: [pollfd] {
-    list.filter { $0.status == nil }
+    list.filter { $0.end == nil }
       .map { pollfd(fd: $0.descriptor, events: Int16(POLLIN), revents: 0) }
   }
 
@@ -100,15 +106,19 @@ struct Children {
     for index in list.indices where !list[index].reap() {
       list[index].signal(SIGKILL)
       killed.append(list[index].name)
-      var status: Int32 = 0
-      _ = unsafe waitpid(list[index].pid, &status, 0)
-      list[index].status = status
+    }
+    // SIGKILL takes effect at once, but for a process in the middle of a system call that
+    // does not end.
+    let deadline = Deadline(afterMilliseconds: 2000)
+    for index in list.indices {
+      while !list[index].reap() && !deadline.hasPassed { sleepNanoseconds(200_000) }
     }
     return killed
   }
 
-  mutating func closeDescriptors() {
-    for child in list { close(child.descriptor) }
+  /// - Parameter areOwn: false when the program has put other files there.
+  mutating func closeDescriptors(areOwn: Bool) {
+    for child in list where areOwn && child.descriptor >= 0 { close(child.descriptor) }
     list = []
   }
 }

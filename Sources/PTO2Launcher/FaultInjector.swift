@@ -22,10 +22,15 @@ package import PTO2System
   /// started: the script's points count from then on.
   /// - Parameter script: fits a pipe.
   package init(executable: String, segment: String, script: String) throws(Failure) {
-    let toEngine = try Self.makePipe()
-    let fromEngine = try Self.makePipe()
+    let toEngine: (read: Int32, write: Int32)
+    let fromEngine: (read: Int32, write: Int32)
     let child: ChildProcess
+    var mine: [Int32] = []
     do throws(SystemError) {
+      toEngine = try makePipe("faults", isBlocking: true)
+      mine += [toEngine.read, toEngine.write]
+      fromEngine = try makePipe("faults", isBlocking: true)
+      mine += [fromEngine.read, fromEngine.write]
       _ = fcntl(toEngine.read, F_SETFD, 0)
       _ = fcntl(fromEngine.write, F_SETFD, 0)
       child = try ChildProcess.spawn(
@@ -35,10 +40,13 @@ package import PTO2System
             "--segment", segment, "--parent", "\(getpid())", "--control", "\(toEngine.read)",
             "--report", "\(fromEngine.write)",
           ]))
-    } catch { throw .system(error) }
+    } catch {
+      for descriptor in mine { close(descriptor) }
+      throw .system(error)
+    }
     close(toEngine.read)
     close(fromEngine.write)
-    close(child.descriptor)
+    if child.descriptor >= 0 { close(child.descriptor) }
     self.init(pid: child.pid, control: toEngine.write, report: fromEngine.read)
     // It may trace its parent.
     pto2_allow_tracer(child.pid)
@@ -54,16 +62,6 @@ package import PTO2System
     self.pid = pid
     self.control = control
     self.report = report
-  }
-
-  private static func makePipe() throws(Failure) -> (read: Int32, write: Int32) {
-    var ends: (Int32, Int32) = (-1, -1)
-    let status = unsafe withUnsafeMutableBytes(of: &ends) {
-      unsafe pipe($0.baseAddress!.assumingMemoryBound(to: Int32.self))
-    }
-    guard status == 0 else { throw .system(SystemError("pipe", "faults", errno: errno)) }
-    for end in [ends.0, ends.1] { _ = fcntl(end, F_SETFD, FD_CLOEXEC) }
-    return (ends.0, ends.1)
   }
 
   /// Ends the injection.

@@ -4,7 +4,7 @@ internal import PTO2System
 /// The scheduler's process, whoever started it.
 final class SchedulerWatch {
   let identity: ProcessIdentity
-  /// pidfd; nil when the process was gone already.
+  /// pidfd; nil when there is none.
   let descriptor: Int32?
   private let handle: ProcessHandle?
   private var stop: SuspensionWatch
@@ -20,7 +20,7 @@ final class SchedulerWatch {
     handle = ProcessHandle(identity)
     descriptor =
       switch handle {
-      case .some(let handle): handle.descriptor
+      case .some(let handle): handle.descriptor >= 0 ? handle.descriptor : nil
       case .none: nil
       }
   }

@@ -21,6 +21,9 @@ internal import Synchronization
   private let bell: Pipe
   /// Readable once the children are started.
   private let started: Pipe
+  /// Nil: workers write to standard error themselves.
+  private let relay: OutputRelay?
+  private let isStopping = Atomic<Bool>(false)
   nonisolated(unsafe) private var thread: SpawnedThread?
 
   private struct State {
@@ -32,28 +35,41 @@ internal import Synchronization
     var launchError: SystemError?
   }
 
+  /// Kills every child, for a process that ends in the middle of things: nobody is started
+  /// in its place.
+  package func killChildren() {
+    state.withLock { state in
+      state.children.isEnding = true
+      state.children.kill()
+    }
+  }
+
   /// After an error or a first signal the program has this long to come to its
   /// next call.
   private static let graceNanoseconds: UInt64 = 3_000_000_000
 
   /// Starts the processes, and watching them.
   /// - Parameters:
-  ///   - signalDescriptor: of `blockSignals`; -1: signals are none of its business.
+  ///   - signalDescriptor: of `takeSignals`; -1: signals are none of its business.
   ///   - launches: the scheduler and the workers; none when they are started by hand.
+  ///   - relaysOutput: what workers write comes through this process, and is lost when it
+  ///     dies.
   /// - Throws: when one cannot be started; those that were are gone then.
   package init(
     _ session: any SupervisedSession, segment: String, launches: [Launch],
     signalDescriptor: Int32 = -1, attachTimeoutMilliseconds: UInt64,
-    stopGraceMilliseconds: UInt32 = 0
+    stopGraceMilliseconds: UInt32 = 0, relaysOutput: Bool = false
   ) throws(SystemError) {
     bell = try Pipe()
     started = try Pipe()
+    relay = launches.isEmpty || !relaysOutput ? nil : try? OutputRelay()
     self.session = session
     self.segment = segment
     self.launches = launches
     self.signalDescriptor = signalDescriptor
     self.stopGraceMilliseconds = stopGraceMilliseconds
     attachMilliseconds = attachTimeoutMilliseconds
+    state.withLock { $0.children.workerOutput = relay?.writeEnd }
     // The program's signals are for its own threads; faults of this one are its own.
     var all = sigset_t()
     var own = sigset_t()
@@ -70,21 +86,16 @@ internal import Synchronization
     }
   }
 
-  /// Blocks SIGINT, SIGTERM and SIGHUP in this thread and those it starts, and returns
-  /// a signalfd(2) for them; call before any other thread exists.
-  package static func blockSignals() -> Int32 { pto2_signal_descriptor() }
+  /// Takes SIGINT, SIGTERM, SIGHUP and SIGQUIT unless they are ignored, and other signals
+  /// that would end the process (SIGALRM, SIGXCPU, ...) unless somebody wants them,
+  /// whichever thread gets them; returns a signalfd(2).
+  package static func takeSignals() -> Int32 { pto2_signal_descriptor() }
 
-  /// Undoes `blockSignals`, so that Ctrl-C ends a program that goes on.
-  package static func unblockSignals(_ descriptor: Int32) { pto2_release_signals(descriptor) }
+  /// Undoes `takeSignals`, so that Ctrl-C ends a program that goes on.
+  package static func releaseSignals(_ descriptor: Int32) { pto2_release_signals(descriptor) }
 
-  /// Lets a signal do to this process what it would do without `blockSignals`.
-  package static func passOn(_ signal: Int32) {
-    var set = sigset_t()
-    unsafe sigemptyset(&set)
-    unsafe sigaddset(&set, signal)
-    unsafe pthread_sigmask(SIG_UNBLOCK, &set, nil)
-    raise(signal)
-  }
+  /// Lets a signal do to this process what it would do without `takeSignals`.
+  package static func passOn(_ signal: Int32) { pto2_pass_on(signal) }
 
   /// The signal that asked this process to end.
   package var signal: Int32? { state.withLock { $0.signal } }
@@ -114,9 +125,18 @@ internal import Synchronization
   /// Ends the watching thread.
   package func stop() {
     beginEnding()
+    isStopping.store(true, ordering: .relaxed)
     bell.write(UInt8(ascii: "q"))
     unsafe thread?.join()
-    state.withLock { $0.children.closeDescriptors() }
+    let areOwn = bell.isIntact
+    state.withLock { $0.children.closeDescriptors(areOwn: areOwn) }
+    guard let relay else { return }
+    relay.finish()
+    if relay.lostBytes > 0 {
+      session.say(
+        "pto2: warning: \(relay.lostBytes) bytes that kernels have written are lost: nobody has read standard error"
+      )
+    }
   }
 
   // MARK: The watching thread
@@ -125,19 +145,47 @@ internal import Synchronization
     launchChildren()
     var scheduler = SchedulerCare(attachMilliseconds: attachMilliseconds)
     while true {
-      var entries = [
-        pollfd(fd: signalDescriptor, events: Int16(POLLIN), revents: 0),
-        pollfd(fd: bell.readEnd, events: Int16(POLLIN), revents: 0),
-        pollfd(fd: scheduler.watch?.descriptor ?? -1, events: Int16(POLLIN), revents: 0),
-      ]
-      entries += state.withLock { $0.children.entries }
-      _ = unsafe poll(&entries, nfds_t(entries.count), scheduler.watch == nil ? 10 : 100)
-      if bell.drain().contains(UInt8(ascii: "q")) { return }
-      readSignals()
+      let areOwn = checkDescriptors()
+      if areOwn {
+        waitForNews(scheduler, milliseconds: scheduler.watch == nil ? 10 : 100)
+        relay?.forward()
+      } else {
+        sleepNanoseconds(10_000_000)
+      }
+      _ = bell.drain()
+      if isStopping.load(ordering: .relaxed) { return }
+      if areOwn { readSignals() }
       checkGrace()
       reapChildren()
       look(after: &scheduler)
     }
+  }
+
+  private func waitForNews(_ scheduler: borrowing SchedulerCare, milliseconds: Int32) {
+    var entries = [
+      pollfd(fd: signalDescriptor, events: Int16(POLLIN), revents: 0),
+      pollfd(fd: bell.readEnd, events: Int16(POLLIN), revents: 0),
+      pollfd(fd: scheduler.watch?.descriptor ?? -1, events: Int16(POLLIN), revents: 0),
+    ]
+    entries += relay?.entries ?? []
+    entries += state.withLock { $0.children.entries }
+    _ = unsafe poll(&entries, nfds_t(entries.count), milliseconds)
+  }
+
+  /// A program that closes what it has not opened, or puts files of its own there, ends its
+  /// session: nothing that is done to such a number reaches who it is meant for.
+  /// - Returns: false then.
+  @discardableResult
+  package func checkDescriptors() -> Bool {
+    if bell.isIntact { return true }
+    if !session.hasFailed {
+      session.fail(
+        PTO2Error(
+          .invalidArgs,
+          "the program, or a library, has closed or replaced descriptors of the runtime: close none that you have not opened"
+        ))
+    }
+    return false
   }
 
   /// On this thread, which lives as long as the session: PR_SET_PDEATHSIG follows the
@@ -183,6 +231,7 @@ internal import Synchronization
       state.children.kill()
       return state.signal
     }
+    relay?.finish()
     session.programIsAbsent(signal: signal)
   }
 

@@ -52,6 +52,9 @@ extension Segment {
     while true {
       do { return try SharedMemoryObject.open(name: objectName) } catch {
         switch error.errno {
+        case SystemError.notAFile:
+          throw .notOurs(
+            name: name, what: SharedMemoryObject.strangeKind(objectName) ?? "no file any more")
         case SystemError.notFound where !deadline.hasPassed: sleepNanoseconds(5_000_000)
         case SystemError.notFound:
           throw .notFound(name: name, waitedMilliseconds: timeoutMilliseconds)

@@ -79,7 +79,10 @@ extension Segment {
     let deadline = Deadline(afterMilliseconds: 3000)
     while true {
       let object: SharedMemoryObject
-      do { object = try SharedMemoryObject.create(name: name) } catch {
+      do {
+        object = try SharedMemoryObject.create(
+          name: name, mark: CreationMark.word, at: CreationMark.offset)
+      } catch {
         switch error.errno {
         case SystemError.alreadyExists:
           try removeIfDead(name, deadline: deadline)
@@ -102,6 +105,9 @@ extension Segment {
   /// processes never remove each other's new segment.
   private static func removeIfDead(_ name: String, deadline: Deadline) throws(SegmentError) {
     let plainName = String(name.dropFirst())
+    if let kind = SharedMemoryObject.strangeKind(name) {
+      throw .notOurs(name: plainName, what: kind)
+    }
     let old: SharedMemoryObject
     do { old = try SharedMemoryObject.open(name: name) } catch {
       if error.errno == SystemError.notFound { return }
@@ -111,6 +117,13 @@ extension Segment {
     let header = peekHeader(old)
     if let header, header.magic != 0, header.magic != PTO2_MAGIC {
       throw .notASegment(name: plainName, magic: header.magic)
+    }
+    // Somebody else's file. Without O_TMPFILE a creator may not have marked it yet.
+    let isOurs = header?.magic == PTO2_MAGIC ? true : CreationMark.isIn(old)
+    if !isOurs {
+      let isEmpty = (try? old.size()) == 0
+      if isEmpty && !deadline.hasPassed { return yieldProcessor() }
+      throw .notOurs(name: plainName, what: "a file that pto2 has not made")
     }
     guard old.tryLock(.liveness, .exclusive) else {
       if (header?.magic ?? 0) == 0, !deadline.hasPassed {
@@ -167,4 +180,17 @@ extension Segment {
 
   /// From here on others may attach.
   package func publish() { ownHeader.publish() }
+}
+
+/// What tells that an object is pto2's before it has a magic: its creator may have died on
+/// the way. In the header's page, behind the header.
+enum CreationMark {
+  static let word = UInt64(PTO2_CREATION_MARK)
+  static let offset = UInt64(PTO2_CREATION_MARK_OFFSET)
+
+  static func isIn(_ object: borrowing SharedMemoryObject) -> Bool {
+    var found: UInt64 = 0
+    return unsafe withUnsafeMutableBytes(of: &found) { unsafe object.read(into: $0, at: offset) }
+      && found == word
+  }
 }

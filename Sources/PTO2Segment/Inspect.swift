@@ -1,5 +1,6 @@
 internal import CPTO2Segment
 internal import PTO2Protocol
+internal import PTO2System
 
 /// What is going on, in words. Every value read is checked, none is trusted.
 extension SegmentViews where Self: ~Copyable {
@@ -59,6 +60,7 @@ extension SegmentViews where Self: ~Copyable {
     let page = corePage(core)
     guard (1...31).contains(page.crashSignal.loadAcquire()) else { return nil }
     let crash = page.crash
+    if let note = crashNote(crash.access) { return note }
     guard let section = layout.section(at: crash.offset) else { return nil }
     let access =
       switch crash.access {

@@ -37,7 +37,10 @@ package struct KernelImage {
       let object = unsafe LoadedImage.object(containing: symbol)
     else { throw .noTable(path: path) }
 
-    let table = unsafe symbol.load(as: pto2_kernel_table.self)
+    guard unsafe LoadedImage.isReadable(symbol, bytes: MemoryLayout<pto2_kernel_table>.size) else {
+      throw .badTable(path: path, reason: "its symbol is no table")
+    }
+    let table = unsafe symbol.loadUnaligned(as: pto2_kernel_table.self)
     do throws(BadTable) {
       kernels = try unsafe Self.kernels(of: table, in: object)
     } catch { throw .badTable(path: path, reason: error.reason) }
@@ -70,6 +73,10 @@ package struct KernelImage {
     guard unsafe table.count > 0, unsafe table.count <= PTO2_MAX_KERNELS,
       let entries = unsafe table.entries
     else { throw BadTable("\(unsafe table.count) kernels, expected 1 to \(PTO2_MAX_KERNELS)") }
+    let bytes = unsafe Int(table.count) * MemoryLayout<pto2_kernel_entry>.stride
+    guard unsafe LoadedImage.isReadable(UnsafeRawPointer(entries), bytes: bytes) else {
+      throw BadTable("its entries lie nowhere")
+    }
     var kernels: [Kernel] = []
     for index in 0..<Int(unsafe table.count) {
       kernels.append(try unsafe kernel(entries[index], index, in: object))
@@ -83,7 +90,7 @@ package struct KernelImage {
     guard let namePointer = unsafe entry.name, let function = unsafe entry.function else {
       throw BadTable("entry \(index) has no name or no function")
     }
-    let name = unsafe String(cString: namePointer)
+    let name = try unsafe text(at: UnsafeRawPointer(namePointer), index)
     guard (1..<Int(PTO2_KERNEL_NAME_BYTES)).contains(name.utf8.count) else {
       throw BadTable("name \"\(name)\" has \(name.utf8.count) bytes, expected 1 to 47")
     }
@@ -100,6 +107,24 @@ package struct KernelImage {
     }
     return unsafe Kernel(
       name: name, offset: offset, coreType: entry.core_type.rawValue, address: address)
+  }
+
+  /// A name, read no further than an error would show.
+  private static func text(at address: UnsafeRawPointer, _ index: Int) throws(BadTable) -> String {
+    let limit = 256
+    // Of one near the end of what is mapped, byte by byte.
+    let isAllReadable = unsafe LoadedImage.isReadable(address, bytes: limit)
+    var bytes: [UInt8] = []
+    while bytes.count < limit {
+      let next = unsafe address + bytes.count
+      guard isAllReadable || (unsafe LoadedImage.isReadable(next, bytes: 1)) else {
+        throw BadTable("the name of entry \(index) lies nowhere")
+      }
+      let byte = unsafe next.load(as: UInt8.self)
+      if byte == 0 { break }
+      bytes.append(byte)
+    }
+    return String(decoding: bytes, as: UTF8.self)
   }
 
   /// Older images know less of a table, an entry or a call, newer ones more than this

@@ -37,22 +37,32 @@ package import PTO2System
     {
       return name
     }
-    let allowed = name.utf8.allSatisfy {
-      switch $0 {
+    func isLetterOrDigit(_ byte: UInt8) -> Bool {
+      switch byte {
       case UInt8(ascii: "a")...UInt8(ascii: "z"), UInt8(ascii: "A")...UInt8(ascii: "Z"),
-        UInt8(ascii: "0")...UInt8(ascii: "9"), UInt8(ascii: "-"), UInt8(ascii: "_"),
-        UInt8(ascii: "."):
+        UInt8(ascii: "0")...UInt8(ascii: "9"):
         true
       default: false
       }
     }
-    guard allowed, (1...200).contains(name.utf8.count), name != ".", name != ".." else {
-      throw .invalidName(name)
-    }
+    // A name that begins with - is an option that has lost its place.
+    guard (1...200).contains(name.utf8.count), isLetterOrDigit(name.utf8.first!),
+      name.utf8.allSatisfy({ isLetterOrDigit($0) || "-_.".utf8.contains($0) })
+    else { throw .invalidName(name) }
     return "/" + name
   }
 
   package var base: UnsafeRawPointer { unsafe mapping.base }
+
+  /// Children that user code makes with fork(2) have no part in the session: they see the
+  /// memory, as a copy of their own. Those of a worker see tensors alone, and end with it.
+  /// - Parameter whenForked: called in such a child; may take no lock.
+  package func leaveInParent(whenForked: (@Sendable () -> Void)? = nil) {
+    let isWorker = role == .worker
+    mapping.leaveInParent(
+      object, hidden: isWorker ? layout.section(.heap).offset : 0, endsWithParent: isWorker,
+      whenForked: whenForked)
+  }
 
   /// First byte of a section this role writes.
   package func write(_ kind: SectionKind, ring: Int = 0) -> UnsafeMutableRawPointer {

@@ -12,6 +12,8 @@ package enum SegmentError: Error, CustomStringConvertible {
   case creatorDied(name: String)
   /// Something else lies under that name.
   case notASegment(name: String, magic: UInt64)
+  /// What lies under that name is no file of pto2's, in words; it is left alone.
+  case notOurs(name: String, what: String)
   case wrongVersion(found: (UInt32, UInt32), expected: (UInt32, UInt32))
   case wrongPageSize(found: UInt32, expected: UInt32)
   case truncated(expectedBytes: UInt64, foundBytes: UInt64)
@@ -29,7 +31,7 @@ package enum SegmentError: Error, CustomStringConvertible {
   package var description: String {
     switch self {
     case .invalidName(let name):
-      "segment name \"\(name)\" is not valid: expected 1 to 200 letters, digits, '-', '_' or '.', no '/'"
+      "segment name \"\(name)\" is not valid: expected 1 to 200 letters, digits, '-', '_' or '.', no '/', a letter or digit first"
     case .notFound(let name, let milliseconds):
       "no segment \"\(name)\" after \(milliseconds) ms: start the orchestrator first, or check the name in /dev/shm"
     case .accessDenied(let name):
@@ -40,6 +42,8 @@ package enum SegmentError: Error, CustomStringConvertible {
       "segment \"\(name)\" was never finished: its creator died during creation. Start a run under that name to replace it, or remove /dev/shm/\(name)"
     case .notASegment(let name, let magic):
       "/dev/shm/\(name) is not a pto2 segment (its first 8 bytes are 0x\(String(magic, radix: 16)))"
+    case .notOurs(let name, let what):
+      "/dev/shm/\(name) is \(what): it is left alone. Choose another name, or remove it yourself"
     case .wrongVersion(let found, let expected):
       "the segment has ABI \(found.0).\(found.1), this program ABI \(expected.0).\(expected.1): use executables of one build"
     case .wrongPageSize(let found, let expected):

@@ -7,7 +7,7 @@ package enum NameState: Equatable, Sendable {
   case live(pid: Int32)
   /// A segment in which nobody lives any more: bytes of memory it holds.
   case stale(bytes: UInt64)
-  /// An object without a magic: its creator is at work, or died at it.
+  /// One of pto2's without a magic: its creator is at work, or died at it.
   case unfinished
   /// Of an earlier boot, by its header.
   case otherBoot
@@ -44,11 +44,8 @@ extension Segment {
   ) -> NameState {
     let header = peekHeader(object)
     let magic = header?.magic ?? 0
-    // A creator sets the whole size at once: too small for a header, but not
-    // empty, is somebody else's.
-    guard magic == PTO2_MAGIC || magic == 0, header != nil || (try? object.size()) == 0 else {
-      return .foreign
-    }
+    let isOurs = magic == 0 ? CreationMark.isIn(object) : magic == PTO2_MAGIC
+    guard isOurs else { return .foreign }
     guard object.tryLock(.liveness, .exclusive) else {
       return magic == 0 ? .unfinished : .live(pid: Int32(bitPattern: header?.creator_pid ?? 0))
     }
@@ -65,10 +62,12 @@ extension Segment {
     return .stale(bytes: object.allocatedBytes())
   }
 
-  /// Removes what earlier sessions with names of their own making have left.
+  /// Removes what earlier sessions with names of their own making have left, finished or
+  /// not: whoever begins one has a minute.
   package static func sweepDefaultNames() {
     for name in names() where name.hasPrefix(defaultNamePrefix) {
-      _ = sweep(name, removing: true)
+      let isOld = SharedMemoryObject.age("/" + name).map { $0 > .seconds(60) } ?? false
+      _ = sweep(name, removing: true, unfinished: isOld)
     }
   }
 

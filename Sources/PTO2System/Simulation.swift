@@ -68,15 +68,18 @@
     nonisolated(unsafe) private static var base: UnsafeMutableRawPointer?
     nonisolated(unsafe) private static var owners: [Int64: [Int32]] = [:]
 
-    package static func create(name: String) throws(SystemError) -> SharedMemoryObject {
+    package static func create(name: String, mark: UInt64, at offset: UInt64)
+      throws(SystemError) -> SharedMemoryObject
+    {
       unsafe bytes = 0
       unsafe owners = [:]
       return SharedMemoryObject(name: name)
     }
 
     package static func isPath(_ name: String) -> Bool { false }
+    package static func strangeKind(_ name: String) -> String? { nil }
     package static func createUnnamed(label: String) throws(SystemError) -> SharedMemoryObject {
-      try create(name: label)
+      try create(name: label, mark: 0, at: 0)
     }
     package func sealSize() throws(SystemError) {}
 
@@ -85,6 +88,7 @@
     }
 
     package static func unlink(name: String) {}
+    package static func age(_ name: String) -> Duration? { nil }
     package func isStillNamed() -> Bool { true }
     package func size() throws(SystemError) -> UInt64 { unsafe Self.bytes }
     package func allocatedBytes() -> UInt64 { unsafe Self.bytes }
@@ -148,6 +152,10 @@
     }
 
     package func populate(offset: UInt64, bytes: UInt64) {}
+    package func leaveInParent(
+      _ object: borrowing SharedMemoryObject, hidden: UInt64, endsWithParent: Bool,
+      whenForked: (@Sendable () -> Void)? = nil
+    ) {}
   }
 
   package func systemPageBytes() -> UInt32 { 4096 }

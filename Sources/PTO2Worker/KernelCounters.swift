@@ -14,6 +14,9 @@ struct KernelCounters {
   /// then the report has no counters of this core, and how many are timed is a guess.
   @inline(__always)
   func run(_ function: UInt, _ arguments: UnsafePointer<pto2_kernel_args>) {
+    // What the kernel before has left would give this one other results than a worker
+    // that was started again.
+    pto2_check_floating()
     if page.kernels.value & 15 == 0
       || page.timedNanoseconds.value >= page.timedKernels.value &* Self.shortNanoseconds
     {

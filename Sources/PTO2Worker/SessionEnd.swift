@@ -19,7 +19,7 @@ extension WorkerLoop {
   /// by hand, or that is to drain, ends itself, even if a kernel does not return.
   func watchSessionEnd() {
     #if !PTO2_SIMULATION
-      guard !isSupervised || segment.configuration.drains else { return }
+      guard !isSupervised || !followsParent || segment.configuration.drains else { return }
       guard let thread = try? spawnThread("end of the session", { self.endWithSession() }) else {
         return
       }

@@ -10,6 +10,8 @@ internal import PTO2System
   let orchestrator: ProcessHandle?
   private let cores: [Int]
   let isSupervised: Bool
+  /// Linux kills this process when the orchestrator dies.
+  let followsParent: Bool
 
   /// Exit status when a core is taken, as for any segment error.
   private static let cannotAttachStatus: Int32 = 73
@@ -31,9 +33,10 @@ internal import PTO2System
   }
 
   /// Attaches and loads every kernel image.
-  package init(name: String, cores: [Int], isSupervised: Bool, attachTimeoutMilliseconds: UInt64)
-    throws(Failure)
-  {
+  package init(
+    name: String, cores: [Int], isSupervised: Bool, followsParent: Bool = true,
+    attachTimeoutMilliseconds: UInt64
+  ) throws(Failure) {
     let segment: Segment
     do {
       segment = try Segment.attach(
@@ -58,7 +61,9 @@ internal import PTO2System
     if orchestrator?.hasEnded() ?? true { throw .segment(.abandoned(name: name)) }
     self.cores = cores
     self.isSupervised = isSupervised
+    self.followsParent = followsParent
     self.segment = segment
+    self.segment.leaveInParent()
     watchSessionEnd()
   }
 
@@ -68,7 +73,9 @@ internal import PTO2System
     var threads: [SpawnedThread] = []
     for core in cores.dropFirst() {
       // A core without a thread is reported missing by the scheduler.
-      if let thread = try? spawnThread("core \(CoreID(core))", { self.serve(core) }) {
+      if let thread = try? spawnThread(
+        "core \(CoreID(core))", stackBytes: coreStackBytes, { self.serve(core) })
+      {
         threads.append(thread)
       }
     }
@@ -83,6 +90,7 @@ internal import PTO2System
       guard core.awaitFence() else { return }
       core.announce(isSupervised: isSupervised)
       serve(&core)
+      endCrashRecord()
     } catch {
       // A core that cannot be taken leaves the process without a purpose.
       writeError("pto2-worker: error: \(error)")

@@ -26,6 +26,7 @@ struct FaultCommand: ParsableCommand {
   var report: Int32
 
   func run() throws {
+    holdStandardDescriptors()
     // The orchestrator closes its end, or dies: that ends this process.
     signal(SIGPIPE, SIG_IGN)
     ignoreTerminalSignals()

@@ -8,6 +8,7 @@ internal import PTO2System
 @main
 enum Main {
   static func main() {
+    holdStandardDescriptors()
     guard let launch = SupervisedLaunch(Array(CommandLine.arguments.dropFirst())),
       launch.core == nil
     else { return SchedulerCommand.main() }
@@ -52,7 +53,9 @@ struct SchedulerCommand: ParsableCommand {
   @Option(help: ArgumentHelp("Name of the segment in /dev/shm.", valueName: "name"))
   var segment: String
 
-  @Option(help: ArgumentHelp("Seconds to wait for the segment to appear.", valueName: "seconds"))
+  @Option(
+    help: ArgumentHelp("Seconds to wait for the segment to appear.", valueName: "seconds"),
+    transform: { try readSeconds($0) })
   var attachTimeout: Double = 10
 
   @Option(help: .hidden)

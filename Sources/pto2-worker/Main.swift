@@ -8,23 +8,28 @@ internal import PTO2Worker
 @main
 enum Main {
   static func main() {
+    holdStandardDescriptors()
+    prepareForKernels()
     guard let launch = SupervisedLaunch(Array(CommandLine.arguments.dropFirst())),
       let core = launch.core.flatMap(coreIndex(named:))
     else { return WorkerCommand.main() }
     ignoreTerminalSignals()
-    followParent(launch.parent)
-    exit(serve(segment: launch.segment, cores: [core], isSupervised: true))
+    let follows = followParent(launch.parent)
+    exit(
+      serve(
+        segment: launch.segment, cores: [core], isSupervised: true, followsParent: follows))
   }
 }
 
 /// Hosts cores until the end of the session.
 /// - Returns: the exit status.
 private func serve(
-  segment: String, cores: [Int], isSupervised: Bool, attachTimeoutSeconds: Double = 10
+  segment: String, cores: [Int], isSupervised: Bool, followsParent: Bool = true,
+  attachTimeoutSeconds: Double = 10
 ) -> Int32 {
   do {
     let loop = try WorkerLoop(
-      name: segment, cores: cores, isSupervised: isSupervised,
+      name: segment, cores: cores, isSupervised: isSupervised, followsParent: followsParent,
       attachTimeoutMilliseconds: UInt64(attachTimeoutSeconds * 1000))
     loop.run()
     return 0
@@ -61,7 +66,9 @@ struct WorkerCommand: ParsableCommand {
     help: ArgumentHelp("Cores to host, separated by commas.", valueName: "cores"))
   var cores: String
 
-  @Option(help: ArgumentHelp("Seconds to wait for the segment to appear.", valueName: "seconds"))
+  @Option(
+    help: ArgumentHelp("Seconds to wait for the segment to appear.", valueName: "seconds"),
+    transform: { try readSeconds($0) })
   var attachTimeout: Double = 10
 
   @Option(help: .hidden)
@@ -87,13 +94,14 @@ struct WorkerCommand: ParsableCommand {
   }
 
   func run() throws {
+    var follows = true
     if let parent {
       ignoreTerminalSignals()
-      followParent(parent)
+      follows = followParent(parent)
     }
     let status = serve(
       segment: segment, cores: try coreNumbers(), isSupervised: parent != nil,
-      attachTimeoutSeconds: attachTimeout)
+      followsParent: follows, attachTimeoutSeconds: attachTimeout)
     if status != 0 { throw ExitCode(status) }
   }
 }

@@ -30,9 +30,9 @@ struct List: ParsableCommand {
 
   @Flag(help: "One JSON object a line.") var json = false
 
-  func run() {
+  func run() throws {
     for name in Segment.names() {
-      show(name, Segment.sweep(name, removing: false), json: json, removed: false)
+      try show(name, Segment.sweep(name, removing: false), json: json, removed: false)
     }
   }
 }
@@ -72,13 +72,16 @@ struct Reap: ParsableCommand {
         default: false
         }
       if !names.isEmpty && state != .absent && !isRemovable { isLeft = true }
-      show(name, state, json: json, removed: isRemovable && !dryRun)
+      try show(
+        name, state, json: json, removed: isRemovable && !dryRun, isNamed: !names.isEmpty)
     }
     if isLeft { throw ExitCode(1) }
   }
 }
 
-private func show(_ name: String, _ state: NameState, json: Bool, removed: Bool) {
+private func show(
+  _ name: String, _ state: NameState, json: Bool, removed: Bool, isNamed: Bool = false
+) throws {
   let (word, detail): (String, String)
   switch state {
   case .live(let pid): (word, detail) = ("live", "process \(pid)")
@@ -86,16 +89,23 @@ private func show(_ name: String, _ state: NameState, json: Bool, removed: Bool)
   case .unfinished: (word, detail) = ("unfinished", "no header")
   case .otherBoot: (word, detail) = ("other-boot", "of another boot")
   case .foreign:
-    // Other programs' objects are nobody's business here.
-    return
+    // Other programs' objects are nobody's business here, unless they were named.
+    guard isNamed else { return }
+    (word, detail) = ("foreign", "nothing that pto2 has made, or not this user's: it is left alone")
   case .absent: (word, detail) = ("absent", "not there")
   }
-  guard json else { return print("\(name)  \(removed ? "removed" : word)  \(detail)") }
+  guard json else { return try say("\(name)  \(removed ? "removed" : word)  \(detail)") }
   var object = JSONObject()
   object.add("name", name)
   object.add("state", word)
   object.add("removed", removed)
   if case .live(let pid) = state { object.add("pid", pid) }
   if case .stale(let bytes) = state { object.add("bytes", bytes) }
-  print(object.text)
+  try say(object.text)
+}
+
+private func say(_ line: String) throws {
+  guard let lost = sendOutput(line + "\n") else { return }
+  writeError("pto2: error: \(lost)")
+  throw ExitCode(74)
 }

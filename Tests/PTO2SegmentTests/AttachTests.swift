@@ -51,7 +51,7 @@ import Testing
 
   @Test func somethingElseIsNotASegment() throws {
     let name = uniqueSegmentName()
-    let other = try SharedMemoryObject.create(name: "/" + name)
+    let other = try SharedMemoryObject.create(name: "/" + name, mark: 0, at: 4088)
     defer { SharedMemoryObject.unlink(name: "/" + name) }
     try other.setSize(8192)
     var bytes = [UInt8](repeating: 7, count: 8)

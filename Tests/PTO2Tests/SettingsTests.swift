@@ -1,4 +1,5 @@
 import PTO2
+import PTO2System
 import Testing
 
 @testable import PTO2CommandLine
@@ -175,3 +176,18 @@ import Testing
     #expect(layout.attachTimeoutMilliseconds == 10_000)
   }
 }
+
+/// One rule for times, wherever people write them.
+@Test(arguments: [
+  ("0", 0), ("2", 2), ("0.5", 0.5), (".5", 0.5), ("3.", 3), ("86400", 86400), ("1.250", 1.25),
+])
+func secondsAreRead(text: String, value: Double) { #expect(parseSeconds(text) == value) }
+
+@Test(arguments: [
+  "", ".", "-1", "+1", "0x10", "1e3", "nan", "NaN", "inf", "infinity", "1s", " 1", "1 ", "1.2.3",
+  "1,5", "\u{663}", "99999999999999999999999999999999999",
+])
+func whatIsNoTimeIsRefused(text: String) { #expect(parseSeconds(text) == nil) }
+
+@Test(arguments: ["", "+1", "-1", "0x10", "1e3", "K", "1KK", " 1", "99999999999999999999", "1.0"])
+func whatIsNoNumberIsRefused(text: String) { #expect(parseWhole(text) == nil) }

@@ -76,7 +76,7 @@ import Testing
   @Test(arguments: ["pto2", "pto2-explicit"])
   func taskBenchRunsEveryPattern(system: String) {
     let result = Command("pto2-taskbench", quick(system) + ["--pattern", "all"])
-      .wait(seconds: 120)
+      .wait()
     #expect(result.status == 0, "\(result.errors)")
     #expect(texts("pattern", in: result.output) == Self.patterns)
     #expect(texts("system", in: result.output) == Self.patterns.map { _ in system })
@@ -90,7 +90,7 @@ import Testing
   /// What docs/performance.md takes away, one thing at a time.
   @Test(arguments: ["pto2-no-ahead", "pto2-no-moves", "pto2-lanes-4", "pto2-threads-2"])
   func taskBenchRunsWithoutParts(system: String) {
-    let result = Command("pto2-taskbench", quick(system)).wait(seconds: 60)
+    let result = Command("pto2-taskbench", quick(system)).wait()
     #expect(result.status == 0, "\(result.errors)")
     #expect(texts("system", in: result.output) == [system])
   }
@@ -99,7 +99,7 @@ import Testing
   @Test(arguments: ["pto2", "pto2-explicit"])
   func taskBenchNoticesAWrongInput(system: String) {
     let result = Command("pto2-taskbench", quick(system) + ["--pattern", "all", "--break"])
-      .wait(seconds: 120)
+      .wait()
     #expect(result.status == 1)
     #expect(texts("failure", in: result.output).count == Self.patterns.count)
     #expect(

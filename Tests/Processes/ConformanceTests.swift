@@ -148,7 +148,7 @@ struct ConformanceCase: Sendable, CustomTestStringConvertible {
       #expect(result.errors.contains(row.message), "\(result.errors)", sourceLocation: location)
     }
     // A process that was killed with a long kernel may still be on its way out.
-    let deadline = time(nil) + 20
+    let deadline = time(nil) + Command.watchdogSeconds
     while Leftovers.of(segment) != .none && time(nil) < deadline { usleep(2000) }
     #expect(Leftovers.of(segment) == .none, sourceLocation: location)
   }

@@ -26,7 +26,7 @@ import Testing
         + (program ?? ["pure", "\(tasks)"]))
     unlink(path)
     rmdir(directory)
-    let deadline = time(nil) + 20
+    let deadline = time(nil) + Command.watchdogSeconds
     while Leftovers.of(segment) != .none && time(nil) < deadline { usleep(2000) }
     #expect(Leftovers.of(segment) == .none, sourceLocation: location)
     return result

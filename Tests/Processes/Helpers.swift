@@ -16,7 +16,7 @@ func conformance(_ arguments: [String], segment: String, options: [String] = [])
 /// Nothing is left of a session; processes that were fenced or started late may still
 /// be on their way out.
 func expectClean(_ segment: String, location: SourceLocation = #_sourceLocation) {
-  let deadline = Deadline(afterMilliseconds: 20_000)
+  let deadline = Deadline(afterMilliseconds: UInt64(Command.watchdogSeconds) * 1000)
   while Leftovers.of(segment) != .none && !deadline.hasPassed { usleep(2000) }
   #expect(Leftovers.of(segment) == .none, sourceLocation: location)
 }

@@ -113,14 +113,14 @@ private final class Installation: Sendable {
       "make",
       ["--no-print-directory", "-o", "build", target, "BIN=" + Command.buildDirectory]
         + variables, isOnPath: true, workingDirectory: repositoryRoot
-    ).wait(seconds: 60)
+    ).wait()
   }
 
   /// A command line with the prefix's packages known to pkg-config, and no other.
   func shell(_ script: String) -> Command.Result {
     Command(
       "/bin/sh", ["-c", script], environment: ["PKG_CONFIG_PATH": prefix + "/lib/pkgconfig"]
-    ).wait(seconds: 180)
+    ).wait()
   }
 
   /// A new folder; nil when it cannot be made.

@@ -19,7 +19,7 @@ import Testing
   }
 
   private func expectNoProcess(_ segment: String, location: SourceLocation = #_sourceLocation) {
-    let deadline = time(nil) + 20
+    let deadline = time(nil) + Command.watchdogSeconds
     while Leftovers.of(segment) != .none && time(nil) < deadline { usleep(2000) }
     #expect(Leftovers.of(segment) == .none, sourceLocation: location)
   }

@@ -28,7 +28,7 @@ import Testing
   }
 
   private func waitFor(_ condition: () -> Bool) -> Bool {
-    let deadline = time(nil) + 20
+    let deadline = time(nil) + Command.watchdogSeconds
     while !condition() {
       if time(nil) > deadline { return false }
       usleep(2000)

@@ -28,16 +28,46 @@ import Testing
     close(descriptor)
   }
 
+  /// "PTO2MADE", where a creator puts it before anything else.
+  private static let mark = (offset: 4088, value: UInt64(0x4544_414D_324F_5450))
+
   /// Everything but the magic may be there: it is stored last.
   @Test(arguments: [[], [(8, 1), (24, 1 << 20)]] as [[(Int, UInt64)]])
   func creatorThatDiedIsSaidAndReplaced(fields: [(Int, UInt64)]) {
     let segment = freshSegment("unfinished-\(fields.count)")
-    makeObject(segment, fields.map { (offset: $0.0, value: $0.1) })
+    makeObject(segment, fields.map { (offset: $0.0, value: $0.1) } + [Self.mark])
     let result = worker(segment)
     #expect(result.status == 73)
     #expect(result.errors.contains("its creator died during creation"), "\(result.errors)")
     #expect(program(segment, ["chain", "100"]).wait().status == 0)
     #expect(Leftovers.of(segment) == .none)
+  }
+
+  /// What pto2 has not made is nothing that it removes: not a file without its mark, not an
+  /// empty one, and nothing that is no file, which is not even opened.
+  @Test(arguments: ["text", "empty", "zeros", "fifo", "directory", "link"])
+  func whatIsNotOursIsLeftAlone(kind: String) throws {
+    let segment = freshSegment("stranger-\(kind)")
+    let path = "/dev/shm/" + segment
+    switch kind {
+    case "text": write("hello", to: path)
+    case "empty": write("", to: path)
+    case "zeros": makeObject(segment, [])
+    case "fifo": #expect(mkfifo(path, 0o600) == 0)
+    case "directory": #expect(mkdir(path, 0o700) == 0)
+    default: #expect(symlink("/dev/null", path) == 0)
+    }
+    let before = sharedMemoryMode(segment)
+    #expect(before != nil, "not exercised")
+    let run = program(segment, ["chain", "100"]).wait()
+    #expect(run.status == 73, "\(run.errors)")
+    #expect(run.messages.count == 1 && run.errors.contains("it is left alone"), "\(run.errors)")
+    let reap = Command.run("pto2", ["reap", segment])
+    #expect(reap.status == 1)
+    #expect(reap.output.contains("\(segment)  foreign"), "\(reap.output)")
+    #expect(worker(segment).status == 73)
+    #expect(sharedMemoryMode(segment) == before)
+    if kind == "directory" { rmdir(path) } else { unlink(path) }
   }
 
   @Test func otherVersionIsRefusedWithBoth() {
@@ -115,7 +145,7 @@ import Testing
     for pid in children + [command.pid] { kill(pid, SIGSTOP) }
     for pid in children + [command.pid] { kill(pid, SIGKILL) }
     _ = command.wait()
-    let deadline = time(nil) + 20
+    let deadline = time(nil) + Command.watchdogSeconds
     while !Leftovers.of(segment).processes.isEmpty && time(nil) < deadline { usleep(2000) }
 
     let stranger = Command("/usr/bin/sleep", ["600"])

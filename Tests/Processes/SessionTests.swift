@@ -41,7 +41,7 @@ import Testing
   /// Workers, and the scheduler, once all of them have attached.
   private func processes(_ session: Session) -> Set<pid_t> {
     let wanted = session.configuration.coreCount + 1
-    let deadline = Deadline(afterMilliseconds: 10_000)
+    let deadline = Deadline(afterMilliseconds: UInt64(Command.watchdogSeconds) * 1000)
     while processIDs(of: session.name).count != wanted && !deadline.hasPassed { usleep(1000) }
     return Set(processIDs(of: session.name))
   }

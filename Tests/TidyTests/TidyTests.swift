@@ -44,7 +44,7 @@ import Testing
     let swift = environment("SWIFT") ?? "swift"
     func run(_ arguments: [String]) -> Command.Result {
       Command(swift, ["format"] + arguments, isOnPath: true, workingDirectory: repositoryRoot)
-        .wait(seconds: 300)
+        .wait()
     }
     guard run(["--version"]).status == 0 else { return print("no swift-format: nothing checked") }
     let files = Tree.code.filter { $0.isOf(".swift") }.map(\.path)

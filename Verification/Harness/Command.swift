@@ -17,15 +17,18 @@ package final class Command {
     package var messages: [Substring] { errors.split(separator: "\n") }
   }
 
-  /// How long a process may take before it counts as hung, when nobody says.
-  package static let watchdogSeconds = 30
+  /// How long a process may take before it counts as hung: no measure of anything, on a
+  /// machine that has ten times as much to do as it can.
+  package static let watchdogSeconds = 300
 
+  /// In `surroundings`, as pto2-surroundings makes them; an executable of ours also in those
+  /// of the variable PTO2_TEST_SURROUNDINGS, so that every test can be run in them.
   /// - Parameter name: an executable beside this one (of tests: in `buildDirectory`), on
   ///   the PATH with `isOnPath`, or a path with a slash.
   /// - Parameter workingDirectory: nil: this process's.
   package init(
     _ name: String, _ arguments: [String], environment: [String: String] = [:],
-    isOnPath: Bool = false, workingDirectory: String? = nil
+    isOnPath: Bool = false, workingDirectory: String? = nil, surroundings: [String] = []
   ) {
     directory = Self.temporaryDirectory()
     var words = [name.contains("/") || isOnPath ? name : Self.buildDirectory + name] + arguments
@@ -33,6 +36,12 @@ package final class Command {
       words = ["/usr/bin/env", "--chdir=" + workingDirectory] + words
     } else if isOnPath {
       words.insert("/usr/bin/env", at: 0)
+    }
+    // Compilers, make and shells are not what is looked at.
+    let isOurs = !isOnPath && !name.contains("/")
+    let settings = (isOurs ? Self.everywhere : []) + surroundings
+    if !settings.isEmpty {
+      words = [Self.buildDirectory + "pto2-surroundings"] + settings + ["--"] + words
     }
     let path = words[0]
     var actions = posix_spawn_file_actions_t()
@@ -57,12 +66,27 @@ package final class Command {
     list.append(nil)
     defer { for pointer in argv + list { free(pointer) } }
     var pid: pid_t = 0
-    let status = posix_spawn(&pid, path, &actions, nil, &argv, &list)
+    // Whatever started this process: the one that is looked at begins as usual.
+    var attributes = posix_spawnattr_t()
+    posix_spawnattr_init(&attributes)
+    defer { posix_spawnattr_destroy(&attributes) }
+    var none = sigset_t()
+    var all = sigset_t()
+    sigemptyset(&none)
+    sigfillset(&all)
+    posix_spawnattr_setsigmask(&attributes, &none)
+    posix_spawnattr_setsigdefault(&attributes, &all)
+    posix_spawnattr_setflags(
+      &attributes, Int16(POSIX_SPAWN_SETSIGMASK | POSIX_SPAWN_SETSIGDEF))
+    let status = posix_spawn(&pid, path, &actions, &attributes, &argv, &list)
     precondition(status == 0, "cannot start \(path): \(String(cString: strerror(status)))")
     self.pid = pid
   }
 
   deinit { removeDirectory(directory) }
+
+  private static let everywhere: [String] =
+    environment("PTO2_TEST_SURROUNDINGS")?.split(separator: " ").map(String.init) ?? []
 
   package static func run(
     _ name: String, _ arguments: [String], environment: [String: String] = [:]
@@ -112,11 +136,14 @@ package final class Command {
     return Result(status: status!, output: output, errors: errors)
   }
 
-  /// Waits until a condition holds while the process runs.
+  /// Waits until a condition holds while the process runs; and a little longer, for what
+  /// others do with its output.
   package func waitUntil(_ condition: () -> Bool) -> Bool {
     let deadline = Deadline(afterMilliseconds: UInt64(Self.watchdogSeconds) * 1000)
+    var lastDeadline: Deadline?
     while !condition() {
-      if deadline.hasPassed { return false }
+      if lastDeadline == nil && !isRunning { lastDeadline = Deadline(afterMilliseconds: 20_000) }
+      if deadline.hasPassed || lastDeadline?.hasPassed == true { return false }
       usleep(1000)
     }
     return true

@@ -64,9 +64,9 @@ typedef struct pto2_ring_options {
 PTO2_ASSERT_LAYOUT(pto2_ring_options, PTO2_RING_OPTIONS_FIELDS, 24);
 
 /* Flags of pto2_session_options. */
-/* SIGINT, SIGTERM and SIGHUP end the run with error 209, a second one the process. They
- * are blocked in the thread that opens the session, and in those it starts later: open it
- * before there are others, and close it in the same thread. */
+/* SIGINT, SIGTERM, SIGHUP and SIGQUIT end the run with error 209, unless they are ignored,
+ * and so do others that would end the process, unless somebody handles or ignores them;
+ * whichever thread gets them. A second one ends the process. */
 #define PTO2_OPEN_SIGNALS 0x1u
 #define PTO2_OPEN_DRAIN 0x2u   /* when this process dies, what it submitted is still done */
 #define PTO2_OPEN_MEMFD 0x4u   /* shared memory without a name in /dev/shm */

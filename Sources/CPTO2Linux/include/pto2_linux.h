@@ -11,6 +11,9 @@
  * that it has for Swift programs defines; NULL without one. */
 const char *pto2_executables_of_prefix(void);
 
+/* What this process executes, as execve(2) was told; NULL when it is not known. */
+const char *pto2_executed_path(void);
+
 /* futex(2) FUTEX_WAKE; returns the number of woken threads. */
 int pto2_futex_wake(const uint32_t *word, int count);
 
@@ -51,22 +54,113 @@ void pto2_allow_tracer(int32_t pid);
 /* madvise(2) MADV_POPULATE_WRITE, Linux 5.14: maps the pages ahead of use. */
 int pto2_populate_write(void *address, size_t bytes);
 
-/* posix_spawn(3) of `path`: own process group, empty signal mask, default
- * dispositions. Returns 0 and the pid, or the negated errno. */
-int pto2_spawn(const char *path, char *const *argv, char *const *envp, int32_t *pid);
+/* posix_spawn(3) of `path`: own process group, empty signal mask, default dispositions,
+ * standard input /dev/null, standard output and error both `output`; -1: what standard
+ * error is here. Returns 0 and the pid, or the negated errno. */
+int pto2_spawn(const char *path, char *const *argv, char *const *envp, int output, int32_t *pid);
 
-/* signalfd(2) for SIGINT, SIGTERM and SIGHUP, which it blocks in the caller
- * and the threads the caller starts later. Close-on-exec, non-blocking. */
+/* ---- descriptors -------------------------------------------------------------- */
+
+/* For what a call has just returned: a descriptor above 2, the same or a copy (the
+ * other is closed then); the negated errno when it has failed. */
+int pto2_above_standard(int fd);
+
+/* Whichever of descriptors 0, 1 and 2 is closed becomes /dev/null. */
+void pto2_hold_standard(void);
+
+/* pipe2(2), close-on-exec, above 2. */
+int pto2_pipe(int ends[2], int is_blocking);
+
+/* open(2) O_TMPFILE: a file in that folder without a name, mode 0600; and linkat(2):
+ * the name, all at once. -EEXIST when it is taken; other errors where Linux, the file
+ * system or a missing /proc does not let it. */
+int pto2_open_nameless(const char *folder);
+int pto2_give_name(int fd, const char *path);
+
+/* What lies under a path, which is not followed: the type of st_mode, or a negated errno. */
+int pto2_file_type(const char *path);
+
+/* getrlimit(2): the soft limit; all ones without one. */
+enum { PTO2_LIMIT_FILES, PTO2_LIMIT_FILE_BYTES, PTO2_LIMIT_ADDRESSES, PTO2_LIMIT_PROCESSES };
+uint64_t pto2_limit(int which);
+
+/* The stack of the first thread may grow to so many bytes, as far as the hard limit lets
+ * it; the C library has read before what other threads get. */
+void pto2_limit_stack(uint64_t bytes);
+
+/* fflush(3) of every stream: 0, or why some of standard output is lost, negated. */
+int pto2_flush(void);
+
+/* setvbuf(3): standard output goes out line by line. */
+void pto2_print_lines(void);
+
+/* write(2) of all bytes, without SIGPIPE. Waits as long as the reader reads; when it
+ * takes nothing for the limit (negative: none) the result is -ETIMEDOUT. 0 when all is
+ * written. */
+int pto2_write_all(int fd, const void *bytes, size_t count, int limit_milliseconds);
+
+/* As much of it as goes without waiting and without SIGPIPE: 0 or more bytes. */
+int pto2_write_now(int fd, const void *bytes, size_t count);
+
+/* 1 while the descriptor leads to that file. */
+int pto2_is_same_file(int fd, uint64_t device, uint64_t inode);
+
+/* ---- signals and ends --------------------------------------------------------- */
+
+/* signalfd(2) for the signals that end a process, whichever thread gets them: SIGINT,
+ * SIGTERM, SIGHUP, SIGQUIT unless they are ignored, and those others (SIGALRM, SIGXCPU,
+ * SIGUSR1, ...) that nobody handles or ignores. What the program sets later counts.
+ * Close-on-exec, non-blocking. */
 int pto2_signal_descriptor(void);
 
-/* Closes that descriptor and unblocks its signals in the caller. */
+/* Closes that descriptor; with the last one, dispositions are what they were, and the
+ * signals that came are not blocked in the calling thread. */
 void pto2_release_signals(int fd);
 
 /* Reads one signal number from that descriptor; 0 when there is none. */
 int pto2_read_signal(int fd);
 
-/* Ignores SIGPIPE and SIGINT: for supervised children, whose parent decides. */
+/* Lets a signal do what it would do without that descriptor. */
+void pto2_pass_on(int number);
+
+/* Ignores SIGPIPE, SIGINT, SIGQUIT and what stops background processes of a terminal:
+ * for supervised children, whose parent decides. */
 void pto2_ignore_terminal_signals(void);
+
+/* SIGCHLD as it is by default where the parent has had it ignored: then the ends of
+ * children are told. */
+void pto2_default_child_signal(void);
+
+/* `function` is called, once, when this process, and no fork of it, ends by exit(3)
+ * (with its status) or quick_exit(3) (with 0). NULL: nothing is. */
+typedef void (*pto2_exit_function)(int status);
+void pto2_guard_exit(pto2_exit_function function);
+
+/* `function` is called when the calling thread ends, by pthread_exit(3) or a cancel.
+ * NULL: nothing is. Returns the context before. */
+typedef void (*pto2_thread_function)(void *context);
+void *pto2_guard_thread(pto2_thread_function function, void *context);
+
+/* ---- forks ---------------------------------------------------------------------- */
+
+/* What becomes of a mapped segment in a child that user code makes with fork(2). */
+typedef struct pto2_fork_rule {
+    const void *base;
+    uint64_t bytes;
+    uint64_t hidden_bytes; /* the first so many are not to be read either */
+    int32_t fd;            /* is closed: it has the session's locks */
+    int32_t ends_with_parent;
+    void (*function)(void *context); /* called in the child; NULL: nothing */
+    void *context;
+} pto2_fork_rule;
+
+/* From now on; the latest rule for a base counts. */
+void pto2_own(const pto2_fork_rule *rule);
+/* The mapping is about to go. */
+void pto2_disown(const void *base);
+
+/* 1 in such a child. */
+int pto2_is_forked(void);
 
 /* clock_gettime(2) CLOCK_MONOTONIC, in nanoseconds. */
 uint64_t pto2_monotonic_nanoseconds(void);
@@ -98,14 +192,63 @@ typedef struct pto2_crash {
     uint32_t code;   /* siginfo si_code */
     uint64_t address; /* siginfo si_addr */
     uint64_t offset;  /* of the address from `base`; all ones when outside */
-    uint32_t access;  /* 0 not known, 1 load, 2 store, 3 call */
+    uint32_t access;  /* 0 not known, 1 load, 2 store, 3 call, or one of these */
     uint32_t reserved;
 } pto2_crash;
+enum {
+    PTO2_CRASH_STACK = 4,      /* the thread's stack has run over */
+    PTO2_CRASH_THREAD_END = 5, /* pthread_exit(3) */
+};
 
 /* For the calling thread: on SIGSEGV, SIGBUS, SIGILL, SIGFPE or SIGABRT writes
  * the record, on a stack of its own, and then dies of the signal as ever. `base`
  * and `bytes`: the mapped segment. */
 void pto2_record_crashes(pto2_crash *record, const void *base, uint64_t bytes);
+
+/* The calling thread may end from here on. */
+void pto2_end_crash_record(void);
+
+/* Whether so many bytes can be read there: 0 when not. Where the system does not say, 1. */
+int pto2_is_readable(const void *address, size_t bytes);
+
+/* ---- the floating-point environment --------------------------------------------- */
+
+#if defined(__x86_64__)
+/* As the psABI has it at the start of a process: round to nearest, denormals kept, all
+ * exceptions masked; nothing on the x87 stack; strings go forwards. */
+#define PTO2_MXCSR 0x1F80u
+#define PTO2_X87 0x037Fu
+typedef struct pto2_floating {
+    uint32_t mxcsr;
+    uint16_t x87;
+} pto2_floating;
+#else
+typedef struct pto2_floating {
+    uint64_t control;
+} pto2_floating;
+#endif
+
+/* Brings the calling thread's environment back to the standard one. */
+void pto2_reset_floating(void);
+/* The calling thread's, and as it was. */
+pto2_floating pto2_save_floating(void);
+void pto2_restore_floating(pto2_floating saved);
+
+/* Before each kernel: 1 to 2 ns. MXCSR is loaded, which costs less than to look at it;
+ * the x87 control word is looked at, and its stack emptied. */
+static inline void pto2_check_floating(void) {
+#if defined(__x86_64__)
+    uint16_t x87;
+    __asm__ volatile("cld; fnstcw %0" : "=m"(x87));
+    if (__builtin_expect(x87 != PTO2_X87, 0)) pto2_reset_floating();
+    __asm__ volatile("emms");
+    __builtin_ia32_ldmxcsr(PTO2_MXCSR);
+#elif defined(__aarch64__)
+    uint64_t control;
+    __asm__ volatile("mrs %0, fpcr" : "=r"(control));
+    if (__builtin_expect(control != 0, 0)) pto2_reset_floating();
+#endif
+}
 
 /* What a process does when it touches a part of its segment that is gone because
  * the object was made smaller: writes `output` and `error` (each three pieces, with

@@ -163,6 +163,12 @@ typedef struct pto2_header {
     F(T, section_count, 72) F(T, reserved, 76) F(T, configuration, 80) F(T, sections, 304)
 PTO2_ASSERT_LAYOUT(pto2_header, PTO2_HEADER_FIELDS, 3376);
 
+/* "PTO2MADE", the last word of the first 4096 bytes: there from the moment the object has
+ * its name, so that one without a magic is known for pto2's, whose creator has died. */
+#define PTO2_CREATION_MARK 0x4544414D324F5450u
+#define PTO2_CREATION_MARK_OFFSET 4088u
+_Static_assert(sizeof(pto2_header) <= PTO2_CREATION_MARK_OFFSET, "the mark is behind the header");
+
 /* Every record, for layout.c. */
 #define PTO2_RECORDS(R) \
     R(pto2_tensor, PTO2_TENSOR_FIELDS) \

@@ -35,6 +35,7 @@ internal import Synchronization
     static let runOver: UInt8 = 2
     static let sessionFailed: UInt8 = 4
     static let sessionDone: UInt8 = 8
+    static let disowned: UInt8 = 16
   }
 
   // Sendable: the page is stored to by the one thread that has set `isDecided`. Not under
@@ -51,6 +52,17 @@ internal import Synchronization
 
   private func set(_ flag: UInt8) { flags.bitwiseOr(flag, ordering: .relaxed) }
   private func isSet(_ flag: UInt8) -> Bool { flags.load(ordering: .relaxed) & flag != 0 }
+
+  /// What a child that the program makes with fork(2) is told.
+  package static let forkText =
+    "this process was made by fork(2) in the middle of a session, in which it has no part: end it with _exit(2), or execute another program"
+
+  /// In such a child: every call fails from now on. Takes no lock.
+  package func disown() { set(Flag.disowned) }
+
+  private var forkError: PTO2Error? {
+    isSet(Flag.disowned) ? PTO2Error(.invalidArgs, Self.forkText) : nil
+  }
 
   // MARK: A run
 
@@ -69,6 +81,8 @@ internal import Synchronization
   /// Keeps an error of the run unless there is one already, and returns the first.
   @discardableResult
   package func raise(_ error: PTO2Error) -> PTO2Error {
+    // A thread that is not here may have held the lock.
+    if let forkError { return forkError }
     let now = MonotonicClock.now()
     return state.withLock { state in
       if let first = state.run ?? state.session { return first.error }
@@ -92,6 +106,7 @@ internal import Synchronization
   }
 
   private func publish(_ entry: Entry) -> PTO2Error {
+    if let forkError { return forkError }
     let (first, decides) = state.withLock { state in
       if let first = state.session { return (first.error, false) }
       state.session = entry
@@ -124,7 +139,8 @@ internal import Synchronization
 
   /// True once the session has failed, by this process or by the scheduler.
   package var hasFailed: Bool {
-    isSet(Flag.sessionFailed) || scheduler.control.loadRelaxed() == PTO2_SCHED_FATAL
+    isSet(Flag.sessionFailed) || isSet(Flag.disowned)
+      || scheduler.control.loadRelaxed() == PTO2_SCHED_FATAL
   }
 
   /// Throws the first error, by time, of the run, the session or the scheduler.
@@ -140,6 +156,7 @@ internal import Synchronization
 
   @inline(never)
   private func throwFirst() throws(PTO2Error) {
+    if let forkError { throw forkError }
     // Acquire: the scheduler's error block was complete before.
     let hasSchedulerFailed = scheduler.control.loadAcquire() == PTO2_SCHED_FATAL
     if let error = first { throw error }
@@ -160,6 +177,7 @@ internal import Synchronization
 
   /// The earliest error of the run, the session or the scheduler.
   package var first: PTO2Error? {
+    if let forkError { return forkError }
     let (run, session) = state.withLock { ($0.run, $0.session) }
     let other = scheduler.error.read()
       .map { Entry(error: $0.error, nanoseconds: $0.timeNanoseconds) }

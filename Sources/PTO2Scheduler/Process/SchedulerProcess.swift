@@ -94,6 +94,11 @@ struct SchedulerProcess<S: Sharing>: ~Copyable {
   mutating func finish() -> PTO2Error? {
     let deadline = Deadline(afterMilliseconds: SchedulerTimes.stopMilliseconds)
     let late = scheduler.stop(deadline: deadline)
+    // PR_SET_PDEATHSIG may have been cleared by a kernel, which then does not return.
+    if orchestrator?.hasEnded() ?? true {
+      for core in late.compactMap(coreIndex(named:))
+      where scheduler.coreProcess(core)?.isSupervised == true { workers.kill(core) }
+    }
     if scheduler.hasFailed {
       let failure = scheduler.failure
       if orchestrator?.hasEnded() ?? true || failure?.code == .segmentTruncated {

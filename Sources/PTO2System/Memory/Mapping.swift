@@ -21,7 +21,37 @@ internal import Glibc
     self.bytes = bytes
   }
 
-  deinit { unsafe munmap(UnsafeMutableRawPointer(mutating: base), Int(bytes)) }
+  deinit {
+    unsafe pto2_disown(base)
+    unsafe munmap(UnsafeMutableRawPointer(mutating: base), Int(bytes))
+  }
+
+  /// What a child that user code makes with fork(2) gets of it: a copy of its own, which
+  /// it may read and write, without what lies before `hidden`; no lock, and no
+  /// descriptor. From now on.
+  /// - Parameters:
+  ///   - endsWithParent: such a child is killed when this thread's process ends.
+  ///   - whenForked: called in the child, which has the memory of this process; may
+  ///     take no lock.
+  package func leaveInParent(
+    _ object: borrowing SharedMemoryObject, hidden: UInt64, endsWithParent: Bool,
+    whenForked: (@Sendable () -> Void)? = nil
+  ) {
+    var rule = unsafe pto2_fork_rule()
+    unsafe rule.base = base
+    unsafe rule.bytes = bytes
+    unsafe rule.hidden_bytes = hidden
+    unsafe rule.fd = object.descriptor
+    unsafe rule.ends_with_parent = endsWithParent ? 1 : 0
+    if let whenForked {
+      // Kept for the life of the process: a handful of bytes a session.
+      unsafe rule.context = Unmanaged.passRetained(ForkAction(whenForked)).toOpaque()
+      unsafe rule.function = { context in
+        unsafe Unmanaged<ForkAction>.fromOpaque(context!).takeUnretainedValue().run()
+      }
+    }
+    unsafe pto2_own(&rule)
+  }
 
   /// mprotect(2) of whole pages.
   package func makeWritable(offset: UInt64, bytes: UInt64) throws(SystemError) {
@@ -39,6 +69,11 @@ internal import Glibc
     _ = unsafe pto2_populate_write(
       UnsafeMutableRawPointer(mutating: base) + Int(offset), Int(bytes))
   }
+}
+
+private final class ForkAction: Sendable {
+  let run: @Sendable () -> Void
+  init(_ run: @escaping @Sendable () -> Void) { self.run = run }
 }
 
 /// Bytes in a page of this machine.

@@ -11,28 +11,88 @@ internal import Glibc
   /// lives: `/proc/PID/fd/N`.
   package let name: String
   package let descriptor: Int32
+  /// Which file it is, whatever becomes of the descriptor's number.
+  private let device: UInt64
+  private let inode: UInt64
 
   /// True for a memfd.
   package static func isPath(_ name: String) -> Bool { name.hasPrefix("/proc/") }
 
-  private init(name: String, descriptor: Int32) {
+  private init(name: String, descriptor: Int32) throws(SystemError) {
+    var status = stat()
+    guard unsafe fstat(descriptor, &status) == 0 else { throw .last("fstat", name) }
+    device = UInt64(status.st_dev)
+    inode = UInt64(status.st_ino)
     self.name = name
     self.descriptor = descriptor
   }
 
-  deinit { close(descriptor) }
+  deinit { if isIntact { close(descriptor) } }
 
-  /// shm_open(3) with O_CREAT | O_EXCL, mode 0600 whatever the umask.
-  package static func create(name: String) throws(SystemError) -> SharedMemoryObject {
-    let descriptor = unsafe shm_open(name, O_CREAT | O_EXCL | O_RDWR | O_CLOEXEC, 0o600)
-    guard descriptor >= 0 else { throw .last("shm_open", name) }
-    guard fchmod(descriptor, 0o600) == 0 else {
-      let error = SystemError.last("fchmod", name)
-      close(descriptor)
+  /// False once the program has closed the descriptor, or put another file there.
+  package var isIntact: Bool { pto2_is_same_file(descriptor, device, inode) == 1 }
+
+  /// A new object of one page, mode 0600 whatever the umask, with a mark in it that says
+  /// whose it is before anything else does.
+  ///
+  /// It gets its name when it has its mark, all at once: O_TMPFILE and linkat(2). Where
+  /// Linux does not let it, shm_open(3) with O_CREAT | O_EXCL.
+  package static func create(name: String, mark: UInt64, at offset: UInt64) throws(SystemError)
+    -> SharedMemoryObject
+  {
+    let nameless = unsafe pto2_open_nameless("/dev/shm")
+    if nameless >= 0 {
+      let object = try SharedMemoryObject(name: name, descriptor: nameless)
+      try object.write(mark, at: offset)
+      let status = unsafe pto2_give_name(nameless, path(name))
+      if status == 0 { return object.byName() }
+      if status == -EEXIST { throw SystemError("linkat", name, errno: EEXIST) }
+    }
+    let descriptor = pto2_above_standard(
+      unsafe shm_open(name, O_CREAT | O_EXCL | O_RDWR | O_CLOEXEC, 0o600))
+    guard descriptor >= 0 else { throw SystemError("shm_open", name, errno: -descriptor) }
+    do throws(SystemError) {
+      let object = try SharedMemoryObject(name: name, descriptor: descriptor)
+      guard fchmod(descriptor, 0o600) == 0 else { throw SystemError.last("fchmod", name) }
+      try object.write(mark, at: offset)
+      return object
+    } catch {
       unsafe shm_unlink(name)
       throw error
     }
-    return SharedMemoryObject(name: name, descriptor: descriptor)
+  }
+
+  /// Opened by its name, so that /proc/PID/maps and whoever reads it call it so; as it is
+  /// when another lies there by now.
+  private consuming func byName() -> SharedMemoryObject {
+    guard let named = try? Self.open(name: name), named.inode == inode, named.device == device
+    else { return self }
+    return named
+  }
+
+  private func write(_ word: UInt64, at offset: UInt64) throws(SystemError) {
+    try checkFileSize(offset + 8)
+    var word = word
+    guard unsafe withUnsafeBytes(of: &word, { unsafe write($0, at: offset) }) else {
+      throw .last("pwrite", name)
+    }
+  }
+
+  private static func path(_ name: String) -> String { isPath(name) ? name : "/dev/shm" + name }
+
+  /// What lies under a name that is no file, in words; nil for a file, and for nothing.
+  /// Opening such a thing may do something.
+  package static func strangeKind(_ name: String) -> String? {
+    if isPath(name) { return nil }
+    let type = unsafe pto2_file_type(path(name))
+    switch mode_t(max(0, type)) {
+    case 0, S_IFREG: return nil
+    case S_IFDIR: return "a directory"
+    case S_IFIFO: return "a FIFO"
+    case S_IFSOCK: return "a socket"
+    case S_IFLNK: return "a symbolic link"
+    default: return "a device"
+    }
   }
 
   /// memfd_create(2): an object without a name, which goes with the last process
@@ -40,7 +100,8 @@ internal import Glibc
   package static func createUnnamed(label: String) throws(SystemError) -> SharedMemoryObject {
     let descriptor = unsafe pto2_memfd(label)
     guard descriptor >= 0 else { throw SystemError("memfd_create", label, errno: -descriptor) }
-    return SharedMemoryObject(name: "/proc/\(getpid())/fd/\(descriptor)", descriptor: descriptor)
+    return try SharedMemoryObject(
+      name: "/proc/\(getpid())/fd/\(descriptor)", descriptor: descriptor)
   }
 
   /// Of a memfd: from now on nobody can change its size.
@@ -51,34 +112,41 @@ internal import Glibc
 
   /// An existing object.
   package static func open(name: String) throws(SystemError) -> SharedMemoryObject {
-    let descriptor = openDescriptor(name, O_RDWR)
-    guard descriptor >= 0 else { throw .last(isPath(name) ? "open" : "shm_open", name) }
-    return SharedMemoryObject(name: name, descriptor: descriptor)
+    guard strangeKind(name) == nil else {
+      throw SystemError("shm_open", name, errno: SystemError.notAFile)
+    }
+    let descriptor = pto2_above_standard(
+      unsafe isPath(name)
+        ? Glibc.open(name, O_RDWR | O_CLOEXEC) : shm_open(name, O_RDWR | O_CLOEXEC, 0))
+    guard descriptor >= 0 else {
+      throw SystemError(isPath(name) ? "open" : "shm_open", name, errno: -descriptor)
+    }
+    return try SharedMemoryObject(name: name, descriptor: descriptor)
   }
 
-  private static func openDescriptor(_ name: String, _ mode: Int32) -> Int32 {
-    unsafe isPath(name)
-      ? Glibc.open(name, mode | O_CLOEXEC) : shm_open(name, mode | O_CLOEXEC, 0)
+  /// How long ago it was last changed; nil when it is not there.
+  package static func age(_ name: String) -> Duration? {
+    var status = stat()
+    var now = timespec()
+    guard unsafe stat(path(name), &status) == 0, unsafe clock_gettime(CLOCK_REALTIME, &now) == 0
+    else { return nil }
+    return .seconds(now.tv_sec - status.st_mtim.tv_sec)
   }
 
   /// shm_unlink(3). Removing what is gone already is no error.
   package static func unlink(name: String) { if !isPath(name) { unsafe shm_unlink(name) } }
 
-  /// True while the name still leads to this very object.
+  /// True while the name still leads to this very object. Needs no descriptor.
   package func isStillNamed() -> Bool {
-    var mine = stat()
     var named = stat()
-    guard unsafe fstat(descriptor, &mine) == 0 else { return false }
-    let other = Self.openDescriptor(name, O_RDONLY)
-    guard other >= 0 else { return false }
-    defer { close(other) }
-    guard unsafe fstat(other, &named) == 0 else { return false }
-    return mine.st_ino == named.st_ino && mine.st_dev == named.st_dev
+    guard unsafe stat(Self.path(name), &named) == 0 else { return false }
+    return UInt64(named.st_ino) == inode && UInt64(named.st_dev) == device
   }
 
   /// Bytes, as fstat(2) says.
   package func size() throws(SystemError) -> UInt64 {
     var status = stat()
+    guard isIntact else { throw SystemError("fstat", name, errno: EBADF) }
     guard unsafe fstat(descriptor, &status) == 0 else { throw .last("fstat", name) }
     return UInt64(status.st_size)
   }
@@ -95,7 +163,15 @@ internal import Glibc
 
   /// Sets the size; uses no memory. See `reserve`.
   package func setSize(_ bytes: UInt64) throws(SystemError) {
+    try checkFileSize(bytes)
     guard ftruncate(descriptor, off_t(bytes)) == 0 else { throw .last("ftruncate", name) }
+  }
+
+  /// Beyond the limit Linux sends SIGXFSZ, of which a process dies without a word.
+  private func checkFileSize(_ bytes: UInt64) throws(SystemError) {
+    if bytes > pto2_limit(Int32(PTO2_LIMIT_FILE_BYTES)) {
+      throw SystemError("ftruncate", "\(name) (\(bytes) bytes)", errno: EFBIG)
+    }
   }
 
   /// fallocate(2) of a range: after it, touching the range cannot raise SIGBUS
@@ -103,6 +179,7 @@ internal import Glibc
   /// system is full.
   package func reserve(offset: UInt64, bytes: UInt64) throws(SystemError) {
     guard bytes > 0 else { return }
+    guard isIntact else { throw SystemError("fallocate", name, errno: EBADF) }
     var status: Int32
     repeat {
       status = pto2_reserve(descriptor, offset, bytes)

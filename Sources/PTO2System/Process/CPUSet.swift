@@ -56,7 +56,8 @@ package struct CPUSet: CustomStringConvertible {
   package static func parse(_ text: String) -> [Int]? {
     var cpus: [Int] = []
     for part in text.split(separator: ",", omittingEmptySubsequences: false) {
-      let ends = part.split(separator: "-", omittingEmptySubsequences: false).map { Int($0) }
+      let ends = part.split(separator: "-", omittingEmptySubsequences: false)
+        .map { parseWhole($0).flatMap { Int(exactly: $0) } }
       guard ends.count <= 2, let first = ends[0], let last = ends[ends.count - 1], first >= 0,
         first <= last, last < capacity
       else { return nil }

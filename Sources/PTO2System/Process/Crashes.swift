@@ -13,3 +13,19 @@ package func recordCrashes(at record: UnsafeMutableRawPointer, in segment: Segme
       record.assumingMemoryBound(to: pto2_crash.self), segment.base, segment.count)
   #endif
 }
+
+/// The calling thread runs no more kernels: it may end.
+package func endCrashRecord() {
+  #if !PTO2_SIMULATION
+    pto2_end_crash_record()
+  #endif
+}
+
+/// Words for what a thread left beside the signal; nil for where it stored or loaded.
+package func crashNote(_ access: UInt32) -> String? {
+  switch access {
+  case 4: "an overflow of its stack (\(coreStackBytes >> 20) MiB)"
+  case 5: "pthread_exit(3), which ends the core's thread"
+  default: nil
+  }
+}

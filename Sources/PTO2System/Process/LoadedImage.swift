@@ -12,6 +12,10 @@ internal import Glibc
 
   /// - Parameter path: with a slash in it, so that no search path is used.
   package init(path: String) throws(Failure) {
+    if let complaint = ObjectFile.complaint(path) { throw .cannotLoad(complaint) }
+    // A constructor may set the thread's rounding, or let denormals be flushed.
+    let floating = pto2_save_floating()
+    defer { pto2_restore_floating(floating) }
     guard let handle = unsafe dlopen(path, RTLD_NOW | RTLD_LOCAL) else {
       throw .cannotLoad(
         unsafe dlerror().map { unsafe String(cString: $0) } ?? "cannot load \(path)")
@@ -22,6 +26,11 @@ internal import Glibc
   /// dlsym(3); nil when the image has no such symbol.
   package func symbol(_ name: String) -> UnsafeRawPointer? {
     unsafe dlsym(handle, name).map { UnsafeRawPointer($0) }
+  }
+
+  /// Whether so many bytes can be read at an address that an image has given.
+  package static func isReadable(_ address: UnsafeRawPointer, bytes: Int) -> Bool {
+    unsafe pto2_is_readable(address, bytes) != 0
   }
 
   /// What identifies the loaded object that contains an address.

@@ -7,7 +7,12 @@ package func executableDirectory() -> String {
   let length = unsafe buffer.withUnsafeMutableBytes {
     unsafe readlink("/proc/self/exe", $0.baseAddress!, $0.count)
   }
-  let path = String(decoding: buffer[..<max(0, length)], as: UTF8.self)
+  // Without /proc: how it was called, as the kernel has kept it.
+  let path =
+    length > 0
+    ? String(decoding: buffer[..<length], as: UTF8.self)
+    : unsafe pto2_executed_path().map { unsafe resolvedPath(String(cString: $0)) ?? "" } ?? ""
+  guard path.contains("/") else { return "" }
   return String(path[...(path.lastIndex(of: "/") ?? path.startIndex)])
 }
 

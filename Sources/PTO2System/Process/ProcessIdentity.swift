@@ -25,8 +25,25 @@ package struct ProcessIdentity: Equatable, Sendable {
     #endif
   }
 
-  /// Nil when there is no such process.
+  /// Nil when there is no such process, and where nobody says.
   package static func startTime(of pid: Int32) -> UInt64? { status(of: pid)?.startTime }
+
+  /// True once it has certainly ended, or never was: what cannot be found out (no more
+  /// descriptors, no /proc) is no death, and then nor is a zombie.
+  package var isGone: Bool {
+    #if PTO2_SIMULATION
+      return Simulation.hasEnded(pid)
+    #else
+      if let status = Self.status(of: pid) {
+        return status.state == "Z" || status.state == "X"
+          || (startTime != 0 && status.startTime != startTime)
+      }
+      let isListed = unsafe access("/proc/\(pid)/stat", F_OK) == 0
+      let isThere = unsafe access("/proc/self/stat", F_OK) == 0
+      if isThere && !isListed { return true }
+      return Glibc.kill(pid, 0) != 0 && errno == ESRCH
+    #endif
+  }
 
   /// False once it has ended, and for a process that cannot be seen from here.
   package var isAlive: Bool {

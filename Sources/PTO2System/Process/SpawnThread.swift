@@ -12,14 +12,23 @@ package struct SpawnedThread: Sendable {
 }
 
 /// Runs `body` in a thread of its own: pthread_create(3).
-/// - Parameter purpose: for the error's text.
-package func spawnThread(_ purpose: String, _ body: @escaping @Sendable () -> Void)
-  throws(SystemError) -> SpawnedThread
-{
+/// - Parameters:
+///   - purpose: for the error's text.
+///   - stackBytes: of its stack; nil: as usual.
+package func spawnThread(
+  _ purpose: String, stackBytes: Int? = nil, _ body: @escaping @Sendable () -> Void
+) throws(SystemError) -> SpawnedThread {
   var id = pthread_t()
+  var attributes = pthread_attr_t()
+  unsafe pthread_attr_init(&attributes)
+  defer { unsafe pthread_attr_destroy(&attributes) }
+  if let stackBytes {
+    unsafe pthread_attr_setstacksize(&attributes, stackBytes)
+    unsafe pthread_attr_setguardsize(&attributes, 1 << 20)
+  }
   let box = unsafe Unmanaged.passRetained(ThreadBody(body))
   let status = unsafe pthread_create(
-    &id, nil,
+    &id, &attributes,
     { box in
       unsafe Unmanaged<ThreadBody>.fromOpaque(box!).takeRetainedValue().run()
       return nil

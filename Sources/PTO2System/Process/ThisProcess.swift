@@ -7,9 +7,11 @@ internal import Glibc
 
 /// Ends this process when its parent `parent` does, and at once when it has
 /// done so already. prctl(2) PR_SET_PDEATHSIG.
-package func followParent(_ parent: Int32) {
-  _ = pto2_set_parent_death_signal(SIGKILL)
+/// - Returns: false where Linux does not let it: then somebody must watch the parent.
+package func followParent(_ parent: Int32) -> Bool {
+  let status = pto2_set_parent_death_signal(SIGKILL)
   if getppid() != parent { _exit(1) }
+  return status >= 0
 }
 
 /// Undoes `followParent`.
@@ -17,6 +19,28 @@ package func outliveParent() { _ = pto2_set_parent_death_signal(0) }
 
 /// For a supervised child: Ctrl-C in the terminal is the orchestrator's matter.
 package func ignoreTerminalSignals() { pto2_ignore_terminal_signals() }
+
+/// For the process of a command: a parent that ignores SIGCHLD is no reason not to hear
+/// how children end.
+package func hearOfChildren() { pto2_default_child_signal() }
+
+/// True in a child that user code has made with fork(2): it has no part in the session.
+package var isForkedCopy: Bool {
+  #if PTO2_SIMULATION
+    false
+  #else
+    pto2_is_forked() != 0
+  #endif
+}
+
+/// Bytes of the stack that every core has, as far as the hard limit lets it.
+package let coreStackBytes = 8 << 20
+
+/// Standard output line by line, and a stack of the same size as every other core's.
+package func prepareForKernels() {
+  pto2_print_lines()
+  pto2_limit_stack(UInt64(coreStackBytes))
+}
 
 /// _exit(2): ends the process without running exit handlers.
 package func exitNow(_ status: Int32) -> Never {

@@ -1,3 +1,4 @@
+internal import CPTO2Linux
 internal import Glibc
 
 /// One line on standard error that is written again and again; nothing unless that is
@@ -22,7 +23,7 @@ package struct StatusLine {
   private func write(_ text: String) {
     let bytes = [UInt8](text.utf8)
     _ = unsafe bytes.withUnsafeBytes {
-      unsafe Glibc.write(STDERR_FILENO, $0.baseAddress!, $0.count)
+      unsafe pto2_write_all(STDERR_FILENO, $0.baseAddress!, $0.count, 0)
     }
   }
 }

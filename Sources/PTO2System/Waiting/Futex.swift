@@ -18,8 +18,8 @@ package enum Futex {
 
 /// A set of words to sleep on together: futex_waitv(2).
 ///
-/// Kernels before 5.16 lack the call; there the wait is a sleep of at most
-/// 200 us, so that callers poll.
+/// Kernels before 5.16 lack the call, and seccomp profiles refuse it; there the wait is a
+/// sleep of at most 200 us, so that callers poll.
 @safe package struct WaitSet: ~Copyable {
   package static let capacity = 128
 
@@ -55,7 +55,8 @@ package enum Futex {
     #else
       if isSupported {
         let result = unsafe pto2_futex_waitv(words, expected, UInt32(count), timeoutNanoseconds)
-        if result != -ENOSYS && result != -EINVAL { return }
+        // A seccomp profile that refuses it is as good as a kernel without it.
+        if ![-ENOSYS, -EINVAL, -EPERM, -EACCES].contains(result) { return }
         isSupported = false
       }
       var pause = timespec(tv_sec: 0, tv_nsec: Int(min(timeoutNanoseconds, 200_000)))

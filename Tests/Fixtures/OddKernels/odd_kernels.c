@@ -1,5 +1,6 @@
 /* An image of as many kernels as TEST_KERNEL_COUNT says: k0, k1, ... and then
- * one of TEST_KERNEL_NAME_BYTES bytes. For the limits on images. */
+ * one of TEST_KERNEL_NAME_BYTES bytes. For the limits on images. TEST_KERNEL_TABLE says what
+ * of the table is spoilt. */
 #include "pto2_kernel.h"
 
 #include <stdio.h>
@@ -22,6 +23,16 @@ static unsigned long setting(const char *name, unsigned long fallback) {
     return text ? strtoul(text, NULL, 10) : fallback;
 }
 
+/* As a program: its main function is none. */
+PTO2_EXPORT int pto2_program_main_v2 = 7;
+
+static void spoil(const char *what) {
+    if (!strcmp(what, "magic")) pto2_kernel_table_v2.magic = 7;
+    if (!strcmp(what, "entries")) pto2_kernel_table_v2.entries = (void *)16;
+    if (!strcmp(what, "name")) entries[0].name = (const char *)16;
+    if (!strcmp(what, "function")) memcpy(&entries[0].function, &(void *){names}, sizeof(void *));
+}
+
 __attribute__((constructor)) static void fill(void) {
     const unsigned long count = setting("TEST_KERNEL_COUNT", 1);
     const unsigned long bytes = setting("TEST_KERNEL_NAME_BYTES", 2);
@@ -34,4 +45,5 @@ __attribute__((constructor)) static void fill(void) {
         names[count - 1][bytes] = 0;
     }
     pto2_kernel_table_v2.count = (uint32_t)count;
+    if (getenv("TEST_KERNEL_TABLE")) spoil(getenv("TEST_KERNEL_TABLE"));
 }
