@@ -31,6 +31,23 @@ public struct Configuration: Equatable, Sendable {
     }
   }
 
+  /// How long things may take.
+  public struct Limits: Equatable, Sendable {
+    /// How long scheduler and workers may take to appear.
+    public var attachTimeout = Duration.seconds(10)
+    /// Ends the session with `schedulerTimeout` when nothing has moved for so long; nil:
+    /// never.
+    public var stallLimit: Duration?
+    /// How long a kernel may run; then its worker is killed, and the task is run again or
+    /// fails as after any death of a worker. Nil: for ever.
+    public var kernelDeadline: Duration?
+    /// How long a worker or the scheduler may be stopped (SIGSTOP); then it is killed.
+    /// Nil: for ever.
+    public var stopGrace: Duration? = .seconds(5)
+
+    public init() {}
+  }
+
   /// On which CPUs, of those that this process may use (sched_getaffinity(2)), workers run.
   public enum WorkerPlacement: Sendable, Equatable {
     /// A core that waits moves away from a CPU that another core uses, to one that none
@@ -61,17 +78,7 @@ public struct Configuration: Equatable, Sendable {
   /// 2 GiB; a task beyond is `encodingOverflow`.
   public var addressSpaceBytes: Int?
 
-  /// How long scheduler and workers may take to appear.
-  public var attachTimeout = Duration.seconds(10)
-  /// Ends the session with `schedulerTimeout` when nothing has moved for so long; nil:
-  /// never.
-  public var stallLimit: Duration?
-  /// How long a kernel may run; then its worker is killed, and the task is run again or
-  /// fails as after any death of a worker. Nil: for ever.
-  public var kernelDeadline: Duration?
-  /// How long a worker or the scheduler may be stopped (SIGSTOP); then it is killed.
-  /// Nil: for ever.
-  public var stopGrace: Duration? = .seconds(5)
+  public var limits = Limits()
 
   /// When this process dies, scheduler and workers still do every task that it has
   /// submitted; otherwise they end at once.
@@ -181,11 +188,11 @@ extension Configuration {
       schedulerThreads: try checked("--threads", schedulerThreads),
       arenaBytes: try checked("--arena", arenaBytes), firstPosition: firstPosition,
       attachTimeoutMilliseconds: try milliseconds(
-        "--attach-timeout", attachTimeout, maximum: .seconds(86400)),
-      stallLimitMilliseconds: try milliseconds("--stall-limit", stallLimit),
+        "--attach-timeout", limits.attachTimeout, maximum: .seconds(86400)),
+      stallLimitMilliseconds: try milliseconds("--stall-limit", limits.stallLimit),
       offsetLimit: try offsetLimit(),
-      kernelDeadlineMilliseconds: try milliseconds("--kernel-deadline", kernelDeadline),
-      stopGraceMilliseconds: try milliseconds("--stop-grace", stopGrace),
+      kernelDeadlineMilliseconds: try milliseconds("--kernel-deadline", limits.kernelDeadline),
+      stopGraceMilliseconds: try milliseconds("--stop-grace", limits.stopGrace),
       flags: PTO2Segment.Configuration.Flags(isQuiet ? [.quiet] : [])
         .union(drainsAfterDeath ? [.drains] : []).union(worksAhead ? [] : [.noAhead])
         .union(workerPlacement == .automatic ? [] : [.noMoves]))

@@ -58,11 +58,11 @@ extension Configuration {
     }
     if unsafe options.arena_bytes > 0 { arenaBytes = unsafe Int(clamping: options.arena_bytes) }
     rings = try unsafe Self.rings(options) ?? rings
-    attachTimeout =
-      unsafe limit(options.attach_timeout_nanoseconds, attachTimeout) ?? .seconds(86400)
-    stallLimit = unsafe limit(options.stall_limit_nanoseconds, nil)
-    kernelDeadline = unsafe limit(options.kernel_deadline_nanoseconds, nil)
-    stopGrace = unsafe limit(options.stop_grace_nanoseconds, stopGrace)
+    limits.attachTimeout =
+      unsafe limit(options.attach_timeout_nanoseconds, limits.attachTimeout) ?? .seconds(86400)
+    limits.stallLimit = unsafe limit(options.stall_limit_nanoseconds, nil)
+    limits.kernelDeadline = unsafe limit(options.kernel_deadline_nanoseconds, nil)
+    limits.stopGrace = unsafe limit(options.stop_grace_nanoseconds, limits.stopGrace)
   }
 
   /// - Returns: nil for the default.

@@ -17,64 +17,8 @@ public struct RuntimeOptions: ParsableArguments {
   )
   public var memfd: Bool = false
 
-  @Option(
-    help: ArgumentHelp(
-      "Clusters of 1 AIC + 2 AIV cores, 1 to 40; one worker process per core.", valueName: "n"),
-    transform: count)
-  public var clusters: UInt32?
-
-  @Option(
-    help: ArgumentHelp(
-      "Scheduler threads, 1 to 8; each polls every n-th cluster.", valueName: "n"), transform: count
-  )
-  public var threads: UInt32 = 1
-
-  @Option(
-    help: ArgumentHelp("Dispatches a core may hold at once, 1 to 64.", valueName: "n"),
-    transform: count)
-  public var lanes: UInt32 = 64
-
-  @Option(
-    help: ArgumentHelp(
-      "Tasks per ring between submit and RELEASED: a power of two; one value or one per ring. Overrides PTO2_RING_TASK_WINDOW.",
-      valueName: "n"))
-  public var taskWindow: String?
-
-  @Option(
-    help: ArgumentHelp(
-      "Tasks per ring between submit and CONSUMED (default: 4 x task window). Overrides PTO2_RING_CONSUMED_WINDOW.",
-      valueName: "n"))
-  public var consumedWindow: String?
-
-  @Option(
-    help: ArgumentHelp(
-      "Bytes per ring for outputs, such as 4M. Overrides PTO2_RING_HEAP.", valueName: "bytes"))
-  public var heap: String?
-
-  @Option(
-    help: ArgumentHelp(
-      "Dependency-pool entries per ring: a power of two. Overrides PTO2_RING_DEP_POOL.",
-      valueName: "n"))
-  public var depPool: String?
-
-  @Option(
-    help: ArgumentHelp(
-      "Records the TensorMap may hold, such as 4M. Overrides PTO2_TENSOR_MAP_ENTRIES.",
-      valueName: "n"))
-  public var tensorMap: String?
-
-  @Option(
-    help: ArgumentHelp(
-      "Rings, 1 to 8; scopes deeper than that share the last one.", valueName: "n"),
-    transform: ringCount
-  )
-  public var rings: Int = 4
-
-  @Option(
-    help: ArgumentHelp(
-      "Bytes for the program's own tensors, such as 8G. Memory is taken as it is used.",
-      valueName: "bytes"))
-  public var arena: String = "4G"
+  @OptionGroup(title: "Sizes") var sizes: SizeOptions
+  @OptionGroup(title: "Limits of time") var limits: LimitOptions
 
   @Flag(
     inversion: .prefixedNo,
@@ -83,40 +27,11 @@ public struct RuntimeOptions: ParsableArguments {
   )
   public var launch: Bool = true
 
-  @Option(
-    help: ArgumentHelp("How long scheduler and workers may take to appear.", valueName: "seconds"),
-    transform: seconds)
-  public var attachTimeout: Double?
-
-  @Option(
-    help: ArgumentHelp(
-      "Ends the run with error 100 when nothing has moved for so long: a kernel that does not return, a program that neither submits nor ends. By default nothing does.",
-      valueName: "seconds"), transform: seconds)
-  public var stallLimit: Double?
-
-  @Option(
-    help: ArgumentHelp(
-      "How long a kernel may run: then its worker is killed, and the task is run again or fails as after any death of a worker. By default for ever.",
-      valueName: "seconds"), transform: seconds)
-  public var kernelDeadline: Double?
-
-  @Option(
-    help: ArgumentHelp(
-      "How long a worker or the scheduler may be stopped (SIGSTOP): then it is killed, as after any death. One that runs and gets nowhere has at least 5 s. 0: for ever.",
-      valueName: "seconds"), transform: seconds)
-  public var stopGrace: Double = 5
-
   @Flag(
     help:
       "When this process dies, scheduler and workers still do every task that it has submitted; without it they end at once."
   )
   public var drain: Bool = false
-
-  @Option(
-    help: ArgumentHelp(
-      "Bytes of dispatch descriptors that a core can address (default and most: 2 GiB); a task beyond is error 101.",
-      valueName: "bytes"))
-  public var addressSpace: String?
 
   @Option(help: ArgumentHelp("More kernel images, beside the program's own.", valueName: "path"))
   public var image: [String] = []
@@ -157,33 +72,9 @@ public struct RuntimeOptions: ParsableArguments {
   }
 
   private func checkedConfiguration() throws(ConfigurationError) -> PTO2.Configuration {
-    guard (1...8).contains(rings) else {
-      throw ConfigurationError(variable: "--rings", value: "\(rings)", range: "1 to 8")
-    }
-    guard let arenaBytes = parseSize(arena).flatMap({ Int(exactly: $0) }) else {
-      throw ConfigurationError(
-        variable: "--arena", value: arena, range: "bytes, with K, M or G")
-    }
-    let ringSettings = RingSettings(
-      taskWindow: taskWindow, consumedWindow: consumedWindow, heap: heap, dependencyPool: depPool)
     var configuration = PTO2.Configuration()
-    configuration.rings = try ringSettings.rings(count: rings, environment: environment(_:))
-    configuration.tensorMapRanges = try tensorMapRanges(tensorMap, environment: environment(_:))
-    configuration.clusters = Int(clusters ?? 1)
-    // The debug registers that faults at points of the protocol need watch so many.
-    configuration.lanes = Int(faults == nil ? lanes : min(lanes, 4))
-    configuration.schedulerThreads = Int(threads)
-    configuration.arenaBytes = arenaBytes
-    configuration.addressSpaceBytes = try addressSpaceBytes()
-    configuration.attachTimeout = try duration(
-      "--attach-timeout", attachTimeout ?? (launch ? 10 : 120), maximum: 86400)
-    configuration.stallLimit = try stallLimit.map { (limit) throws(ConfigurationError) in
-      try duration("--stall-limit", limit)
-    }
-    configuration.kernelDeadline = try kernelDeadline.map { (limit) throws(ConfigurationError) in
-      try duration("--kernel-deadline", limit)
-    }
-    configuration.stopGrace = stopGrace == 0 ? nil : try duration("--stop-grace", stopGrace)
+    try sizes.apply(to: &configuration, hasFaults: faults != nil)
+    try limits.apply(to: &configuration, launches: launch)
     configuration.drainsAfterDeath = drain
     configuration.worksAhead = !noAhead
     configuration.workerPlacement = try workerPlacement()
@@ -194,16 +85,6 @@ public struct RuntimeOptions: ParsableArguments {
     configuration.firstPosition = firstPosition
     configuration.handlesSignals = true
     return configuration
-  }
-
-  private func duration(_ option: String, _ seconds: Double, maximum: Double = 1_000_000)
-    throws(ConfigurationError) -> Duration
-  {
-    guard seconds > 0, seconds <= maximum else {
-      throw ConfigurationError(
-        variable: option, value: "\(seconds)", range: "above 0, at most \(Int(maximum)) seconds")
-    }
-    return .nanoseconds(Int64(max(1_000_000, seconds * 1e9)))
   }
 
   private func workerPlacement() throws(ConfigurationError)
@@ -220,17 +101,6 @@ public struct RuntimeOptions: ParsableArguments {
       return .pinned(cpus)
     }
   }
-
-  private func addressSpaceBytes() throws(ConfigurationError) -> Int? {
-    guard let addressSpace else { return nil }
-    guard let bytes = parseSize(addressSpace), bytes <= 1 << 31 else {
-      throw ConfigurationError(
-        variable: "--address-space", value: addressSpace, range: "at most 2G")
-    }
-    return Int(bytes)
-  }
 }
 
 private func count(_ text: String) throws -> UInt32 { try readCount(text) }
-private func ringCount(_ text: String) throws -> Int { Int(try readCount(text)) }
-private func seconds(_ text: String) throws -> Double { try readSeconds(text) }

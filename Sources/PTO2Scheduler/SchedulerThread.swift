@@ -33,23 +33,9 @@ internal import PTO2System
   var absentCores = 0
   /// Of `words.deaths`, how many this thread has dealt with.
   var deathsSeen: UInt32 = 0
-  /// Cores dispatched to since the last wake.
-  var toWake = CoreMasks()
-  /// Watermark advances since it was last looked whether the orchestrator waits for
-  /// one.
-  var advances: UInt32 = 0
-  /// True when `last_task_consumed` of some ring has moved since the orchestrator was
-  /// last woken.
-  var hasConsumed = false
+  var pendingWakes = PendingWakes()
   var counters = SchedulerCounters()
-  /// Tasks that are wired, and of which nothing was dispatched. With one thread alone.
-  var unstarted = 0
-  /// `AheadQueue` is used.
-  let worksAhead: Bool
-  /// So many records that are not wired may wait while every core has enough to do.
-  let logPatience: UInt32
-  /// `counters.dispatched` as the depths of the cores were last looked at.
-  private var depthsUpdated: UInt64 = 0
+  var lookahead: Lookahead
   /// First thread: the others have nothing there.
   var health: SessionHealth
   var sleeper = Sleeper()
@@ -74,8 +60,8 @@ internal import PTO2System
     dispatcher = TryLocked(shared.dispatcher, TryLock(words.dispatchLock, lost: lost))
     intake = Intake(to: shared.dispatcher.ready, head: words.intake)
     health = SessionHealth(configuration)
-    worksAhead = !S.isShared && configuration.worksAhead
-    logPatience = configuration.logCapacity / 4
+    lookahead = Lookahead(
+      isOn: !S.isShared && configuration.worksAhead, logPatience: configuration.logCapacity / 4)
     for core in 0..<cores.count where isOwn(core) { absentCores += 1 }
     if index == 0 && !shared.isRestart { own.wired.storeRelaxed(words.logWired.value) }
   }
@@ -88,8 +74,8 @@ internal import PTO2System
     var work = pollCores()
     work += readLog()
     work += dispatchReady()
-    if !S.isShared && counters.dispatched &- depthsUpdated >= 256 {
-      depthsUpdated = counters.dispatched
+    if !S.isShared && counters.dispatched &- lookahead.depthsUpdated >= 256 {
+      lookahead.depthsUpdated = counters.dispatched
       updateDepths()
     }
     wakePeers(isIdle: work == 0)

@@ -159,16 +159,16 @@ import Testing
     #expect(error { $0.rings[0].heapBytes = -64 } != nil)
     #expect(error { $0.tensorMapRanges = 0 } != nil)
     #expect(error { $0.addressSpaceBytes = 63 } != nil)
-    #expect(error { $0.stallLimit = .zero }?.variable == "--stall-limit")
-    #expect(error { $0.attachTimeout = .seconds(86401) }?.variable == "--attach-timeout")
-    #expect(error { $0.stopGrace = nil } == nil)
+    #expect(error { $0.limits.stallLimit = .zero }?.variable == "--stall-limit")
+    #expect(error { $0.limits.attachTimeout = .seconds(86401) }?.variable == "--attach-timeout")
+    #expect(error { $0.limits.stopGrace = nil } == nil)
   }
 
   @Test func timesAreWholeMilliseconds() throws {
     var configuration = PTO2.Configuration()
-    configuration.stallLimit = .microseconds(1)
-    configuration.kernelDeadline = .milliseconds(1500)
-    configuration.stopGrace = nil
+    configuration.limits.stallLimit = .microseconds(1)
+    configuration.limits.kernelDeadline = .milliseconds(1500)
+    configuration.limits.stopGrace = nil
     let layout = try configuration.segmentConfiguration()
     #expect(layout.stallLimitMilliseconds == 1)
     #expect(layout.kernelDeadlineMilliseconds == 1500)

@@ -83,7 +83,14 @@ package final class Command {
     self.pid = pid
   }
 
-  deinit { removeDirectory(directory) }
+  /// A test that has given up leaves nobody running.
+  deinit {
+    if poll() == nil {
+      signal(SIGKILL)
+      while poll() == nil { usleep(1000) }
+    }
+    removeDirectory(directory)
+  }
 
   private static let everywhere: [String] =
     environment("PTO2_TEST_SURROUNDINGS")?.split(separator: " ").map(String.init) ?? []

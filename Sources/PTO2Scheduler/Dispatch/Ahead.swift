@@ -81,6 +81,23 @@ internal import PTO2Protocol
   }
 }
 
+/// How far a thread works ahead of the cores.
+struct Lookahead {
+  /// `AheadQueue` is used.
+  let isOn: Bool
+  /// So many records that are not wired may wait while every core has enough to do.
+  let logPatience: UInt32
+  /// Tasks that are wired, and of which nothing was dispatched. With one thread alone.
+  var unstarted = 0
+  /// `SchedulerCounters.dispatched` as the depths of the cores were last looked at.
+  var depthsUpdated: UInt64 = 0
+
+  init(isOn: Bool, logPatience: UInt32) {
+    self.isOn = isOn
+    self.logPatience = logPatience
+  }
+}
+
 /// Where a task may be dispatched to before its producers are COMPLETED.
 enum AheadPlan {
   case dispatch(CoreID, Gates)
@@ -128,7 +145,7 @@ extension Dispatcher {
           entry.blocksStarted.word.storeRelease(1)
           send(Subtask(task: id, index: subtask, block: 0), to: core, gates, &thread)
           intent.didStore(subtask: subtask)
-          thread.unstarted -= 1
+          thread.lookahead.unstarted -= 1
           work += 1
         }
       }

@@ -68,7 +68,7 @@ internal import PTO2Segment
     var work = 0
     while let id = ready.first(.dummy) {
       ready.removeFirst(.dummy)
-      if !thread.rings.entry(id).isDispatched { thread.unstarted -= 1 }
+      if !thread.rings.entry(id).isDispatched { thread.lookahead.unstarted -= 1 }
       thread.complete(id)
       work += 1
     }
@@ -116,7 +116,7 @@ internal import PTO2Segment
         }
         startMixed(takeBlock(id, shape, entry, subtask: 0), shape, mask, cluster, &thread)
       }
-      if isFirst { thread.unstarted -= 1 }
+      if isFirst { thread.lookahead.unstarted -= 1 }
       work += 1
     }
     return work
@@ -195,7 +195,7 @@ internal import PTO2Segment
     place.word.storeRelease(word.rawValue)
     // Release: the polling thread sees the lane's record.
     S.store(core.started, core.started.value &+ 1)
-    thread.toWake.insert(id)
+    thread.pendingWakes.cores.insert(id)
     thread.counters.dispatched += 1
   }
 }

@@ -34,9 +34,9 @@ extension SchedulerThread {
     }
     // The dead scheduler may have stored a word without waking who waits for it.
     let all = UInt64.max >> UInt64(64 - cores.clusterCount)
-    toWake = CoreMasks(aic: all, aiv0: all, aiv1: all)
-    advances += 1
-    hasConsumed = true
+    pendingWakes.cores = CoreMasks(aic: all, aiv0: all, aiv1: all)
+    pendingWakes.advances += 1
+    pendingWakes.hasConsumed = true
   }
 
   // MARK: Positions
@@ -207,13 +207,13 @@ extension SchedulerThread {
       }
     }
     counters.completed += completed
-    unstarted = due.unstarted
+    lookahead.unstarted = due.unstarted
     // Begun ones first: blocks that started together may wait for the rest.
     for id in due.begun { enqueue(id, as: .of(mask: rings.entry(id).activeMask)) }
     for id in due.ready { makeReady(id) }
     for id in due.finished { complete(id) }
     for id in due.completed { release(id) }
-    if worksAhead {
+    if lookahead.isOn {
       for id in due.waiting { dispatcher.ofOnlyThread.ahead.append(id) }
     }
   }

@@ -118,7 +118,7 @@ extension SchedulerThread {
       return true
     }
     recordFailure(lost, entry, core: core)
-    if worksAhead { skipConsumers(of: lost.task) }
+    if lookahead.isOn { skipConsumers(of: lost.task) }
     return false
   }
 

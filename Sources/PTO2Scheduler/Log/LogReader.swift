@@ -101,7 +101,7 @@ extension SchedulerThread {
     }
     if wired != before {
       S.store(words.logWired, wired)
-      advances += 1
+      pendingWakes.advances += 1
       work += Int(wired &- before)
     }
     return work
@@ -129,11 +129,11 @@ extension SchedulerThread {
     state.faninCount = task.faninCount + 1
     guard let satisfied = link(id, task, ring, entry) else { return }
     publish(id, task, slot, ring, at: position)
-    if !S.isShared { unstarted += 1 }
+    if !S.isShared { lookahead.unstarted += 1 }
     // From here on the task may run and be gone.
     if S.add(state.faninRefcount, satisfied + 1) == task.faninCount + 1 {
       makeReady(id)
-    } else if worksAhead && entry.mayGoAhead {
+    } else if lookahead.isOn && entry.mayGoAhead {
       dispatcher.ofOnlyThread.ahead.append(id)
     }
   }

@@ -74,7 +74,7 @@ extension SchedulerThread {
       if outstanding > 0 { isBusy = true } else { isIdle = true }
       if outstanding < enough(index) && cores[index].position.value != 0 { isHungry = true }
     }
-    let isEager = S.isShared || (isHungry && unstarted > 0)
+    let isEager = S.isShared || (isHungry && lookahead.unstarted > 0)
     for index in 0..<cores.count where isOwn(index) {
       let core = cores[index]
       let outstanding = outstanding(index)
@@ -86,7 +86,7 @@ extension SchedulerThread {
       core.lanes.wakeAt.storeRelaxed(core.lanes[lane].position.loadOwn())
     }
     if S.isShared || isHungry || !isBusy { return Hunger(patience: 1, nanoseconds: .max) }
-    return Hunger(patience: logPatience, nanoseconds: isIdle ? 1_000_000 : .max)
+    return Hunger(patience: lookahead.logPatience, nanoseconds: isIdle ? 1_000_000 : .max)
   }
 
   /// So many dispatches are enough for the core.

@@ -2,18 +2,28 @@ internal import CPTO2Segment
 internal import PTO2Protocol
 internal import PTO2System
 
+/// Who may have to be woken for what has been stored since the last look.
+struct PendingWakes {
+  /// Cores that were dispatched to.
+  var cores = CoreMasks()
+  /// Watermark advances.
+  var advances: UInt32 = 0
+  /// `last_task_consumed` of some ring has moved.
+  var hasConsumed = false
+}
+
 /// Who is woken, and when.
 extension SchedulerThread {
   /// One fence for all stores of this step, then a look at who is parked.
   @inline(__always)
   mutating func wakePeers(isIdle: Bool) {
-    let hasDispatched = !toWake.isEmpty
-    let isOrchestratorDue = advances > 0 && (isIdle || advances >= 16)
+    let hasDispatched = !pendingWakes.cores.isEmpty
+    let isOrchestratorDue = pendingWakes.advances > 0 && (isIdle || pendingWakes.advances >= 16)
     guard hasDispatched || isOrchestratorDue else { return }
     Publisher.fence()
     if hasDispatched { wakeCores() }
     if isOrchestratorDue {
-      advances = 0
+      pendingWakes.advances = 0
       wakeOrchestrator(evenBeforeTarget: false)
     }
   }
@@ -23,7 +33,7 @@ extension SchedulerThread {
     let asleep = S.isShared ? own.parked.loadOwn() & ~(1 << UInt32(index)) : 0
     var bells: UInt32 = 0
     for subtask in 0..<Int(PTO2_SLOTS) {
-      var mask = toWake[subtask]
+      var mask = pendingWakes.cores[subtask]
       while mask != 0 {
         let cluster = mask.trailingZeroBitCount
         mask &= mask &- 1
@@ -32,7 +42,7 @@ extension SchedulerThread {
         cores[id].wakeIfParked()
       }
     }
-    toWake = CoreMasks()
+    pendingWakes.cores = CoreMasks()
     if S.isShared && bells & asleep != 0 { ring(bells & asleep) }
   }
 
@@ -57,8 +67,8 @@ extension SchedulerThread {
       if isReached(word) { Futex.wake(word.shared) }
     case PTO2_PARKED_ON_CONSUMED..<PTO2_PARKED_ON_CONSUMED + UInt32(rings.count):
       let word = own.consumed(Int(reason - PTO2_PARKED_ON_CONSUMED))
-      if isReached(word) || (evenBeforeTarget && hasConsumed) {
-        hasConsumed = false
+      if isReached(word) || (evenBeforeTarget && pendingWakes.hasConsumed) {
+        pendingWakes.hasConsumed = false
         Futex.wake(word.shared)
       }
     default: break

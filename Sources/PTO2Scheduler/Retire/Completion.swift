@@ -91,7 +91,7 @@ extension SchedulerThread {
   @inline(__always)
   mutating func advanceReleased(_ ring: Ring) {
     guard ring.released.advance(in: ring, lost: lostLocks, S.self) else { return }
-    advances += 1
+    pendingWakes.advances += 1
     // A task CONSUMED before its elders were RELEASED waits for them.
     if S.isShared || ring.consumed.position.value != ring.released.position.value {
       advanceConsumed(ring)
@@ -101,8 +101,8 @@ extension SchedulerThread {
   @inline(__always)
   mutating func advanceConsumed(_ ring: Ring) {
     guard ring.consumed.advance(in: ring, lost: lostLocks, S.self) else { return }
-    advances += 1
-    hasConsumed = true
+    pendingWakes.advances += 1
+    pendingWakes.hasConsumed = true
   }
 
   // MARK: Tasks that do not end well

@@ -6,7 +6,7 @@ func configured() throws {
   var configuration = Configuration()
   configuration.clusters = 4
   configuration.rings = Array(repeating: Configuration.Ring(heapBytes: 64 << 20), count: 4)
-  configuration.stallLimit = .seconds(30)
+  configuration.limits.stallLimit = .seconds(30)
   let session = try Session(configuration, images: ["./libsaxpy_kernel.so"])
   try session.run { _ in }
 }
