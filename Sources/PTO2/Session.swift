@@ -34,7 +34,8 @@ public final class Session {
   private var isClosed = false
   /// The error of the last run, after which nothing has been put right yet.
   private var lastError: PTO2Error?
-  /// What the last run did, if it failed as far as it came.
+  /// What the last run did, if it failed as far as it came; nil when its processes could
+  /// not be started.
   public private(set) var lastReport: RunReport?
 
   /// Loads the kernel images, creates the segment, and starts scheduler and workers. Does
@@ -101,6 +102,7 @@ public final class Session {
     guard !isRunning else {
       throw PTO2Error(.invalidArgs, "a run inside the closure of another run of one session")
     }
+    lastReport = nil
     let processes = try ready()
     isRunning = true
     defer { isRunning = false }

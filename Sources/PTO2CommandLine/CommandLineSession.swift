@@ -157,7 +157,12 @@ extension RuntimeOptions {
     if failure == nil, let late = session.fatalError {
       failure = SessionFailure(late, signal: session.signal)
     }
-    let report = session.close(completing: session.lastReport!)
+    guard let begun = session.lastReport else {
+      // It has failed: no process came to run it.
+      session.close()
+      throw FaultRun.judge(outcomes, failure)!
+    }
+    let report = session.close(completing: begun)
     if let failure = FaultRun.judge(outcomes, failure) { throw failure }
     return (report, outcomes)
   }

@@ -17,8 +17,8 @@ public struct RuntimeOptions: ParsableArguments {
   )
   public var memfd: Bool = false
 
-  @OptionGroup(title: "Sizes") var sizes: SizeOptions
-  @OptionGroup(title: "Limits of time") var limits: LimitOptions
+  @OptionGroup(title: "Sizes") public var sizes: SizeOptions
+  @OptionGroup(title: "Limits of time") public var limits: LimitOptions
 
   @Flag(
     inversion: .prefixedNo,

@@ -1,75 +1,77 @@
-internal import ArgumentParser
+public import ArgumentParser
 internal import PTO2
 internal import PTO2Segment
 internal import PTO2System
 
 /// Cores, rings and memory of a session.
-struct SizeOptions: ParsableArguments {
+public struct SizeOptions: ParsableArguments {
   @Option(
     help: ArgumentHelp(
       "Clusters of 1 AIC + 2 AIV cores, 1 to 40; one worker process per core.", valueName: "n"),
     transform: count)
-  var clusters: UInt32?
+  public var clusters: UInt32?
 
   @Option(
     help: ArgumentHelp(
       "Scheduler threads, 1 to 8; each polls every n-th cluster.", valueName: "n"), transform: count
   )
-  var threads: UInt32 = 1
+  public var threads: UInt32 = 1
 
   @Option(
     help: ArgumentHelp(
       "Dispatches a core may hold at once, 1 to 64 (default: 64; 4 with --faults).", valueName: "n"),
     transform: count)
-  var lanes: UInt32?
+  public var lanes: UInt32?
 
   @Option(
     help: ArgumentHelp(
       "Tasks per ring between submit and RELEASED: a power of two; one value or one per ring. Overrides PTO2_RING_TASK_WINDOW.",
       valueName: "n"))
-  var taskWindow: String?
+  public var taskWindow: String?
 
   @Option(
     help: ArgumentHelp(
       "Tasks per ring between submit and CONSUMED (default: 4 x task window). Overrides PTO2_RING_CONSUMED_WINDOW.",
       valueName: "n"))
-  var consumedWindow: String?
+  public var consumedWindow: String?
 
   @Option(
     help: ArgumentHelp(
       "Bytes per ring for outputs, such as 4M. Overrides PTO2_RING_HEAP.", valueName: "bytes"))
-  var heap: String?
+  public var heap: String?
 
   @Option(
     help: ArgumentHelp(
       "Dependency-pool entries per ring: a power of two. Overrides PTO2_RING_DEP_POOL.",
       valueName: "n"))
-  var depPool: String?
+  public var depPool: String?
 
   @Option(
     help: ArgumentHelp(
       "Records the TensorMap may hold, such as 4M. Overrides PTO2_TENSOR_MAP_ENTRIES.",
       valueName: "n"))
-  var tensorMap: String?
+  public var tensorMap: String?
 
   @Option(
     help: ArgumentHelp(
       "Rings, 1 to 8; scopes deeper than that share the last one.", valueName: "n"),
     transform: ringCount
   )
-  var rings: Int = 4
+  public var rings: Int = 4
 
   @Option(
     help: ArgumentHelp(
       "Bytes for the program's own tensors, such as 8G. Memory is taken as it is used.",
       valueName: "bytes"))
-  var arena: String = "4G"
+  public var arena: String = "4G"
 
   @Option(
     help: ArgumentHelp(
       "Bytes of dispatch descriptors that a core can address (default and most: 2 GiB); a task beyond is error 101.",
       valueName: "bytes"))
-  var addressSpace: String?
+  public var addressSpace: String?
+
+  public init() {}
 
   func apply(to configuration: inout PTO2.Configuration, hasFaults: Bool)
     throws(ConfigurationError)
@@ -104,29 +106,31 @@ struct SizeOptions: ParsableArguments {
 }
 
 /// How long things may take.
-struct LimitOptions: ParsableArguments {
+public struct LimitOptions: ParsableArguments {
   @Option(
     help: ArgumentHelp("How long scheduler and workers may take to appear.", valueName: "seconds"),
     transform: seconds)
-  var attachTimeout: Double?
+  public var attachTimeout: Double?
 
   @Option(
     help: ArgumentHelp(
       "Ends the run with error 100 when nothing has moved for so long: a kernel that does not return, a program that neither submits nor ends. By default nothing does.",
       valueName: "seconds"), transform: seconds)
-  var stallLimit: Double?
+  public var stallLimit: Double?
 
   @Option(
     help: ArgumentHelp(
       "How long a kernel may run: then its worker is killed, and the task is run again or fails as after any death of a worker. By default for ever.",
       valueName: "seconds"), transform: seconds)
-  var kernelDeadline: Double?
+  public var kernelDeadline: Double?
 
   @Option(
     help: ArgumentHelp(
       "How long a worker or the scheduler may be stopped (SIGSTOP): then it is killed, as after any death. One that runs and gets nowhere has at least 5 s. 0: for ever.",
       valueName: "seconds"), transform: seconds)
-  var stopGrace: Double = 5
+  public var stopGrace: Double = 5
+
+  public init() {}
 
   func apply(to configuration: inout PTO2.Configuration, launches: Bool)
     throws(ConfigurationError)

@@ -49,20 +49,20 @@ struct SessionShape {
 
   func apply(to options: inout RuntimeOptions, isGiven: (String) -> Bool) {
     func list(_ values: [Int]) -> String { values.map(String.init).joined(separator: ",") }
-    if !isGiven("--clusters") { options.clusters = clusters }
-    if !isGiven("--lanes") { options.lanes = lanes }
-    if !isGiven("--threads") { options.threads = threads }
-    if !isGiven("--rings") { options.rings = rings }
+    if !isGiven("--clusters") { options.sizes.clusters = clusters }
+    if !isGiven("--lanes") { options.sizes.lanes = lanes }
+    if !isGiven("--threads") { options.sizes.threads = threads }
+    if !isGiven("--rings") { options.sizes.rings = rings }
     if !isGiven("--first-position") { options.firstPosition = firstPosition }
-    if !isGiven("--heap") { options.heap = list(heaps) }
-    if !isGiven("--arena") { options.arena = "1M" }
-    if !isGiven("--tensor-map") { options.tensorMap = "\(max(1, tensorMap))" }
+    if !isGiven("--heap") { options.sizes.heap = list(heaps) }
+    if !isGiven("--arena") { options.sizes.arena = "1M" }
+    if !isGiven("--tensor-map") { options.sizes.tensorMap = "\(max(1, tensorMap))" }
     if !isGiven("--task-window") {
-      options.taskWindow = list(taskWindows)
-      if !isGiven("--dep-pool") { options.depPool = list(dependencyPools) }
-      if !isGiven("--consumed-window") { options.consumedWindow = list(consumedWindows) }
+      options.sizes.taskWindow = list(taskWindows)
+      if !isGiven("--dep-pool") { options.sizes.depPool = list(dependencyPools) }
+      if !isGiven("--consumed-window") { options.sizes.consumedWindow = list(consumedWindows) }
     } else if !isGiven("--consumed-window") {
-      options.consumedWindow = "64K"
+      options.sizes.consumedWindow = "64K"
     }
   }
 

@@ -15,12 +15,11 @@
     return unsafe start[index]
   }
 
-  /// All of them, for what works on spans. Depends on nothing: the memory is the
-  /// session's, and `graph.read` goes on until its closure returns.
+  /// All of them, for what works on spans; lives no longer than this value.
   public var span: Span<Element> {
-    @_lifetime(immortal) get {
+    @_lifetime(borrow self) get {
       let span = unsafe Span(_unsafeStart: start, count: count)
-      return unsafe _overrideLifetime(span, borrowing: ())
+      return unsafe _overrideLifetime(span, borrowing: self)
     }
   }
 }
@@ -47,9 +46,9 @@
 
   /// All of them, for what works on spans; see `Elements.span`.
   public var mutableSpan: MutableSpan<Element> {
-    @_lifetime(immortal) get {
+    @_lifetime(borrow self) get {
       let span = unsafe MutableSpan(_unsafeStart: start, count: count)
-      return unsafe _overrideLifetime(span, borrowing: ())
+      return unsafe _overrideLifetime(span, borrowing: self)
     }
   }
 

@@ -37,6 +37,7 @@ package struct ProcessRecord {
     let pid = pid
     guard pid != 0 else { return nil }
     let record = unsafe base.load(as: pto2_process_record.self)
+    loadFence()
     // Another process may be announcing itself in this place.
     guard self.pid == pid else { return nil }
     return Content(

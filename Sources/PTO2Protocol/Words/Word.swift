@@ -103,6 +103,11 @@ package func fullFence() {
   atomicMemoryFence(ordering: .sequentiallyConsistent)
 }
 
+/// No load after it is performed before a load ahead of it: between what a word guards and
+/// a second look at the word.
+@inlinable @inline(__always)
+package func loadFence() { atomicMemoryFence(ordering: .acquiring) }
+
 /// A place in memory that one process writes, from one or several of its threads:
 /// a field of a record that this role owns, or a variable of its own.
 ///
