@@ -99,10 +99,11 @@ internal import PTO2System
   }
 
   private func serve(_ core: inout Core) {
-    // Most waits are over within some kernels' time, and a CPU that has gone to sleep takes
-    // 50 us to come back in a virtual machine: yield for that long before sleeping.
-    // Orchestrator and scheduler run meanwhile, for less than a millisecond at a time.
-    var backoff = Backoff(yields: 200, hogNanoseconds: 1_000_000)
+    // What a core waits for at a gate may have lost its CPU to the scheduler or the
+    // orchestrator for 100 us, and a CPU that has gone to sleep takes 50 us to come back in a
+    // virtual machine: yield for 300 us before sleeping. Others run meanwhile, for less than
+    // a millisecond at a time.
+    var backoff = Backoff(yields: 800, hogNanoseconds: 1_000_000)
     while true {
       switch core.step() {
       case .ran: backoff.reset()

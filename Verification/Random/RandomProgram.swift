@@ -93,8 +93,10 @@ struct RandomProgram: ParsableCommand {
   /// Runs one session; returns what is wrong.
   private func run(_ seed: UInt64, _ description: Description, _ expected: [[UInt64]]) -> String? {
     var options = runtime
-    SessionShape(description, seed: seed, rings: Self.isGiven("--rings") ? runtime.sizes.rings : nil)
-      .apply(to: &options, isGiven: Self.isGiven)
+    SessionShape(
+      description, seed: seed, rings: Self.isGiven("--rings") ? runtime.sizes.rings : nil
+    )
+    .apply(to: &options, isGiven: Self.isGiven)
     options.quiet = !verbose
     var session = SessionRun(description, expected: expected)
     do {
