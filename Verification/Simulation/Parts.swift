@@ -6,7 +6,11 @@ internal import PTO2System
 /// that as many run at once as there are CPUs, and what the sessions of a part leave
 /// behind (stacks of roles that were killed) is gone with it.
 enum Parts {
-  private typealias Part = (Campaign) throws -> Void
+  private struct Part {
+    /// Begins first, so that nobody waits for it in the end.
+    var isLong = false
+    var run: (Campaign) throws -> Void
+  }
 
   private static var all: [Part] {
     var parts: [Part] = []
@@ -16,11 +20,12 @@ enum Parts {
       program: (Tiny, threads: Int)? = nil
     ) {
       for first in stride(from: UInt64(1), through: last, by: Int(each)) {
-        parts.append {
-          try $0.random(
-            first...min(last, first + each - 1), size: size, strategy: strategy, crash: crash,
-            program: program)
-        }
+        parts.append(
+          Part {
+            try $0.random(
+              first...min(last, first + each - 1), size: size, strategy: strategy, crash: crash,
+              program: program)
+          })
       }
     }
     for strategy in [StrategyName.random, .pct] {
@@ -37,19 +42,21 @@ enum Parts {
     }
     for program in Tiny.allCases {
       func search(_ threads: Int, _ bound: Int, _ holds: Bool) {
-        parts.append {
-          try $0.depthFirst(
-            program, threads: threads, bound: bound, holds: holds, budget: 5_000_000, replay: nil)
-        }
+        parts.append(
+          Part {
+            try $0.depthFirst(
+              program, threads: threads, bound: bound, holds: holds, budget: 5_000_000, replay: nil)
+          })
       }
       search(1, 2, false)
       search(2, 1, false)
       search(2, 1, true)
       if [.one, .reuse].contains(program) {
-        parts.append { try $0.everyPair(program, threads: 1, at: nil) }
+        parts.append(Part(isLong: true) { try $0.everyPair(program, threads: 1, at: nil) })
       }
       for threads in 1...3 {
-        parts.append { try $0.everyCrash(program, threads: threads, crash: .any, at: nil) }
+        parts.append(
+          Part { try $0.everyCrash(program, threads: threads, crash: .any, at: nil) })
       }
     }
     return parts
@@ -62,9 +69,10 @@ enum Parts {
     let parts = all
     var running: [pid_t: (part: Int, output: Int32)] = [:]
     var rows = [[Row]](repeating: [], count: parts.count)
-    var next = 0
-    while next < parts.count || !running.isEmpty {
-      while next < parts.count && running.count < jobs {
+    var waiting: [Int] = parts.indices.filter { !parts[$0].isLong }.reversed()
+    waiting += parts.indices.filter { parts[$0].isLong }
+    while !waiting.isEmpty || !running.isEmpty {
+      while running.count < jobs, let next = waiting.popLast() {
         var output: Int32 = -1
         let child = unsafe sim_fork(&output)
         guard child >= 0 else {
@@ -72,7 +80,6 @@ enum Parts {
         }
         if child == 0 { end(campaign, parts[next], output) }
         running[child] = (next, output)
-        next += 1
       }
       var status: Int32 = 0
       let ended = unsafe waitpid(-1, &status, 0)
@@ -92,7 +99,7 @@ enum Parts {
   /// What the process of a part does: its rows fit the pipe, whoever reads it.
   private static func end(_ campaign: Campaign, _ part: Part, _ output: Int32) -> Never {
     do {
-      try part(campaign)
+      try part.run(campaign)
     } catch {
       writeError("\(error)\n")
       _exit(1)
