@@ -39,7 +39,9 @@
 #define LOG_LOCK      19
 #define DISPATCH_LOCK 20
 #define RELEASED_LOCK 21
-byte mem[22];
+#define WANTED     22           /* scheduler: log position at which thread 0 is to be woken */
+#define WOKEN      23           /* orchestrator: the WANTED for which it woke thread 0 last */
+byte mem[24];
 /* Changed by read-modify-write alone. */
 byte intake, freed;
 /* Belong to the holder of dispatchLock. */
@@ -67,7 +69,7 @@ end:
 /* ---- futex: [WaitSet.wait], [Futex.wake] ----
  * A set of words, a bit each; 0 = awake. The kernel queues the sleeper on each word before it compares
  * that word, so comparing all and falling asleep is one step. Neither call is taken for a fence. */
-short asleep[5];
+int asleep[5];
 #define ON(a) (1 << (a))
 inline wake(a) {
   d_step {
@@ -210,16 +212,29 @@ inline dispatchReady() {
 }
 
 /* [park] of a scheduler thread. The set: bell, control, COND of its core if something is outstanding
- * there, `submitted` for thread 0. What they hold at the look is what the kernel compares with, so all
+ * there, `woken` for thread 0, as it was before `parked`. What they hold at the look is what the kernel compares with, so all
  * are looked at in one step; only the bell must not be looked at later than `started`. */
-#ifdef SUBMITTED_SEEN_FRESH
-#define LOG_SEEN SUBMITTED
+#ifdef NO_LOOK_AT_SUBMITTED
+#define IS_REACHED false
 #else
-#define LOG_SEEN WIRED  /* what is wired, not what is there by now */
+#define IS_REACHED (mem[SUBMITTED] >= wanted)
+#endif
+/* What is wanted is what comes after what was wired as it was stored: another thread may wire
+ * more before the look. */
+#ifdef WANTED_SEEN_FRESH
+#define LOOK_WANTED wanted = mem[WIRED] + 1
+#else
+#define LOOK_WANTED skip
 #endif
 inline park() {
   atomic {
-    !HAS_FIN(me) && !(me == 0 && HAS_LOG) && !mem[CONTROL] -> STORE_PARKED(PARKED(me), 1)
+    !HAS_FIN(me) && !(me == 0 && HAS_LOG) && !mem[CONTROL] && DRAINED ->
+    /* Nobody looks at it before `parked`. */
+    if
+    :: me == 0 -> log = mem[WOKEN]; wanted = mem[WIRED] + 1; mem[WANTED] = wanted
+    :: else
+    fi;
+    STORE_PARKED(PARKED(me), 1)
   };
   atomic {
     bell = mem[BELL(me)];
@@ -229,7 +244,7 @@ inline park() {
     :: else
     fi;
     if
-    :: me == 0 -> set = set | ON(SUBMITTED); log = mem[LOG_SEEN]
+    :: me == 0 -> LOOK_WANTED; set = set | ON(WOKEN); isNew = IS_REACHED
     :: else
     fi
   };
@@ -240,19 +255,19 @@ inline park() {
     if
     :: mem[BELL(me)] == bell && !mem[CONTROL] &&
        (!(set & ON(COND(me))) || (mem[COND(me)] == cond && cond != mem[STARTED(me)])) &&
-       (!(set & ON(SUBMITTED)) || mem[SUBMITTED] == log) -> asleep[me] = set
+       (!(set & ON(WOKEN)) || (mem[WOKEN] == log && !isNew)) -> asleep[me] = set
     :: else
     fi;
-    set = 0; cond = 0; bell = 0; log = 0
+    set = 0; cond = 0; bell = 0; log = 0; wanted = 0; isNew = 0
   };
   atomic { AWAKE && DRAINED -> mem[PARKED(me)] = 0 }
 }
 
 /* [SchedulerProcess.run], [step] */
 proctype Scheduler(byte me) {
-  byte w, toWake, bell, cond, log;
-  short set;
-  bit isFin;
+  byte w, toWake, bell, cond, log, wanted;
+  int set;
+  bit isFin, isNew;
   do
   :: pollCore(me); dispatchReady()
   :: HAS_LOG -> readLog(); dispatchReady()
@@ -307,7 +322,14 @@ active proctype Orchestrator() {
      if :: n >= WINDOW -> waitForReleased(n - WINDOW + 1) :: else fi;
      n++;
      STORE_SUBMITTED(SUBMITTED, n);  /* [append] */
-     wakeIf(mem[PARKED(THREAD(0))], SUBMITTED)
+     atomic {
+       if
+       :: mem[PARKED(THREAD(0))] && mem[WANTED] != mem[WOKEN] && n >= mem[WANTED] ->
+          DRAINED -> mem[WOKEN] = mem[WANTED];
+          if :: !MUTE(WOKEN) -> wake(WOKEN) :: else fi
+       :: else
+       fi
+     }
   :: else -> break
   od;
   waitForReleased(TASKS);

@@ -34,6 +34,7 @@ final class Names {
     }
     let orchestrator = segment.orchestratorPage
     add(orchestrator.submitted, "submitted")
+    add(orchestrator.woken, "woken")
     add(orchestrator.parked, "orchestrator parked")
     add(orchestrator.target, "orchestrator target")
     add(orchestrator.control, "control")

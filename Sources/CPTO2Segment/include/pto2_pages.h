@@ -55,7 +55,9 @@ PTO2_ASSERT_LAYOUT(pto2_orchestrator_ring, PTO2_ORCHESTRATOR_RING_FIELDS, 64);
 /* The orchestrator's words, one section; each line has its own reason to be written. */
 typedef struct pto2_orchestrator_page {
     uint32_t submitted; /* (word) log position; release: log, slots, descriptors */
-    uint32_t reserved[15];
+    /* (word) the scheduler's `wanted` for which it was woken last; it sleeps on this word */
+    uint32_t woken;
+    uint32_t reserved[14];
     uint32_t parked; /* (word) PTO2_PARKED_...: what is waited on, 0 = awake */
     uint32_t target; /* (word) position it is waited to reach */
     /* (word) the scheduler's `failed` as the run began: its failure records are counted
@@ -72,7 +74,7 @@ typedef struct pto2_orchestrator_page {
 } pto2_orchestrator_page;
 
 #define PTO2_ORCHESTRATOR_PAGE_FIELDS(F, T) \
-    F(T, submitted, 0) F(T, reserved, 4) F(T, parked, 64) F(T, target, 68) \
+    F(T, submitted, 0) F(T, woken, 4) F(T, reserved, 8) F(T, parked, 64) F(T, target, 68) \
     F(T, failed_before, 72) F(T, reserved2, 76) F(T, control, 128) F(T, reserved3, 132) \
     F(T, process, 192) \
     F(T, reserved4, 224) F(T, error, 256) F(T, reserved5, 1280) F(T, rings, 1536)

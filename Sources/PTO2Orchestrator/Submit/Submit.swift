@@ -252,7 +252,7 @@ struct SubmissionLog: ~Copyable {
   private let wantedWord: SharedWord
   /// The value of `wanted` for which the scheduler was woken: it does not sleep for that
   /// one again, since it looks whether it is reached.
-  private var lastWake: UInt32?
+  private let wokenWord: OwnedWord
   private(set) var submitted: UInt64
   /// Records known to be wired; read when the log looks full.
   private var wired: UInt64
@@ -261,11 +261,14 @@ struct SubmissionLog: ~Copyable {
     records = segment.ownLog
     submittedWord = segment.ownOrchestratorPage.submitted
     wiredWord = segment.schedulerPage.wired
+    wokenWord = segment.ownOrchestratorPage.woken
     wantedWord = segment.schedulerPage.wanted
     publisher = Publisher(to: segment.schedulerPage.parked, bits: 1)
     submitted = UInt64(segment.configuration.firstPosition)
     wired = submitted
     submittedWord.storeRelaxed(segment.configuration.firstPosition)
+    // Nobody can want what is there already.
+    wokenWord.storeRelaxed(segment.configuration.firstPosition)
   }
 
   var capacity: UInt64 { UInt64(records.count) }
@@ -297,10 +300,9 @@ struct SubmissionLog: ~Copyable {
     Publisher.fence()
     guard publisher.isAsleep else { return }
     let wanted = wantedWord.loadRelaxed()
-    guard wanted != lastWake, Position(position).distance(from: Position(wanted)) >= 0 else {
-      return
-    }
-    lastWake = wanted
-    Futex.wake(submittedWord.shared)
+    guard wanted != wokenWord.loadOwn(), Position(position).distance(from: Position(wanted)) >= 0
+    else { return }
+    wokenWord.storeRelease(wanted)
+    Futex.wake(wokenWord.shared)
   }
 }

@@ -17,6 +17,9 @@ package struct OrchestratorPage<Word: SegmentWord> {
   /// Log position. Release: the log records, main slots, descriptors and fanin
   /// entries before it. The scheduler acquires it.
   @inlinable package var submitted: Word { word(MemoryLayout<Layout>.offset(of: \.submitted)) }
+  /// The scheduler's `wanted` that was reached when the orchestrator last woke it. It is what
+  /// the scheduler's first thread sleeps on: `submitted` changes with every task.
+  @inlinable package var woken: Word { word(MemoryLayout<Layout>.offset(of: \.woken)) }
   /// PTO2_PARKED_...: which word the orchestrator sleeps on, 0 = awake.
   @inlinable package var parked: Word { word(MemoryLayout<Layout>.offset(of: \.parked)) }
   /// The position that word is waited to reach.

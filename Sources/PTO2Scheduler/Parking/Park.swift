@@ -3,12 +3,14 @@ internal import PTO2Protocol
 internal import PTO2System
 
 extension SchedulerThread {
-  /// Sleeps until a submission (first thread), a FIN or READY of an own core, a bell or
+  /// Sleeps until enough is submitted (first thread), a FIN or READY of an own core, a bell or
   /// a request, or the time is over.
   package mutating func park(timeoutNanoseconds: Int64) {
     if index == 0 && !S.isShared { updateDepths() }
     let hunger = setWakes()
     let wanted = S.load(words.logWired) &+ hunger.patience
+    // Before `parked`: a wake for what is announced here changes it.
+    let woken = index == 0 ? orchestrator.woken.loadAcquire() : 0
     if index == 0 { own.wanted.storeRelaxed(wanted) }
     let bell = words.bell(index)
     let seenBell = S.isShared ? S.load(bell) : 0
@@ -22,8 +24,9 @@ extension SchedulerThread {
     if index == 0 {
       // By `wanted`, although another thread may have wired more since: the orchestrator
       // wakes once for each value of it.
-      let submitted = Position(sleeper.watch(orchestrator.submitted))
+      let submitted = Position(orchestrator.submitted.loadAcquire())
       if submitted.distance(from: Position(wanted)) >= 0 { sleeper.stayAwake() }
+      sleeper.watch(orchestrator.woken, while: woken)
     }
     if S.isShared { sleeper.watch(bell.word.shared, while: seenBell) }
     // Once the program is over, threads beside the first wait for their bell.
