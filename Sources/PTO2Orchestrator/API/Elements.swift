@@ -15,11 +15,12 @@
     return unsafe start[index]
   }
 
-  /// All of them, for what works on spans; lives no longer than this value.
+  /// All of them, for what works on spans. Depends on nothing: the memory is the
+  /// session's, and `graph.read` goes on until its closure returns.
   public var span: Span<Element> {
-    @_lifetime(borrow self) get {
+    @_lifetime(immortal) get {
       let span = unsafe Span(_unsafeStart: start, count: count)
-      return unsafe _overrideLifetime(span, borrowing: self)
+      return unsafe _overrideLifetime(span, borrowing: ())
     }
   }
 }
@@ -46,9 +47,9 @@
 
   /// All of them, for what works on spans; see `Elements.span`.
   public var mutableSpan: MutableSpan<Element> {
-    @_lifetime(borrow self) get {
+    @_lifetime(immortal) get {
       let span = unsafe MutableSpan(_unsafeStart: start, count: count)
-      return unsafe _overrideLifetime(span, borrowing: self)
+      return unsafe _overrideLifetime(span, borrowing: ())
     }
   }
 
