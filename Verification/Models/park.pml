@@ -228,7 +228,8 @@ inline dispatchReady() {
 #endif
 inline park() {
   atomic {
-    !HAS_FIN(me) && !(me == 0 && HAS_LOG) && !mem[CONTROL] && DRAINED ->
+    /* The log was empty some time ago. */
+    !HAS_FIN(me) && !mem[CONTROL] && DRAINED ->
     /* Nobody looks at it before `parked`. */
     if
     :: me == 0 -> log = mem[WOKEN]; wanted = mem[WIRED] + 1; mem[WANTED] = wanted
@@ -260,7 +261,11 @@ inline park() {
     fi;
     set = 0; cond = 0; bell = 0; log = 0; wanted = 0; isNew = 0
   };
-  atomic { AWAKE && DRAINED -> mem[PARKED(me)] = 0 }
+  atomic {
+    AWAKE && DRAINED -> mem[PARKED(me)] = 0;
+    /* Nobody looks at it now; fewer states. */
+    if :: me == 0 -> mem[WANTED] = 0 :: else fi
+  }
 }
 
 /* [SchedulerProcess.run], [step] */
