@@ -4,7 +4,8 @@ import Testing
 
 /// `--drain`: what the orchestrator has published is done even if it dies.
 @Suite(.serialized) struct DrainTests {
-  static let tasks = 20000
+  /// As many as the arena has room for, so that the run is not over before it is looked at.
+  static let tasks = 120_000
 
   private func orchestrator(_ segment: String, _ options: [String], _ scene: [String]) -> Command {
     Command(
