@@ -104,6 +104,8 @@ internal import PTO2System
     // virtual machine: yield for 300 us before sleeping. Others run meanwhile, for less than
     // a millisecond at a time.
     var backoff = Backoff(yields: 800, hogNanoseconds: 1_000_000)
+    // Before its first task it sleeps at once: other cores are being started.
+    backoff.resume()
     while true {
       switch core.step() {
       case .ran: backoff.reset()
