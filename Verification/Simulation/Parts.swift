@@ -64,8 +64,9 @@ enum Parts {
 
   /// Runs the set.
   /// - Parameter campaign: one that has run nothing.
+  /// - Parameter stopsAtFirst: a part with a failure is the last.
   /// - Returns: its rows, in order.
-  static func run(_ campaign: Campaign, jobs: Int) throws -> [Row] {
+  static func run(_ campaign: Campaign, jobs: Int, stopsAtFirst: Bool) throws -> [Row] {
     let parts = all
     var running: [pid_t: (part: Int, output: Int32)] = [:]
     var rows = [[Row]](repeating: [], count: parts.count)
@@ -91,6 +92,10 @@ enum Parts {
       close(output)
       if status != 0 || rows[part].isEmpty {
         throw Problem("a process with part \(part) of the set ended with wait status \(status)")
+      }
+      if stopsAtFirst && rows[part].contains(where: { $0.failures > 0 }) {
+        for child in running.keys { kill(child, SIGKILL) }
+        break
       }
     }
     return joined(rows.joined())
