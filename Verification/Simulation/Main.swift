@@ -49,6 +49,8 @@ internal import PTO2System
   var verbose = false
   @Option(help: "Processes that share the set; one for each CPU by default.")
   var jobs: Int?
+  @Flag(help: "Without other options: half of the set, as `make test` runs it.")
+  var short = false
   @Flag(help: "End with the first failure.")
   var stopAtFirst = false
   @Flag(help: "Print the summary as JSON.")
@@ -76,7 +78,7 @@ internal import PTO2System
       return try conclude(
         Parts.run(
           campaign, jobs: jobs ?? max(1, sysconf(Int32(_SC_NPROCESSORS_ONLN))),
-          stopsAtFirst: stopAtFirst))
+          isShort: short, stopsAtFirst: stopAtFirst))
     }
     try conclude(campaign.rows)
   }
