@@ -54,13 +54,27 @@ public struct AnyTensor: Sendable {
     self.offset = 0
     self.shape = shape
     self.dataType = dataType
-    self.strides = (0, 0, 0, 0, 0)
+    strides = Self.rowMajor(shape)
     elementCount = shape.elementCount ?? 0
     spanBytes = UInt64(elementCount) * UInt64(dataType.byteCount)
-    var stride: Int64 = 1
-    for dimension in dimensions(from: shape.rank - 1) {
-      setStride(dimension, Int32(truncatingIfNeeded: stride))
-      stride *= Int64(shape[dimension])
+  }
+
+  /// Without a loop: every output of a task has them. 0 beyond the rank.
+  @inline(__always)
+  private static func rowMajor(_ shape: Shape) -> (Int32, Int32, Int32, Int32, Int32) {
+    func extent(_ dimension: Int) -> Int32 { Int32(truncatingIfNeeded: shape[dimension]) }
+    switch shape.rank {
+    case 0: return (0, 0, 0, 0, 0)
+    case 1: return (1, 0, 0, 0, 0)
+    case 2: return (extent(1), 1, 0, 0, 0)
+    case 3: return (extent(1) &* extent(2), extent(2), 1, 0, 0)
+    case 4:
+      let inner = extent(2) &* extent(3)
+      return (extent(1) &* inner, inner, extent(3), 1, 0)
+    default:
+      let inner = extent(3) &* extent(4)
+      let plane = extent(2) &* inner
+      return (extent(1) &* plane, plane, inner, extent(4), 1)
     }
   }
 

@@ -100,12 +100,15 @@ public struct Shape: Equatable, Sendable, ExpressibleByArrayLiteral, CustomStrin
 
   /// Product of the extents; nil when it does not fit 32 bits.
   public var elementCount: Int? {
-    var count: UInt64 = 1
-    for dimension in 0..<rank {
-      count *= UInt64(self[dimension])
-      if count > UInt64(UInt32.max) { return nil }
+    // 1 beyond the rank.
+    var count = UInt64(extents.0) * UInt64(extents.1)
+    if rank > 2 {
+      for dimension in 2..<rank {
+        if count > UInt64(UInt32.max) { return nil }
+        count *= UInt64(self[dimension])
+      }
     }
-    return Int(count)
+    return count > UInt64(UInt32.max) ? nil : Int(count)
   }
 
   public var description: String {

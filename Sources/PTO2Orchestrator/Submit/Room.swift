@@ -49,28 +49,46 @@ extension Orchestrator {
 
   // MARK: Room
 
+  /// Where the payload and the outputs of the next task will lie.
+  struct Room {
+    var payload: HeapRing.Block
+    var heap: HeapRing.Block
+  }
+
+  /// What a look for it has come to.
+  enum Look {
+    case room(Room)
+    case lacks(StallReason)
+  }
+
   /// Blocks until the TensorMap has room for the task that was looked at, the log for
   /// its record, and the ring for its main slot, payload, consumed entry, pool entries
   /// and outputs. After a wait its producers are settled.
   @inline(__always)
-  mutating func waitForRoom(_ ring: Int, outputBytes: UInt64) throws(PTO2Error) {
+  mutating func waitForRoom(_ ring: Int, outputBytes: UInt64) throws(PTO2Error) -> Room {
     if map.count + producers.mapGrowth > map.limit { try waitForMapRoom(ring) }
-    if obstacle(ring, outputBytes) != nil { try waitForRingRoom(ring, outputBytes: outputBytes) }
+    if case .room(let room) = lookForRoom(ring, outputBytes) { return room }
+    return try waitForRingRoom(ring, outputBytes: outputBytes)
   }
 
   @inline(never)
-  private mutating func waitForRingRoom(_ ring: Int, outputBytes: UInt64) throws(PTO2Error) {
+  private mutating func waitForRingRoom(_ ring: Int, outputBytes: UInt64) throws(PTO2Error) -> Room
+  {
     try checkEmptyRingHasRoom(ring, outputBytes: outputBytes)
-    while let reason = obstacle(ring, outputBytes) {
-      if reason == .submissionLog {
-        try waitForLog()
-        continue
-      }
-      try stall(reason, ring: ring, outputBytes: outputBytes) { orchestrator in
-        orchestrator.obstacle(ring, outputBytes) != reason
+    while true {
+      switch lookForRoom(ring, outputBytes) {
+      case .room(let room):
+        // Fewer producers by now, never more: the room is still there.
+        producers.settle(&rings, &failed)
+        return room
+      case .lacks(.submissionLog): try waitForLog()
+      case .lacks(let reason):
+        try stall(reason, ring: ring, outputBytes: outputBytes) { orchestrator in
+          if case .lacks(reason) = orchestrator.lookForRoom(ring, outputBytes) { return false }
+          return true
+        }
       }
     }
-    producers.settle(&rings, &failed)
   }
 
   /// - Throws: error 2 or 4 for a task that has no room even in an empty ring.
@@ -92,18 +110,22 @@ extension Orchestrator {
     }
   }
 
-  /// What the task still lacks, by the watermarks as last read.
+  /// The task's room, or what it still lacks, by the watermarks as last read.
   @inline(__always)
-  private func obstacle(_ ring: Int, _ outputBytes: UInt64) -> StallReason? {
+  private func lookForRoom(_ ring: Int, _ outputBytes: UInt64) -> Look {
     let current = rings[ring].current
-    if current &- rings[ring].released >= rings[ring].window { return .mainRing }
-    if current &- rings[ring].consumed >= rings[ring].consumedWindow { return .consumedRing }
+    if current &- rings[ring].released >= rings[ring].window { return .lacks(.mainRing) }
+    if current &- rings[ring].consumed >= rings[ring].consumedWindow {
+      return .lacks(.consumedRing)
+    }
     let pool = rings[ring].poolHead &- rings[ring].poolTail &+ UInt64(producers.count)
-    if pool > rings[ring].pool { return .dependencyPool }
-    if rings[ring].payload.place(bytes: staged.payloadBytes) == nil { return .payload }
-    if outputBytes > 0 && rings[ring].heap.place(bytes: outputBytes) == nil { return .heap }
-    if !log.hasRoom { return .submissionLog }
-    return nil
+    if pool > rings[ring].pool { return .lacks(.dependencyPool) }
+    guard let payload = rings[ring].payload.place(bytes: staged.payloadBytes) else {
+      return .lacks(.payload)
+    }
+    guard let heap = rings[ring].heap.place(bytes: outputBytes) else { return .lacks(.heap) }
+    if !log.hasRoom { return .lacks(.submissionLog) }
+    return .room(Room(payload: payload, heap: heap))
   }
 
   /// Blocks until the log has room for a record.

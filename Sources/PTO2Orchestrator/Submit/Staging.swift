@@ -26,6 +26,7 @@ extension Orchestrator {
 
   mutating func stageRecovery(_ recovery: Recovery) { staged.attributes.recovery = recovery }
 
+  @inline(__always)
   mutating func stageScalar(_ bits: UInt64) { staged.add(scalar: bits) }
 
   mutating func stagePredicate(
@@ -48,32 +49,30 @@ extension Orchestrator {
   }
 
   /// Checks a tensor; an error is kept.
+  @inline(__always)
   private mutating func isUsable(_ tensor: AnyTensor, _ access: Access) -> Bool {
     if access.isWrite && tensor.isBroadcast {
-      staged.fail(
-        PTO2Error(
-          .invalidArgs,
-          "argument \(staged.arguments.count) is a broadcast view: it can only be read"))
-      return false
+      return refuse { "argument \($0) is a broadcast view: it can only be read" }
     }
     guard let buffer = buffers.live(tensor),
       buffer.owner == .none || scopes.isOpen(buffer.scope)
     else {
-      staged.fail(
-        PTO2Error(
-          .invalidArgs,
-          "argument \(staged.arguments.count) is a tensor \(tensor.shape) whose scope has ended: its memory may be in use by others. Submit the task inside that scope, or use an external tensor"
-        ))
-      return false
+      return refuse {
+        "argument \($0) is a tensor \(tensor.shape) whose scope has ended: its memory may be in use by others. Submit the task inside that scope, or use an external tensor"
+      }
     }
     guard buffer.state == .placed else {
-      staged.fail(
-        PTO2Error(
-          .invalidArgs,
-          "argument \(staged.arguments.count) is an output of the very task that is submitted"))
-      return false
+      return refuse { "argument \($0) is an output of the very task that is submitted" }
     }
     return true
+  }
+
+  /// Keeps what is wrong with the next argument.
+  /// - Returns: false.
+  @inline(never)
+  private mutating func refuse(_ message: (Int) -> String) -> Bool {
+    staged.fail(PTO2Error(.invalidArgs, message(staged.arguments.count)))
+    return false
   }
 
   mutating func stageOutput(_ shape: Shape, _ type: DataType) -> AnyTensor {
@@ -161,21 +160,28 @@ struct StagedArgument: BitwiseCopyable {
   var shape: (UInt32, UInt32, UInt32, UInt32, UInt32)
   var strides: (Int32, Int32, Int32, Int32, Int32)
 
+  @inline(__always)
   init(_ tensor: AnyTensor, _ access: Access) {
     buffer = tensor.buffer
     self.access = access
     rank = UInt8(truncatingIfNeeded: tensor.shape.rank)
     dataType = tensor.dataType
-    hasGaps = !tensor.isContiguous
-    elementCount = UInt32(tensor.elementCount)
+    hasGaps = tensor.isContiguous ? false : Self.hasGaps(tensor)
+    elementCount = UInt32(truncatingIfNeeded: tensor.elementCount)
     offset = tensor.offset
     end = tensor.offset + tensor.spanBytes
     shape = tensor.shape.extents
     strides = tensor.strides
-    // What is transposed or repeated may have no gaps all the same.
-    if hasGaps && (tensor.isBroadcast || tensor.spanBytes <= tensor.byteCount) {
-      hasGaps = !measuredBox().isRun
-    }
+  }
+
+  /// What is transposed or repeated may have no gaps all the same.
+  @inline(never)
+  private static func hasGaps(_ tensor: AnyTensor) -> Bool {
+    guard tensor.isBroadcast || tensor.spanBytes <= tensor.byteCount else { return true }
+    return !ByteBox(
+      offset: tensor.offset, shape: tensor.shape.extents, strides: tensor.strides,
+      elementBytes: tensor.dataType.byteCount
+    ).isRun
   }
 
   var extent: Extent {
@@ -285,8 +291,13 @@ struct StagedTask: ~Copyable {
   }
 
   /// - Returns: false when there is no room for one more tensor; the error is kept.
+  @inline(__always)
   mutating func hasRoomForTensor() -> Bool {
-    if arguments.count < Int(PTO2_MAX_TENSORS) { return true }
+    arguments.count < Int(PTO2_MAX_TENSORS) || refuseTensor()
+  }
+
+  @inline(never)
+  private mutating func refuseTensor() -> Bool {
     fail(
       PTO2Error(
         .invalidArgs, "a task can have \(PTO2_MAX_TENSORS) tensors at most",
@@ -295,6 +306,7 @@ struct StagedTask: ~Copyable {
   }
 
   /// `hasRoomForTensor` comes first.
+  @inline(__always)
   mutating func add(_ argument: StagedArgument) {
     switch argument.access {
     case .input: break
@@ -313,14 +325,18 @@ struct StagedTask: ~Copyable {
 
   mutating func add(_ dependency: Dependency) { dependencies.append(dependency) }
 
+  @inline(__always)
   mutating func add(scalar bits: UInt64) {
-    guard scalars.count < Int(PTO2_MAX_SCALARS) else {
-      return fail(
-        PTO2Error(
-          .invalidArgs, "a task can have \(PTO2_MAX_SCALARS) scalars at most",
-          needed: UInt64(PTO2_MAX_SCALARS) + 1, available: UInt64(PTO2_MAX_SCALARS)))
-    }
+    if scalars.count == Int(PTO2_MAX_SCALARS) { return refuseScalar() }
     scalars.append(bits)
+  }
+
+  @inline(never)
+  private mutating func refuseScalar() {
+    fail(
+      PTO2Error(
+        .invalidArgs, "a task can have \(PTO2_MAX_SCALARS) scalars at most",
+        needed: UInt64(PTO2_MAX_SCALARS) + 1, available: UInt64(PTO2_MAX_SCALARS)))
   }
 
   mutating func setBlocks(_ count: Int, startTogether: Bool) {

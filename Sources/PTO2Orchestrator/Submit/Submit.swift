@@ -35,10 +35,8 @@ extension Orchestrator {
 
     producers.look(
       at: &staged, isManual: scope.isManual, &buffers, &map, &rings, &failed)
-    try waitForRoom(ring, outputBytes: outputBytes)
-    guard let block = rings[ring].heap.place(bytes: outputBytes),
-      let payload = rings[ring].payload.place(bytes: staged.payloadBytes)
-    else { preconditionFailure("waitForRoom left no room") }
+    let room = try waitForRoom(ring, outputBytes: outputBytes)
+    let (block, payload) = (room.heap, room.payload)
     try reserve(ring, block, payload)
 
     // Nothing can fail from here on.

@@ -7,13 +7,13 @@
 @usableFromInline
 package struct HeapRing: Equatable {
   /// Bytes; a multiple of `alignment`.
-  package let capacity: UInt64
+  @usableFromInline package let capacity: UInt64
   /// Position after the newest block.
-  package private(set) var head: UInt64 = 0
+  @usableFromInline package private(set) var head: UInt64 = 0
   /// `head` in the range: bytes from its start.
-  private var headOffset: UInt64 = 0
+  @usableFromInline var headOffset: UInt64 = 0
   /// Position of the oldest block still alive.
-  package private(set) var tail: UInt64 = 0
+  @usableFromInline package private(set) var tail: UInt64 = 0
 
   @inlinable package static var alignment: UInt64 { 64 }
 
@@ -22,12 +22,20 @@ package struct HeapRing: Equatable {
     self.capacity = capacity
   }
 
+  @usableFromInline
   package struct Block: Equatable {
     /// Bytes from the start of the range; 0 for a block of no bytes.
-    package var offset: UInt64
+    @usableFromInline package var offset: UInt64
     /// `head` before and after, the wrap gap included.
-    package var begin: UInt64
-    package var end: UInt64
+    @usableFromInline package var begin: UInt64
+    @usableFromInline package var end: UInt64
+
+    @inlinable @inline(__always)
+    init(offset: UInt64, begin: UInt64, end: UInt64) {
+      self.offset = offset
+      self.begin = begin
+      self.end = end
+    }
   }
 
   /// Bytes rounded up to whole cache lines.
@@ -36,10 +44,11 @@ package struct HeapRing: Equatable {
     (bytes + (alignment - 1)) & ~(alignment - 1)
   }
 
-  package var used: UInt64 { head - tail }
+  @inlinable package var used: UInt64 { head - tail }
 
   /// Where the block would lie, or nil while there is no room. A block of no
   /// bytes always fits and takes nothing.
+  @inlinable @inline(__always)
   package func place(bytes: UInt64) -> Block? {
     let size = Self.rounded(bytes)
     if size == 0 { return Block(offset: 0, begin: head, end: head) }
@@ -55,6 +64,7 @@ package struct HeapRing: Equatable {
   }
 
   /// Takes a block that `place` has just returned.
+  @inlinable @inline(__always)
   package mutating func take(_ block: Block) {
     if used == 0 { tail = block.begin }
     headOffset &+= block.end &- head
