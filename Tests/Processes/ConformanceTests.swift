@@ -109,6 +109,7 @@ struct ConformanceCase: Sendable, CustomTestStringConvertible {
       id: "starvation", program: ["starvation", "2000"], options: ["--lanes", "2"], clusters: 1),
     ConformanceCase(id: "together-1", program: ["together", "1"], clusters: 1),
     ConformanceCase(id: "together-3", program: ["together", "3"], clusters: 3),
+    ConformanceCase(id: "spread", program: ["spread", "8"], clusters: 4),
     ConformanceCase(
       id: "rounds", program: ["elements", "--sessions", "4"], executable: "pto2-api-test"),
     ConformanceCase(

@@ -166,7 +166,7 @@ int32_t pto2_program_main(const pto2_program_api *program_api, pto2_graph *progr
         const char *name;
         int32_t (*run)(uint64_t);
     } triggers[] = {{"tasks", tasks},     {"large", large},   {"held", held},
-                    {"outputs", outputs}, {"in-place", in_place},
+                    {"outputs", outputs}, {"in-place", in_place}, {"spread", spread},
                     {"nested", nested},   {"fanin", fanin},   {"tensors", tensors},
                     {"scalars", scalars}, {"sync-start", sync_start}, {"slow", slow},
                     {"idle", idle}};
