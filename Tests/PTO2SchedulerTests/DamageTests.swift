@@ -107,7 +107,7 @@ extension Rig {
 
   @Test func taskBeyondTheConsumedWindowIsRefused() throws {
     let rig = try Rig(configuration(window: 4, consumed: 4))
-    for _ in 0..<4 { try rig.submit() }
+    for _ in 0..<4 { try rig.submit { _ = $0.output(of: Float.self, [1]) } }
     rig.settle()
     #expect(rig.counts() == [4, 0], "not exercised")
     rig.change(TaskID(ring: 0, local: 0), \.task_id, 4)
@@ -128,7 +128,7 @@ extension Rig {
   func scopeThatEndsTwiceIsRefused(threads: UInt32) throws {
     let rig = try Rig(configuration(threads: threads))
     try rig.graph.beginScope()
-    let task = try rig.submit(aic: true)
+    let task = try rig.submit(aic: true) { _ = $0.output(of: Float.self, [1]) }
     try rig.graph.endScope()
     rig.settle()
     #expect(rig.runningTasks == [task])
@@ -138,10 +138,22 @@ extension Rig {
     #expect(rig.failure?.code == .protocolViolation && rig.counts() == [0, 0])
   }
 
+  /// It would lose its own reference while it runs.
+  @Test(arguments: [UInt32(1), 2])
+  func scopeEndOfATaskWithoutOutputsIsRefused(threads: UInt32) throws {
+    let rig = try Rig(configuration(threads: threads))
+    let task = try rig.submit(aic: true)
+    rig.settle()
+    try rig.append(
+      pto2_log_record(kind: PTO2_LOG_SCOPE_END, ring: 0, id: task.local, count: 1))
+    rig.settle()
+    #expect(rig.failure?.code == .protocolViolation && rig.runningTasks == [task])
+  }
+
   /// The list of a scope's tasks leads in a circle.
   @Test func scopeOfFourBillionTasksIsRefused() throws {
     let rig = try Rig(configuration())
-    let task = try rig.submit(aic: true)
+    let task = try rig.submit(aic: true) { _ = $0.output(of: Float.self, [1]) }
     rig.change(task, \.scope_previous, task.local)
     try rig.append(
       pto2_log_record(kind: PTO2_LOG_SCOPE_END, ring: 0, id: task.local, count: ~0))
@@ -184,7 +196,7 @@ extension Rig {
     let task = try rig.submit(aic: true) { $0.after(first) }
     rig.store(PTO2_FANIN_WAIT | PTO2_FANIN_RETAIN, fanin: 0xFFFF_FFFE)
     rig.runAll()
-    #expect(rig.state(task) == .released && rig.failure == nil)
+    #expect(rig.state(task) == .consumed && rig.failure == nil)
   }
 
   /// Position 0 was wired long ago; the orchestrator says it has not come to it.

@@ -32,7 +32,7 @@ import Testing
     let rig = try Rig(configuration())
     // Two records each: the next one finds the log full.
     for _ in 0..<rig.configuration.logCapacity / 2 {
-      try rig.graph.scope { _ = try rig.submit() }
+      try rig.graph.scope { _ = try rig.submit { _ = $0.output(of: Float.self, [1]) } }
       rig.settle()
     }
     let position = distance < 0 ? UInt32.max : rig.configuration.logCapacity + UInt32(distance)

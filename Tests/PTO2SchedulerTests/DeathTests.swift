@@ -48,6 +48,6 @@ import Testing
       deaths += 1
       rig.comeAgain(core: 0)
     }
-    #expect(deaths >= 300 && rig.failure == nil && rig.state(task) == .released)
+    #expect(deaths >= 300 && rig.failure == nil && rig.state(task) == .consumed)
   }
 }

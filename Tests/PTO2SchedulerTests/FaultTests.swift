@@ -1,8 +1,9 @@
 import CPTO2Segment
-import PTO2Orchestrator
 import PTO2Protocol
 import PTO2System
 import Testing
+
+@testable import PTO2Orchestrator
 
 /// The error a call must throw.
 private func graphError(_ body: () throws -> Void) -> PTO2Error? {
@@ -19,7 +20,7 @@ private func graphError(_ body: () throws -> Void) -> PTO2Error? {
     rig.settle()
     #expect(rig.failure == nil)
     rig.finish(task)
-    #expect(rig.state(task) == .released)
+    #expect(rig.state(task) == .consumed)
   }
 
   /// What is on a core with a garbage word runs again elsewhere; the third time on
@@ -80,8 +81,9 @@ private func graphError(_ body: () throws -> Void) -> PTO2Error? {
 @Suite struct DeadlockTests {
   @Test func fullConsumedWindowOfAnOpenScopeIsError1() throws {
     let rig = try Rig(configuration(window: 4, consumed: 8))
-    let first = try rig.submit()
+    let first = try rig.submit { _ = $0.output(of: Float.self, [1]) }
     rig.settle()
+    // They have no outputs, but come after one that has.
     for _ in 1..<8 {
       try rig.submit()
       rig.settle()
@@ -92,6 +94,21 @@ private func graphError(_ body: () throws -> Void) -> PTO2Error? {
     #expect(error?.needed == 9 && error?.available == 8)
     #expect(error?.task == first && error?.ring == 0)
     #expect(error?.message.contains("PTO2_RING_CONSUMED_WINDOW") == true)
+  }
+
+  /// The oldest task of the window runs, and its scope is open: no deadlock, since the
+  /// scope does not hold it.
+  @Test func windowFullBehindATaskWithoutOutputsIsBackPressure() throws {
+    let rig = try Rig(configuration(window: 4, consumed: 4))
+    let tasks = try (0..<4).map { _ in try rig.submit(aic: true) }
+    rig.settle()
+    let orchestrator = rig.graph.orchestrator
+    #expect(throws: Never.self) {
+      try orchestrator.pointee.checkDeadlock(.consumedRing, .consumed(0), outputBytes: 0)
+    }
+    rig.finish(tasks[0])
+    try rig.submit(aic: true)
+    #expect(rig.counts() == [1, 1])
   }
 
   @Test func outputThatCannotFitBesideThoseOfAnOpenScopeIsError2() throws {
@@ -128,7 +145,7 @@ private func graphError(_ body: () throws -> Void) -> PTO2Error? {
     for part in parts { try rig.submit(aiv0: true) { $0.inout(part) } }
     let last = try rig.submit { task in for part in parts { task.input(part) } }
     rig.runAll()
-    #expect(rig.state(last) == .released)
+    #expect(rig.state(last) == .consumed)
   }
 
   @Test func firstErrorStaysAndReachesTheSegment() throws {

@@ -51,6 +51,57 @@ import Testing
     #expect(rig.counts(ring: 1) == [1, 1])
   }
 
+  /// Nothing of it is in the heap, so its scope, which is open, does not hold it.
+  @Test func taskWithoutOutputsIsConsumedWhenItsConsumersAreDone() throws {
+    let rig = try Rig(configuration())
+    let tensor = try rig.external(16)
+    let producer = try rig.submit(aic: true) { $0.inout(tensor) }
+    let consumer = try rig.submit(aiv0: true) { $0.inout(tensor) }
+    rig.settle()
+    rig.finish(producer)
+    #expect(rig.state(producer) == .released, "its consumer retains it")
+    rig.finish(consumer)
+    #expect(rig.state(producer) == .consumed && rig.state(consumer) == .consumed)
+    #expect(rig.counts() == [2, 2])
+  }
+
+  /// References to it by id are satisfied, whoever has its entry by then and however
+  /// long ago that was; there is nothing to retain.
+  @Test func explicitReferencesToATaskLongConsumedAreSatisfied() throws {
+    let rig = try Rig(configuration(window: 4, consumed: 4, first: 0xFFFF_FFFC))
+    let old = try rig.submit(aic: true)
+    rig.runAll()
+    for distance in 1...9 {
+      // At first the orchestrator does not know that it is done.
+      if distance > 1 { rig.graph.orchestrator.pointee.refreshAll() }
+      let next = try rig.submit(aic: true) { task in
+        task.after(old)
+        if distance % 2 == 0 { task.retain(old) }
+      }
+      #expect(rig.slot(next).fanin_count == (distance == 1 ? 1 : 0), "\(distance)")
+      rig.settle()
+      #expect(rig.runningTasks == [next])
+      rig.runAll()
+    }
+    #expect(rig.counts() == [10, 10] && rig.failure == nil)
+  }
+
+  /// One with outputs is held, also if these have been forgotten since; that its scope
+  /// has ended is an error while something is remembered of it.
+  @Test func retainingATaskWhoseScopeHasEndedIsRefused() throws {
+    let rig = try Rig(configuration(rings: 2, window: 4, consumed: 8))
+    try rig.graph.beginScope()
+    let task = try rig.submit(aic: true) { _ = $0.output(of: Float.self, [1]) }
+    let inPlace = try rig.submit(aic: true)
+    try rig.submit { $0.retain(task) }
+    rig.runAll()
+    try rig.graph.endScope()
+    rig.runAll()
+    try rig.submit { $0.retain(inPlace) }
+    let error = #expect(throws: PTO2Error.self) { try rig.submit { $0.retain(task) } }
+    #expect(error?.code == .invalidArgs && error?.message.contains("scope has ended") == true)
+  }
+
   /// The producer is CONSUMED before its consumer is wired: the reference must
   /// be neither taken nor awaited, and the counts must still match.
   @Test func lateConsumerOfAConsumedProducerRunsAtOnce() throws {
@@ -121,7 +172,9 @@ import Testing
 
   @Test func watermarksAdvanceInOrderOfSubmission() throws {
     let rig = try Rig(configuration(clusters: 2))
-    let tasks = try (0..<4).map { _ in try rig.submit(aiv0: true) }
+    let tasks = try (0..<4).map { _ in
+      try rig.submit(aiv0: true) { _ = $0.output(of: Float.self, [1]) }
+    }
     rig.settle()
     for index in [2, 1] { rig.finish(tasks[index]) }
     #expect(rig.counts() == [0, 0])

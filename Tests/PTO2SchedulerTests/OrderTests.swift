@@ -102,7 +102,7 @@ import Testing
     let first = try rig.submit { $0.inout(tensor) }
     let second = try rig.submit { $0.inout(tensor) }
     rig.settle()
-    #expect(rig.state(first) == .released && rig.state(second) == .released)
+    #expect(rig.state(first) == .consumed && rig.state(second) == .consumed)
     #expect(rig.counts()[0] == 2)
     #expect(rig.running.isEmpty)
   }

@@ -18,7 +18,10 @@ import Testing
     let rig = try Rig(configuration(rings: 2, window: 4))
     let x = try rig.external(8)
     if isConsumed { try rig.graph.beginScope() }
-    let producer = try rig.submit(aic: true) { $0.inout(x) }
+    let producer = try rig.submit(aic: true) { task in
+      task.inout(x)
+      _ = task.output(of: Float.self, [1])
+    }
     try fill(rig)
     if isConsumed {
       try rig.graph.endScope()

@@ -23,7 +23,7 @@ struct ConformanceCase: Sendable, CustomTestStringConvertible {
 
   static let errors = [
     ConformanceCase(
-      id: "error-1", program: ["tasks", "8"],
+      id: "error-1", program: ["outputs", "8"],
       options: ["--task-window", "4", "--consumed-window", "4"], status: 11,
       message: "error 1 SCOPE_DEADLOCK"),
     ConformanceCase(
@@ -71,7 +71,7 @@ struct ConformanceCase: Sendable, CustomTestStringConvertible {
 
   static let scenes = [
     ConformanceCase(
-      id: "dual-window", program: ["tasks", "16"], options: ["--task-window", "4"]),
+      id: "dual-window", program: ["outputs", "16"], options: ["--task-window", "4"]),
     ConformanceCase(
       id: "full-pool", program: ["fanin", "128"], options: ["--dep-pool", "128"]),
     ConformanceCase(
@@ -94,6 +94,9 @@ struct ConformanceCase: Sendable, CustomTestStringConvertible {
       id: "dag-64", program: ["wavefront", "64"], executable: "libTestProgram.so"),
     ConformanceCase(
       id: "heap-rebase", program: ["rebase", "12"], options: ["--heap", "1536K"]),
+    ConformanceCase(
+      id: "in-place", program: ["in-place", "16"],
+      options: ["--task-window", "4", "--consumed-window", "8"]),
     ConformanceCase(id: "shapes", program: ["shapes", "60"]),
     ConformanceCase(id: "alternate", program: ["alternate", "150"]),
     ConformanceCase(id: "spmd-4", program: ["blocks", "4"]),
@@ -106,6 +109,7 @@ struct ConformanceCase: Sendable, CustomTestStringConvertible {
       id: "starvation", program: ["starvation", "2000"], options: ["--lanes", "2"], clusters: 1),
     ConformanceCase(id: "together-1", program: ["together", "1"], clusters: 1),
     ConformanceCase(id: "together-3", program: ["together", "3"], clusters: 3),
+    ConformanceCase(id: "spread", program: ["spread", "8"], clusters: 4),
     ConformanceCase(
       id: "rounds", program: ["elements", "--sessions", "4"], executable: "pto2-api-test"),
     ConformanceCase(

@@ -76,12 +76,35 @@ import Testing
     #expect(result.output.contains("\"needed\":20,\"available\":16"), "\(result.output)")
   }
 
-  /// The outermost scope holds every task, so a consumed window smaller than
-  /// the program is a proven deadlock, not a hang. Ids wrap in it.
-  @Test func fullScopeIsAProvenDeadlock() {
+  /// Nothing holds a task without outputs, so a chain may be longer than any window.
+  @Test func chainInPlaceIsLongerThanTheConsumedWindow() {
     let result = run(
-      ["chain", "100"],
+      ["chain", "300"],
       ["--task-window", "4", "--consumed-window", "16", "--first-position", "4294967290"])
+    #expect(result.status == 0, "\(result.errors)")
+  }
+
+  /// A blocked Cholesky: 88,560 tasks in the outermost scope, with the default windows.
+  @Test func longProgramInPlaceNeedsNoScopes() {
+    let result = Command.run(
+      "pto2-orchestrator",
+      [
+        "--program", Command.buildDirectory + "libConformanceProgram.so", "--quiet", "--",
+        "in-place", "80",
+      ])
+    #expect(result.status == 0, "\(result.errors)")
+  }
+
+  /// The outermost scope holds every task with an output, so a consumed window smaller
+  /// than their number is a proven deadlock, not a hang. Ids wrap in it.
+  @Test func fullScopeIsAProvenDeadlock() {
+    let result = Command.run(
+      "pto2-orchestrator",
+      [
+        "--program", Command.buildDirectory + "libConformanceProgram.so", "--quiet",
+        "--task-window", "4", "--consumed-window", "16", "--first-position", "4294967290", "--",
+        "outputs", "100",
+      ])
     #expect(result.status == 11)
     #expect(result.errors.contains("from task 0:4294967290 on"))
     #expect(result.errors.contains("PTO2_RING_CONSUMED_WINDOW"))
@@ -93,7 +116,7 @@ import Testing
     let result = run(["nested", "8"], small)
     #expect(result.status == 13)
     #expect(result.errors.contains("error 3 FLOW_CONTROL_DEADLOCK"))
-    #expect(result.errors.contains("belongs to an outer scope that is open"))
+    #expect(result.errors.contains("has outputs that an open scope holds"))
     let wide = run(["nested", "8"], ["--task-window", "4", "--consumed-window", "32"])
     #expect(wide.status == 0, "\(wide.errors)")
   }

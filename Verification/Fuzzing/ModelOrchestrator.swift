@@ -80,15 +80,17 @@ final class ModelOrchestrator {
     rings[task.ring].current = local &+ 1
     rings[task.ring].poolHead = first &+ count
     rings[task.ring].poolEnd[Int(local & (windows.consumedWindow - 1))] = first &+ count
-    rings[task.ring].scopeLast = local
-    rings[task.ring].scopeCount += 1
+    if task.flags & UInt8(PTO2_SLOT_HELD) != 0 {
+      rings[task.ring].scopeLast = local
+      rings[task.ring].scopeCount += 1
+    }
     newest = (task.ring, local)
     append(
       pto2_log_record(kind: PTO2_LOG_TASK, ring: UInt32(task.ring), id: local, count: 0))
     return true
   }
 
-  /// Ends the scope that holds a ring's tasks since the last end.
+  /// Ends the scope that holds those of a ring's tasks that are HELD since the last end.
   func endScope(_ ring: Int) {
     guard rings[ring].scopeCount > 0, hasLogRoom else { return }
     append(

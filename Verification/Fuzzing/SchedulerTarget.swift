@@ -154,6 +154,7 @@ final class SchedulerTarget: FuzzTarget {
     let first = input.byte()
     task.ring = Int(first & 15) % segment.configuration.rings.count
     task.flags = first >> 4 & UInt8(PTO2_SLOT_RERUN | PTO2_SLOT_CANCELLED)
+    if first & 0x10 == 0 { task.flags |= UInt8(PTO2_SLOT_HELD) }
     let shape = input.byte()
     task.mask = shape & 7
     if shape & 0x08 != 0 { task.blocks = UInt32(1 + input.index(4)) }

@@ -3,7 +3,8 @@
  *
  * Bounds: 5 tasks, main window 2, consumed window 3, 2 threads, TSO store buffers.
  *   GRAPH 1: one ring; shared fanout, a scope end between producers and consumers, a WAIT-only
- *            edge, a late reference to a task whose entry another task has by then, a failing task.
+ *            edge, a late reference to a task whose entry another task has by then, a failing task,
+ *            a task without outputs, which its scope does not hold.
  *   GRAPH 2: two rings; one list of consumers that leads through both.
  *   GRAPH 3: two rings; a task with two unfinished producers, whose slot is reused at once.
  * A thread with nothing to do waits in a guard, which stands for step() returning 0 again and again:
@@ -21,11 +22,13 @@
 #define RING(t)   0
 #define LOCAL(t)  (t)
 #define TOTAL(r)  5
+#define HELD(t)   ((t) != 3)  /* has outputs: a scope holds it */
 #else
 #define RINGS     2
 #define RING(t)   ((t) >= 2)
 #define LOCAL(t)  ((t) >= 2 -> (t) - 2 : (t))
 #define TOTAL(r)  (2 + (r))
+#define HELD(t)   true
 #endif
 #define SLOT(t)   (RING(t) * MAIN + LOCAL(t) % MAIN)
 #define ENTRY(r,l) ((r) * CONS + (l) % CONS)
@@ -329,13 +332,15 @@ inline wire(t) {
     :: else
     fi;
     entryTask[E(t)] = t;
-    entryPrevious[E(t)] = (t > 0 -> t - 1 : 0);
+    entryPrevious[E(t)] = (t == 0 -> 0 : (HELD(t - 1) -> t - 1 : t - 2));
     mem[STATE(E(t))] = PENDING;
     head[E(t)] = NONE;
 #ifdef TWO_WORDS
+    fanoutCount[E(t)] = (HELD(t) -> 1 : 0);
+#elif defined(NOT_HELD)
     fanoutCount[E(t)] = 1;
 #else
-    fanoutCount[E(t)] = 2;  /* the scope, and the task itself until RELEASED */
+    fanoutCount[E(t)] = (HELD(t) -> 2 : 1);  /* the scope, and the task itself until RELEASED */
 #endif
     fanoutRefs[E(t)] = 0;
     cancelled[E(t)] = 0; failed[E(t)] = 0;
@@ -483,7 +488,7 @@ active proctype Orchestrator() {
   submit(2, 0 + RETAIN, 1 + RETAIN);
   submit(3, 2 + RETAIN, 1);
   submit(4, 0 + RETAIN, NOBODY);
-  scopeEnd(4, 3);
+  scopeEnd(4, 2);
 #else
   submit(0, NOBODY, NOBODY);
 #if GRAPH == 2

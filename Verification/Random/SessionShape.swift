@@ -79,11 +79,11 @@ struct SessionShape {
     var largestBlock = 0
   }
 
-  /// What each ring must hold at most so that it can always drain: everything
-  /// from the oldest task of an open scope on.
+  /// What each ring must hold at most so that it can always drain: everything from the
+  /// oldest task with outputs and an open scope on.
   private static func needs(_ description: Description, rings: Int) -> [Need] {
     struct Scope {
-      /// Tasks and bytes submitted to its ring before its own first task.
+      /// Tasks and bytes submitted to its ring before its own first task with outputs.
       var tasksBefore: Int?
       var bytesBefore = 0
     }
@@ -97,7 +97,8 @@ struct SessionShape {
       case .closeScope: scopes.removeLast()
       case .submit(let task):
         let ring = min(scopes.count - 1, rings - 1)
-        if scopes[scopes.count - 1].tasksBefore == nil {
+        let hasOutputs = task.arguments.contains { $0.access == .output }
+        if hasOutputs, scopes[scopes.count - 1].tasksBefore == nil {
           scopes[scopes.count - 1] = Scope(tasksBefore: tasks[ring], bytesBefore: bytes[ring])
         }
         let block = heapBytes(task, description)
@@ -106,9 +107,10 @@ struct SessionShape {
         let oldest = scopes.enumerated().filter {
           $0.element.tasksBefore != nil && min($0.offset, rings - 1) == ring
         }.map(\.element)
-        needs[ring].tasks = max(
-          needs[ring].tasks, tasks[ring] - oldest.map { $0.tasksBefore! }.min()!)
-        needs[ring].bytes = max(needs[ring].bytes, bytes[ring] - oldest.map(\.bytesBefore).min()!)
+        let tasksBefore = oldest.map { $0.tasksBefore! }.min() ?? tasks[ring] - 1
+        let bytesBefore = oldest.map(\.bytesBefore).min() ?? bytes[ring] - block
+        needs[ring].tasks = max(needs[ring].tasks, tasks[ring] - tasksBefore)
+        needs[ring].bytes = max(needs[ring].bytes, bytes[ring] - bytesBefore)
         needs[ring].largestBlock = max(needs[ring].largestBlock, block)
       default: break
       }

@@ -15,6 +15,7 @@ final class Checks {
   private var lanes: [UInt: Int] = [:]
   private let configuration: Configuration
   private let plan: Plan
+  private let scopeEnds: [[Int]]
   /// Section of each page.
   private var pages: [UInt8] = []
   private let first: UInt32
@@ -42,6 +43,7 @@ final class Checks {
     names = Names(segment)
     configuration = scenario.configuration
     plan = scenario.plan
+    scopeEnds = plan.scopeEnds(rings: configuration.rings.count)
     self.fail = fail
     first = configuration.firstPosition
     for core in 0..<configuration.coreCount {
@@ -237,8 +239,19 @@ final class Checks {
         entry.taskID.local == local && Int32(entry.state.value) >= least, "watermarks",
         "\(name) passes task \(local), whose entry has task \(entry.taskID.local) in state \(entry.state.value)"
       )
+      if !isReleased { passedByConsumed(ring, local) }
       local &+= 1
     }
+  }
+
+  /// A run that a crash has failed ends its scopes early.
+  private func passedByConsumed(_ ring: Int, _ local: UInt32) {
+    let index = Int(local &- first)
+    guard !hasCrashed, index < scopeEnds[ring].count else { return }
+    let records = Int(peek(orchestrator.submitted) &- first)
+    require(
+      scopeEnds[ring][index] <= records, "scopes",
+      "ring \(ring): task \(local) has outputs and is CONSUMED before its scope has ended")
   }
 
   /// The core and lane whose word lies at an address.

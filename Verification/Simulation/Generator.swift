@@ -63,7 +63,8 @@ private struct Generator {
   /// Memory and the depth of its scope; 0 = external.
   private var live: [(memory: Int, depth: Int)] = []
   private var scopes: [Int] = []
-  /// Per ring, its tasks from the first that an open scope holds: scope, bytes.
+  /// Per ring, its tasks from the first on that has outputs and an open scope: scope,
+  /// bytes.
   private var held: [[(scope: Int, bytes: Int, task: Int)]]
   private var nextScope = 0
   /// Many readers of the newest tensors, few other dependencies: producers with
@@ -113,11 +114,14 @@ private struct Generator {
     scopes.removeLast()
     plan.operations.append(.endScope)
     for ring in held.indices {
-      while let first = held[ring].first, !scopes.contains(first.scope) {
+      while let first = held[ring].first, !scopes.contains(first.scope) || !hasOutputs(first.task) {
         held[ring].removeFirst()
       }
     }
   }
+
+  /// A scope holds such a task.
+  private func hasOutputs(_ task: Int) -> Bool { !plan.tasks[task].outputs.isEmpty }
 
   private mutating func look() {
     let memory = plan.externals[random.below(plan.externals.count)]
@@ -142,7 +146,8 @@ private struct Generator {
   }
 
   private mutating func submit() {
-    // The root scope ends with the program: what it holds, it holds to the end.
+    // The root scope ends with the program: from the first task it holds, none of its
+    // ring is CONSUMED until then.
     if scopes.count == 1 && !random.chance(1, in: 10) { begin() }
     let clusters = Int(configuration.clusters)
     var task = TaskPlan(mask: UInt32(random.among([0, 1, 1, 2, 2, 4, 3, 5, 6, 7])))
@@ -173,7 +178,9 @@ private struct Generator {
       outputs = (0..<random.within(1...2)).map { _ in random.logarithmic(1...20) }
     }
     if random.chance(1, in: 8) && !plan.tasks.isEmpty {
-      task.dependencies.append((random.below(plan.tasks.count), false))
+      let other = random.below(plan.tasks.count)
+      // What has no outputs may be retained for ever after.
+      task.dependencies.append((other, !hasOutputs(other) && random.chance(1, in: 2)))
     }
     if random.chance(1, in: 8), let own = held[ring].last, scopes.contains(own.scope) {
       task.dependencies.removeAll { $0.task == own.task }
@@ -193,7 +200,9 @@ private struct Generator {
       return
     }
     guard plan.fanin(of: task) <= Int(configuration.rings[ring].dependencyPool) else { return }
-    held[ring].append((scopes[scopes.count - 1], bytes, plan.tasks.count))
+    if !outputs.isEmpty || !held[ring].isEmpty {
+      held[ring].append((scopes[scopes.count - 1], bytes, plan.tasks.count))
+    }
     for memory in plan.submit(task, outputs: outputs) { live.append((memory, scopes.count)) }
   }
 }

@@ -143,6 +143,35 @@ struct Plan {
     return producers(of: task).union(others).count
   }
 
+  /// For each task of each ring, in order: how many log records there are when the scope
+  /// that holds it has ended. 0 for a task without outputs, which no scope holds.
+  func scopeEnds(rings: Int) -> [[Int]] {
+    var ends = [[Int]](repeating: [], count: rings)
+    var open: [[(ring: Int, index: Int)]] = [[]]
+    var records = 0
+    func end() {
+      let held = open.removeLast()
+      if !held.isEmpty { records += 1 }
+      for task in held { ends[task.ring][task.index] = records }
+    }
+    for operation in operations {
+      switch operation {
+      case .beginScope: open.append([])
+      case .endScope: end()
+      case .submit(let task):
+        let ring = min(open.count, rings) - 1
+        records += 1
+        if !tasks[task].outputs.isEmpty {
+          open[open.count - 1].append((ring, ends[ring].count))
+        }
+        ends[ring].append(0)
+      default: break
+      }
+    }
+    while !open.isEmpty { end() }
+    return ends
+  }
+
   mutating func set(_ memory: Int, _ index: Int, _ value: UInt32) {
     memories[memory][index] = value
     operations.append(.setValue(memory: memory, index: index, value: value))

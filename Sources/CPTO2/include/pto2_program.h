@@ -83,7 +83,8 @@ PTO2_ASSERT_LAYOUT(pto2_argument, PTO2_ARGUMENT_FIELDS, 48);
 
 /* An explicit dependency: the task starts only when `task` is done. With
  * `retain`, the outputs of `task`, whose scope must be open, stay alive until
- * this task is done. pto2_after and pto2_retain make one. */
+ * this task is done; a task without outputs has nothing to retain. pto2_after and
+ * pto2_retain make one. */
 typedef struct pto2_dependency {
     uint32_t bytes; /* sizeof(pto2_dependency) */
     uint32_t retain;

@@ -53,7 +53,7 @@ typedef struct pto2_session pto2_session;
 typedef struct pto2_ring_options {
     uint32_t bytes;           /* sizeof(pto2_ring_options) */
     uint32_t task_window;     /* unfinished tasks; a power of two */
-    uint32_t consumed_window; /* tasks whose scopes are open; a power of two */
+    uint32_t consumed_window; /* tasks not CONSUMED; a power of two */
     uint32_t dependency_pool; /* edges */
     uint64_t heap_bytes;      /* outputs of open scopes */
 } pto2_ring_options;

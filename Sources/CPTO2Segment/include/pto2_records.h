@@ -48,7 +48,7 @@ typedef struct pto2_main_slot {
     uint64_t task_id;        /* ring 63:32, local id 31:0 */
     uint32_t fanin_first;    /* position in this ring's dependency pool */
     uint32_t fanin_count;    /* entries from there on */
-    uint32_t scope_previous; /* local id of the scope's task before this one */
+    uint32_t scope_previous; /* local id of the task that the scope holds before this one */
     uint8_t active_mask;     /* bit per subtask slot; 0 = dummy */
     uint8_t flags;           /* PTO2_SLOT_... */
     uint8_t tensor_count;    /* of the payload's tensors */
@@ -76,6 +76,7 @@ PTO2_ASSERT_LAYOUT(pto2_main_slot, PTO2_MAIN_SLOT_FIELDS, 64);
 #define PTO2_SLOT_RERUN 0x04      /* running it twice gives the same: see recovery */
 #define PTO2_SLOT_CANCELLED 0x08  /* depends on a task that failed before: not to run */
 #define PTO2_SLOT_SNAPSHOT 0x10   /* has a snapshot; so says its call word */
+#define PTO2_SLOT_HELD 0x20       /* has outputs: its scope holds it until it ends */
 
 /* The snapshot of a task's INOUT tensors, behind its outputs in the heap: one cache
  * line whose first word says whether it is taken; then each such tensor in order of
@@ -114,8 +115,8 @@ typedef struct pto2_consumed_entry {
     uint64_t task_id;         /* a reference to this entry is checked against it */
     uint32_t state;           /* PTO2_TASK_... */
     uint32_t fanout_head;     /* edge reference, NONE or CLOSED */
-    uint32_t fanout_count;    /* retaining consumers + 1 for the scope + 1 until */
-                              /* RELEASED; one 64-bit atomic word with the next */
+    uint32_t fanout_count;    /* retaining consumers + 1 for the scope, if HELD, + 1 */
+                              /* until RELEASED; one 64-bit atomic word with the next */
     uint32_t fanout_refcount; /* of these, how many are done */
     uint32_t scope_previous;  /* copied from the main slot */
     uint8_t flags;            /* PTO2_SLOT_..., copied from the main slot */
@@ -170,8 +171,8 @@ PTO2_ASSERT_LAYOUT(pto2_fanout_edge, PTO2_FANOUT_EDGE_FIELDS, 16);
 typedef struct pto2_log_record {
     uint32_t kind;  /* PTO2_LOG_... */
     uint32_t ring;  /* of the task or the scope */
-    uint32_t id;    /* local id of the task, or of the scope's last task */
-    uint32_t count; /* scope end: tasks submitted directly in the scope */
+    uint32_t id;    /* local id of the task, or of the last one that the scope holds */
+    uint32_t count; /* scope end: tasks that the scope holds */
 } pto2_log_record;
 
 #define PTO2_LOG_RECORD_FIELDS(F, T) \

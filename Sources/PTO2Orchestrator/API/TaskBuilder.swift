@@ -127,7 +127,8 @@ public enum Recovery: Sendable {
   }
 
   /// Like `after`, and the other task's outputs stay alive until this one is
-  /// done. Its scope must be open.
+  /// done: its scope must be open. Of a task without outputs there is nothing to
+  /// retain, so that this is `after`.
   public mutating func retain(_ task: TaskID) {
     unsafe orchestrator.pointee.stageDependency(task, true)
   }

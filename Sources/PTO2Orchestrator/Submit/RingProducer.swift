@@ -15,6 +15,9 @@ struct TaskMemory: BitwiseCopyable {
   /// The submission that has this task in its fanin, and where there.
   var stamp: UInt32 = 0
   var stampIndex: UInt32 = 0
+
+  /// The task has outputs: its scope holds it.
+  var hasOutputs: Bool { firstBuffer != Buffer.none }
 }
 
 /// One ring as the orchestrator fills it.
@@ -188,6 +191,13 @@ struct TaskMemory: BitwiseCopyable {
     let distance = UInt64(UInt32(truncatingIfNeeded: current) &- id.local)
     guard distance > 0, distance <= current - self[id.ring].first else { return nil }
     return TaskOrdinal(ring: id.ring, ordinal: current - distance)
+  }
+
+  /// What is remembered of a task; nil when another one has its place by now, so it is
+  /// CONSUMED.
+  func memory(of task: TaskOrdinal) -> TaskMemory? {
+    self[task.ring].current - task.ordinal <= self[task.ring].consumedWindow
+      ? self[task.ring][memory: task.ordinal] : nil
   }
 
   /// Every task is CONSUMED as far as this process knows.

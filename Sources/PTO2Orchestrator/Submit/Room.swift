@@ -174,9 +174,8 @@ extension Orchestrator {
 
   // MARK: Deadlocks
 
-  /// A proof, never a timeout: the oldest task that is not CONSUMED belongs to
-  /// a scope that is still open, and only the program, which waits here, can
-  /// end it.
+  /// A proof, never a timeout: the oldest task that is not CONSUMED has outputs, which a
+  /// scope holds that is still open, and only the program, which waits here, can end it.
   func checkDeadlock(_ reason: StallReason, _ watermark: Watermark, outputBytes: UInt64)
     throws(PTO2Error)
   {
@@ -184,9 +183,9 @@ extension Orchestrator {
       return
     }
     let head = rings[ring].consumed
-    guard head != rings[ring].current, scopes.isOpen(rings[ring][memory: head].scope) else {
-      return
-    }
+    guard head != rings[ring].current, rings[ring][memory: head].hasOutputs,
+      scopes.isOpen(rings[ring][memory: head].scope)
+    else { return }
     let id = TaskOrdinal(ring: ring, ordinal: head).id
     throw reason == .heap
       ? heapDeadlock(ring, oldest: id, outputBytes: outputBytes)
@@ -206,15 +205,15 @@ extension Orchestrator {
   private func windowDeadlock(_ ring: Int, oldest id: TaskID) -> PTO2Error {
     let window = rings[ring].consumedWindow
     let remedy =
-      "End the scope earlier, or set PTO2_RING_CONSUMED_WINDOW to \(2 * window) or more (a power of two)"
+      "End the scope earlier, submit what follows that task in a scope of its own, or set PTO2_RING_CONSUMED_WINDOW to \(2 * window) or more (a power of two)"
     // The original's distinction: one scope that alone fills the ring, or
     // several open ones that do so together.
-    let count = UInt64(scopes.innermost.count)
+    let count = scopes.innermost.count
     let isAlone = count >= window
     let message =
       isAlone
-      ? "ring \(ring): the consumed window of \(window) tasks is full of tasks of the scope that is open, from task \(id) on. \(remedy)"
-      : "ring \(ring): the consumed window of \(window) tasks is full, \(count) of them in the innermost scope, and the oldest, task \(id), belongs to an outer scope that is open. \(remedy)"
+      ? "ring \(ring): the consumed window of \(window) tasks is full of tasks of the scope that is open, from task \(id) on, whose outputs the scope holds. \(remedy)"
+      : "ring \(ring): the consumed window of \(window) tasks is full, \(count) of them in the innermost scope, and the oldest, task \(id), has outputs that an open scope holds. \(remedy)"
     return PTO2Error(
       isAlone ? .scopeDeadlock : .flowControlDeadlock, message, task: id, ring: ring,
       needed: window + 1, available: window)

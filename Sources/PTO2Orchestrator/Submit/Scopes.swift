@@ -8,8 +8,11 @@ struct Scope: BitwiseCopyable {
   /// Its tasks are neither looked up nor entered in the TensorMap.
   var isManual: Bool
   /// Tasks submitted directly in it.
-  var count: UInt32 = 0
-  var lastLocal: UInt32 = 0
+  var count: UInt64 = 0
+  /// Those of them that it holds until it ends, since they have outputs, and the last
+  /// one.
+  var heldCount: UInt32 = 0
+  var lastHeld: UInt32 = 0
 }
 
 /// The scopes that are open, outermost first.
@@ -32,9 +35,11 @@ struct ScopeStack: ~Copyable {
 
   /// The innermost scope has a new task.
   @inline(__always)
-  mutating func noteSubmitted(_ local: UInt32) {
+  mutating func noteSubmitted(_ local: UInt32, isHeld: Bool) {
     open[open.count - 1].count += 1
-    open[open.count - 1].lastLocal = local
+    if !isHeld { return }
+    open[open.count - 1].heldCount += 1
+    open[open.count - 1].lastHeld = local
   }
 
   /// True while the scope a buffer's owner was submitted in is open.
@@ -70,7 +75,7 @@ extension Orchestrator {
     scopes.push(ring: min(scopes.depth, rings.count - 1), isManual: isManual)
   }
 
-  /// Ends the innermost scope: its tasks lose the reference it holds on them.
+  /// Ends the innermost scope: tasks with outputs lose the reference it holds on them.
   package mutating func endScope() throws(PTO2Error) {
     try fault.check()
     guard scopes.depth > 1 else {
@@ -80,7 +85,7 @@ extension Orchestrator {
   }
 
   mutating func closeScope() throws(PTO2Error) {
-    if scopes.innermost.count > 0 && !log.hasRoom { try waitForLog() }
+    if scopes.innermost.heldCount > 0 && !log.hasRoom { try waitForLog() }
     endInnermostScope()
   }
 
@@ -88,10 +93,10 @@ extension Orchestrator {
   mutating func endInnermostScope() {
     let scope = scopes.innermost
     scopes.pop()
-    guard scope.count > 0 else { return }
+    guard scope.heldCount > 0 else { return }
     log.append(
       pto2_log_record(
-        kind: PTO2_LOG_SCOPE_END, ring: UInt32(scope.ring), id: scope.lastLocal, count: scope.count)
-    )
+        kind: PTO2_LOG_SCOPE_END, ring: UInt32(scope.ring), id: scope.lastHeld,
+        count: scope.heldCount))
   }
 }

@@ -106,20 +106,18 @@ extension Orchestrator {
         PTO2Error(
           .invalidArgs, "dependency on task \(id), which was not submitted in this run", task: id))
     }
-    if isRetained {
-      guard task.ordinal >= rings[task.ring].consumed,
-        scopes.isOpen(rings[task.ring][memory: task.ordinal].scope)
-      else {
+    var flags = PTO2_FANIN_WAIT | PTO2_FANIN_DATA
+    // Of a task without outputs there is nothing to retain.
+    if isRetained, let memory = rings.memory(of: task), memory.hasOutputs {
+      guard scopes.isOpen(memory.scope) else {
         return staged.fail(
           PTO2Error(
             .invalidArgs,
             "cannot retain task \(id): its scope has ended, so its outputs may be gone", task: id))
       }
+      flags |= PTO2_FANIN_RETAIN
     }
-    staged.add(
-      Dependency(
-        task: task,
-        flags: PTO2_FANIN_WAIT | PTO2_FANIN_DATA | (isRetained ? PTO2_FANIN_RETAIN : 0)))
+    staged.add(Dependency(task: task, flags: flags))
   }
 
   /// Empties the staging area; outputs named there lose their place.
@@ -250,6 +248,8 @@ struct StagedTask: ~Copyable {
     var startsTogether = false
     /// No tensor so far that the task reads and writes.
     fileprivate(set) var isPure = true
+    /// An output so far, of any size.
+    fileprivate(set) var hasOutputs = false
     /// A tensor so far that the task overwrites in place.
     fileprivate(set) var hasOverwritten = false
     var recovery = Recovery.automatic
@@ -310,7 +310,9 @@ struct StagedTask: ~Copyable {
   mutating func add(_ argument: StagedArgument) {
     switch argument.access {
     case .input: break
-    case .output: attributes.outputBytes += HeapRing.rounded(argument.end)
+    case .output:
+      attributes.hasOutputs = true
+      attributes.outputBytes += HeapRing.rounded(argument.end)
     case .inout, .noDependency: attributes.isPure = false
     case .outputExisting: attributes.hasOverwritten = true
     }

@@ -46,7 +46,7 @@ extension Orchestrator {
       task, scope, block, payload,
       snapshotAt: snapshotBytes == 0 ? nil : staged.attributes.outputBytes)
     rings[ring].advance(pool: producers.count)
-    scopes.noteSubmitted(task.id.local)
+    scopes.noteSubmitted(task.id.local, isHeld: staged.attributes.hasOutputs)
     counters.noteSubmitted(edges: producers.count)
     log.append(
       pto2_log_record(
@@ -115,7 +115,7 @@ extension Orchestrator {
   /// The outputs get their memory and their owner.
   @inline(__always)
   private mutating func placeOutputs(of task: TaskOrdinal, _ scope: Scope, from heap: UInt64) {
-    if staged.attributes.outputBytes == 0 { return }
+    if !staged.attributes.hasOutputs { return }
     var offset = heap
     var first = Buffer.none
     for index in 0..<staged.arguments.count where staged.arguments[index].access == .output {
@@ -169,9 +169,10 @@ extension Orchestrator {
     if staged.mayRunAgain() { flags.insert(.rerun) }
     if fanin.isCancelled { flags.insert(.cancelled) }
     if snapshotAt != nil { flags.insert(.snapshot) }
+    if staged.attributes.hasOutputs { flags.insert(.held) }
     slot.header = pto2_main_slot(
       task_id: task.id.rawValue, fanin_first: UInt32(truncatingIfNeeded: fanin.first),
-      fanin_count: UInt32(truncatingIfNeeded: fanin.count), scope_previous: scope.lastLocal,
+      fanin_count: UInt32(truncatingIfNeeded: fanin.count), scope_previous: scope.lastHeld,
       active_mask: staged.attributes.kernels.activeMask, flags: flags.rawValue,
       tensor_count: UInt8(truncatingIfNeeded: staged.arguments.count),
       scalar_count: UInt8(truncatingIfNeeded: staged.scalars.count),

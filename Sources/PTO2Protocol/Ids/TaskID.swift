@@ -55,6 +55,6 @@ public enum TaskState: UInt32, Sendable, CaseIterable {
   case completed = 3
   /// References on its producers are given back; its main slot is free.
   case released = 4
-  /// Every consumer is done and its scope has ended; its output is free.
+  /// Every consumer is done and, if it has outputs, its scope has ended; they are free.
   case consumed = 5
 }

@@ -100,4 +100,11 @@ package struct SlotFlags: OptionSet, Sendable {
   @inlinable package static var cancelled: SlotFlags { .init(rawValue: UInt8(PTO2_SLOT_CANCELLED)) }
   /// It has a snapshot.
   @inlinable package static var snapshot: SlotFlags { .init(rawValue: UInt8(PTO2_SLOT_SNAPSHOT)) }
+  /// It has outputs, so its scope holds it.
+  @inlinable package static var held: SlotFlags { .init(rawValue: UInt8(PTO2_SLOT_HELD)) }
+
+  /// References on the task that are not its consumers': its scope's, if that holds it,
+  /// and its own until it is RELEASED.
+  @inlinable @inline(__always)
+  package var ownReferences: UInt32 { contains(.held) ? 2 : 1 }
 }

@@ -159,7 +159,7 @@ extension Dispatcher {
     _ id: TaskID, _ entry: ConsumedEntry, _ thread: borrowing SchedulerThread<S>
   ) -> AheadPlan {
     let isMatrix = entry.activeMask == 0b001
-    let room = table.room.unreserved(isMatrix: isMatrix, table.reservedClusters)
+    let room = table.roomAhead(isMatrix: isMatrix)
     if room.isEmpty { return .noRoom }
     let ring = thread.rings[id.ring]
     let count = ring.slotState(id.local).faninCount &- 1

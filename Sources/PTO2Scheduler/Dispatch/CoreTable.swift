@@ -61,6 +61,8 @@ struct CoreMasks: Equatable {
 
 /// Who is idle, who has a free lane.
 struct CoreTable {
+  /// A bit for each cluster of the session.
+  private let clusters: UInt64
   /// READY cores.
   var present = CoreMasks()
   /// READY cores with nothing outstanding.
@@ -69,10 +71,30 @@ struct CoreTable {
   var room = CoreMasks()
   /// A cluster kept for a mixed task that found no place; set anew each step.
   var reservedClusters: UInt64 = 0
+  /// A block waits for an idle AIC, or AIV; set anew each step.
+  var isIdleAwaited: (matrix: Bool, vector: Bool) = (false, false)
   /// Cores with something outstanding; kept when there is one thread alone.
   var busyCores = 0
   /// The largest `Core.share` of any AIC, and of any AIV.
   private var largestShare: (matrix: UInt64, vector: UInt64) = (0, 0)
+
+  init(clusterCount: Int) { clusters = UInt64.max >> UInt64(64 - clusterCount) }
+
+  /// Every AIC, or AIV, is READY. Else those that are to come may be idle at any moment,
+  /// and nothing is bound to a lane behind a running kernel.
+  @inline(__always)
+  func isComplete(isMatrix: Bool) -> Bool {
+    (isMatrix ? present.aic : present.aiv0 & present.aiv1) == clusters
+  }
+
+  /// Where tasks of one kernel may be dispatched ahead. Not where a block waits for a core
+  /// to run dry.
+  @inline(__always)
+  func roomAhead(isMatrix: Bool) -> CoreMasks {
+    if isMatrix ? isIdleAwaited.matrix : isIdleAwaited.vector { return CoreMasks() }
+    return (isComplete(isMatrix: isMatrix) ? room : idle)
+      .unreserved(isMatrix: isMatrix, reservedClusters)
+  }
 
   /// A core has announced READY, or had a FIN: enters it in the masks.
   @inline(__always)

@@ -7,7 +7,8 @@ internal import PTO2Segment
 /// Rules: dummies complete at once; mixed tasks are placed first, on a cluster whose
 /// required cores are all free (`Placement` says which core). A task whose blocks must
 /// start together drains the cores: nothing else is dispatched until enough of them
-/// are idle. What is READY comes before what is dispatched ahead (`AheadQueue`).
+/// are idle. A task with no more blocks than there are cores for it gets an idle core for
+/// each. What is READY comes before what is dispatched ahead (`AheadQueue`).
 @safe struct Dispatcher {
   private let state: UnsafeMutablePointer<State>
 
@@ -17,7 +18,7 @@ internal import PTO2Segment
     let intent: Intent
     /// Largest offset field a word may have.
     let offsetLimit: UInt32
-    var table = CoreTable()
+    var table: CoreTable
     var drainingFor: TaskShape?
     var redo: RedoQueue
   }
@@ -28,8 +29,10 @@ internal import PTO2Segment
     unsafe state.initialize(
       to: State(
         ready: ReadyQueues(slotCount: slots), ahead: AheadQueue(slotCount: slots),
-        intent: Intent(page),
-        offsetLimit: segment.configuration.offsetLimit, redo: RedoQueue(page)))
+        intent: Intent(page), offsetLimit: segment.configuration.offsetLimit,
+        table: CoreTable(
+          clusterCount: segment.configuration.coreCount / Int(PTO2_CORES_PER_CLUSTER)),
+        redo: RedoQueue(page)))
   }
 
   func deallocate() {
@@ -73,6 +76,7 @@ internal import PTO2Segment
       work += 1
     }
     table.reservedClusters = 0
+    table.isIdleAwaited = (false, false)
     if !redo.isEmpty { work += dispatchRedo(&thread) }
     if let shape = drainingFor {
       work += dispatch(shape, &thread)
@@ -102,15 +106,16 @@ internal import PTO2Segment
       }
       let mask = entry.activeMask
       let isFirst = !entry.isDispatched
+      let isSpread = isSpread(entry, thread)
       switch shape {
       case .aicOnly:
-        guard let core = matrixCore(thread) else { return work }
+        guard let core = matrixCore(isSpread: isSpread, thread) else { return work }
         start(takeBlock(id, shape, entry, subtask: 0), on: core, &thread)
       case .aivX1:
-        guard let core = vectorCore(thread) else { return work }
+        guard let core = vectorCore(isSpread: isSpread, thread) else { return work }
         start(takeBlock(id, shape, entry, subtask: mask == 0b010 ? 1 : 2), on: core, &thread)
       default:
-        guard let cluster = mixedCluster(shape) else {
+        guard let cluster = mixedCluster(shape, isSpread: isSpread) else {
           reserveCluster(for: shape, thread)
           return work
         }

@@ -9,26 +9,51 @@ internal import PTO2Protocol
 /// a batch that goes elsewhere because of it would put a whole step of a stencil on one
 /// core, and the next steps after it. A core that stays slow is full at last.
 ///
-/// An idle core is preferred to a free lane behind a running kernel. A mixed task that
+/// An idle core is preferred to a free lane behind a running kernel. Where a core is not
+/// READY, or for blocks that may have a core each, there is no other choice than an idle
+/// one: what is stored to a lane stays there, and its siblings may wait for it. A mixed task that
 /// finds no place reserves the least loaded cluster for the step: less demanding tasks
 /// keep off it, so that the cluster's load only falls while the mixed task waits.
 extension Dispatcher {
-  /// The AIC of an unreserved cluster: an idle one, else one with a free lane.
+  /// True for blocks that may wait for each other: there are so few that each gets a core,
+  /// or a cluster, of its own.
   @inline(__always)
-  func matrixCore<S: Sharing>(_ thread: borrowing SchedulerThread<S>) -> CoreID? {
+  func isSpread<S: Sharing>(
+    _ entry: ConsumedEntry, _ thread: borrowing SchedulerThread<S>
+  ) -> Bool {
+    let count = entry.blockCount
+    return count != 1
+      && count
+        <= BlockLimits.startingTogether(
+          mask: entry.activeMask, clusters: UInt32(thread.cores.clusterCount))
+  }
+
+  /// The AIC of an unreserved cluster: an idle one, else one with a free lane.
+  /// - Parameter isSpread: an idle one alone.
+  @inline(__always)
+  func matrixCore<S: Sharing>(
+    isSpread: Bool, _ thread: borrowing SchedulerThread<S>
+  ) -> CoreID? {
     let open = ~table.reservedClusters
     let idle = table.idle.aic & open
     if idle != 0 {
       return CoreID(
         cluster: awake(idle, subtask: 0, thread) ?? idle.trailingZeroBitCount, subtask: 0)
     }
+    if isSpread || !table.isComplete(isMatrix: true) {
+      table.isIdleAwaited.matrix = true
+      return nil
+    }
     return idlest(table.room.aic & open, subtask: 0, thread)
   }
 
   /// Either AIV of any unreserved cluster, an idle one if there is one; among busy
   /// ones, that with the fewest dispatches.
+  /// - Parameter isSpread: an idle one alone.
   @inline(__always)
-  func vectorCore<S: Sharing>(_ thread: borrowing SchedulerThread<S>) -> CoreID? {
+  func vectorCore<S: Sharing>(
+    isSpread: Bool, _ thread: borrowing SchedulerThread<S>
+  ) -> CoreID? {
     let open = ~table.reservedClusters
     let idle0 = table.idle.aiv0 & open
     let idle1 = table.idle.aiv1 & open
@@ -41,6 +66,10 @@ extension Dispatcher {
       }
       let cluster = (idle0 | idle1).trailingZeroBitCount
       return CoreID(cluster: cluster, subtask: idle0 >> UInt64(cluster) & 1 != 0 ? 1 : 2)
+    }
+    if isSpread || !table.isComplete(isMatrix: false) {
+      table.isIdleAwaited.vector = true
+      return nil
     }
     let first = idlest(table.room.aiv0 & open, subtask: 1, thread)
     let second = idlest(table.room.aiv1 & open, subtask: 2, thread)
@@ -119,10 +148,13 @@ extension Dispatcher {
   }
 
   /// A cluster for all kernels of a block.
-  func mixedCluster(_ shape: TaskShape) -> Int? {
+  /// - Parameter isSpread: with idle cores alone.
+  func mixedCluster(_ shape: TaskShape, isSpread: Bool) -> Int? {
     let open = ~table.reservedClusters
     let idle = table.idle.clusters(for: shape) & open
     if idle != 0 { return idle.trailingZeroBitCount }
+    let isMatrixDue = shape == .aivX2 || table.isComplete(isMatrix: true)
+    if isSpread || !isMatrixDue || !table.isComplete(isMatrix: false) { return nil }
     let room = table.room.clusters(for: shape) & open
     return room != 0 ? room.trailingZeroBitCount : nil
   }
@@ -163,11 +195,13 @@ extension Dispatcher {
   /// started already.
   func mayStartTogether(_ shape: TaskShape, _ entry: ConsumedEntry) -> Bool {
     if entry.blocksStarted.value > 0 { return true }
+    let open = ~table.reservedClusters
     let places =
       switch shape {
-      case .aicOnly: table.idle.aic.nonzeroBitCount
-      case .aivX1: table.idle.aiv0.nonzeroBitCount + table.idle.aiv1.nonzeroBitCount
-      default: table.idle.clusters(for: shape).nonzeroBitCount
+      case .aicOnly: (table.idle.aic & open).nonzeroBitCount
+      case .aivX1:
+        (table.idle.aiv0 & open).nonzeroBitCount + (table.idle.aiv1 & open).nonzeroBitCount
+      default: (table.idle.clusters(for: shape) & open).nonzeroBitCount
       }
     return places >= Int(entry.blockCount)
   }

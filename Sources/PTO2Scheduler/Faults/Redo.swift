@@ -86,7 +86,11 @@ extension Dispatcher {
     for lost: Subtask, _ thread: borrowing SchedulerThread<S>
   ) -> (CoreID, Gates)? {
     if S.isShared || thread.hasAllProducers(lost.task) {
-      return (lost.index == 0 ? matrixCore(thread) : vectorCore(thread)).map { ($0, Gates()) }
+      let isSpread = isSpread(thread.rings.entry(lost.task), thread)
+      let core =
+        lost.index == 0
+        ? matrixCore(isSpread: isSpread, thread) : vectorCore(isSpread: isSpread, thread)
+      return core.map { ($0, Gates()) }
     }
     guard
       case .dispatch(let core, let gates) = plan(

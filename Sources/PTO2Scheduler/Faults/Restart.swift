@@ -120,11 +120,11 @@ extension SchedulerThread {
 
   // MARK: References and edges
 
-  /// The task's own reference and its scope's. A closed list stays closed.
+  /// The task's own reference and that of its scope. A closed list stays closed.
   private func countOwnReferences(_ entry: ConsumedEntry) {
     let state = entry.state.value
     guard state != TaskState.consumed.rawValue else { return }
-    entry.fanoutCount = 2
+    entry.fanoutCount = entry.flags.ownReferences
     entry.fanoutRefcount =
       (entry.scopeEnded.value != 0 ? 1 : 0) + (state >= TaskState.released.rawValue ? 1 : 0)
     entry.fanoutHead.value =

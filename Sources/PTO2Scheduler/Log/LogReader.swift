@@ -234,8 +234,7 @@ extension ConsumedEntry {
     taskID = id
     state.value = TaskState.pending.rawValue
     fanoutHead.value = PTO2_EDGE_NONE
-    // One reference of the scope, one of the task itself until it is RELEASED.
-    fanoutCount = 2
+    fanoutCount = task.flags.ownReferences
     fanoutRefcount = 0
     scopePrevious = slot.scopePrevious
     flags = task.flags

@@ -182,9 +182,9 @@ struct ScopeEnd: BitwiseCopyable {
 }
 
 extension SchedulerThread {
-  /// Gives up the scope's reference on its tasks, newest first: the record names the
-  /// last one, each entry the one before it. In pieces, so that a large scope does not
-  /// hold up finished cores.
+  /// Gives up the scope's reference on the tasks that it holds, newest first: the record
+  /// names the last one, each entry the one before it. In pieces, so that a large scope
+  /// does not hold up finished cores.
   mutating func endScope(_ record: pto2_log_record, _ reader: LogReader) -> Int {
     var scope = reader.scope.value
     if scope.left == 0 {
@@ -198,8 +198,10 @@ extension SchedulerThread {
       let entry = ring.entry(id.local)
       let consumed = ring.consumed.word.loadOwn()
       let isDone = reader.isResumed.value && entry.scopeEnded.value != 0
-      guard entry.taskID == id, isDone || id.local &- consumed < ring.wired.value &- consumed else {
-        violation("scope end names task \(id), whose entry belongs to another task")
+      guard entry.taskID == id, entry.flags.contains(.held),
+        isDone || id.local &- consumed < ring.wired.value &- consumed
+      else {
+        violation("scope end names task \(id), which no scope holds")
         return work
       }
       scope.local = entry.scopePrevious

@@ -294,9 +294,19 @@ struct APIProgram: ParsableCommand {
 
   private func retainEnded(_ graph: Graph) throws {
     let empty = try graph.kernel("t_empty")
-    let id = try graph.scope { try graph.submit(aiv: empty) { $0.id } }
-    // Waiting for it is fine, however long it has been done.
-    try graph.submit(aiv: empty) { $0.after(id) }
+    let (id, inPlace) = try graph.scope {
+      let id = try graph.submit(aiv: empty) { task in
+        _ = task.output(of: Int64.self, Shape(8))
+        return task.id
+      }
+      return (id, try graph.submit(aiv: empty) { $0.id })
+    }
+    // Waiting for it is fine, however long it has been done; so is holding what has no
+    // outputs.
+    try graph.submit(aiv: empty) { task in
+      task.after(id)
+      task.retain(inPlace)
+    }
     try graph.submit(aiv: empty) { $0.retain(id) }
   }
 }

@@ -47,7 +47,13 @@ extension APIProgram {
     case .blocks: try submit { $0.blocks(1 << 20 + 1) }
     case .noBlocks: try submit { $0.blocks(0) }
     case .producers:
-      let ids = try (0..<5).map { _ in try graph.submit(aiv: empty) { $0.id } }
+      // Retained outputs count whether or not their tasks are done.
+      let ids = try (0..<5).map { _ in
+        try graph.submit(aiv: empty) { task in
+          _ = task.output(of: Int64.self, Shape(1))
+          return task.id
+        }
+      }
       try submit { task in for id in ids { task.retain(id) } }
     case .outputBytes: try submit { _ = $0.output(of: Int64.self, [513]) }
     case .scopeBytes: for _ in 0..<5 { _ = try graph.uninitializedTensor(of: Int64.self, [128]) }

@@ -58,6 +58,16 @@ static int32_t tasks(uint64_t n) {
     return api->wait(graph);
 }
 
+/* n tasks in one scope, each with an output. */
+static int32_t outputs(uint64_t n) {
+    for (uint64_t i = 0; i < n; i++) {
+        pto2_tensor_handle out;
+        pto2_argument arguments[] = {output(1, &out)};
+        if (submit(NULL, "t_empty", NULL, arguments, 1, 0, NULL)) return 1;
+    }
+    return api->wait(graph);
+}
+
 /* One output of n bytes. */
 static int32_t large(uint64_t n) {
     pto2_tensor_handle out;
@@ -72,12 +82,15 @@ static int32_t held(uint64_t n) {
     return 0;
 }
 
-/* n scopes, each inside the one before, of three tasks each. */
+/* n scopes, each inside the one before, of three tasks with an output each. */
 static int32_t nested(uint64_t n) {
     for (uint64_t i = 0; i < n; i++) {
         if (api->scope_begin(graph)) return 1;
-        for (int k = 0; k < 3; k++)
-            if (submit(NULL, "t_empty", NULL, NULL, 0, 0, NULL)) return 1;
+        for (int k = 0; k < 3; k++) {
+            pto2_tensor_handle out;
+            pto2_argument arguments[] = {output(1, &out)};
+            if (submit(NULL, "t_empty", NULL, arguments, 1, 0, NULL)) return 1;
+        }
     }
     for (uint64_t i = 0; i < n; i++)
         if (api->scope_end(graph)) return 1;
@@ -153,6 +166,7 @@ int32_t pto2_program_main(const pto2_program_api *program_api, pto2_graph *progr
         const char *name;
         int32_t (*run)(uint64_t);
     } triggers[] = {{"tasks", tasks},     {"large", large},   {"held", held},
+                    {"outputs", outputs}, {"in-place", in_place}, {"spread", spread},
                     {"nested", nested},   {"fanin", fanin},   {"tensors", tensors},
                     {"scalars", scalars}, {"sync-start", sync_start}, {"slow", slow},
                     {"idle", idle}};

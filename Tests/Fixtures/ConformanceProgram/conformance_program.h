@@ -13,6 +13,8 @@ int32_t submit_after(const char *aiv, const pto2_argument *arguments, uint32_t c
 /* An int64 output of so many elements. */
 pto2_argument output(uint32_t count, pto2_tensor_handle *tensor);
 int32_t element(pto2_tensor_handle *tensor, uint32_t index, pto2_tensor_handle *view);
+HIDDEN int32_t in_place(uint64_t n);
+HIDDEN int32_t spread(uint64_t n);
 int32_t run_scene(const char *name, uint64_t n);
 
 #endif

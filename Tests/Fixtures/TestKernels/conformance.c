@@ -47,6 +47,13 @@ void c_mix(const pto2_kernel_args *args) {
     *out = (int64_t)(3 * (uint64_t)*a + (uint64_t)*b + (uint32_t)args->scalar[0]);
 }
 
+/* 0 and 1 int64 [1] in, 2 int64 [1] inout: 3 * (2) + (0) * (1) + scalar 0. */
+void c_fold(const pto2_kernel_args *args) {
+    const int64_t *a = args->data[0], *b = args->data[1];
+    int64_t *cell = args->data[2];
+    *cell = (int64_t)(3 * (uint64_t)*cell + (uint64_t)*a * (uint64_t)*b + args->scalar[0]);
+}
+
 /* 0 and 1 int64 [m, n] inout, any strides: element i of tensor t, in index order,
  * becomes 3 * element + t + i + the lower half of scalar 0. Half-way it takes as
  * many microseconds as the upper half says. */

@@ -105,8 +105,12 @@ static int32_t mixed(uint64_t n) {
 static int32_t nested(uint64_t n) {
     for (uint64_t i = 0; i < n; i++) {
         if (api->scope_begin(graph)) return 1;
-        for (int k = 0; k < 3; k++)
-            if (submit(NULL, "t_empty", NULL, NULL, 0, 0, 0)) return 1;
+        for (int k = 0; k < 3; k++) {
+            const uint32_t one = 1;
+            pto2_tensor_handle out;
+            pto2_argument arguments[] = {pto2_output(PTO2_INT64, 1, &one, &out)};
+            if (submit(NULL, "t_empty", NULL, arguments, 1, 0, 0)) return 1;
+        }
     }
     for (uint64_t i = 0; i < n; i++)
         if (api->scope_end(graph)) return 1;
