@@ -103,9 +103,13 @@ public enum ScopeMode: Sendable {
 
   /// The two halves of `scope`, for callers that cannot pass a closure.
   public func beginScope(_ mode: ScopeMode = .automatic) throws(PTO2Error) {
+    unsafe try orchestrator.pointee.refuseInRecording("a scope")
     unsafe try orchestrator.pointee.beginScope(isManual: mode == .manual)
   }
-  public func endScope() throws(PTO2Error) { unsafe try orchestrator.pointee.endScope() }
+  public func endScope() throws(PTO2Error) {
+    unsafe try orchestrator.pointee.refuseInRecording("the end of a scope")
+    unsafe try orchestrator.pointee.endScope()
+  }
 
   /// Ends the run: `try graph.fail("element 7 is wrong")`.
   /// - Throws: `explicitOrchFatal`, or the run's first error if there was one before.

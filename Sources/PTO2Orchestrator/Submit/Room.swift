@@ -3,6 +3,12 @@ internal import PTO2Protocol
 internal import PTO2Segment
 internal import PTO2System
 
+/// Bytes that a task takes of the heap, its snapshot included, and of the payload ring.
+struct TaskNeeds: BitwiseCopyable {
+  var outputs: UInt64
+  var payload: UInt64
+}
+
 /// Room for one task, and telling a full ring that will drain from one that never can.
 extension Orchestrator {
   // MARK: Watermarks
@@ -53,21 +59,21 @@ extension Orchestrator {
   /// its record, and the ring for its main slot, payload, consumed entry, pool entries
   /// and outputs. After a wait its producers are settled.
   @inline(__always)
-  mutating func waitForRoom(_ ring: Int, outputBytes: UInt64) throws(PTO2Error) {
+  mutating func waitForRoom(_ ring: Int, _ needs: TaskNeeds) throws(PTO2Error) {
     if map.count + producers.mapGrowth > map.limit { try waitForMapRoom(ring) }
-    if obstacle(ring, outputBytes) != nil { try waitForRingRoom(ring, outputBytes: outputBytes) }
+    if obstacle(ring, needs) != nil { try waitForRingRoom(ring, needs) }
   }
 
   @inline(never)
-  private mutating func waitForRingRoom(_ ring: Int, outputBytes: UInt64) throws(PTO2Error) {
-    try checkEmptyRingHasRoom(ring, outputBytes: outputBytes)
-    while let reason = obstacle(ring, outputBytes) {
+  mutating func waitForRingRoom(_ ring: Int, _ needs: TaskNeeds) throws(PTO2Error) {
+    try checkEmptyRingHasRoom(ring, outputBytes: needs.outputs)
+    while let reason = obstacle(ring, needs) {
       if reason == .submissionLog {
         try waitForLog()
         continue
       }
-      try stall(reason, ring: ring, outputBytes: outputBytes) { orchestrator in
-        orchestrator.obstacle(ring, outputBytes) != reason
+      try stall(reason, ring: ring, outputBytes: needs.outputs) { orchestrator in
+        orchestrator.obstacle(ring, needs) != reason
       }
     }
     producers.settle(&rings, &failed)
@@ -94,14 +100,14 @@ extension Orchestrator {
 
   /// What the task still lacks, by the watermarks as last read.
   @inline(__always)
-  private func obstacle(_ ring: Int, _ outputBytes: UInt64) -> StallReason? {
+  func obstacle(_ ring: Int, _ needs: TaskNeeds) -> StallReason? {
     let current = rings[ring].current
     if current &- rings[ring].released >= rings[ring].window { return .mainRing }
     if current &- rings[ring].consumed >= rings[ring].consumedWindow { return .consumedRing }
     let pool = rings[ring].poolHead &- rings[ring].poolTail &+ UInt64(producers.count)
     if pool > rings[ring].pool { return .dependencyPool }
-    if rings[ring].payload.place(bytes: staged.payloadBytes) == nil { return .payload }
-    if outputBytes > 0 && rings[ring].heap.place(bytes: outputBytes) == nil { return .heap }
+    if rings[ring].payload.place(bytes: needs.payload) == nil { return .payload }
+    if needs.outputs > 0 && rings[ring].heap.place(bytes: needs.outputs) == nil { return .heap }
     if !log.hasRoom { return .submissionLog }
     return nil
   }
