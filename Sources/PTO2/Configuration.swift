@@ -45,6 +45,7 @@ public struct Configuration: Equatable, Sendable {
     /// Nil: for ever.
     public var stopGrace: Duration? = .seconds(5)
 
+    /// Ten seconds for processes to come up, five for stopped ones, nothing else limited.
     public init() {}
   }
 
@@ -78,6 +79,7 @@ public struct Configuration: Equatable, Sendable {
   /// 2 GiB; a task beyond is `encodingOverflow`.
   public var addressSpaceBytes: Int?
 
+  /// How long things may take.
   public var limits = Limits()
 
   /// When this process dies, scheduler and workers still do every task that it has
@@ -114,6 +116,7 @@ public struct Configuration: Equatable, Sendable {
   /// Where every free-running counter starts: for tests of the wrap.
   package var firstPosition: UInt32 = 0
 
+  /// The defaults: one cluster, four rings.
   public init() {}
 
   /// Cores of the session.

@@ -10,13 +10,15 @@ public struct RunReport: Sendable {
   public struct Core: Sendable {
     /// `aic0`, `aiv0`, ...
     public var name: String
-    /// Kernels it ran, and the time in them.
+    /// Kernels it ran.
     public var kernels: Int
+    /// The time in them, of this core alone; see `isKernelTimeSampled`.
     public var kernelSeconds: Double
   }
 
   /// What one ring held.
   public struct Ring: Sendable {
+    /// Its sizes.
     public var configuration: Configuration.Ring
     /// Tasks of the run.
     public var submitted, released, consumed: Int
@@ -29,13 +31,17 @@ public struct RunReport: Sendable {
   public struct Stall: Sendable {
     /// `main ring`, `heap ring`, ...
     public var resource: String
+    /// Waits for it that were not over at once.
     public var count: Int
+    /// The time in them.
     public var seconds: Double
   }
 
   /// A line that the program added.
   public struct Line: Sendable {
+    /// What it is about.
     public var label: String
+    /// What is said of it.
     public var value: String
   }
 
@@ -45,18 +51,23 @@ public struct RunReport: Sendable {
   public var seconds: Double
   /// Time in which submitted tasks were unfinished.
   public var graphSeconds: Double
+  /// Tasks that were submitted.
   public var tasks: Int
   /// Dependencies of all tasks.
   public var edges: Int
+  /// By core: aic0, aic1, ..., then aiv0, aiv1, ...
   public var cores: [Core]
   /// Not every run of a kernel was timed: those under 2 us are timed one in sixteen.
   public var isKernelTimeSampled: Bool
+  /// By scope depth, from 0 on.
   public var rings: [Ring]
   /// By resource, all of them.
   public var stalls: [Stall]
+  /// In the order in which the program added them.
   public var lines: [Line]
   /// Memory the segment takes.
   public var sharedMemoryBytes: Int
+  /// As configured.
   public var schedulerThreads: Int
   /// Try-locks that another scheduler thread had, since the session began.
   public var lostLocks: Int
@@ -67,10 +78,12 @@ public struct RunReport: Sendable {
   /// Workers that were killed because their cores' pages had been overwritten.
   public var quarantinedWorkers: Int
 
-  /// Kernel runs, and the time in them, over all cores.
+  /// Kernel runs over all cores.
   public var kernels: Int { cores.reduce(0) { $0 + $1.kernels } }
+  /// The time in them; more than `graphSeconds` where cores ran side by side.
   public var kernelSeconds: Double { cores.reduce(0) { $0 + $1.kernelSeconds } }
 
+  /// Tasks in `graphSeconds`; 0 without any.
   public var tasksPerSecond: Double { graphSeconds > 0 ? Double(tasks) / graphSeconds : 0 }
 
   private let start: RunStart

@@ -1,6 +1,7 @@
 /// Reserves a section chunk by chunk, just before its allocator first uses it.
 ///
 /// Callers skip it once `remaining` is 0: then everything is reserved.
+@usableFromInline
 package struct ChunkReserver: ~Copyable {
   private let kind: SectionKind
   package let ring: Int
@@ -9,6 +10,10 @@ package struct ChunkReserver: ~Copyable {
   private let isPopulated: Bool
   private var isReserved: [Bool]
   package private(set) var remaining: Int
+  /// The chunks that were asked for last, as bytes of the section: an allocator mostly
+  /// goes on in them.
+  @usableFromInline private(set) var begin: UInt64 = 0
+  @usableFromInline private(set) var end: UInt64 = 0
 
   /// - Parameters:
   ///   - chunkBytes: a multiple of the page size.
@@ -28,20 +33,20 @@ package struct ChunkReserver: ~Copyable {
     remaining = chunks
   }
 
-  /// Makes sure that `bytes` at `offset` of the section are backed by memory.
-  /// - Throws: `noSpace` when /dev/shm is full.
-  package mutating func ensure(_ segment: borrowing Segment, offset: UInt64, bytes: UInt64)
-    throws(SegmentError)
-  {
-    if remaining == 0 || bytes == 0 { return }
-    try reserve(segment, offset: offset, bytes: bytes)
+  /// These bytes are known to be backed by memory, or none: nothing is left to `reserve`.
+  @inlinable @inline(__always)
+  package func has(offset: UInt64, bytes: UInt64) -> Bool {
+    bytes == 0 || (offset >= begin && offset &+ bytes <= end)
   }
 
-  private mutating func reserve(_ segment: borrowing Segment, offset: UInt64, bytes: UInt64)
+  /// Makes sure that `bytes`, at least one, at `offset` of the section are backed by memory.
+  /// - Throws: `noSpace` when /dev/shm is full.
+  @inline(never)
+  package mutating func reserve(_ segment: borrowing Segment, offset: UInt64, bytes: UInt64)
     throws(SegmentError)
   {
-    for chunk in Int(offset / chunkBytes)...Int((offset + bytes - 1) / chunkBytes)
-    where !isReserved[chunk] {
+    let chunks = Int(offset / chunkBytes)...Int((offset + bytes - 1) / chunkBytes)
+    for chunk in chunks where remaining > 0 && !isReserved[chunk] {
       let from = UInt64(chunk) * chunkBytes
       try segment.reserve(
         kind, ring: ring, from: from, to: min(from + chunkBytes, sectionBytes),
@@ -49,5 +54,7 @@ package struct ChunkReserver: ~Copyable {
       isReserved[chunk] = true
       remaining -= 1
     }
+    begin = remaining == 0 ? 0 : UInt64(chunks.lowerBound) * chunkBytes
+    end = remaining == 0 ? .max : UInt64(chunks.upperBound + 1) * chunkBytes
   }
 }

@@ -151,7 +151,7 @@ internal import PTO2System
         if try closedGate() != nil { return .idle }
         // Acquired with the gates, or published by the word.
         if lanes[lane].skip.loadAcquire() == 0 {
-          try serve(word, descriptorOffset: offset, subtask: slot)
+          try run(word, descriptorOffset: offset, subtask: slot)
         }
       } catch { return .garbage(error) }
       unsafe served[Int(lane)] = word.rawValue
@@ -217,7 +217,7 @@ internal import PTO2System
   /// segment is checked first, so a damaged descriptor ends in an error, not in a wild
   /// call.
   @inline(__always)
-  private mutating func serve(
+  private mutating func run(
     _ word: DispatchWord, descriptorOffset offset: UInt64, subtask: UInt32
   ) throws(Garbage) {
     let call = try calls.decode(offset, subtask: subtask)

@@ -74,22 +74,22 @@ internal import PTO2System
     for core in cores.dropFirst() {
       // A core without a thread is reported missing by the scheduler.
       if let thread = try? spawnThread(
-        "core \(CoreID(core))", stackBytes: coreStackBytes, { self.serve(core) })
+        "core \(CoreID(core))", stackBytes: coreStackBytes, { self.host(core) })
       {
         threads.append(thread)
       }
     }
-    if let first = cores.first { serve(first) }
+    if let first = cores.first { host(first) }
     for thread in threads { thread.join() }
     if orchestrator?.hasEnded() ?? true { segment.leaveForGood() }
   }
 
-  func serve(_ index: Int) {
+  func host(_ index: Int) {
     do {
       var core = try Core(segment, core: index, directory: directory)
       guard core.awaitFence() else { return }
       core.announce(isSupervised: isSupervised)
-      serve(&core)
+      runTasks(of: &core)
       endCrashRecord()
     } catch {
       // A core that cannot be taken leaves the process without a purpose.
@@ -98,12 +98,14 @@ internal import PTO2System
     }
   }
 
-  private func serve(_ core: inout Core) {
+  private func runTasks(of core: inout Core) {
     // What a core waits for at a gate may have lost its CPU to the scheduler or the
     // orchestrator for 100 us, and a CPU that has gone to sleep takes 50 us to come back in a
     // virtual machine: yield for 300 us before sleeping. Others run meanwhile, for less than
     // a millisecond at a time.
     var backoff = Backoff(yields: 800, hogNanoseconds: 1_000_000)
+    // Before its first task it sleeps at once: other cores are being started.
+    backoff.resume()
     while true {
       switch core.step() {
       case .ran: backoff.reset()

@@ -13,13 +13,14 @@ enum Main {
       launch.core == nil
     else { return SchedulerCommand.main() }
     ignoreTerminalSignals()
-    exit(serve(segment: launch.segment, isSupervised: true))
+    exit(runToEnd(segment: launch.segment, isSupervised: true))
   }
 }
 
 /// Schedules until the end of the session.
 /// - Returns: the exit status.
-private func serve(segment: String, isSupervised: Bool, attachTimeoutSeconds: Double = 10) -> Int32
+private func runToEnd(segment: String, isSupervised: Bool, attachTimeoutSeconds: Double = 10)
+  -> Int32
 {
   do {
     let end = try runScheduler(
@@ -70,7 +71,7 @@ struct SchedulerCommand: ParsableCommand {
   func run() throws {
     // A supervised scheduler outlives its orchestrator long enough to clean up.
     if parent != nil { ignoreTerminalSignals() }
-    let status = serve(
+    let status = runToEnd(
       segment: segment, isSupervised: parent != nil, attachTimeoutSeconds: attachTimeout)
     if status != 0 { throw ExitCode(status) }
   }

@@ -16,14 +16,14 @@ enum Main {
     ignoreTerminalSignals()
     let follows = followParent(launch.parent)
     exit(
-      serve(
+      hostCores(
         segment: launch.segment, cores: [core], isSupervised: true, followsParent: follows))
   }
 }
 
 /// Hosts cores until the end of the session.
 /// - Returns: the exit status.
-private func serve(
+private func hostCores(
   segment: String, cores: [Int], isSupervised: Bool, followsParent: Bool = true,
   attachTimeoutSeconds: Double = 10
 ) -> Int32 {
@@ -99,7 +99,7 @@ struct WorkerCommand: ParsableCommand {
       ignoreTerminalSignals()
       follows = followParent(parent)
     }
-    let status = serve(
+    let status = hostCores(
       segment: segment, cores: try coreNumbers(), isSupervised: parent != nil,
       followsParent: follows, attachTimeoutSeconds: attachTimeout)
     if status != 0 { throw ExitCode(status) }

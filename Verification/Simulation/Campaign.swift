@@ -34,14 +34,15 @@ final class Campaign {
   private let report: (String) -> Void
   private(set) var rows: [Row] = []
   /// A set ends after this many failures.
-  private static let maximumFailures = 5
+  private let maximumFailures: Int
 
   init(
-    images: [KernelImage], stepLimit: Int, trace: ((String) -> Void)?,
-    report: @escaping (String) -> Void
+    images: [KernelImage], stepLimit: Int, maximumFailures: Int = 5,
+    trace: ((String) -> Void)?, report: @escaping (String) -> Void
   ) {
     self.images = images
     self.stepLimit = stepLimit
+    self.maximumFailures = maximumFailures
     self.trace = trace
     self.report = report
   }
@@ -105,7 +106,7 @@ final class Campaign {
             }
           }
         }
-        if row.failures >= Self.maximumFailures { break }
+        if row.failures >= maximumFailures { break }
       }
     }
   }
@@ -190,7 +191,7 @@ final class Campaign {
         strategy.isExploring = false
         let result = try Session(scenario, images: images).run(strategy, settings, crash: nil)
         count(result, &row, replay: options + " --replay \(strategy.schedule)")
-        if row.failures >= Self.maximumFailures || row.steps >= budget {
+        if row.failures >= maximumFailures || row.steps >= budget {
           row.note = "budget used up"
           return
         }
@@ -231,7 +232,7 @@ final class Campaign {
             Strategy(), settings, crash: Recover(delay: 1_000_000),
             trace: only == nil ? nil : trace)
           count(result, &row, replay: options + " --replay \(index + 1):\(point)")
-          if row.failures >= Self.maximumFailures { return }
+          if row.failures >= maximumFailures { return }
         }
       }
       row.note = "exhausted"
@@ -274,7 +275,7 @@ final class Campaign {
           for scheduler in roles where Self.pid(whole, scheduler) == Session.schedulerPid {
             for second in stride(from: 1, through: once.points[scheduler].points, by: 1) {
               _ = try run([crash(worker + 1, first), crash(scheduler + 1, second)], nil)
-              if row.failures >= Self.maximumFailures { return }
+              if row.failures >= maximumFailures { return }
             }
           }
         }

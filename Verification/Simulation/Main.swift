@@ -49,6 +49,10 @@ internal import PTO2System
   var verbose = false
   @Option(help: "Processes that share the set; one for each CPU by default.")
   var jobs: Int?
+  @Flag(help: "Without other options: half of the set, as `make test` runs it.")
+  var short = false
+  @Flag(help: "End with the first failure.")
+  var stopAtFirst = false
   @Flag(help: "Print the summary as JSON.")
   var json = false
 
@@ -65,13 +69,16 @@ internal import PTO2System
       .dropLast().joined(separator: "/")
     let campaign = Campaign(
       images: try Kernels.load(directory + "/libSimulationKernels.so"),
-      stepLimit: steps, trace: verbose ? { writeOutput($0 + "\n") } : nil,
+      stepLimit: steps, maximumFailures: stopAtFirst ? 1 : 5,
+      trace: verbose ? { writeOutput($0 + "\n") } : nil,
       report: { writeError($0) })
     if let strategy {
       try runOne(campaign, try named(StrategyName.self, strategy, "--strategy"))
     } else {
       return try conclude(
-        Parts.run(campaign, jobs: jobs ?? max(1, sysconf(Int32(_SC_NPROCESSORS_ONLN)))))
+        Parts.run(
+          campaign, jobs: jobs ?? max(1, sysconf(Int32(_SC_NPROCESSORS_ONLN))),
+          isShort: short, stopsAtFirst: stopAtFirst))
     }
     try conclude(campaign.rows)
   }

@@ -12,7 +12,9 @@ enum Parts {
     var run: (Campaign) throws -> Void
   }
 
-  private static var all: [Part] {
+  /// - Parameter isShort: a quarter of the sessions with several scheduler threads, and
+  ///   every pair of deaths for one task instead of two.
+  private static func all(isShort: Bool) -> [Part] {
     var parts: [Part] = []
     // Seeds of one row, a part for each so many of them.
     func random(
@@ -38,7 +40,9 @@ enum Parts {
     random(4000, each: 1000, .small, .random, .scheduler)
     random(6000, each: 2000, .tiny, .pct, .any)
     for threads in 2...3 {
-      random(40_000, each: 20_000, .tiny, .random, .none, program: (.rings, threads))
+      random(
+        isShort ? 10_000 : 40_000, each: 20_000, .tiny, .random, .none,
+        program: (.rings, threads))
     }
     for program in Tiny.allCases {
       func search(_ threads: Int, _ bound: Int, _ holds: Bool) {
@@ -51,7 +55,7 @@ enum Parts {
       search(1, 2, false)
       search(2, 1, false)
       search(2, 1, true)
-      if [.one, .reuse].contains(program) {
+      if program == .one || program == .reuse && !isShort {
         parts.append(Part(isLong: true) { try $0.everyPair(program, threads: 1, at: nil) })
       }
       for threads in 1...3 {
@@ -64,9 +68,12 @@ enum Parts {
 
   /// Runs the set.
   /// - Parameter campaign: one that has run nothing.
+  /// - Parameter stopsAtFirst: a part with a failure is the last.
   /// - Returns: its rows, in order.
-  static func run(_ campaign: Campaign, jobs: Int) throws -> [Row] {
-    let parts = all
+  static func run(_ campaign: Campaign, jobs: Int, isShort: Bool, stopsAtFirst: Bool) throws
+    -> [Row]
+  {
+    let parts = all(isShort: isShort)
     var running: [pid_t: (part: Int, output: Int32)] = [:]
     var rows = [[Row]](repeating: [], count: parts.count)
     var waiting: [Int] = parts.indices.filter { !parts[$0].isLong }.reversed()
@@ -91,6 +98,10 @@ enum Parts {
       close(output)
       if status != 0 || rows[part].isEmpty {
         throw Problem("a process with part \(part) of the set ended with wait status \(status)")
+      }
+      if stopsAtFirst && rows[part].contains(where: { $0.failures > 0 }) {
+        for child in running.keys { kill(child, SIGKILL) }
+        break
       }
     }
     return joined(rows.joined())

@@ -72,14 +72,14 @@ final class Session {
       sim_set_pid(Self.workerPid(core))
       let loop = try WorkerLoop(
         name: name, cores: [core], isSupervised: true, attachTimeoutMilliseconds: 0)
-      engine.add(coreName(core), .core, core: core, pid: Self.workerPid(core)) { loop.serve(core) }
+      engine.add(coreName(core), .core, core: core, pid: Self.workerPid(core)) { loop.host(core) }
     }
     // The worker that the launcher starts in the place of one that has died.
     var second: WorkerLoop?
     var secondCore = 0
     let replacement = engine.add(
       "second worker", .core, pid: Self.workerPid(0, isSecond: true), isDormant: true
-    ) { second?.serve(secondCore) }
+    ) { second?.host(secondCore) }
     let fault = unsafe graph.orchestrator.pointee.fault
     if policy != nil {
       for number in 1...Self.maximumDeaths {
@@ -164,7 +164,7 @@ final class Session {
       var loop = SchedulerProcess<SeveralThreads>(state, isSupervised: true)
       shared = state
       for helper in helpers { engine.start(helper) }
-      loop.serve()
+      loop.schedule()
       loop.scheduler.stopOthers()
       for helper in helpers { engine.join(helper) }
       schedulerError = loop.finish()

@@ -10,7 +10,7 @@ enum Proof: String, CaseIterable, ExpressibleByArgument {
   func run(isShort: Bool, _ report: inout Report) {
     switch self {
     case .models: models(isShort, &report)
-    case .simulation: simulation(&report)
+    case .simulation: simulation(isShort, &report)
     case .fuzzing: fuzzing(seconds: isShort ? 4 : 20, &report)
     case .campaign: campaign(kills: isShort ? 500 : 2000, &report)
     }
@@ -35,10 +35,10 @@ enum Proof: String, CaseIterable, ExpressibleByArgument {
       passes: killed == mutants.count && killed > 0)
   }
 
-  private func simulation(_ report: inout Report) {
+  private func simulation(_ isShort: Bool, _ report: inout Report) {
     guard run(["make", "simulator"], &report) != nil else { return }
     let simulator = "Verification/.build/simulate/release/pto2-simulate"
-    for row in array(of: [simulator, "--json"], &report) {
+    for row in array(of: [simulator, "--json"] + (isShort ? ["--short"] : []), &report) {
       let what = row["configuration"]
       let failures = row.count("failures")
       report.add(

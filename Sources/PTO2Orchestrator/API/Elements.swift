@@ -3,6 +3,7 @@
 /// range traps.
 @safe public struct Elements<Element: TensorElement>: RandomAccessCollection {
   let start: UnsafePointer<Element>
+  /// Elements of the tensor.
   public let count: Int
   /// Keeps the memory mapped.
   let graph: Graph
@@ -10,6 +11,7 @@
   public var startIndex: Int { 0 }
   public var endIndex: Int { count }
 
+  /// - Parameter index: 0 to `count` - 1, row-major.
   public subscript(index: Int) -> Element {
     precondition(UInt(bitPattern: index) < UInt(bitPattern: count), "index out of range")
     return unsafe start[index]
@@ -28,12 +30,14 @@
 /// The elements of a tensor, in memory order, for writing: as `Elements` otherwise.
 @safe public struct MutableElements<Element: TensorElement>: RandomAccessCollection {
   let start: UnsafeMutablePointer<Element>
+  /// Elements of the tensor.
   public let count: Int
   let graph: Graph
 
   public var startIndex: Int { 0 }
   public var endIndex: Int { count }
 
+  /// - Parameter index: 0 to `count` - 1, row-major.
   public subscript(index: Int) -> Element {
     get {
       precondition(UInt(bitPattern: index) < UInt(bitPattern: count), "index out of range")

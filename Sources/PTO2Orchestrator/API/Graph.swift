@@ -4,6 +4,7 @@ package import PTO2Segment
 /// A kernel that tasks can run: found by name in a kernel image.
 @frozen
 public struct Kernel: Sendable {
+  /// The kind of core a kernel runs on.
   public enum CoreType: UInt32, Sendable {
     /// Matrix core.
     case aic = 0
@@ -13,6 +14,7 @@ public struct Kernel: Sendable {
 
   package var call: UInt64
   package var id: UInt16
+  /// As its image's table says.
   public let coreType: CoreType
 
   package init(call: UInt64, id: UInt16, coreType: CoreType) {
@@ -101,11 +103,14 @@ public enum ScopeMode: Sendable {
     return result
   }
 
-  /// The two halves of `scope`, for callers that cannot pass a closure.
+  /// The first half of `scope`, for callers that cannot pass a closure.
+  /// - Throws: `invalidArgs` for scopes nested too deep.
   public func beginScope(_ mode: ScopeMode = .automatic) throws(PTO2Error) {
     unsafe try orchestrator.pointee.refuseInRecording("a scope")
     unsafe try orchestrator.pointee.beginScope(isManual: mode == .manual)
   }
+  /// The second half: ends the innermost scope.
+  /// - Throws: `invalidArgs` when the program has begun none.
   public func endScope() throws(PTO2Error) {
     unsafe try orchestrator.pointee.refuseInRecording("the end of a scope")
     unsafe try orchestrator.pointee.endScope()

@@ -5,6 +5,7 @@ public struct Replayed: Sendable {
   /// What the recording's closure has named, made anew by the replay's tasks. They live as
   /// long as the scope of the replay.
   public let outputs: [AnyTensor]
+  /// Tasks it has submitted.
   public let taskCount: Int
   private let first: TaskID
 

@@ -11,23 +11,29 @@ public struct Shape: Equatable, Sendable, ExpressibleByArrayLiteral, CustomStrin
   /// was more than five.
   package private(set) var isValid = true
 
+  /// Rank 0: a single element.
   public init() { rank = 0 }
+  /// One dimension; an extent is 1 to 2^32 - 1, and so is the product of all.
   public init(_ a: Int) {
     self.init()
     append(a)
   }
+  /// Two dimensions.
   public init(_ a: Int, _ b: Int) {
     self.init(a)
     append(b)
   }
+  /// Three dimensions.
   public init(_ a: Int, _ b: Int, _ c: Int) {
     self.init(a, b)
     append(c)
   }
+  /// Four dimensions.
   public init(_ a: Int, _ b: Int, _ c: Int, _ d: Int) {
     self.init(a, b, c)
     append(d)
   }
+  /// Five dimensions.
   public init(_ a: Int, _ b: Int, _ c: Int, _ d: Int, _ e: Int) {
     self.init(a, b, c, d)
     append(e)
@@ -35,6 +41,7 @@ public struct Shape: Equatable, Sendable, ExpressibleByArrayLiteral, CustomStrin
 
   public init(arrayLiteral elements: Int...) { self.init(elements) }
 
+  /// As many dimensions as there are extents, at most five.
   public init(_ extents: some Sequence<Int>) {
     self.init()
     for extent in extents { append(extent) }

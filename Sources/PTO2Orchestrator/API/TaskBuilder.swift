@@ -2,7 +2,9 @@ public import PTO2Protocol
 
 /// What an element must be for a task to run: `.greater(than: 0)`.
 public struct Condition<Value: Sendable>: Sendable {
+  /// How the element is to compare to the value.
   public var comparison: Comparison
+  /// What it is compared to: an integer for tensors of integers, a Double for others.
   public var value: Value
 
   /// The element compares to `value` in this way.
@@ -11,11 +13,17 @@ public struct Condition<Value: Sendable>: Sendable {
     self.value = value
   }
 
+  /// The element equals it; real numbers as IEEE 754 has it: NaN equals nothing.
   public static func equal(to value: Value) -> Self { Self(.equal, value) }
+  /// The element differs from it.
   public static func notEqual(to value: Value) -> Self { Self(.notEqual, value) }
+  /// The element is greater.
   public static func greater(than value: Value) -> Self { Self(.greater, value) }
+  /// The element is less.
   public static func less(than value: Value) -> Self { Self(.less, value) }
+  /// The element is greater or equal.
   public static func atLeast(_ value: Value) -> Self { Self(.greaterOrEqual, value) }
+  /// The element is less or equal.
   public static func atMost(_ value: Value) -> Self { Self(.lessOrEqual, value) }
 }
 
@@ -51,6 +59,7 @@ public enum Recovery: Sendable {
   /// part of it.
   @inlinable
   public mutating func input<Element>(_ tensor: Tensor<Element>) { input(tensor.untyped) }
+  /// The same for a tensor whose element type is known at run time.
   public mutating func input(_ tensor: AnyTensor) {
     unsafe orchestrator.pointee.stage(tensor, .input)
   }
@@ -59,6 +68,7 @@ public enum Recovery: Sendable {
   /// and for everybody who still reads any part of it.
   @inlinable
   public mutating func `inout`<Element>(_ tensor: Tensor<Element>) { `inout`(tensor.untyped) }
+  /// The same for a tensor whose element type is known at run time.
   public mutating func `inout`(_ tensor: AnyTensor) {
     unsafe orchestrator.pointee.stage(tensor, .inout)
   }
@@ -68,6 +78,7 @@ public enum Recovery: Sendable {
   /// does not depend on what they computed.
   @inlinable
   public mutating func overwrite<Element>(_ tensor: Tensor<Element>) { overwrite(tensor.untyped) }
+  /// The same for a tensor whose element type is known at run time.
   public mutating func overwrite(_ tensor: AnyTensor) {
     unsafe orchestrator.pointee.stage(tensor, .outputExisting)
   }
@@ -77,6 +88,7 @@ public enum Recovery: Sendable {
   /// the program's matter.
   @inlinable
   public mutating func unordered<Element>(_ tensor: Tensor<Element>) { unordered(tensor.untyped) }
+  /// The same for a tensor whose element type is known at run time.
   public mutating func unordered(_ tensor: AnyTensor) {
     unsafe orchestrator.pointee.stage(tensor, .noDependency)
   }

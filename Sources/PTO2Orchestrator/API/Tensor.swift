@@ -24,6 +24,7 @@ public struct Tensor<Element: TensorElement>: Sendable {
     untyped = tensor
   }
 
+  /// The extents of the view.
   public var shape: Shape { untyped.shape }
 
   /// Elements in the view.

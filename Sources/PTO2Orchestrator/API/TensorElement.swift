@@ -49,8 +49,10 @@ extension UInt64: IntegerTensorElement {
 /// The upper half of a `Float`: its exponents, 8 bits of precision.
 @frozen
 public struct BFloat16: BitwiseCopyable, Hashable, Sendable {
+  /// Sign, 8 bits of exponent, 7 of the significand.
   public var bitPattern: UInt16
 
+  /// The number with these bits.
   @inlinable
   public init(bitPattern: UInt16) { self.bitPattern = bitPattern }
 

@@ -73,6 +73,17 @@ struct RingReservation: ~Copyable {
 }
 
 extension ChunkReserver {
+  /// Makes sure that `bytes` at `offset` of the section are backed by memory.
+  @inline(__always)
+  mutating func ensure(
+    _ segment: borrowing Segment, offset: UInt64, bytes: UInt64
+  ) throws(SegmentError) {
+    if !has(offset: offset, bytes: bytes) {
+      try reserve(segment, offset: offset, bytes: bytes)
+    }
+  }
+
+  @inline(__always)
   fileprivate mutating func ensure(
     _ segment: borrowing Segment, record: UInt64, stride: Int
   ) throws(SegmentError) {

@@ -12,8 +12,9 @@ public final class TaskTemplate {
 
   /// Tasks of a replay.
   public var taskCount: Int { tasks.tasks.count }
-  /// Tensors and scalars that a replay is given.
+  /// Tensors that a replay is given.
   public var tensorCount: Int { boundary.holes.count }
+  /// Scalars that a replay is given.
   public let scalarCount: Int
   /// What the recording itself has put out.
   public let outputs: [AnyTensor]

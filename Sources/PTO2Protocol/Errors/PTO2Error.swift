@@ -68,18 +68,23 @@ public enum PTO2ErrorCode: UInt32, Sendable, CaseIterable {
 
 /// The first error of a run: code, what it is about, and what to do.
 public struct PTO2Error: Error, Sendable, CustomStringConvertible {
+  /// Which kind; docs/operations.md lists all.
   public var code: PTO2ErrorCode
   /// What happened, with names and sizes, and the remedy.
   public var message: String
+  /// The task it is about; nil when it is about none.
   public var task: TaskID?
+  /// The ring it is about, from 0 on; nil when it is about none.
   public var ring: Int?
-  /// Bytes or items that were needed and that there were; 0 when not about a size.
+  /// Bytes or items that were needed; 0 when it is not about a size.
   public var needed: UInt64
+  /// Bytes or items that there were; 0 when it is not about a size.
   public var available: UInt64
   /// What a closure of the program threw, with `explicitOrchFatal`; otherwise what the
   /// error was made of, if anything. It does not leave its process.
   public var underlying: (any Error)?
 
+  /// Of these parts; what is left out is nil or 0.
   public init(
     _ code: PTO2ErrorCode, _ message: String, task: TaskID? = nil, ring: Int? = nil,
     needed: UInt64 = 0, available: UInt64 = 0, underlying: (any Error)? = nil

@@ -3,8 +3,10 @@ internal import CPTO2Segment
 /// A task: (ring << 32) | local id. Local ids run free within their ring.
 @frozen
 public struct TaskID: Equatable, Hashable, Sendable, CustomStringConvertible {
+  /// As programs in C have it.
   public let rawValue: UInt64
 
+  /// Any number: one that is no task's is refused where it is used.
   @inlinable @inline(__always)
   public init(rawValue: UInt64) { self.rawValue = rawValue }
 

@@ -31,10 +31,14 @@ struct RingReservation: ~Copyable {
 }
 
 extension ChunkReserver {
+  @inline(__always)
   fileprivate mutating func ensure<View: RecordView>(
     _ segment: borrowing Segment, _: View.Type, _ index: UInt32, count: UInt32 = 1
   ) throws(SegmentError) {
     let stride = UInt64(View.stride)
-    try ensure(segment, offset: UInt64(index) * stride, bytes: UInt64(count) * stride)
+    let (offset, bytes) = (UInt64(index) * stride, UInt64(count) * stride)
+    if !has(offset: offset, bytes: bytes) {
+      try reserve(segment, offset: offset, bytes: bytes)
+    }
   }
 }

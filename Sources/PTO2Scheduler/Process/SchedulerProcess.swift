@@ -64,14 +64,14 @@ struct SchedulerProcess<S: Sharing>: ~Copyable {
           .outOfMemory,
           "the system refused scheduler thread \(started.count + 2) of \(helpers.count + 1)"))
     }
-    serve()
+    schedule()
     scheduler.stopOthers()
     for helper in started { scheduler.counters.add(helper.join()) }
     return finish()
   }
 
   /// Works until everything is done, or a fault.
-  mutating func serve() {
+  mutating func schedule() {
     var backoff = Backoff()
     var rounds: UInt32 = 0
     while true {

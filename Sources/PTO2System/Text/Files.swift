@@ -6,15 +6,38 @@ func readPieces(_ path: String, _ body: (ArraySlice<UInt8>) -> Bool) -> Bool {
   let descriptor = unsafe open(path, O_RDONLY | O_CLOEXEC)
   guard descriptor >= 0 else { return false }
   defer { close(descriptor) }
-  var buffer = [UInt8](repeating: 0, count: 65536)
   while true {
-    let count = unsafe buffer.withUnsafeMutableBytes {
-      unsafe read(descriptor, $0.baseAddress!, $0.count)
+    var count = 0
+    let bytes = unsafe [UInt8](unsafeUninitializedCapacity: 65536) { buffer, filled in
+      count = unsafe readAgain(descriptor, UnsafeMutableRawBufferPointer(buffer))
+      filled = max(count, 0)
     }
-    if count < 0 && errno == EINTR { continue }
     guard count >= 0 else { return false }
     if count == 0 { return true }
-    guard body(buffer[..<count]) else { return false }
+    guard body(bytes[...]) else { return false }
+  }
+}
+
+/// `read`, again after a signal.
+private func readAgain(_ descriptor: Int32, _ buffer: UnsafeMutableRawBufferPointer) -> Int {
+  while true {
+    let count = unsafe read(descriptor, buffer.baseAddress!, buffer.count)
+    if count >= 0 || errno != EINTR { return count }
+  }
+}
+
+/// The first bytes of a file, at most 1 KiB, without memory of the heap.
+/// - Returns: nil when it cannot be read, or what the body returns.
+func withStartOfFile<Result>(
+  _ path: String, _ body: (Span<UInt8>) -> Result?
+) -> Result? {
+  let descriptor = unsafe open(path, O_RDONLY | O_CLOEXEC)
+  guard descriptor >= 0 else { return nil }
+  defer { close(descriptor) }
+  return unsafe withUnsafeTemporaryAllocation(of: UInt8.self, capacity: 1024) { buffer in
+    let count = unsafe readAgain(descriptor, UnsafeMutableRawBufferPointer(buffer))
+    guard count > 0 else { return nil }
+    return unsafe body(buffer.extracting(..<count).span)
   }
 }
 

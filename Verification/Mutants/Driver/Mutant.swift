@@ -9,7 +9,10 @@ struct Mutant {
   /// `sim` (the simulation) or filters of `swift test`, in the order in which they are
   /// asked.
   let killers: [String]
+  /// Of the patch.
   let path: String
+  /// Which file it changes.
+  private let target: Substring
 
   /// - Returns: nil when the first lines are not there.
   init?(path: String) {
@@ -24,12 +27,16 @@ struct Mutant {
     self.path = path
     self.wrong = wrong
     self.killers = killers.split(separator: " ").map(String.init)
+    guard !self.killers.isEmpty else { return nil }
+    target = text.split(separator: "\n").first { $0.hasPrefix("+++ ") } ?? ""
     let file = path.split(separator: "/").last ?? ""
     name = String(file.dropLast(".patch".count))
   }
 
-  /// All in a folder, sorted by name.
+  /// All in a folder. Those with the same killers that change the same module follow one
+  /// another: to take one back and to put in the next is then one build of it.
   static func all(in folder: String) -> [Mutant] {
     entries(of: folder).filter { $0.hasSuffix(".patch") }.compactMap { Mutant(path: folder + $0) }
+      .sorted { ($0.killers.first!, $0.target, $0.name) < ($1.killers.first!, $1.target, $1.name) }
   }
 }
