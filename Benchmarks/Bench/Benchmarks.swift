@@ -74,6 +74,12 @@ extension Benchmark {
       name: "arguments", what: "7 inputs from 1024 tiles each, 1 output, 6 scalars, AIV",
       kind: .graph(arguments, isWarm: true), original: .arguments),
     Benchmark(
+      name: "stencil", what: "8 steps of 8 tasks, 2 or 3 inputs and 1 output, again and again, AIV",
+      kind: .graph(stencil, isWarm: true)),
+    Benchmark(
+      name: "replay", what: "the same, recorded once and then replayed, 64 tasks a call",
+      kind: .graph(replay, isWarm: true)),
+    Benchmark(
       name: "independent-hogs", what: "as independent, two other processes spin",
       kind: .graph(independent, isWarm: true), hogs: 2),
     Benchmark(
@@ -279,5 +285,59 @@ private let fanWidth = 16
       }
     }
     return tasks
+  }
+}
+
+/// Tasks of a step of a stencil, and steps that are replayed together.
+private let stencilWidth = 8
+private let stencilSteps = 8
+
+/// One step after another; each point has the points beside it of the step before.
+private func submitStencil(_ graph: Graph, _ kernel: Kernel, _ before: inout [AnyTensor]) throws {
+  for _ in 0..<stencilSteps {
+    var current: [AnyTensor] = []
+    current.reserveCapacity(stencilWidth)
+    for point in 0..<stencilWidth {
+      let inputs = max(0, point - 1)...min(stencilWidth - 1, point + 1)
+      current.append(
+        try graph.submit(aiv: kernel) { task in
+          for input in inputs { task.input(before[input]) }
+          task.scalar(point)
+          return task.output(of: .float32, line)
+        })
+    }
+    before = current
+  }
+}
+
+private func stencilInputs(_ graph: Graph) throws -> [AnyTensor] {
+  try (0..<stencilWidth).map { _ in try graph.externalTensor(of: .float32, line) }
+}
+
+@Sendable private func stencil(_ graph: Graph) throws -> (Int) throws -> Int {
+  let kernel = try graph.kernel("empty_aiv")
+  let first = try stencilInputs(graph)
+  return { tasks in
+    let blocks = max(1, tasks / (stencilWidth * stencilSteps))
+    var tensors = first
+    for _ in 0..<blocks { try submitStencil(graph, kernel, &tensors) }
+    return blocks * stencilWidth * stencilSteps
+  }
+}
+
+@Sendable private func replay(_ graph: Graph) throws -> (Int) throws -> Int {
+  let kernel = try graph.kernel("empty_aiv")
+  let first = try stencilInputs(graph)
+  let template = try graph.scope {
+    try graph.record(tensors: first) { outputs in
+      outputs = first
+      try submitStencil(graph, kernel, &outputs)
+    }
+  }
+  return { tasks in
+    let blocks = max(1, tasks / (stencilWidth * stencilSteps))
+    var tensors = first
+    for _ in 0..<blocks { tensors = try graph.replay(template, tensors: tensors).outputs }
+    return blocks * stencilWidth * stencilSteps
   }
 }

@@ -11,9 +11,12 @@ package import PTO2Protocol
 
   private var named: [(name: UnsafeMutablePointer<CChar>, handle: UInt64)] = unsafe []
   private var kernels: [Kernel] = []
+  /// Recorded tasks by the handles a program has; nil once they are freed.
+  private var templates: [TaskTemplate?] = []
+  private static let templateMagic: UInt64 = 0x5250_4C59 << 32
 
   package init() {}
-  deinit { for index in unsafe named.indices { unsafe free(named[index].name) } }
+  deinit { for index in unsafe named.indices { unsafe Glibc.free(named[index].name) } }
 
   /// The handle of a name; makes a Swift string only the first time.
   func handle(_ name: UnsafePointer<CChar>, in graph: Graph) throws(PTO2Error) -> pto2_kernel {
@@ -36,6 +39,25 @@ package import PTO2Protocol
       throw PTO2Error(.invalidArgs, "a kernel handle was not filled by this session's API")
     }
     return kernels[Int(index)]
+  }
+
+  func handle(_ template: TaskTemplate) -> pto2_template {
+    templates.append(template)
+    return pto2_template(opaque: Self.templateMagic | UInt64(templates.count - 1))
+  }
+
+  func template(_ handle: pto2_template) throws(PTO2Error) -> TaskTemplate {
+    let index = handle.opaque ^ Self.templateMagic
+    guard index < UInt64(templates.count), let template = templates[Int(index)] else {
+      throw PTO2Error(
+        .invalidArgs, "a template handle was not filled by this session's API, or was freed")
+    }
+    return template
+  }
+
+  func free(_ handle: pto2_template) throws(PTO2Error) {
+    _ = try template(handle)
+    templates[Int(handle.opaque ^ Self.templateMagic)] = nil
   }
 }
 

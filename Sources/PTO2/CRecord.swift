@@ -12,6 +12,7 @@ package import PTO2Protocol
   static let dependencyBytes: UInt32 = 16
   static let predicateBytes: UInt32 = 40
   static let submissionBytes: UInt32 = 112
+  static let holesBytes: UInt32 = 32
   package static let errorInfoBytes: UInt32 = 512
   static let machineBytes: UInt32 = 24
   package static let ringOptionsBytes: UInt32 = 24

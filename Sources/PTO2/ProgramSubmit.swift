@@ -36,7 +36,11 @@ private func stage(_ submission: pto2_submission, into task: inout TaskBuilder) 
       needed: UInt64(unsafe submission.scalar_count), available: UInt64(PTO2_MAX_SCALARS))
   }
   for index in 0..<Int(unsafe submission.scalar_count) {
-    task.scalar(bits: unsafe submission.scalars[index])
+    if let holes = unsafe submission.scalar_holes, unsafe holes[index] > 0 {
+      task.scalar(hole: unsafe Int(holes[index]) - 1)
+    } else {
+      task.scalar(bits: unsafe submission.scalars[index])
+    }
   }
   let dependencies = unsafe try CRecords(
     submission.dependencies, count: submission.dependency_count, "pto2_dependency")

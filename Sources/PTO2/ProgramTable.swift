@@ -213,6 +213,27 @@ private func makeProgramAPI() -> pto2_program_api {
           pto2_error_info(graph.error), to: out, least: CRecord.errorInfoBytes, "pto2_error_info")
         return PTO2_ERROR_NONE
       } catch { return pto2_error(error.code.rawValue) }
+    },
+    record_begin: { handle, holes in
+      let graph = unsafe CGraph.of(handle)
+      return graph.call { () throws(PTO2Error) in unsafe try graph.beginRecording(holes) }
+    },
+    record_end: { handle, outputs, count, out in
+      let graph = unsafe CGraph.of(handle)
+      return graph.call { () throws(PTO2Error) in
+        let template = unsafe try graph.endRecording(outputs, count)
+        unsafe out?.pointee = template
+      }
+    },
+    replay: { handle, template, holes, outputs, tasks in
+      let graph = unsafe CGraph.of(handle)
+      return graph.call { () throws(PTO2Error) in
+        unsafe try graph.replay(template, holes, outputs, tasks)
+      }
+    },
+    template_free: { handle, template in
+      let graph = unsafe CGraph.of(handle)
+      return graph.call { () throws(PTO2Error) in try graph.kernels.free(template) }
     })
 }
 

@@ -29,6 +29,10 @@ internal import PTO2System
   var staged = StagedTask()
   var producers = Producers()
 
+  // The recording that lasts, and what a replay works with.
+  var recording: Recording?
+  var replaying = ReplayState()
+
   /// Records that the TensorMap may hold between two submissions.
   package static let defaultMapLimit = 1 << 22
 

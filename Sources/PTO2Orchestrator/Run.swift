@@ -14,6 +14,7 @@ extension Orchestrator {
     precondition(rings.areEmpty, "a task of the run before is not CONSUMED")
     while scopes.depth > 0 { scopes.pop() }
     staged.reset()
+    recording = nil
     buffers.freeAll(&map)
     arena.reset()
     counters = Counters()

@@ -9,7 +9,7 @@ import Testing
 
 /// Runs the scheduler and the cores on a thread of its own, one kernel each
 /// time the orchestrator is parked: every wait is really waited.
-private final class Driver: @unchecked Sendable {
+final class Driver: @unchecked Sendable {
   // Sendable: only the thread uses scheduler and cores until it is joined.
   private let rig: Rig
   /// Asked before each kernel; how often it said no, to be read after `join`.

@@ -9,7 +9,7 @@ import Testing
 
 /// Random programs on random rings with random FIN order, against a model that
 /// knows of every byte who wrote it last and who has read it since.
-private struct ProgramModel {
+struct ProgramModel {
   struct Memory {
     var writer: [TaskID?]
     var readers: [[TaskID]]

@@ -7,7 +7,8 @@ import Testing
   static let names = [
     "register-hop", "submit-first-lap", "independent", "chain-explicit", "chain", "chain-tensor",
     "fan-explicit", "fan", "no-kernel", "no-kernel-chain-explicit", "no-kernel-chain", "views",
-    "arguments", "independent-hogs", "chain-hogs", "independent-8", "chain-8", "fan-8", "next-run",
+    "arguments", "stencil", "replay", "independent-hogs", "chain-hogs", "independent-8", "chain-8",
+    "fan-8", "next-run",
     "whole-run",
     "whole-run-8",
   ]
@@ -73,7 +74,7 @@ import Testing
   ]
 
   /// Every graph of Task Bench runs, with every input checked.
-  @Test(arguments: ["pto2", "pto2-explicit"])
+  @Test(arguments: ["pto2", "pto2-explicit", "pto2-replay"])
   func taskBenchRunsEveryPattern(system: String) {
     let result = Command("pto2-taskbench", quick(system) + ["--pattern", "all"])
       .wait()

@@ -8,7 +8,7 @@ import Testing
     ["chain", "3000"], ["aivchain", "1000"], ["rounds", "100"], ["mixed", "1500"],
     ["outputs", "1500"], ["spmd", "96"], ["wavefront", "48"], ["manual", "48"],
     ["views"], ["fills", "20"], ["elements", "20"], ["predicates"], ["predicate-types"],
-    ["existing", "300"], ["records", "500"],
+    ["existing", "300"], ["records", "500"], ["replay", "120"],
   ]
 
   private func run(_ program: [String], _ options: [String]) -> Command.Result {

@@ -326,7 +326,7 @@ active proctype Orchestrator() {
   :: n < TASKS ->
      if :: n >= WINDOW -> waitForReleased(n - WINDOW + 1) :: else fi;
      n++;
-     STORE_SUBMITTED(SUBMITTED, n);  /* [append] */
+     STORE_SUBMITTED(SUBMITTED, n);  /* [publish] */
      atomic {
        if
        :: mem[PARKED(THREAD(0))] && mem[WANTED] != mem[WOKEN] && n >= mem[WANTED] ->

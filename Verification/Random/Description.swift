@@ -5,7 +5,7 @@ struct Description {
   var tensors: [TensorDescription] = []
   var operations: [Operation] = []
 
-  var taskCount: Int { operations.count { if case .submit = $0 { true } else { false } } }
+  var taskCount: Int { operations.reduce(0) { $0 + $1.tasks.count } }
 }
 
 /// A tensor of the program, named by its place in `Description.tensors`.
@@ -25,6 +25,8 @@ enum Operation {
   case openScope(isManual: Bool)
   case closeScope
   case submit(TaskDescription)
+  case record(RecordingDescription)
+  case replay(ReplayDescription)
   case wait
   /// The program reads the view and compares.
   case check(View)
@@ -244,17 +246,24 @@ extension Operation: CustomStringConvertible {
     case .openScope(let isManual): isManual ? "manual scope {" : "scope {"
     case .closeScope: "}"
     case .wait: "wait"
+    case .record(let recording):
+      "record \(recording.count), holes \(recording.holes), returns \(recording.returned)"
+    case .replay(let replay):
+      "replay \(replay.recording) of \(replay.tasks.count), holes \(replay.holes), returns \(replay.returned)"
     case .check(let view): "check \(view)"
     case .write(let view, let salt): "write \(view) salt \(salt)"
-    case .submit(let task):
-      "submit \(task.kernels.map { $0.map { "\($0)" } ?? "-" }.joined())"
-        + task.arguments.map { " \($0.access) \($0.view)" }.joined(separator: ",")
-        + (task.overwrites ? " overwrite" : "")
-        + (task.blocks > 1 ? " blocks \(task.blocks)" : "")
-        + (task.startTogether ? " together" : "")
-        + (task.predicate.map { " if \($0.view)\($0.index) \($0.comparison) \($0.value)" } ?? "")
-        + task.dependencies.map { " \($0.isRetained ? "retain" : "after") \($0.task)" }.joined()
-        + (task.spinMicroseconds > 0 ? " spin \(task.spinMicroseconds)" : "")
+    case .submit(let task): Self.text(task)
     }
+  }
+
+  private static func text(_ task: TaskDescription) -> String {
+    "submit \(task.kernels.map { $0.map { "\($0)" } ?? "-" }.joined())"
+      + task.arguments.map { " \($0.access) \($0.view)" }.joined(separator: ",")
+      + (task.overwrites ? " overwrite" : "")
+      + (task.blocks > 1 ? " blocks \(task.blocks)" : "")
+      + (task.startTogether ? " together" : "")
+      + (task.predicate.map { " if \($0.view)\($0.index) \($0.comparison) \($0.value)" } ?? "")
+      + task.dependencies.map { " \($0.isRetained ? "retain" : "after") \($0.task)" }.joined()
+      + (task.spinMicroseconds > 0 ? " spin \(task.spinMicroseconds)" : "")
   }
 }

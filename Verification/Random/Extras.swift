@@ -14,15 +14,19 @@ struct Extras {
   private let predicatePercent: Int
   private let dependencyPercent: Int
 
-  init(seed: UInt64) {
+  /// - Parameter isReplayed: without explicit dependencies, and what needs them.
+  init(seed: UInt64, isReplayed: Bool = false) {
     random = SplitMix64(seed: seed &* 0x9E37_79B9_7F4A_7C15 ^ 0x5EED)
-    manualPercent = [0, 0, 30, 70].randomElement(using: &random)!
-    untrackedPercent = [0, 0, 10, 40].randomElement(using: &random)!
+    let manual = [0, 0, 30, 70].randomElement(using: &random)!
+    let untracked = [0, 0, 10, 40].randomElement(using: &random)!
     existingPercent = [0, 10, 30].randomElement(using: &random)!
     viewPercent = [0, 20, 50].randomElement(using: &random)!
     blockPercent = [0, 5, 20].randomElement(using: &random)!
     predicatePercent = [0, 3, 10].randomElement(using: &random)!
-    dependencyPercent = [0, 5, 20].randomElement(using: &random)!
+    let dependency = [0, 5, 20].randomElement(using: &random)!
+    manualPercent = isReplayed ? 0 : manual
+    untrackedPercent = isReplayed ? 0 : untracked
+    dependencyPercent = isReplayed ? 0 : dependency
   }
 
   mutating func isManualScope() -> Bool { chance(manualPercent) }

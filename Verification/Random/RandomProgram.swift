@@ -44,6 +44,9 @@ struct RandomProgram: ParsableCommand {
   @Flag(help: "Only tasks that can be run again: for runs in which processes are killed.")
   var recoverable = false
 
+  @Flag(help: "Record tasks, and replay them with other tensors; none has explicit dependencies.")
+  var replay = false
+
   @OptionGroup var runtime: RuntimeOptions
 
   private func range() throws -> ClosedRange<UInt64> {
@@ -63,13 +66,18 @@ struct RandomProgram: ParsableCommand {
   }
 
   func run() throws {
-    Watchdog.start(replay: Self.replay)
+    Watchdog.start(replay: Self.command)
     var failures = 0
     var sessions = 0
     var submitted = 0
     for seed in try range() {
-      var generator = Generator(seed: seed, isRecoverable: recoverable)
-      let description = generator.run(tasks: tasks)
+      var generator = Generator(seed: seed, isRecoverable: recoverable, isReplayed: replay)
+      var description = generator.run(tasks: tasks)
+      if replay {
+        var maker = ReplayMaker(
+          seed: seed, description, isRecoverable: recoverable)
+        description = maker.run()
+      }
       if verbose { for (i, line) in description.operations.enumerated() { print(i, line) } }
       var reference = Reference(description)
       let skipped = sabotage ? description.lastLastingWrite : nil
@@ -79,7 +87,7 @@ struct RandomProgram: ParsableCommand {
         sessions += 1
         submitted += description.taskCount
         if let difference = run(seed, description, expected) {
-          print("seed \(seed): \(difference); replay: \(Self.replay(seed))")
+          print("seed \(seed): \(difference); replay: \(Self.command(seed))")
           fflush(nil)
           failures += 1
           break
@@ -116,7 +124,7 @@ struct RandomProgram: ParsableCommand {
   }
 
   /// This command line for one seed.
-  private static func replay(_ seed: UInt64) -> String {
+  private static func command(_ seed: UInt64) -> String {
     var words = [CommandLine.arguments[0], "--seed", "\(seed)"]
     var skips = false
     for word in CommandLine.arguments.dropFirst() {

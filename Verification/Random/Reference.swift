@@ -18,7 +18,9 @@ struct Reference {
     var seen: [[UInt64]] = []
     for (index, operation) in description.operations.enumerated() {
       switch operation {
-      case .openScope, .closeScope, .wait: break
+      case .openScope, .closeScope, .wait, .record: break
+      case .replay(let replay):
+        for task in replay.tasks { run(task, skipping: nil) }
       case .submit(let task):
         run(task, skipping: index == skipped?.operation ? skipped?.argument : nil)
       case .check(let view): seen.append(view.elements.map { memory[view.tensor][$0] })

@@ -21,6 +21,9 @@ struct SessionRun {
   private var tensors: [AnyTensor?]
   /// Of the tasks submitted so far, in order.
   private var ids: [TaskID] = []
+  private var templates: [TaskTemplate] = []
+  /// Of the task to be submitted: holes of its scalars.
+  private var scalarHoles: [Int: Int] = [:]
 
   init(_ description: Description, expected: [[UInt64]]) {
     self.description = description
@@ -35,16 +38,31 @@ struct SessionRun {
     for (index, tensor) in description.tensors.enumerated() where tensor.isExternal {
       tensors[index] = try graph.externalTensor(of: tensor.type, Shape(tensor.shape))
     }
+    func submit(_ task: TaskDescription, _ run: inout SessionRun) throws {
+      try run.submit(
+        task, graph, task.kernels[0].map { aic[$0] }, task.kernels[1].map { aiv[$0] },
+        task.kernels[2].map { aiv[$0] })
+    }
     var checks = expected.makeIterator()
+    var recorded = 0
     for (index, operation) in description.operations.enumerated() {
       switch operation {
+      case .submit where recorded > 0: recorded -= 1
+      case .record(let recording):
+        recorded = recording.count
+        let tasks = description.operations[index + 1...index + recorded].flatMap(\.tasks)
+        try record(recording, graph) { run in
+          for (number, task) in tasks.enumerated() {
+            run.scalarHoles = recording.scalarHoles[number]
+            try submit(task, &run)
+          }
+          run.scalarHoles = [:]
+        }
+      case .replay(let replay): try self.replay(replay, graph)
       case .openScope(let isManual): try graph.beginScope(isManual ? .manual : .automatic)
       case .closeScope: try graph.endScope()
       case .wait: try graph.wait()
-      case .submit(let task):
-        try submit(
-          task, graph, task.kernels[0].map { aic[$0] }, task.kernels[1].map { aiv[$0] },
-          task.kernels[2].map { aiv[$0] })
+      case .submit(let task): try submit(task, &self)
       case .write(let view, let salt):
         let target = try tensor(view)
         switch target.dataType.byteCount {
@@ -64,6 +82,25 @@ struct SessionRun {
         }
       }
     }
+  }
+
+  private mutating func record(
+    _ recording: RecordingDescription, _ graph: Graph, _ body: (inout SessionRun) throws -> Void
+  ) throws {
+    let holes = recording.holes.map { tensors[$0]! }
+    templates.append(
+      try graph.record(tensors: holes, scalars: recording.scalars) { outputs in
+        try body(&self)
+        outputs = recording.returned.map { tensors[$0]! }
+      })
+  }
+
+  private mutating func replay(_ replay: ReplayDescription, _ graph: Graph) throws {
+    let replayed = try graph.replay(
+      templates[replay.recording], tensors: replay.holes.map { tensors[$0]! },
+      scalars: replay.scalars)
+    for number in 0..<replayed.taskCount { ids.append(replayed.task(number)) }
+    for (tensor, output) in zip(replay.returned, replayed.outputs) { tensors[tensor] = output }
   }
 
   private func tensor(_ view: View) throws -> AnyTensor {
@@ -105,7 +142,13 @@ struct SessionRun {
       }
       staged.recovery = task.recovery
       staged.scalar(bits: task.control)
-      for scalar in task.scalars { staged.scalar(bits: scalar) }
+      for (place, scalar) in task.scalars.enumerated() {
+        if let hole = scalarHoles[place] {
+          staged.scalar(hole: hole)
+        } else {
+          staged.scalar(bits: scalar)
+        }
+      }
       if task.blocks > 1 || task.startTogether {
         staged.blocks(task.blocks, startTogether: task.startTogether)
       }

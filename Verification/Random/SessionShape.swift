@@ -44,7 +44,9 @@ struct SessionShape {
     dependencyPools = (0..<rings).map { _ in pool << Int.random(in: 0...1, using: &random) }
     threads = [1, 1, 2, 3].randomElement(using: &random)!
     let largest = description.operations.map(Self.records).max() ?? 0
-    tensorMap = largest * [1, 1, 1, 10000].randomElement(using: &random)!
+    let factor = [1, 1, 1, 10000].randomElement(using: &random)!
+    // Replays need more of it than a task, and of a small one have no use.
+    tensorMap = largest * (description.hasReplays ? 10001 - factor : factor)
   }
 
   func apply(to options: inout RuntimeOptions, isGiven: (String) -> Bool) {
@@ -69,8 +71,7 @@ struct SessionShape {
   /// Records of the TensorMap that one task needs at most: one for a view with gaps,
   /// the places between the ends of those without.
   private static func records(_ operation: Operation) -> Int {
-    guard case .submit(let task) = operation else { return 0 }
-    return 2 + 2 * task.arguments.count
+    operation.tasks.map { 2 + 2 * $0.arguments.count }.max() ?? 0
   }
 
   private struct Need {
@@ -91,28 +92,29 @@ struct SessionShape {
     var tasks = [Int](repeating: 0, count: rings)
     var bytes = [Int](repeating: 0, count: rings)
     var scopes = [Scope()]
+    func submit(_ task: TaskDescription) {
+      let ring = min(scopes.count - 1, rings - 1)
+      let hasOutputs = task.arguments.contains { $0.access == .output }
+      if hasOutputs, scopes[scopes.count - 1].tasksBefore == nil {
+        scopes[scopes.count - 1] = Scope(tasksBefore: tasks[ring], bytesBefore: bytes[ring])
+      }
+      let block = heapBytes(task, description)
+      tasks[ring] += 1
+      bytes[ring] += block
+      let oldest = scopes.enumerated().filter {
+        $0.element.tasksBefore != nil && min($0.offset, rings - 1) == ring
+      }.map(\.element)
+      let tasksBefore = oldest.map { $0.tasksBefore! }.min() ?? tasks[ring] - 1
+      let bytesBefore = oldest.map(\.bytesBefore).min() ?? bytes[ring] - block
+      needs[ring].tasks = max(needs[ring].tasks, tasks[ring] - tasksBefore)
+      needs[ring].bytes = max(needs[ring].bytes, bytes[ring] - bytesBefore)
+      needs[ring].largestBlock = max(needs[ring].largestBlock, block)
+    }
     for operation in description.operations {
       switch operation {
       case .openScope: scopes.append(Scope())
       case .closeScope: scopes.removeLast()
-      case .submit(let task):
-        let ring = min(scopes.count - 1, rings - 1)
-        let hasOutputs = task.arguments.contains { $0.access == .output }
-        if hasOutputs, scopes[scopes.count - 1].tasksBefore == nil {
-          scopes[scopes.count - 1] = Scope(tasksBefore: tasks[ring], bytesBefore: bytes[ring])
-        }
-        let block = heapBytes(task, description)
-        tasks[ring] += 1
-        bytes[ring] += block
-        let oldest = scopes.enumerated().filter {
-          $0.element.tasksBefore != nil && min($0.offset, rings - 1) == ring
-        }.map(\.element)
-        let tasksBefore = oldest.map { $0.tasksBefore! }.min() ?? tasks[ring] - 1
-        let bytesBefore = oldest.map(\.bytesBefore).min() ?? bytes[ring] - block
-        needs[ring].tasks = max(needs[ring].tasks, tasks[ring] - tasksBefore)
-        needs[ring].bytes = max(needs[ring].bytes, bytes[ring] - bytesBefore)
-        needs[ring].largestBlock = max(needs[ring].largestBlock, block)
-      default: break
+      default: for task in operation.tasks { submit(task) }
       }
     }
     return needs

@@ -33,6 +33,7 @@ struct System {
     System(name: "pto2-no-moves", executable: "taskbench-pto2", arguments: ["--no-moves"]),
     System(name: "pto2-lanes-4", executable: "taskbench-pto2", arguments: ["--lanes", "4"]),
     System(name: "pto2-threads-2", executable: "taskbench-pto2", arguments: ["--threads", "2"]),
+    System(name: "pto2-replay", executable: "taskbench-pto2", arguments: ["--replay", "16"]),
     System(name: "mpi", executable: "taskbench-mpi", isMPI: true),
     System(name: "tbb", executable: "taskbench-tbb"),
     System(name: "openmp", executable: "taskbench-openmp"),

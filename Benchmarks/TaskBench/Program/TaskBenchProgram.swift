@@ -23,6 +23,7 @@ struct TaskBenchProgram {
     let session = try Session(configuration(&options), images: ["TaskBenchKernels"])
     let series = UnsafeMutablePointer<taskbench_series>.allocate(capacity: 1)
     defer { series.deallocate() }
+    var replayed = ReplayedSteps(count: options.replay)
     taskbench_begin(series)
     while taskbench_more(series, &options) != 0 {
       var isValid = false
@@ -30,7 +31,8 @@ struct TaskBenchProgram {
       try session.run { graph in
         isValid =
           options.is_explicit != 0
-          ? try runExplicit(graph, &options) : try runThroughTensors(graph, &options)
+          ? try runExplicit(graph, &options)
+          : try runThroughTensors(graph, &options, &replayed)
       }
       taskbench_add(series, &options, taskbench_seconds() - begin, isValid ? 1 : 0)
     }
@@ -64,7 +66,7 @@ struct TaskBenchProgram {
   /// Each task puts out a tensor, and takes those of its producers.
   /// - Returns: whether the last step is right.
   private static func runThroughTensors(
-    _ graph: Graph, _ options: inout taskbench_options
+    _ graph: Graph, _ options: inout taskbench_options, _ replayed: inout ReplayedSteps
   ) throws -> Bool {
     let shape = options.graph
     let packed = taskbench_packed(&options.graph)
@@ -73,7 +75,14 @@ struct TaskBenchProgram {
     return try graph.scope {
       var before: [Tensor<Int64>?] = Array(repeating: nil, count: Int(shape.width))
       var current = before
-      for step in 0..<shape.steps {
+      var step: UInt32 = 0
+      while step < shape.steps {
+        if let after = try replayed.submit(graph, kernel, &options, from: step, before) {
+          before = after
+          step += replayed.count
+          continue
+        }
+        defer { step += 1 }
         var points = taskbench_points(&options.graph, step)
         while points != 0 {
           let point = taskbench_next(&points)

@@ -30,7 +30,8 @@ static void help(const char *system) {
                "  --lanes N         dispatches that a core holds, 1 to 64 (64)\n"
                "  --threads N       of the scheduler, 1 to 8 (1)\n"
                "  --no-ahead        no dispatch before every producer is COMPLETED\n"
-               "  --no-moves        cores run where Linux leaves them\n");
+               "  --no-moves        cores run where Linux leaves them\n"
+               "  --replay N        N steps are recorded and then replayed; 0 = none (0)\n");
     printf("\nExit status: 0, 1 for a wrong or failed run, 64 for wrong usage.\n");
 }
 
@@ -87,6 +88,7 @@ static int take(taskbench_options *options, const char *name, const char *text, 
         {"--window", 64, 1 << 16, &options->window},
         {"--lanes", 1, 64, &options->lanes},
         {"--threads", 1, 8, &options->threads},
+        {"--replay", 0, 1024, &options->replay},
     };
     for (size_t index = 0; index < sizeof numbers / sizeof numbers[0]; index++) {
         if (strcmp(name, numbers[index].name) != 0) continue;
@@ -100,7 +102,7 @@ static int take(taskbench_options *options, const char *name, const char *text, 
 
 static int is_of_pto2(const char *name) {
     return strcmp(name, "--window") == 0 || strcmp(name, "--lanes") == 0 ||
-           strcmp(name, "--threads") == 0;
+           strcmp(name, "--threads") == 0 || strcmp(name, "--replay") == 0;
 }
 
 int taskbench_parse(taskbench_options *options, const char *system, int argc,

@@ -61,6 +61,11 @@ typedef struct pto2_task {
     uint64_t id;
 } pto2_task;
 
+/* Recorded tasks. Valid for every run of its session, until template_free. */
+typedef struct pto2_template {
+    uint64_t opaque;
+} pto2_template;
+
 /* ---- arguments and dependencies of a task -------------------------------- */
 
 /* One argument of a task. For PTO2_OUTPUT the runtime allocates a tensor of
@@ -138,14 +143,33 @@ typedef struct pto2_submission {
     uint32_t block_count;        /* SPMD: blocks to run; 0 and 1 = one */
     uint32_t require_sync_start; /* SPMD: all blocks start together */
     uint32_t reserved;
+    const uint32_t *scalar_holes; /* NULL, or one per scalar: 0 for the one in `scalars`, n */
+                                  /* for scalar n - 1 of the recording that lasts */
 } pto2_submission;
 
 #define PTO2_SUBMISSION_FIELDS(F, T)                                                \
     F(T, bytes, 0) F(T, recovery, 4) F(T, kernels, 8) F(T, kernel_names, 32)        \
     F(T, arguments, 56) F(T, scalars, 64) F(T, dependencies, 72) F(T, predicate, 80) \
     F(T, argument_count, 88) F(T, scalar_count, 92) F(T, dependency_count, 96)      \
-    F(T, block_count, 100) F(T, require_sync_start, 104) F(T, reserved, 108)
-PTO2_ASSERT_LAYOUT(pto2_submission, PTO2_SUBMISSION_FIELDS, 112);
+    F(T, block_count, 100) F(T, require_sync_start, 104) F(T, reserved, 108) \
+    F(T, scalar_holes, 112)
+PTO2_ASSERT_LAYOUT(pto2_submission, PTO2_SUBMISSION_FIELDS, 120);
+
+/* What recorded tasks use that a replay has others for: tensors and views, no two with an
+ * element in common, and scalars. */
+typedef struct pto2_holes {
+    uint32_t bytes; /* sizeof(pto2_holes) */
+    uint32_t tensor_count;
+    const pto2_tensor_handle *tensors;
+    const uint64_t *scalars; /* raw bits */
+    uint32_t scalar_count;
+    uint32_t reserved;
+} pto2_holes;
+
+#define PTO2_HOLES_FIELDS(F, T)                                              \
+    F(T, bytes, 0) F(T, tensor_count, 4) F(T, tensors, 8) F(T, scalars, 16)  \
+    F(T, scalar_count, 24) F(T, reserved, 28)
+PTO2_ASSERT_LAYOUT(pto2_holes, PTO2_HOLES_FIELDS, 32);
 
 /* ---- what the runtime tells ---------------------------------------------- */
 
@@ -263,6 +287,21 @@ typedef struct pto2_program_api {
     /* The first error; its code is 0 when there was none. Returns 0, or error 5 when
      * `bytes` is not set. */
     pto2_error (*error_info)(pto2_graph *, pto2_error_info *out);
+
+    /* Recorded tasks: docs/programs.md, "Record and replay". *holes may be NULL: none. */
+
+    /* From here on the tasks that are submitted are recorded, too. Only tasks can be. */
+    pto2_error (*record_begin)(pto2_graph *, const pto2_holes *holes);
+    /* Ends the recording. outputs[output_count]: outputs of recorded tasks, or views of
+     * them, of which a replay is to return handles. */
+    pto2_error (*record_end)(pto2_graph *, const pto2_tensor_handle *outputs,
+                             uint32_t output_count, pto2_template *out);
+    /* Submits recorded tasks in the current scope. outputs: as many as were recorded.
+     * tasks: NULL, or as many as were recorded. Blocks while a ring is full. */
+    pto2_error (*replay)(pto2_graph *, pto2_template, const pto2_holes *holes,
+                         pto2_tensor_handle *outputs, pto2_task *tasks);
+    /* Forgets recorded tasks; what was submitted of them runs. */
+    pto2_error (*template_free)(pto2_graph *, pto2_template);
 } pto2_program_api;
 
 #define PTO2_PROGRAM_API_FIELDS(F, T)                                                   \
@@ -272,8 +311,9 @@ typedef struct pto2_program_api {
     F(T, data, 88) F(T, get, 96) F(T, set, 104) F(T, scope_begin, 112)                  \
     F(T, scope_begin_manual, 120) F(T, scope_end, 128) F(T, submit, 136)                \
     F(T, submit_many, 144) F(T, wait, 152) F(T, fail, 160) F(T, error_message, 168)     \
-    F(T, error_info, 176)
-PTO2_ASSERT_LAYOUT(pto2_program_api, PTO2_PROGRAM_API_FIELDS, 184);
+    F(T, error_info, 176) F(T, record_begin, 184) F(T, record_end, 192)                 \
+    F(T, replay, 200) F(T, template_free, 208)
+PTO2_ASSERT_LAYOUT(pto2_program_api, PTO2_PROGRAM_API_FIELDS, 216);
 
 /* ---- entry points of a shared object -------------------------------------- */
 

@@ -106,11 +106,15 @@ public enum ScopeMode: Sendable {
   /// The first half of `scope`, for callers that cannot pass a closure.
   /// - Throws: `invalidArgs` for scopes nested too deep.
   public func beginScope(_ mode: ScopeMode = .automatic) throws(PTO2Error) {
+    unsafe try orchestrator.pointee.refuseInRecording("a scope")
     unsafe try orchestrator.pointee.beginScope(isManual: mode == .manual)
   }
   /// The second half: ends the innermost scope.
   /// - Throws: `invalidArgs` when the program has begun none.
-  public func endScope() throws(PTO2Error) { unsafe try orchestrator.pointee.endScope() }
+  public func endScope() throws(PTO2Error) {
+    unsafe try orchestrator.pointee.refuseInRecording("the end of a scope")
+    unsafe try orchestrator.pointee.endScope()
+  }
 
   /// Ends the run: `try graph.fail("element 7 is wrong")`.
   /// - Throws: `explicitOrchFatal`, or the run's first error if there was one before.

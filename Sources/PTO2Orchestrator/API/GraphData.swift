@@ -6,7 +6,10 @@ extension Graph {
   /// Blocks until every task submitted so far is done.
   /// - Throws: what has ended the run: `workerDied` with the root cause when tasks have
   ///   failed.
-  public func wait() throws(PTO2Error) { unsafe try orchestrator.pointee.waitForAll() }
+  public func wait() throws(PTO2Error) {
+    unsafe try orchestrator.pointee.refuseInRecording("a wait")
+    unsafe try orchestrator.pointee.waitForAll()
+  }
 
   /// Waits until every task submitted so far is done, as `wait` does, and lends the
   /// elements of any number of tensors, in memory order.
@@ -59,6 +62,7 @@ extension Graph {
     -> UnsafeMutablePointer<Element>
   {
     let fault = unsafe orchestrator.pointee.fault
+    unsafe try orchestrator.pointee.refuseInRecording("a look at a tensor")
     guard unsafe orchestrator.pointee.isInScope(tensor.untyped),
       let address = unsafe orchestrator.pointee.address(of: tensor.untyped)
     else {
@@ -104,6 +108,7 @@ extension Graph {
   package func place(
     of tensor: AnyTensor, at index: [Int], includingReaders: Bool, timeout: Duration
   ) throws(PTO2Error) -> UnsafeMutableRawPointer {
+    unsafe try orchestrator.pointee.refuseInRecording("a look at an element")
     do throws(PTO2Error) {
       let element = try tensor.element(at: index)
       unsafe try orchestrator.pointee.waitForUsers(

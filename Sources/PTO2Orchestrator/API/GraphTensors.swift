@@ -68,6 +68,7 @@ extension Graph {
   package func filled(of type: DataType, _ shape: Shape, withBits bits: UInt64) throws(PTO2Error)
     -> AnyTensor
   {
+    unsafe try orchestrator.pointee.refuseInRecording("a filled tensor")
     let element = try submit { task in
       // Before any memory is taken: an error inside a submit says which argument.
       if !shape.isValid || shape.elementCount == nil {

@@ -115,6 +115,11 @@ public enum Recovery: Sendable {
   /// The bits of a float in the lower half: `pto2_scalar_f32` reads it.
   public mutating func scalar(_ value: Float) { scalar(bits: UInt64(value.bitPattern)) }
 
+  /// The kernel gets the scalar that the recording that lasts, and each replay of it, has
+  /// given for this hole; see `Graph.record`.
+  /// - Parameter hole: its place in the recording's list.
+  public mutating func scalar(hole: Int) { unsafe orchestrator.pointee.stageScalar(hole: hole) }
+
   // MARK: Order
 
   /// The id this task will have.

@@ -69,6 +69,12 @@ struct BufferTable: ~Copyable {
     }
   }
 
+  /// A buffer with memory; nil when that is gone.
+  func placed(_ place: UInt32, _ generation: UInt32) -> Buffer? {
+    let buffer = places[place]
+    return buffer.generation == generation && buffer.state == .placed ? buffer : nil
+  }
+
   /// What a tensor lies in; nil when its memory is gone or was never as large.
   @inline(__always)
   func live(_ tensor: AnyTensor) -> Buffer? {

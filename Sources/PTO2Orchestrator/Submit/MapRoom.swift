@@ -37,7 +37,7 @@ extension Orchestrator {
       task: id, ring: ring, needed: UInt64(needed), available: UInt64(map.limit))
   }
 
-  private mutating func sweepMap() {
+  mutating func sweepMap() {
     for index in 0..<UInt32(buffers.count) {
       map.sweep(&buffers[index].records) { rings.isLive($0) || failed.contains($0) }
     }

@@ -24,7 +24,7 @@ struct Producers: ~Copyable {
 
   var count: Int { list.count }
 
-  private mutating func begin() {
+  mutating func begin() {
     list.removeAll()
     places.removeAll()
     isCancelled = false
@@ -78,21 +78,12 @@ struct Producers: ~Copyable {
   ) {
     if argument.access == .output { return }
     let owner = buffers[argument.buffer].owner
-    if argument.access == .noDependency {
-      // Its memory alone is held.
-      if owner != .none { add(owner, PTO2_FANIN_RETAIN, &rings) }
-      return
-    }
-    // What overwrites the whole needs nothing of what was there; but a task without
-    // kernels, or with a predicate, may leave it as it was.
-    let data = mayOverwrite && argument.access == .outputExisting ? 0 : PTO2_FANIN_DATA
-    if owner != .none { add(owner, PTO2_FANIN_WAIT | PTO2_FANIN_RETAIN | data, &rings) }
-    if isManual { return }
-    let writerFlags =
-      data == 0 ? PTO2_FANIN_WAIT : PTO2_FANIN_WAIT | PTO2_FANIN_RETAIN | PTO2_FANIN_DATA
+    let flags = argument.faninFlags(mayOverwrite: mayOverwrite)
+    if owner != .none { add(owner, flags.owner, &rings) }
+    if isManual || argument.access == .noDependency { return }
     let place = map.look(buffers[argument.buffer].records, argument.extent, argument) {
       other, kind in
-      note(other, kind == .writer ? writerFlags : PTO2_FANIN_WAIT, &rings, &failed)
+      note(other, kind == .writer ? flags.writer : PTO2_FANIN_WAIT, &rings, &failed)
     }
     places.append(place.record)
     mapGrowth += place.growth
@@ -115,7 +106,7 @@ struct Producers: ~Copyable {
   /// A producer: to be waited for unless it is RELEASED. Then there is nothing to
   /// wait for, but is there a result?
   @inline(__always)
-  private mutating func note(
+  mutating func note(
     _ task: TaskOrdinal, _ flags: UInt64, _ rings: inout Rings, _ failed: inout FailedTasks
   ) {
     if rings.isLive(task) {
@@ -126,7 +117,7 @@ struct Producers: ~Copyable {
   }
 
   @inline(__always)
-  private mutating func add(_ task: TaskOrdinal, _ flags: UInt64, _ rings: inout Rings) {
+  mutating func add(_ task: TaskOrdinal, _ flags: UInt64, _ rings: inout Rings) {
     let memory = rings[task.ring][memory: task.ordinal]
     if memory.stamp == serial {
       list[memory.stampIndex].rawValue |= flags
@@ -135,6 +126,12 @@ struct Producers: ~Copyable {
       rings[task.ring][memory: task.ordinal].stamp = serial
       rings[task.ring][memory: task.ordinal].stampIndex = UInt32(truncatingIfNeeded: index)
     }
+  }
+
+  /// A producer that no other call names for this task.
+  @inline(__always)
+  mutating func addOther(_ task: TaskOrdinal, _ flags: UInt64) {
+    list.append(FaninWord(rawValue: task.id.rawValue | flags))
   }
 
   // MARK: Settle
@@ -184,6 +181,16 @@ struct Producers: ~Copyable {
     if argument.access == .output || argument.access == .noDependency { return }
     let place = map.changes == placesChanges ? places[next] : nil
     next += 1
+    enter(ordinal, argument, at: place, &buffers, &map, &rings, &failed)
+  }
+
+  /// The task has used a tensor. `place` is as for `TensorMap.enterRead`.
+  @inline(__always)
+  func enter(
+    _ ordinal: TaskOrdinal, _ argument: StagedArgument, at place: UInt32?,
+    _ buffers: inout BufferTable, _ map: inout TensorMap, _ rings: inout Rings,
+    _ failed: inout FailedTasks
+  ) {
     // Whoever is to depend on a failed task later must still find it.
     func isNeeded(_ task: TaskOrdinal) -> Bool {
       rings.isLive(task) || failed.hasAny && failed.contains(task)
@@ -197,5 +204,20 @@ struct Producers: ~Copyable {
         &buffers[argument.buffer].records, argument.extent, argument, task: ordinal, at: place,
         isLive: isNeeded)
     }
+  }
+}
+
+extension StagedArgument {
+  /// Of a fanin entry, for the tensor's owner and for tasks that have written it since.
+  /// - Parameter mayOverwrite: the task has kernels, and nothing keeps them from running.
+  @inline(__always)
+  func faninFlags(mayOverwrite: Bool) -> (owner: UInt64, writer: UInt64) {
+    // Its memory alone is held.
+    if access == .noDependency { return (PTO2_FANIN_RETAIN, 0) }
+    let all = PTO2_FANIN_WAIT | PTO2_FANIN_RETAIN | PTO2_FANIN_DATA
+    // What overwrites the whole needs nothing of what was there; but a task without
+    // kernels, or with a predicate, may leave it as it was.
+    return mayOverwrite && access == .outputExisting
+      ? (PTO2_FANIN_WAIT | PTO2_FANIN_RETAIN, PTO2_FANIN_WAIT) : (all, all)
   }
 }

@@ -10,14 +10,14 @@ struct TaskMemory: BitwiseCopyable {
   var payloadEnd: UInt64 = 0
   /// List of the buffers the task put out.
   var firstBuffer = Buffer.none
+  /// Its scope holds it.
+  var hasOutputs = false
   /// Serial of the scope the task was submitted in.
   var scope: UInt64 = 0
   /// The submission that has this task in its fanin, and where there.
   var stamp: UInt32 = 0
   var stampIndex: UInt32 = 0
 
-  /// The task has outputs: its scope holds it.
-  var hasOutputs: Bool { firstBuffer != Buffer.none }
 }
 
 /// One ring as the orchestrator fills it.

@@ -3,6 +3,12 @@ internal import PTO2Protocol
 internal import PTO2Segment
 internal import PTO2System
 
+/// Bytes that a task takes of the heap, its snapshot included, and of the payload ring.
+struct TaskNeeds: BitwiseCopyable {
+  var outputs: UInt64
+  var payload: UInt64
+}
+
 /// Room for one task, and telling a full ring that will drain from one that never can.
 extension Orchestrator {
   // MARK: Watermarks
@@ -65,26 +71,25 @@ extension Orchestrator {
   /// its record, and the ring for its main slot, payload, consumed entry, pool entries
   /// and outputs. After a wait its producers are settled.
   @inline(__always)
-  mutating func waitForRoom(_ ring: Int, outputBytes: UInt64) throws(PTO2Error) -> Room {
+  mutating func waitForRoom(_ ring: Int, _ needs: TaskNeeds) throws(PTO2Error) -> Room {
     if map.count + producers.mapGrowth > map.limit { try waitForMapRoom(ring) }
-    if case .room(let room) = lookForRoom(ring, outputBytes) { return room }
-    return try waitForRingRoom(ring, outputBytes: outputBytes)
+    if case .room(let room) = lookForRoom(ring, needs) { return room }
+    return try waitForRingRoom(ring, needs)
   }
 
   @inline(never)
-  private mutating func waitForRingRoom(_ ring: Int, outputBytes: UInt64) throws(PTO2Error) -> Room
-  {
-    try checkEmptyRingHasRoom(ring, outputBytes: outputBytes)
+  mutating func waitForRingRoom(_ ring: Int, _ needs: TaskNeeds) throws(PTO2Error) -> Room {
+    try checkEmptyRingHasRoom(ring, outputBytes: needs.outputs)
     while true {
-      switch lookForRoom(ring, outputBytes) {
+      switch lookForRoom(ring, needs) {
       case .room(let room):
         // Fewer producers by now, never more: the room is still there.
         producers.settle(&rings, &failed)
         return room
       case .lacks(.submissionLog): try waitForLog()
       case .lacks(let reason):
-        try stall(reason, ring: ring, outputBytes: outputBytes) { orchestrator in
-          if case .lacks(reason) = orchestrator.lookForRoom(ring, outputBytes) { return false }
+        try stall(reason, ring: ring, outputBytes: needs.outputs) { orchestrator in
+          if case .lacks(reason) = orchestrator.lookForRoom(ring, needs) { return false }
           return true
         }
       }
@@ -112,7 +117,7 @@ extension Orchestrator {
 
   /// The task's room, or what it still lacks, by the watermarks as last read.
   @inline(__always)
-  private func lookForRoom(_ ring: Int, _ outputBytes: UInt64) -> Look {
+  func lookForRoom(_ ring: Int, _ needs: TaskNeeds) -> Look {
     let current = rings[ring].current
     if current &- rings[ring].released >= rings[ring].window { return .lacks(.mainRing) }
     if current &- rings[ring].consumed >= rings[ring].consumedWindow {
@@ -120,10 +125,10 @@ extension Orchestrator {
     }
     let pool = rings[ring].poolHead &- rings[ring].poolTail &+ UInt64(producers.count)
     if pool > rings[ring].pool { return .lacks(.dependencyPool) }
-    guard let payload = rings[ring].payload.place(bytes: staged.payloadBytes) else {
+    guard let payload = rings[ring].payload.place(bytes: needs.payload) else {
       return .lacks(.payload)
     }
-    guard let heap = rings[ring].heap.place(bytes: outputBytes) else { return .lacks(.heap) }
+    guard let heap = rings[ring].heap.place(bytes: needs.outputs) else { return .lacks(.heap) }
     if !log.hasRoom { return .lacks(.submissionLog) }
     return .room(Room(payload: payload, heap: heap))
   }

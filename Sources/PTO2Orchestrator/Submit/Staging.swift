@@ -106,6 +106,9 @@ extension Orchestrator {
         PTO2Error(
           .invalidArgs, "dependency on task \(id), which was not submitted in this run", task: id))
     }
+    if let recording, !recording.contains(task) {
+      return staged.fail(recording.foreignDependency(on: id))
+    }
     var flags = PTO2_FANIN_WAIT | PTO2_FANIN_DATA
     // Of a task without outputs there is nothing to retain.
     if isRetained, let memory = rings.memory(of: task), memory.hasOutputs {
@@ -187,6 +190,14 @@ struct StagedArgument: BitwiseCopyable {
       Extent(
         buffer: buffer, hasGaps: hasGaps, isWrite: access.isWrite, begin: offset, end: end)
     }
+  }
+
+  /// As kernels see it.
+  @inline(__always)
+  func record(offset: UInt64) -> pto2_tensor {
+    pto2_tensor(
+      offset: offset, shape: shape, strides: strides, dtype: dataType.rawValue, rank: rank,
+      access: access.rawValue, reserved: 0, element_count: elementCount, reserved2: 0)
   }
 
   /// The bytes of the view.
@@ -283,6 +294,21 @@ struct StagedTask: ~Copyable {
     @inline(__always) get {
       UInt64(truncatingIfNeeded: payloadShape.bytes(hasPredicate: predicates.count != 0))
     }
+  }
+
+  /// The task's calls by subtask slot.
+  @inline(__always)
+  mutating func calls(hasSnapshot: Bool) -> (CallWord, CallWord, CallWord) {
+    let (tensors, scalars) = (arguments.count, scalars.count)
+    let kind =
+      (attributes.blocks > 1 ? PTO2_CALL_SPMD : 0) | (hasSnapshot ? PTO2_CALL_SNAPSHOT : 0)
+    func call(_ kernel: UInt64) -> CallWord {
+      kernel == 0
+        ? CallWord(rawValue: 0)
+        : CallWord(kernel: kernel | kind, tensors: tensors, scalars: scalars)
+    }
+    let calls = attributes.kernels.calls
+    return (call(calls.0), call(calls.1), call(calls.2))
   }
 
   /// Keeps a mistake for `submit`, unless there is one already.

@@ -16,6 +16,7 @@ extension Orchestrator {
     do throws(PTO2Error) {
       staged.attributes.kernels = kernels
       let id = try commit()
+      if let recording { recording.note(&staged, id, &rings) }
       unstage(keepOutputs: true)
       return id
     } catch {
@@ -35,9 +36,10 @@ extension Orchestrator {
 
     producers.look(
       at: &staged, isManual: scope.isManual, &buffers, &map, &rings, &failed)
-    let room = try waitForRoom(ring, outputBytes: outputBytes)
+    let needs = TaskNeeds(outputs: outputBytes, payload: staged.payloadBytes)
+    let room = try waitForRoom(ring, needs)
     let (block, payload) = (room.heap, room.payload)
-    try reserve(ring, block, payload)
+    try reserve(ring, block, payload, needs)
 
     // Nothing can fail from here on.
     let task = TaskOrdinal(ring: ring, ordinal: rings[ring].current)
@@ -70,8 +72,8 @@ extension Orchestrator {
 
   /// Memory for what the task's slot, descriptor, payload, fanin list and outputs take.
   @inline(__always)
-  private mutating func reserve(
-    _ ring: Int, _ block: HeapRing.Block, _ payload: HeapRing.Block
+  mutating func reserve(
+    _ ring: Int, _ block: HeapRing.Block, _ payload: HeapRing.Block, _ needs: TaskNeeds
   ) throws(PTO2Error) {
     let isComplete = rings[ring].reservation.isComplete(
       fanin: producers.count != 0, payload: payload.end != payload.begin,
@@ -81,7 +83,7 @@ extension Orchestrator {
     let pool = UInt32(truncatingIfNeeded: rings[ring].poolHead) & rings[ring].fanin.mask
     let heapEnd = min(block.offset + (block.end - block.begin), rings[ring].heap.capacity)
     let places = RingReservation.Places(
-      slot: slot, payload: payload.offset..<payload.offset + staged.payloadBytes,
+      slot: slot, payload: payload.offset..<payload.offset + needs.payload,
       heap: block.offset..<heapEnd, pool: pool, poolCount: UInt32(producers.count),
       poolCapacity: rings[ring].fanin.count)
     try rings[ring].reservation.ensure(places, in: segment)
@@ -97,7 +99,8 @@ extension Orchestrator {
     rings[ring].heap.take(block)
     rings[ring].payload.take(payload)
     rings[ring][memory: task.ordinal] = TaskMemory(
-      heapEnd: rings[ring].heap.head, payloadEnd: rings[ring].payload.head, scope: scope.serial)
+      heapEnd: rings[ring].heap.head, payloadEnd: rings[ring].payload.head,
+      hasOutputs: staged.attributes.hasOutputs, scope: scope.serial)
     let heap = rings[ring].heapOffset + block.offset
     placeOutputs(of: task, scope, from: heap)
     let writer = SlotWriter(task, rings[ring], staged.payloadShape, payloadAt: payload.offset)
@@ -135,11 +138,11 @@ extension Orchestrator {
 /// Writes a task's main slot, dispatch descriptor, payload and fanin list, one part at a time.
 /// The log record publishes all of it.
 @safe struct SlotWriter {
-  private let task: TaskOrdinal
-  private let slot: OwnedMainSlot
-  private let descriptor: OwnedDescriptor
-  private let payload: OwnedPayload
-  private let arguments: UnsafeMutablePointer<UInt64>
+  let task: TaskOrdinal
+  let slot: OwnedMainSlot
+  let descriptor: OwnedDescriptor
+  let payload: OwnedPayload
+  let arguments: UnsafeMutablePointer<UInt64>
 
   /// - Parameter offset: of the payload from the first of its ring.
   @inline(__always)
@@ -195,17 +198,8 @@ extension Orchestrator {
 
   @inline(__always)
   func calls(_ staged: inout StagedTask, hasSnapshot: Bool) {
-    let tensors = staged.arguments.count
-    let scalars = staged.scalars.count
-    let kind =
-      (staged.attributes.blocks > 1 ? PTO2_CALL_SPMD : 0) | (hasSnapshot ? PTO2_CALL_SNAPSHOT : 0)
-    func call(_ kernel: UInt64) -> CallWord {
-      kernel == 0
-        ? CallWord(rawValue: 0)
-        : CallWord(kernel: kernel | kind, tensors: tensors, scalars: scalars)
-    }
-    let calls = staged.attributes.kernels.calls
-    descriptor.setCalls(call(calls.0), call(calls.1), call(calls.2))
+    let calls = staged.calls(hasSnapshot: hasSnapshot)
+    descriptor.setCalls(calls.0, calls.1, calls.2)
   }
 
   /// Tensors, and their descriptions for the kernels; then scalars.
@@ -216,13 +210,7 @@ extension Orchestrator {
       let argument = staged.arguments[index]
       let offset = buffers[argument.buffer].offset + argument.offset
       unsafe arguments[index] = offset
-      payload.setTensor(
-        index,
-        pto2_tensor(
-          offset: offset, shape: argument.shape, strides: argument.strides,
-          dtype: argument.dataType.rawValue, rank: argument.rank,
-          access: argument.access.rawValue, reserved: 0, element_count: argument.elementCount,
-          reserved2: 0))
+      payload.setTensor(index, argument.record(offset: offset))
     }
     for index in 0..<staged.scalars.count {
       unsafe arguments[count + index] = staged.scalars[index]
@@ -286,14 +274,26 @@ struct SubmissionLog: ~Copyable {
     return true
   }
 
-  /// Appends one record and publishes it; wakes the scheduler if it sleeps until so many
-  /// are there. There is room.
+  /// Appends one record and publishes it. There is room.
   @inline(__always)
   mutating func append(_ record: pto2_log_record) {
+    write(record)
+    publish()
+  }
+
+  /// Appends one record that nobody sees before `publish`. There is room.
+  @inline(__always)
+  mutating func write(_ record: pto2_log_record) {
     records[UInt32(truncatingIfNeeded: submitted)].store(record)
     submitted &+= 1
-    // Release, pairs with the scheduler's acquire: it sees the record, and the slot,
-    // descriptor and fanin list written before.
+  }
+
+  /// Publishes what was appended; wakes the scheduler if it sleeps until so many are
+  /// there.
+  @inline(__always)
+  mutating func publish() {
+    // Release, pairs with the scheduler's acquire: it sees the records, and the slots,
+    // descriptors and fanin lists written before.
     let position = UInt32(truncatingIfNeeded: submitted)
     submittedWord.storeRelease(position)
     Publisher.fence()

@@ -73,3 +73,36 @@ func first() throws {
     print(try graph.array(y)[999])  // 3996.0
   }
 }
+
+func recorded(
+  _ graph: Graph, _ smooth: Kernel, _ add: Kernel, _ x: Tensor<Float>, _ y: Tensor<Float>
+) throws {
+  func step(_ x: Tensor<Float>) throws -> Tensor<Float> {
+    let smoothed = try graph.submit(aiv: smooth) { task in
+      task.input(x)
+      return task.output(of: Float.self, x.shape)
+    }
+    return try graph.submit(aiv: add) { task in
+      task.input(smoothed)
+      task.scalar(hole: 0)
+      return task.output(of: Float.self, x.shape)
+    }
+  }
+  try graph.scope {
+    let template = try graph.record(
+      tensors: [AnyTensor(x)], scalars: [UInt64(Float(1).bitPattern)]
+    ) { outputs in
+      outputs.append(AnyTensor(try step(x)))
+    }
+    var last = template.outputs
+    for round in 2...100 {
+      last = try graph.replay(
+        template, tensors: last, scalars: [UInt64(Float(round).bitPattern)]
+      ).outputs
+    }
+    try graph.submit(aiv: smooth) { task in
+      task.input(last[0])
+      task.overwrite(y)
+    }
+  }
+}

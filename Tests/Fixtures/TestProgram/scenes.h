@@ -20,5 +20,7 @@ HIDDEN int32_t tiles(uint64_t n);
 HIDDEN int32_t comb(uint64_t n);
 HIDDEN int32_t records(uint64_t n);
 HIDDEN int32_t refusal(void);
+HIDDEN int32_t replay(uint64_t n);
+HIDDEN int32_t misused_replay(uint64_t which);
 
 #endif

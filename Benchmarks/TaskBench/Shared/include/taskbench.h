@@ -215,6 +215,8 @@ typedef struct taskbench_options {
     int is_explicit;
     int without_ahead;
     int without_moves;
+    /* Steps that are recorded, and replayed together; 0 = none. */
+    uint32_t replay;
 } taskbench_options;
 
 /* Returns -1, or the status to end with: 0 after --help, 64 after a wrong option. */
