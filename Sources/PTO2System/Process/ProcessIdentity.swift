@@ -67,13 +67,43 @@ package struct ProcessIdentity: Equatable, Sendable {
     #endif
   }
 
+  /// What a process does, as /proc says.
+  package enum Activity: String, Sendable {
+    case running, stopped, traced
+    case gone
+    /// There is no /proc to say.
+    case unknown
+  }
+
+  /// What it does, and the CPU time that it has used, in clock ticks.
+  package func activity() -> (activity: Activity, ticks: UInt64) {
+    guard pid > 0 else { return (.gone, 0) }
+    guard let text = readWholeFile("/proc/\(pid)/stat"), let status = Self.parse(text) else {
+      return (isGone ? .gone : .unknown, 0)
+    }
+    guard startTime == 0 || status.startTime == startTime else { return (.gone, 0) }
+    return switch status.state {
+    case "Z", "X": (.gone, 0)
+    case "T": (.stopped, status.ticks)
+    case "t": (.traced, status.ticks)
+    default: (.running, status.ticks)
+    }
+  }
+
   private static func status(of pid: Int32) -> (state: Substring, startTime: UInt64)? {
-    guard let text = readWholeFile("/proc/\(pid)/stat"),
-      let close = text.lastIndex(of: ")")
-    else { return nil }
-    // After the command name: state is field 3, the start time field 22.
+    readWholeFile("/proc/\(pid)/stat").flatMap(parse).map { ($0.state, $0.startTime) }
+  }
+
+  /// The text of /proc/PID/stat.
+  private static func parse(_ text: String)
+    -> (state: Substring, startTime: UInt64, ticks: UInt64)?
+  {
+    guard let close = text.lastIndex(of: ")") else { return nil }
+    // After the command name: state is field 3, CPU times are 14 and 15, the start time 22.
     let fields = text[text.index(after: close)...].split(separator: " ")
-    guard fields.count > 19, let startTime = UInt64(fields[19]) else { return nil }
-    return (fields[0], startTime)
+    guard fields.count > 19, let startTime = UInt64(fields[19]), let user = UInt64(fields[11]),
+      let system = UInt64(fields[12])
+    else { return nil }
+    return (fields[0], startTime, user &+ system)
   }
 }
