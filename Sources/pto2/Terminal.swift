@@ -31,6 +31,9 @@ final class Terminal {
     guard isatty(STDOUT_FILENO) == 1, isatty(STDIN_FILENO) == 1,
       unsafe tcgetattr(STDIN_FILENO, &before) == 0
     else { return nil }
+    // Set up before a handler may touch them.
+    _ = (pendingSignal.load(ordering: .relaxed), pendingResize.load(ordering: .relaxed))
+    _ = (pendingReturn.load(ordering: .relaxed), isChanged.load(ordering: .relaxed))
     for number in [SIGINT, SIGTERM, SIGHUP, SIGQUIT] {
       signal(number) { pendingSignal.store($0, ordering: .relaxed) }
     }

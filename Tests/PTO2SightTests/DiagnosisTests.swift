@@ -140,6 +140,15 @@ import Testing
     #expect(diagnosis.chain == ["The scheduler says: first.", "That was 2.0 s ago."])
   }
 
+  @Test func endIsFinished() {
+    var shown = picture([])
+    shown.orchestrator.control = .done
+    let diagnosis = diagnose(shown)
+    #expect(diagnosis.verdict == .finished && diagnosis.chain.count == 1, "workers are left")
+    for core in shown.cores.indices { shown.cores[core].process?.activity = .gone }
+    #expect(diagnose(shown).chain.isEmpty)
+  }
+
   /// Every cause has its name once, and every error its advice.
   @Test func namesAreWhole() {
     #expect(Set(Diagnosis.Cause.allCases.map(\.rawValue)).count == Diagnosis.Cause.allCases.count)

@@ -27,21 +27,6 @@ struct StuckCase: Sendable, CustomTestStringConvertible {
         "has run task 1:1 (kernel c_sleep) for at least 0.", "--heap 2048 (PTO2_RING_HEAP)",
       ]),
     StuckCase(
-      scene: "forgotten", options: small, cause: "scope-open",
-      words: [
-        "stuck: a scope that is open holds task 0:0, the oldest of ring 0",
-        "The next submit would wait for the heap of ring 0 (1024 of 1024 bytes are in use).",
-        "0:0 (kernel c_fill): it holds 512 bytes of the heap", "(the outermost one) is open",
-        "To do: end the scope earlier",
-      ]),
-    StuckCase(
-      scene: "scope", options: small, cause: "scope-open",
-      words: [
-        "a scope that is open holds task 1:0, the oldest of ring 1",
-        "the consumed window of ring 1 (8 of 8 tasks are not CONSUMED)",
-        "(1 deep inside the outermost one) is open", "--consumed-window 16",
-      ]),
-    StuckCase(
       scene: "window", options: ["--task-window", "4"], cause: "kernel-runs",
       words: [
         "the task window of ring 0 (4 of 4 tasks are not RELEASED)",
@@ -60,7 +45,7 @@ struct StuckCase: Sendable, CustomTestStringConvertible {
       words: ["the dependency pool of ring 0 (4 of 4 entries)", "--dep-pool 8", "kernel c_sleep"]),
     StuckCase(
       scene: "payload", options: ["--task-window", "8"], cause: "kernel-runs",
-      words: ["the payload ring of ring 0 (4096 of 4096 bytes)", "kernel c_sleep"]),
+      words: ["the payload ring of ring 0 (2368 of 4096 bytes)", "kernel c_sleep"]),
     StuckCase(
       scene: "spins", cause: "kernel-runs",
       words: ["kernel c_mix on core aiv", ", which uses ", " % of a CPU) has run task 0:0"]),
@@ -76,7 +61,7 @@ struct StuckCase: Sendable, CustomTestStringConvertible {
     StuckCase(
       scene: "idle", cause: "program-idle",
       words: [
-        "Every task that was submitted is RELEASED; 1 are not CONSUMED",
+        "Every task that was submitted is RELEASED. Not CONSUMED: 1, since the scopes",
         "The program has neither submitted another nor ended: process ", "uses no CPU time",
       ]),
   ]
@@ -262,27 +247,75 @@ struct StuckCase: Sendable, CustomTestStringConvertible {
     expectClean(segment)
   }
 
-  /// The launcher waits for a worker that is stopped, so there is time to look.
+  /// A deadlock that is proven is an error at once: what stood then, in a copy that the program
+  /// makes before it comes back.
+  @Test(
+    arguments: [
+      (
+        "forgotten", 12,
+        [
+          "The next submit would wait for the heap of ring 0 (1024 of 1024 bytes are in use).",
+          "0:0 (kernel c_fill): it holds 512 bytes of the heap, its output int64[64]",
+          "Task 0:0 is RELEASED, and the scope that it was submitted in (the outermost one) is open",
+        ]
+      ),
+      (
+        "scope", 11,
+        [
+          "the consumed window of ring 1 (8 of 8 tasks are not CONSUMED)",
+          "(1 deep inside the outermost one) is open: only the program can end it",
+        ]
+      ),
+    ] as [(String, Int32, [String])])
+  func scopeThatIsOpenIsNamed(scene: String, status: Int32, words: [String]) {
+    let segment = freshSegment("stuck-" + scene)
+    let folder = Command.temporaryDirectory()
+    defer { removeDirectory(folder) }
+    let copy = folder + "/segment"
+    let command = Command(
+      "pto2-orchestrator",
+      [
+        "--program", Command.buildDirectory + "libStuckProgram.so", "--quiet", "--segment", segment,
+      ] + StuckCase.small + [
+        "--", scene, "cp --sparse=always /dev/shm/\(segment) \(copy)",
+      ])
+    let result = command.wait()
+    #expect(result.status == status, "\(result.errors)")
+    expect(copy, says: words)
+    expectClean(segment)
+  }
+
+  /// The words of a session that has ended, which the test has kept open.
   @Test(arguments: ["fails", "brief"])
   func endIsSaid(scene: String) throws {
     let segment = freshSegment("stuck-" + scene)
-    let command = program(scene, segment, ["--stop-grace", "0"])
+    let folder = Command.temporaryDirectory()
+    defer { removeDirectory(folder) }
+    let fifo = folder + "/go"
+    try #require(mkfifo(fifo, 0o600) == 0)
+    let command = Command(
+      "pto2-orchestrator",
+      [
+        "--program", Command.buildDirectory + "libStuckProgram.so", "--quiet", "--segment", segment,
+        "--", scene, "cat \(fifo)",
+      ])
     try #require(command.waitUntil { command.output.contains("idle") })
-    let victim = try #require(
-      processes(segment, named: "pto2-worker").first { commandLine(of: $0).contains("aic0") })
-    kill(victim, SIGSTOP)
+    let descriptor = open("/dev/shm/" + segment, O_RDONLY)
+    defer { close(descriptor) }
+    close(open(fifo, O_WRONLY))
+    #expect(command.wait().status == (scene == "fails" ? 19 : 0))
+    let place = "/proc/\(getpid())/fd/\(descriptor)"
     if scene == "fails" {
       expect(
-        segment,
+        place,
         says: [
           "stuck: the session has ended with error 9 EXPLICIT_ORCH_FATAL",
           "The orchestrator says: as the test asked.", "To do: the program itself",
         ])
     } else {
-      expect(
-        segment, says: ["finished: the program has ended", "aic0 (process \(victim))"], status: 0)
+      expect(place, says: ["finished: the program has ended"], status: 0)
     }
-    end(command, segment)
+    expectClean(segment)
   }
 
   @Test func whatIsNoSegmentIsSaid() {

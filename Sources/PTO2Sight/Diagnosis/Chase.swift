@@ -92,7 +92,7 @@ struct Chase {
     chain.append(
       held == 0
         ? "Every task that was submitted is CONSUMED."
-        : "Every task that was submitted is RELEASED; \(held) are not CONSUMED, since the scopes that they were submitted in are open."
+        : "Every task that was submitted is RELEASED. Not CONSUMED: \(held), since the scopes that they were submitted in are open."
     )
     for ring in picture.rings {
       guard let id = ring.skipped.first else { continue }

@@ -254,7 +254,7 @@ private func missingScheduler(_ picture: Picture) -> Diagnosis? {
     var diagnosis = Diagnosis(
       verdict: .stuck, cause: .schedulerMissing, summary: "no scheduler has attached")
     let waiting = picture.rings.reduce(UInt64(0)) { $0 + UInt64($1.consumedUsed) }
-    diagnosis.chain = ["\(waiting) tasks are submitted, and nobody wires them."]
+    diagnosis.chain = ["Tasks that are submitted, and that nobody wires: \(waiting)."]
     diagnosis.advice = [
       start
         + "; without one the session ends with error 204 after --attach-timeout (\(picture.session.configuration.attachTimeoutMilliseconds / 1000) s)"

@@ -23,8 +23,9 @@ struct Movement {
     guard let first = earlier.first else { return nil }
     let submitted = tasks(now, \.current) &- tasks(first, \.current)
     let released = tasks(now, \.released) &- tasks(first, \.released)
+    // The count of a worker that was started again begins anew.
     let kernels = zip(now.cores, first.cores).reduce(UInt64(0)) {
-      $0 &+ ($1.0.kernels &- $1.1.kernels)
+      $0 &+ ($1.0.kernels >= $1.1.kernels ? $1.0.kernels - $1.1.kernels : $1.0.kernels)
     }
     let words = zip(now.cores, first.cores).contains { a, b in
       zip(a.lanes, b.lanes).contains { $0.word != $1.word || $0.condition != $1.condition }
@@ -64,7 +65,7 @@ struct Movement {
     guard let first = earlier.first, seconds > 0.05, let before = first[keyPath: process],
       let after = now[keyPath: process], before.pid == after.pid, after.activity == .running
     else { return nil }
-    return Double(after.ticks &- before.ticks) / 100 / seconds
+    return min(1000, Double(after.ticks &- before.ticks) / 100 / seconds)
   }
 
   func load(core: Int) -> Double? {

@@ -48,7 +48,7 @@ extension PictureReader {
     let first = copy.mainRing(ring)[now.released]
     let last = copy.mainRing(ring)[now.released &+ count &- 1]
     let entries = last.faninFirst &+ last.faninCount &- first.faninFirst
-    copy.copyRecords(.fanin, ring: ring, first: first.faninFirst, count: entries)
+    copy.copyRecords(.fanin, ring: ring, first: first.faninFirst, count: min(entries, 1 << 20))
   }
 
   /// - Parameter submitted: as the words were before the records.
@@ -238,18 +238,23 @@ extension PictureReader {
     return end > begin ? end - begin : capacity - begin + end
   }
 
-  /// Those behind the watermark whose entries are still there.
+  /// Those that are RELEASED, and behind the watermark those whose entries are still there.
   private func skipped(_ ring: RingPicture) -> [TaskID] {
+    let held = ring.tasks.reversed().filter {
+      $0.state == .released && $0.flags.contains(.predicate) && $0.blocks.started == 0
+        && $0.outcome == 0
+    }
     let back = min(
       64, ring.sizes.consumedWindow / 2, ring.consumed &- copy.configuration.firstPosition)
-    return (0..<back).compactMap { step in
-      let id = TaskID(ring: ring.index, local: ring.consumed &- 1 &- step)
-      let entry = copy.consumedRing(ring.index)[id.local].copy()
-      let isSkipped =
-        entry.task_id == id.rawValue && SlotFlags(rawValue: entry.flags).contains(.predicate)
-        && entry.blocks_started == 0 && entry.outcome == 0
-      return isSkipped ? id : nil
-    }
+    return held.map(\.id)
+      + (0..<back).compactMap { step in
+        let id = TaskID(ring: ring.index, local: ring.consumed &- 1 &- step)
+        let entry = copy.consumedRing(ring.index)[id.local].copy()
+        let isSkipped =
+          entry.task_id == id.rawValue && SlotFlags(rawValue: entry.flags).contains(.predicate)
+          && entry.blocks_started == 0 && entry.outcome == 0
+        return isSkipped ? id : nil
+      }
   }
 }
 
