@@ -151,7 +151,8 @@ import Testing
 
   /// Every cause has its name once, and every error its advice.
   @Test func namesAreWhole() {
-    #expect(Set(Diagnosis.Cause.allCases.map(\.rawValue)).count == Diagnosis.Cause.allCases.count)
-    #expect(PTO2ErrorCode.allCases.allSatisfy { !$0.advice.isEmpty })
+    let names = Set(Diagnosis.Cause.allCases.map { $0.rawValue })
+    #expect(names.count == Diagnosis.Cause.allCases.count)
+    for code in PTO2ErrorCode.allCases { #expect(!code.advice.isEmpty) }
   }
 }

@@ -38,7 +38,8 @@ import Testing
   @Test func asciiIsASCII() throws {
     let style = ScreenStyle(isUnicode: false, hasColours: false)
     let lines = render(Sample.view, ScreenSize(columns: 80, rows: 24), style)
-    #expect(lines.allSatisfy { $0.allSatisfy(\.isASCII) })
+    let isASCII = lines.allSatisfy { line in line.allSatisfy { $0.isASCII } }
+    #expect(isASCII)
     try compare("ascii", lines)
   }
 

@@ -14,12 +14,12 @@ import Testing
   }
 
   /// A line such as `pto2 stuck my-session   # status 1`.
-  private func example(_ line: some StringProtocol) -> Example? {
-    let parts = line.split(separator: "#", maxSplits: 1)
-    let words = (parts.first ?? "").split(separator: " ").map(String.init)
+  private func read(_ line: Substring) -> Example? {
+    let command = line.prefix { $0 != "#" }
+    let words = command.split(separator: " ").map { String($0) }
     guard words.count > 1, words[0] == "pto2" || words[0] == "cp" else { return nil }
-    let status = parts.count > 1 ? Int32(parts[1].filter(\.isNumber)) : nil
-    return Example(words: words, status: status ?? 0)
+    let status = String(line.dropFirst(command.count).filter { $0.isNumber })
+    return Example(words: words, status: Int32(status) ?? 0)
   }
 
   private func run(_ example: Example, segment: String, folder: String) -> Command.Result {
@@ -64,7 +64,7 @@ import Testing
       if line.hasPrefix("```") {
         isCode = line == "```sh"
       } else if isCode {
-        let example = example(line)
+        let example = read(line)
         #expect(example != nil, "no command: \(line)")
         if let example { examples.append(example) }
       }
@@ -107,7 +107,7 @@ import Testing
         // It would reap what others look at.
         if name == "reap" { continue }
         for line in lines {
-          let example = try #require(example(line.drop { $0 == " " }))
+          let example = try #require(read(line.drop { $0 == " " }))
           let result = run(example, segment: segment, folder: folder)
           #expect(![64, 73].contains(result.status), "\(line): \(result.errors)")
         }

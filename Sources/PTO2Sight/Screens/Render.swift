@@ -20,21 +20,29 @@ private struct Render {
   var lines: [ScreenLine] {
     let hasSpace = size.rows >= 18
     let hasFooter = size.rows >= 12 && size.rows < 10_000
-    let left =
-      size.rows - head.count - (hasSpace ? 2 : 0) - (hasFooter ? 1 : 0) - 2
+    // What does not fit a line takes the empty one as well.
+    let (first, rest) = hasSpace ? wrapped(program.text) : (program.text, "")
+    var lines = head + [ScreenLine(first, program.tint)]
+    if hasSpace { lines.append(ScreenLine(rest, program.tint)) }
+    let left = size.rows - lines.count - (hasSpace ? 1 : 0) - (hasFooter ? 1 : 0) - 2
     let ringRows = min(picture.rings.count, max(1, left / 2))
-    let coreRows = max(0, left - ringRows)
-    var lines = head
-    if hasSpace { lines.append(ScreenLine()) }
     lines += rings(ringRows)
     if hasSpace { lines.append(ScreenLine()) }
-    lines += cores(coreRows)
+    lines += cores(max(0, left - ringRows))
     if hasFooter {
       while lines.count < size.rows - 1 { lines.append(ScreenLine()) }
       lines = Array(lines.prefix(size.rows - 1))
       lines.append(ScreenLine("q quits", .dim))
     }
     return lines
+  }
+
+  /// A text in two, between words.
+  private func wrapped(_ text: String) -> (String, String) {
+    guard text.count > size.columns, size.columns > 0,
+      let end = text.prefix(size.columns + 1).lastIndex(of: " ")
+    else { return (text, "") }
+    return (String(text[..<end]), "  " + text[end...].drop { $0 == " " })
   }
 
   // MARK: Head
@@ -52,12 +60,12 @@ private struct Render {
     var tasks = ScreenLine(
       isNarrow
         ? "\(picture.tasks(\.current)) tasks"
-        : "\(picture.tasks(\.current)) tasks submitted, \(picture.tasks(\.released)) released")
+        : "\(picture.tasks(\.current)) submitted, \(picture.tasks(\.released)) released")
     tasks.add(view.tasksPerSecond.map { ", \(rate($0))/s" } ?? "")
     tasks.add("  failed \(counts.failed)", counts.failed > 0 ? .bad : .plain)
     tasks.add("  retried \(counts.lost)", counts.lost > 0 ? .warn : .plain)
     tasks.add("  quarantined \(counts.quarantined)", counts.quarantined > 0 ? .warn : .plain)
-    return [title, tasks, program]
+    return [title, tasks]
   }
 
   private var stateWord: (String, ScreenLine.Tint) {
@@ -75,21 +83,22 @@ private struct Render {
     }
   }
 
-  private var program: ScreenLine {
-    if let damage = picture.damage.first { return ScreenLine("damaged: \(damage)", .bad) }
+  /// Who waits for what.
+  private var program: (text: String, tint: ScreenLine.Tint) {
+    if let damage = picture.damage.first { return ("damaged: \(damage)", .bad) }
     switch view.diagnosis.cause {
     case .error, .deadSession, .processStopped, .schedulerMissing, .schedulerDead, .workerMissing,
       .workerDead, .finished:
-      return ScreenLine(view.diagnosis.summary, .warn)
+      return (view.diagnosis.summary, .warn)
     default: break
     }
-    if let blockage = Blockage(picture), blockage.isSure { return ScreenLine(blockage.sentence) }
+    if let blockage = Blockage(picture), blockage.isSure { return (blockage.sentence, .plain) }
     if let core = picture.cores.first(where: { $0.parked.isGate && !$0.outstanding.isEmpty }),
       case .gate(let other, _) = core.parked
     {
-      return ScreenLine("Core \(core.id) waits at a gate for core \(CoreID(other)).")
+      return ("Core \(core.id) waits at a gate for core \(CoreID(other)).", .plain)
     }
-    return ScreenLine("Nobody waits for room.", .dim)
+    return ("Nobody waits for room.", .dim)
   }
 
   private func rate(_ value: Double) -> String {
