@@ -17,7 +17,7 @@ let package = Package(
     .executable(name: "pto2-fault", targets: ["pto2-fault"]),
     // Runs a program that is a shared object in C.
     .executable(name: "pto2-orchestrator", targets: ["pto2-orchestrator"]),
-    // Lists and removes segments.
+    // Shows sessions, live and dead; lists and removes segments.
     .executable(name: "pto2", targets: ["pto2"]),
   ],
   dependencies: [
@@ -75,6 +75,10 @@ var modules: [Target] {
         "PTO2System", "PTO2Segment", "PTO2Protocol", "PTO2Orchestrator", "PTO2Launcher", "PTO2",
         "PTO2Faults", argumentParser,
       ]),
+    // What tools tell of a session, from its segment alone.
+    module(
+      "PTO2Sight",
+      ["CPTO2Segment", "CPTO2Linux", "PTO2Protocol", "PTO2System", "PTO2Segment"]),
     // The calls of pto2_session.h.
     .target(
       name: "PTO2C", dependencies: ["CPTO2", "PTO2", "PTO2Protocol", "PTO2System"],
@@ -97,7 +101,12 @@ var executables: [Target] {
       linking: quickStart),
     executable("pto2-fault", ["PTO2System", "PTO2Faults", argumentParser]),
     executable("pto2-orchestrator", ["PTO2CommandLine", argumentParser]),
-    executable("pto2", ["PTO2System", "PTO2Segment", argumentParser]),
+    executable(
+      "pto2",
+      [
+        "PTO2Protocol", "PTO2System", "PTO2Segment", "PTO2Sight", "PTO2", "PTO2CommandLine",
+        argumentParser,
+      ]),
   ]
 }
 
@@ -193,6 +202,7 @@ var tests: [Target] {
       "PTO2WorkerTests",
       ["CPTO2Segment", "PTO2Segment", "PTO2Protocol", "PTO2Worker"]),
     test("PTO2FaultsTests", ["PTO2Faults", "PTO2Segment"]),
+    test("PTO2SightTests", ["CPTO2Segment", "PTO2Protocol", "PTO2Segment", "PTO2Sight"]),
     test(
       "PTO2Tests",
       [
@@ -201,7 +211,8 @@ var tests: [Target] {
       ]),
     test("PagedAttentionReferenceTests", ["PagedAttentionReference"]),
     // Real processes, from outside.
-    test("ProcessTests", ["CPTO2Linux", "PTO2"], path: "Tests/Processes"),
+    test(
+      "ProcessTests", ["CPTO2Linux", "PTO2Segment", "PTO2Sight", "PTO2"], path: "Tests/Processes"),
     // What a parent, a container or an administrator can do: run by ProcessTests.
     .executableTarget(
       name: "pto2-surroundings", path: "Tests/Fixtures/Surroundings", cSettings: Rules.gnu),

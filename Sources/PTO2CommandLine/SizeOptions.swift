@@ -1,6 +1,6 @@
 public import ArgumentParser
 internal import PTO2
-internal import PTO2Segment
+package import PTO2Segment
 internal import PTO2System
 
 /// Cores, rings and memory of a session.
@@ -93,6 +93,13 @@ public struct SizeOptions: ParsableArguments {
     configuration.schedulerThreads = Int(threads)
     configuration.arenaBytes = arenaBytes
     configuration.addressSpaceBytes = try addressSpaceBytes()
+  }
+
+  /// What a segment of these sizes is laid out by.
+  package func segmentConfiguration() throws(ConfigurationError) -> PTO2Segment.Configuration {
+    var configuration = PTO2.Configuration()
+    try apply(to: &configuration, hasFaults: false)
+    return try configuration.segmentConfiguration()
   }
 
   private func addressSpaceBytes() throws(ConfigurationError) -> Int? {

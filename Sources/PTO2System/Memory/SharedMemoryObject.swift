@@ -124,6 +124,34 @@ internal import Glibc
     return try SharedMemoryObject(name: name, descriptor: descriptor)
   }
 
+  /// A file that is only read: `/NAME` in /dev/shm, or a path, of a memfd or of a copy.
+  /// What is no file is not opened.
+  package static func openForReading(path: String) throws(SystemError) -> SharedMemoryObject {
+    var status = stat()
+    guard unsafe stat(path, &status) == 0 else { throw .last("open", path) }
+    guard status.st_mode & S_IFMT == S_IFREG else {
+      throw SystemError("open", path, errno: SystemError.notAFile)
+    }
+    let descriptor = pto2_above_standard(
+      unsafe Glibc.open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK | O_NOCTTY))
+    guard descriptor >= 0 else { throw SystemError("open", path, errno: -descriptor) }
+    return try SharedMemoryObject(name: path, descriptor: descriptor)
+  }
+
+  /// pread(2) of what there is.
+  /// - Returns: bytes read: fewer than asked for beyond the end of the object.
+  package func readSome(into bytes: UnsafeMutableRawBufferPointer, at offset: UInt64) -> Int {
+    var done = 0
+    while done < bytes.count {
+      let count = unsafe pread(
+        descriptor, bytes.baseAddress! + done, bytes.count - done, off_t(offset) + off_t(done))
+      if count < 0 && errno == EINTR { continue }
+      if count <= 0 { break }
+      done += count
+    }
+    return done
+  }
+
   /// How long ago it was last changed; nil when it is not there.
   package static func age(_ name: String) -> Duration? {
     var status = stat()

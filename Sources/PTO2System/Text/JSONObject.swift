@@ -41,6 +41,9 @@ package struct JSONObject {
     add(key, raw: value.flatMap { $0.isFinite ? "\($0)" : nil } ?? "null")
   }
   package mutating func add(_ key: String, _ value: JSONObject) { add(key, raw: value.text) }
+  package mutating func add(_ key: String, _ values: [String]) {
+    add(key, raw: "[" + values.map(Self.quoted).joined(separator: ",") + "]")
+  }
   package mutating func add(_ key: String, _ values: [JSONObject]) {
     add(key, raw: Self.array(values))
   }

@@ -33,7 +33,10 @@ package func parseSeconds(_ text: some StringProtocol) -> Double? {
 }
 
 /// What a number is that cannot be read, for the argument parser.
-package struct NumberError: Error, CustomStringConvertible { package let description: String }
+package struct NumberError: Error, CustomStringConvertible {
+  package let description: String
+  package init(description: String) { self.description = description }
+}
 
 /// A number of things, of an option.
 package func readCount(_ text: String) throws(NumberError) -> UInt32 {

@@ -1,0 +1,139 @@
+import Glibc
+import Harness
+import PTO2System
+import Testing
+
+/// Every command that docs/tools.md and the tool's own help show is run as it stands there, on
+/// a session that stands still.
+@Suite(.serialized) struct ToolPageTests {
+  private static let name = "my-session"
+
+  private struct Example {
+    var words: [String]
+    var status: Int32
+  }
+
+  /// A line such as `pto2 stuck my-session   # status 1`.
+  private func read(_ line: Substring) -> Example? {
+    let command = line.prefix { $0 != "#" }
+    let words = command.split(separator: " ").map { String($0) }
+    guard words.count > 1, words[0] == "pto2" || words[0] == "cp" else { return nil }
+    let status = String(line.dropFirst(command.count).filter { $0.isNumber })
+    return Example(words: words, status: Int32(status) ?? 0)
+  }
+
+  private func run(_ example: Example, segment: String, folder: String) -> Command.Result {
+    let words = example.words.map {
+      $0.replacing("./copy-of-my-session", with: folder + "/copy")
+        .replacing("./copy-of-a-segment", with: folder + "/copy")
+        .replacing(Self.name, with: segment)
+    }
+    let program = words[0] == "cp" ? "/bin/cp" : words[0]
+    return Command.run(program, Array(words.dropFirst()))
+  }
+
+  private func withSession(_ body: (String, String) throws -> Void) throws {
+    let segment = freshSegment("tool-page")
+    let folder = Command.temporaryDirectory()
+    defer { removeDirectory(folder) }
+    let command = Command(
+      "pto2-orchestrator",
+      [
+        "--program", Command.buildDirectory + "libStuckProgram.so", "--quiet", "--segment", segment,
+        "--task-window", "8", "--consumed-window", "8", "--heap", "1024", "--", "heap",
+      ])
+    try #require(
+      command.waitUntil {
+        Command.run("pto2", ["stuck", "--seconds", "0.1", segment]).output
+          .contains("heap of ring 1")
+      })
+    try body(segment, folder)
+    command.signal(SIGINT)
+    usleep(20_000)
+    command.signal(SIGINT)
+    _ = command.wait()
+    expectClean(segment)
+  }
+
+  @Test func everyCommandOfThePageRuns() throws {
+    var isCode = false
+    var examples: [Example] = []
+    for line in readFile(repositoryRoot + "docs/tools.md").split(
+      separator: "\n", omittingEmptySubsequences: false)
+    {
+      if line.hasPrefix("```") {
+        isCode = line == "```sh"
+      } else if isCode {
+        let example = read(line)
+        #expect(example != nil, "no command: \(line)")
+        if let example { examples.append(example) }
+      }
+    }
+    #expect(examples.count > 15)
+    let commands = Set(examples.map { $0.words[1] })
+    for name in ["stuck", "top", "inspect", "decode", "stat", "layout", "doctor"] {
+      #expect(commands.contains(name), "no example of \(name)")
+    }
+    try withSession { segment, folder in
+      for example in examples {
+        // Without -b it wants a terminal, which TopTests give it.
+        let isLive = example.words[1] == "top" && !example.words.contains("-b")
+        let result = run(example, segment: segment, folder: folder)
+        // One says of this machine what it is like.
+        if example.words[1] == "doctor", result.status == 1 { continue }
+        #expect(
+          result.status == (isLive ? 74 : example.status),
+          "\(example.words): \(result.output)\(result.errors)")
+      }
+    }
+  }
+
+  /// Every command has help with examples, says its exit statuses, and takes what it shows.
+  @Test func everyCommandHasHelpThatIsTrue() throws {
+    let help = Command.run("pto2", ["--help"])
+    #expect(help.status == 0)
+    try withSession { segment, folder in
+      #expect(
+        Command.run("/bin/cp", ["--sparse=always", "/dev/shm/" + segment, folder + "/copy"]).status
+          == 0)
+      for name in ["stuck", "top", "inspect", "stat", "decode", "layout", "doctor", "list", "reap"]
+      {
+        #expect(help.output.contains("\n  \(name) "), "\(name)")
+        let text = Command.run("pto2", [name, "--help"]).output
+        #expect(text.contains("--json"), "\(name)")
+        #expect(name == "list" || text.contains("Exit status"), "\(name)")
+        let lines = text.split(separator: "\n").filter { $0.hasPrefix("  pto2 ") }
+        #expect(!lines.isEmpty, "\(name) has no example")
+        // It would reap what others look at.
+        if name == "reap" { continue }
+        for line in lines {
+          let example = try #require(read(line.drop { $0 == " " }))
+          let result = run(example, segment: segment, folder: folder)
+          #expect(![64, 73].contains(result.status), "\(line): \(result.errors)")
+        }
+      }
+    }
+  }
+
+  @Test func completionIsWhole() {
+    for shell in ["bash", "zsh", "fish"] {
+      let script = Command.run("pto2", ["--generate-completion-script", shell])
+      #expect(script.status == 0 && script.output.contains("stuck"), "\(shell)")
+    }
+  }
+
+  /// Nothing is coloured but a terminal, and no number is read by halves.
+  @Test func wrongUsageIsSaid() {
+    for arguments in [
+      ["decode"], ["decode", "0x1FFFFFFFF"], ["decode", "--error", "6"],
+      ["decode", "--task", "9:1"],
+      ["top", "-n", "0", "x"], ["top", "--json", "x"], ["top", "-b", "--columns", "5", "x"],
+      ["inspect", "x", "--task", "0:0", "--ring", "1"], ["doctor", "--clusters", "0"],
+      ["layout", "--task-window", "3"], ["stuck", "--seconds", "nan", "x"],
+    ] {
+      let result = Command.run("pto2", arguments)
+      #expect(result.status == 64, "\(arguments): \(result.errors)")
+      #expect(result.output.isEmpty && result.errors.hasPrefix("Error: "), "\(arguments)")
+    }
+  }
+}
