@@ -1,9 +1,48 @@
 import CPTO2Segment
+import Glibc
 import PTO2Protocol
 import PTO2System
+import Synchronization
 import Testing
 
 @testable import PTO2Orchestrator
+
+/// Notes every position of the log that it sees, on a thread of its own.
+private final class SubmittedWatcher: @unchecked Sendable {
+  // Sendable: only the thread uses `seen` until it is joined.
+  private let word: SharedWord
+  private let isOver = Atomic<Bool>(false)
+  private var seen: [UInt32]
+  private var thread = pthread_t()
+
+  init(_ rig: Rig) {
+    word = rig.worker.orchestratorPage.submitted
+    seen = [word.loadAcquire()]
+    let box = Unmanaged.passRetained(self).toOpaque()
+    pthread_create(
+      &thread, nil,
+      { context in
+        Unmanaged<SubmittedWatcher>.fromOpaque(context!).takeRetainedValue().run()
+        return nil
+      }, box)
+  }
+
+  private func run() {
+    var isLast = false
+    while !isLast {
+      isLast = isOver.load(ordering: .acquiring)
+      let now = word.loadAcquire()
+      if now != seen.last { seen.append(now) }
+    }
+  }
+
+  /// Waits for the thread; returns what it has seen.
+  func join() -> [UInt32] {
+    isOver.store(true, ordering: .releasing)
+    pthread_join(thread, nil)
+    return seen
+  }
+}
 
 /// Replayed tasks against the same tasks submitted one by one, in another session of the
 /// same sizes: all that stands of them in the segment.
@@ -244,6 +283,18 @@ import Testing
       }
     }
     return model.producers
+  }
+
+  /// A scheduler sees all of a replay or nothing, where the ring has room for it.
+  @Test func replayIsPublishedAtOnce() throws {
+    let rig = try Rig(configuration(window: 2048, consumed: 4096, pool: 4096))
+    let x = try rig.external(16)
+    let template = try rig.graph.record(tensors: [AnyTensor(x)]) { _ in
+      for _ in 0..<1000 { try rig.submit(aiv0: true) { $0.input(x) } }
+    }
+    let watcher = SubmittedWatcher(rig)
+    try rig.graph.replay(template, tensors: [AnyTensor(x)])
+    #expect(watcher.join() == [1000, 2000])
   }
 
   /// What is not published is not there; what a dead scheduler had read is.
