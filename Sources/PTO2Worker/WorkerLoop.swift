@@ -1,6 +1,6 @@
 internal import PTO2Protocol
 package import PTO2Segment
-internal import PTO2System
+package import PTO2System
 
 /// A worker process from attach to exit: one thread per core.
 @safe package final class WorkerLoop: @unchecked Sendable {
@@ -60,6 +60,7 @@ internal import PTO2System
       page?.ownError.write(PTO2Error(code, "worker \(CoreID(first)): \(text)"), core: first)
     }
     segment.giveUpWriting()
+    segment.leaveInParent()
     if segment.configuration.confinesWorkers {
       do { try confine() } catch {
         refuse(.invalidArgs, "--confine: \(error)")
@@ -78,7 +79,6 @@ internal import PTO2System
     self.isSupervised = isSupervised
     self.followsParent = followsParent
     self.segment = segment
-    self.segment.leaveInParent()
     watchSessionEnd()
   }
 

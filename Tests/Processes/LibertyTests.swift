@@ -193,7 +193,7 @@ import Testing
     let result = Command.run(
       "pto2-orchestrator",
       ["--program", Command.buildDirectory + "libRudeProgram.so", "--memfd", "--confine", "-q"])
-    #expect(result.status == 19, "\(result.errors)")
+    #expect(result.status == 15, "\(result.errors)")
     #expect(result.errors.contains("leave out --memfd or --confine"), "\(result.errors)")
   }
 

@@ -110,6 +110,9 @@ int pto2_write_all(int fd, const void *bytes, size_t count, int limit_millisecon
 /* As much of it as goes without waiting and without SIGPIPE: 0 or more bytes. */
 int pto2_write_now(int fd, const void *bytes, size_t count);
 
+/* dup3(2): the number `fd` leads to what `with` does, close-on-exec. */
+int pto2_replace(int fd, int with);
+
 /* 1 while the descriptor leads to that file. */
 int pto2_is_same_file(int fd, uint64_t device, uint64_t inode);
 

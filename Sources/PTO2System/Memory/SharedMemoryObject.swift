@@ -147,7 +147,7 @@ internal import Glibc
     defer { close(reader) }
     guard pto2_lock_byte(reader, shared, F_RDLCK) == 0 else { return false }
     unlock(byte: shared)
-    return dup3(reader, descriptor, O_CLOEXEC) == descriptor
+    return pto2_replace(descriptor, reader) == 0
   }
 
   /// How long ago it was last changed; nil when it is not there.
