@@ -46,10 +46,11 @@ int pto2_landlock_abi(void) {
 
 static int allow(int rules, const char *path, uint64_t files) {
     struct stat status;
-    struct beneath rule = {.access = files, .fd = open(path, O_PATH | O_CLOEXEC)};
+    /* What a symbolic link leads to is allowed, or not, by itself. */
+    struct beneath rule = {.access = files, .fd = open(path, O_PATH | O_NOFOLLOW | O_CLOEXEC)};
     int result = 0;
     if (rule.fd < 0) return 0; /* gone, or not for this user */
-    if (fstat(rule.fd, &status) == 0) {
+    if (fstat(rule.fd, &status) == 0 && !S_ISLNK(status.st_mode)) {
         if (!S_ISDIR(status.st_mode)) rule.access &= WRITE_FILE | TRUNCATE;
         if (syscall(SYS_landlock_add_rule, rules, BENEATH, &rule, 0) < 0) result = -errno;
     }

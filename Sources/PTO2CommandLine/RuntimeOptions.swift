@@ -19,7 +19,7 @@ public struct RuntimeOptions: ParsableArguments {
 
   @Flag(
     help:
-      "Keep kernels, by Landlock and seccomp, from opening the segment again and from touching other processes. Costs a worker's start half a millisecond."
+      "Keep kernels, by Landlock and seccomp, from opening the segment again and from touching other processes. Costs a worker's start about a millisecond."
   )
   public var confine: Bool = false
 
