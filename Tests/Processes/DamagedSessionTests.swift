@@ -4,7 +4,8 @@ import PTO2Segment
 import Testing
 
 /// A whole session, half way, of which somebody overwrites a section of one kind: it ends with
-/// an error within 15 s, or goes on as if nothing had been. No process dies of a signal, and none is started again and again.
+/// an error within 15 s, or goes on as if nothing had been. No process dies of a signal, and
+/// none is started again and again.
 @Suite(.serialized) struct DamagedSessionTests {
   private func overwrite(_ kind: SectionKind, with byte: UInt8, in segment: String) throws {
     let layout = try SegmentReader.open(name: segment).layout
