@@ -124,6 +124,10 @@ internal import PTO2System
       }
       return false
     }
+    guard lane.stands(in: core.lanes[laneIndex]) else {
+      laneHasChanged(index, laneIndex)
+      return false
+    }
     retireOldest(index)
     finishSubtask(lane.task)
     return true

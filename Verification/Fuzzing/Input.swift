@@ -15,6 +15,13 @@ struct Input {
     return bytes[position - 1]
   }
 
+  /// True when that byte is the next one, which is read then.
+  mutating func takes(_ byte: UInt8) -> Bool {
+    guard !isEmpty, bytes[position] == byte else { return false }
+    position += 1
+    return true
+  }
+
   mutating func number<Value: FixedWidthInteger>(_ type: Value.Type = Value.self) -> Value {
     var value: Value = 0
     for shift in stride(from: 0, to: Value.bitWidth, by: 8) {

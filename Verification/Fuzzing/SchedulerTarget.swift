@@ -8,6 +8,7 @@ import PTO2System
 private protocol Stepping: AnyObject {
   func step() -> Int
   func checkHealth()
+  func audit(_ now: UInt64)
   func park()
   func look()
   func workerDied(_ core: Int)
@@ -21,9 +22,13 @@ private final class Thread<S: Sharing>: Stepping {
   init(_ shared: SchedulerState, _ index: Int, cores: Int) {
     scheduler = SchedulerThread(shared, index: index)
     self.cores = cores
+    if index > 0 { return }
+    if shared.isRestart { scheduler.restart() }
+    scheduler.announce(isSupervised: false)
   }
   func step() -> Int { scheduler.step() }
   func checkHealth() { _ = scheduler.checkHealth(MonotonicClock.now()) }
+  func audit(_ now: UInt64) { scheduler.audit(now) }
   func park() { scheduler.park(timeoutNanoseconds: 1) }
   func workerDied(_ core: Int) { scheduler.workerDied(core) }
   /// What the loop around `step` reads now and then.
@@ -43,8 +48,9 @@ private final class Thread<S: Sharing>: Stepping {
 }
 
 /// The real scheduler, of one or two threads stepped in turn, on a segment in
-/// which the input has anything stored that the scheduler does not own, at any
-/// time: a typed error or progress.
+/// which the input has anything stored, at any time: in the sections of others, and in
+/// the scheduler's own, where an accident may store too; a typed error or progress. Some
+/// inputs have the scheduler die, and another one go on.
 final class SchedulerTarget: FuzzTarget {
   private let segments: [SegmentUnderTest]
 
@@ -54,6 +60,10 @@ final class SchedulerTarget: FuzzTarget {
   private var cores: ModelCores!
   private var threads: [any Stepping] = []
   private var watermarks: [(released: UInt32, consumed: UInt32)] = []
+  /// The scheduler's own sections say anything.
+  private var isOwnDamaged = false
+  /// The scheduler dies in between.
+  private var restarts = false
 
   init() throws {
     segments = [
@@ -66,7 +76,9 @@ final class SchedulerTarget: FuzzTarget {
   }
 
   func run(_ input: inout Input) throws {
-    segment = segments[input.index(segments.count)]
+    let choice = input.byte()
+    segment = segments[Int(choice & 127) % segments.count]
+    restarts = choice > 127
     segment.reset()
     orchestrator = ModelOrchestrator(segment)
     cores = ModelCores(segment)
@@ -75,9 +87,14 @@ final class SchedulerTarget: FuzzTarget {
     watermarks = configuration.rings.map { _ in
       (configuration.firstPosition, configuration.firstPosition)
     }
-    try segment.withAttached(.scheduler) { attached in
-      play(SchedulerState(attached), &input)
-      threads = []
+    isOwnDamaged = false
+    for _ in 0..<(restarts ? 2 : 1) {
+      try segment.withAttached(.scheduler) { attached in
+        play(SchedulerState(attached), &input)
+        threads = []
+      }
+      // One that has failed is the last.
+      if segment.schedulerPage.control.loadAcquire() != PTO2_SCHED_ATTACHED { return }
     }
   }
 
@@ -92,6 +109,8 @@ final class SchedulerTarget: FuzzTarget {
     var operations = 0
     while !input.isEmpty && operations < 256 {
       operations += 1
+      // What is behind it is for the next scheduler.
+      if restarts && input.takes(0xFF) { break }
       operate(&input)
     }
     // No FIN any more: a scheduler that still finds work goes round in circles.
@@ -102,6 +121,7 @@ final class SchedulerTarget: FuzzTarget {
       rounds += 1
       expect(rounds < 2000, "the scheduler does not come to rest")
     }
+    for look in 1..<60 { threads[0].audit(UInt64(look) * 100_000_000) }
     for thread in threads {
       thread.look()
       thread.park()
@@ -140,8 +160,9 @@ final class SchedulerTarget: FuzzTarget {
     case 16: cores.revive(input.index(segment.configuration.coreCount))
     default:
       let thread = threads[input.index(threads.count)]
-      switch input.byte() % 4 {
+      switch input.byte() % 5 {
       case 0: thread.checkHealth()
+      case 4: damageOwn(&input)
       case 1: thread.park()
       case 2: thread.look()
       default: cores.ack(input.index(segment.configuration.coreCount))
@@ -242,6 +263,14 @@ final class SchedulerTarget: FuzzTarget {
     segment.damage(input.value(), section, at: offset)
   }
 
+  /// Any word of any section of the scheduler's.
+  private func damageOwn(_ input: inout Input) {
+    isOwnDamaged = true
+    let sections = segment.layout.sections.filter { $0.writers.contains(.scheduler) }
+    let section = sections[input.index(sections.count)]
+    segment.damage(input.value(), section, at: Int(input.number(UInt16.self)))
+  }
+
   private func runAll(_ rounds: Int) {
     for _ in 0..<rounds {
       for thread in threads.indices { _ = step(thread) }
@@ -269,6 +298,7 @@ final class SchedulerTarget: FuzzTarget {
   }
 
   private func checkWatermarks() {
+    if isOwnDamaged { return }
     for (index, ring) in segment.configuration.rings.enumerated() {
       let released = segment.schedulerPage.released(index).loadAcquire()
       let consumed = segment.schedulerPage.consumed(index).loadAcquire()
@@ -298,6 +328,16 @@ final class SchedulerTarget: FuzzTarget {
         }
         output.put(6, 0, 6, 1, 13, 15)
         seeds.append(output.bytes)
+      }
+      // Words of each of the scheduler's own sections, live and before a restart.
+      for section in UInt8(0)..<8 {
+        for offset in UInt8(0)..<16 {
+          seeds.append([
+            configuration | offset << 7, 2, 0, 0x41, 0xC0, 2, 0, 0x41, 0xC0, 0, 0, 17, 0, 4,
+            section,
+            offset & 3, offset, offset * 4, 0, 13, 4, 0xFF, 13, 4,
+          ])
+        }
       }
       // A predicate, blocks that start together, a look at everything.
       seeds.append([

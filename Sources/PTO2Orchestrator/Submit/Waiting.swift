@@ -19,6 +19,8 @@ struct Waiting: ~Copyable {
   private let page: OrchestratorPage<OwnedWord>
   private let schedulerControl: SharedWord
   private var isSchedulerAttached = false
+  /// Every task is RELEASED, no scope is open, and nothing is CONSUMED for so long.
+  var lostLimitMilliseconds: UInt32 = 4000
   private var sleeper = Sleeper()
 
   init(_ segment: borrowing Segment) {
@@ -184,11 +186,42 @@ extension Orchestrator {
     throws(PTO2Error) -> Bool
   {
     for ring in 0..<rings.count {
+      var search = LossSearch(limitMilliseconds: waiting.lostLimitMilliseconds)
       let isDone = try wait(on: .consumed(ring), level: level, deadline: deadline) {
-        $0.rings[ring].isEmpty
+        $0.rings[ring].isEmpty || search.isLost($0)
       }
       if !isDone { return false }
+      if !rings[ring].isEmpty {
+        throw fault.fail(
+          PTO2Error(
+            .protocolViolation,
+            "ring \(ring): every task is done and no scope is open, and the scheduler does not free task \(TaskID(ring: ring, local: UInt32(truncatingIfNeeded: rings[ring].consumed))). The segment was overwritten"
+          ))
+      }
     }
     return true
+  }
+}
+
+/// Looks for a task that nothing holds any more and that the scheduler does not free: its
+/// count of references was overwritten.
+private struct LossSearch {
+  private var timer: StallTimer
+  /// The scheduler's heartbeat as the time began: one that is stopped frees nothing.
+  private var heartbeat: UInt32?
+
+  init(limitMilliseconds: UInt32) { timer = StallTimer(limitMilliseconds: limitMilliseconds) }
+
+  /// - Parameter orchestrator: no scope is open.
+  mutating func isLost(_ orchestrator: borrowing Orchestrator) -> Bool {
+    var consumed: UInt64 = 0
+    for ring in 0..<orchestrator.rings.count {
+      if orchestrator.rings[ring].released != orchestrator.rings[ring].current { return false }
+      consumed &+= orchestrator.rings[ring].consumed
+    }
+    let isStill = timer.isStalled(progress: consumed, now: MonotonicClock.now())
+    let beat = orchestrator.segment.schedulerPage.process.heartbeat()
+    if heartbeat == nil || timer.nanoseconds == 0 { heartbeat = beat }
+    return isStill && heartbeat != beat
   }
 }

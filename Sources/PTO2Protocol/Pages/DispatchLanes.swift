@@ -103,6 +103,18 @@ package struct Lane<Word: SegmentWord> {
   @inlinable @inline(__always)
   package var gateCount: Int { unsafe min(Int(record.pointee.gate_count), Int(PTO2_MAX_GATES)) }
 
+  /// All gates and their number in one: what one word of them is changed to changes it.
+  @inlinable @inline(__always)
+  package var gateSum: UInt32 {
+    var sum = unsafe record.pointee.gate_count
+    for index in 0..<gateCount {
+      sum = sum << 7 | sum >> 25
+      let gate = gate(index)
+      sum ^= gate.position ^ (gate.place << 16 | gate.place >> 16)
+    }
+    return sum
+  }
+
   /// - Parameter index: less than PTO2_MAX_GATES.
   @inlinable @inline(__always)
   package func gate(_ index: Int) -> Gate {

@@ -135,6 +135,10 @@ extension Dispatcher {
       if entry.belongs(to: id), entry.state.value == TaskState.pending.rawValue,
         !entry.isDispatched, entry.outcome.value == 0
       {
+        guard thread.isUntouched(id, entry) else {
+          thread.entryHasChanged(id)
+          return work
+        }
         switch plan(id, entry, thread) {
         case .noRoom: return work
         case .no: break
@@ -164,6 +168,8 @@ extension Dispatcher {
     let ring = thread.rings[id.ring]
     let count = ring.slotState(id.local).faninCount &- 1
     let first = ring.slot(id.local).faninFirst
+    // When its producers are COMPLETED, this is found.
+    guard count == ring.slot(id.local).faninCount, count <= ring.dependencyPool else { return .no }
     var gates = Gates()
     var producers = InlineArray<5, UInt32>(repeating: 0)
     for k in 0..<count {
@@ -195,9 +201,10 @@ extension SchedulerThread {
   mutating func skipConsumers(of id: TaskID) {
     let entry = rings.entry(id)
     var reference = entry.fanoutHead.value
+    var left = rings.edgeCount
     while reference != PTO2_EDGE_NONE && reference != PTO2_EDGE_CLOSED {
-      let place = EdgeReference(rawValue: reference)
-      let edge = rings[place.ring].edge(place.index)
+      guard left > 0, let edge = edge(reference, of: id) else { return edgeHasChanged(id) }
+      left -= 1
       reference = edge.next
       let consumer = edge.consumer
       let other = rings.entry(consumer)
@@ -205,7 +212,7 @@ extension SchedulerThread {
       cancel(other)
       let slot = rings[consumer.ring].slotNumber(consumer.local)
       if let place = dispatcher.ofOnlyThread.ahead.place(slot: slot) {
-        cores[place.core].lanes[place.lane].skip.storeRelease(1)
+        cores[place.core].skip(place.lane)
       }
       skipConsumers(of: consumer)
     }

@@ -91,6 +91,7 @@ package import PTO2System
     let lane = lanes[lane]
     return (0..<lane.gateCount).allSatisfy {
       let gate = lane.gate($0)
+      guard gate.isPlausible(cores: cores.count) else { return true }
       let other = cores[gate.core]
       return gate.isOpen(other.lanes[gate.lane], other.page.cond(gate.lane))
     }
@@ -136,13 +137,44 @@ package struct CoreHost: Equatable {
   }
 }
 
-/// What is outstanding on one lane.
+/// What is outstanding on one lane, and what stands in the segment of it: that must not have
+/// changed when the dispatch has its FIN.
 struct LaneState: BitwiseCopyable {
   /// The word last stored to DATA_MAIN_BASE.
   var word = DispatchWord.idle
   /// What COND held before that dispatch: the FIN of the one before.
   var condBefore = ConditionWord.coreIdle
   var task = TaskID(rawValue: 0)
+  var position: UInt32 = 0
+  var block: UInt32 = 0
+  /// `Lane.gateSum`.
+  var gates: UInt32 = 0
+  var skip: UInt32 = 0
+}
+
+extension LaneState {
+  /// True when the lane says what was dispatched.
+  @inline(__always)
+  func stands(in lane: Lane<OwnedWord>) -> Bool {
+    (lane.word.loadOwn() ^ word.rawValue) | (lane.position.loadOwn() ^ position)
+      | (lane.block ^ block) | (lane.skip.loadOwn() ^ skip) | (lane.gateSum ^ gates) == 0
+  }
+
+  /// After a restart: takes over what stands there.
+  mutating func adopt(_ lane: Lane<OwnedWord>) {
+    position = lane.position.loadOwn()
+    block = lane.block
+    gates = lane.gateSum
+    skip = lane.skip.loadOwn()
+  }
+}
+
+extension Core {
+  /// The lane's dispatch is to end without running its kernel.
+  func skip(_ index: UInt32) {
+    lane(index).value.skip = 1
+    lanes[index].skip.storeRelease(1)
+  }
 }
 
 /// All cores.

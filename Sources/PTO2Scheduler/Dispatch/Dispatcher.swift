@@ -97,6 +97,10 @@ internal import PTO2Segment
     var work = 0
     while drainingFor == nil || drainingFor == shape, let id = ready.first(shape) {
       let entry = thread.rings.entry(id)
+      guard thread.mayStart(id, entry, shape) else {
+        thread.entryHasChanged(id)
+        return work
+      }
       if entry.flags.contains(.syncStart) {
         guard mayStartTogether(shape, entry) else {
           drainingFor = shape
@@ -180,8 +184,6 @@ internal import PTO2Segment
       let word = DispatchWord(
         descriptorOffset: offset, slot: subtask.index, toggle: toggle, limit: limit)
     else { return thread.failEncoding(subtask.task, offset: offset, limit: limit) }
-    lane.value = LaneState(
-      word: word, condBefore: before == .idle ? .coreIdle : .fin(before), task: subtask.task)
     intent.willStore(word, core: id, lane: laneIndex)
     let position = core.position.value
     core.position.value = position &+ 1
@@ -195,6 +197,9 @@ internal import PTO2Segment
     }
     let place = core.lanes[laneIndex]
     place.begin(position, block: subtask.block, gates: gates)
+    lane.value = LaneState(
+      word: word, condBefore: before == .idle ? .coreIdle : .fin(before), task: subtask.task,
+      position: position, block: subtask.block, gates: place.gateSum)
     // Pairs with the core's acquire of this word: it sees the rest of the lane, and the
     // descriptor and slot that the scheduler acquired through `submitted`.
     place.word.storeRelease(word.rawValue)

@@ -126,6 +126,8 @@ struct SessionHealth {
   var cores: [CoreHealth]
   /// No kernel runs and no task is submitted or RELEASED.
   var idle: StallTimer
+  /// Nothing at all moves: see `audit`.
+  var quiet = StallTimer(limitMilliseconds: 4000)
   var orchestrator: SuspensionWatch
 
   init(_ configuration: Configuration) {
@@ -162,7 +164,7 @@ extension SchedulerThread {
   }
 
   /// True when the core's worker has something to do: a dispatch, and no gate before it.
-  private func isBusy(_ index: Int) -> Bool {
+  func isBusy(_ index: Int) -> Bool {
     let core = cores[index]
     guard outstanding(index) > 0, S.load(core.incarnation) != 0 else { return false }
     return core.isOpen(core.oldestLane.value, cores)

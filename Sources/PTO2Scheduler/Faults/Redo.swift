@@ -31,14 +31,14 @@ struct RedoQueue {
       task: place.taskID, index: subtask & PTO2_WORD_SLOT_MASK, block: subtask >> 3)
   }
 
-  mutating func append(_ lost: Subtask) {
-    guard let index = (0..<Self.capacity).first(where: { self[$0] == nil }) else {
-      preconditionFailure("more is lost than one block has")
-    }
+  /// - Returns: false when there is no place: more is lost than one block has.
+  mutating func append(_ lost: Subtask) -> Bool {
+    guard let index = (0..<Self.capacity).first(where: { self[$0] == nil }) else { return false }
     let place = page.ownLostSubtask(index)
     place.taskID = lost.task
     place.subtask.storeRelease(lost.block << 3 | PTO2_LOST_USED | lost.index)
     count += 1
+    return true
   }
 
   mutating func remove(at index: Int) {
@@ -65,6 +65,10 @@ extension Dispatcher {
       defer { index += 1 }
       guard let lost = redo[index] else { continue }
       left -= 1
+      guard thread.isLost(lost) else {
+        thread.violation("the list of lost subtasks names one of task \(lost.task)")
+        return work
+      }
       if S.load(thread.rings.entry(lost.task).outcome) != 0 {
         redo.remove(at: index)
         thread.finishSubtask(lost.task)

@@ -7,10 +7,10 @@ internal import PTO2Segment
 /// Nothing of what the dead one was doing is repaired. Truth is what single stores have
 /// left: the log and the main slots of the orchestrator, the watermarks and wired
 /// positions, each task's state and outcome, which scope has let go of it, the blocks
-/// that were started, the words to the cores and the cores' COND. Counts, lists and
-/// queues are computed from these, for every task from the consumed watermark to the
-/// newest wired one; docs/faults.md says why each suffices. Meanwhile cores run, and the
-/// orchestrator submits.
+/// that were started, the words to the cores and the cores' COND. Everything else is
+/// computed from these, for every task from the consumed watermark to the newest wired
+/// one; docs/faults.md says why that suffices. Where two of them contradict each other, the
+/// segment was overwritten. Meanwhile cores run, and the orchestrator submits.
 extension SchedulerThread {
   /// First thread, before any other starts and before the scheduler is announced.
   package mutating func restart() {
@@ -19,7 +19,8 @@ extension SchedulerThread {
     let isSound = log.withLock { resumeLog($0) } ?? false
     guard isSound, resumeRings() else { return }
     for ring in 0..<rings.count {
-      forEach(rings[ring].consumed.position.value, ring) { $0.countOwnReferences($2) }
+      forEach(rings[ring].consumed.position.value, ring) { $0.countOwnReferences($1, $2) }
+      enterSlots(ring)
     }
     for ring in 0..<rings.count {
       forEach(rings[ring].released.position.value, ring) { $0.linkToProducers($1, $2) }
@@ -81,11 +82,9 @@ extension SchedulerThread {
       if let last = entryIfKnown(TaskID(ring: index, local: wired &- 1)) {
         ring.poolHead.value = last.poolEnd
       }
+      // Of the oldest task that is not RELEASED, and `enterSlots` goes on from there.
+      if released != wired { ring.poolHead.value = ring.slot(released).faninFirst }
       ring.poolTail.value = ring.poolHead.value
-      if released != wired {
-        ring.poolTail.value =
-          ring.entry(released).poolEnd &- (ring.slotState(released).faninCount &- 1)
-      }
       if let last = entryIfKnown(TaskID(ring: index, local: consumed &- 1)) {
         ring.heapTail.value = last.heapEnd
       }
@@ -101,10 +100,10 @@ extension SchedulerThread {
     return entry.belongs(to: id) ? entry : nil
   }
 
-  /// Every wired task of a ring from a watermark on.
+  /// Every wired task of a ring from a watermark on, until one is wrong: `body` says of which.
   private mutating func forEach(
     _ begin: UInt32, _ ring: Int,
-    _ body: (borrowing Self, TaskID, ConsumedEntry) -> Void
+    _ body: (borrowing Self, TaskID, ConsumedEntry) -> Bool
   ) {
     var local = begin
     let wired = rings[ring].wired.value
@@ -113,7 +112,7 @@ extension SchedulerThread {
       guard let entry = entryIfKnown(id) else {
         return violation("the entry of task \(id) belongs to another task")
       }
-      body(self, id, entry)
+      guard body(self, id, entry) else { return entryHasChanged(id) }
       local &+= 1
     }
   }
@@ -121,21 +120,56 @@ extension SchedulerThread {
   // MARK: References and edges
 
   /// The task's own reference and that of its scope. A closed list stays closed.
-  private func countOwnReferences(_ entry: ConsumedEntry) {
-    let state = entry.state.value
-    guard state != TaskState.consumed.rawValue else { return }
-    entry.fanoutCount = entry.flags.ownReferences
-    entry.fanoutRefcount =
-      (entry.scopeEnded.value != 0 ? 1 : 0) + (state >= TaskState.released.rawValue ? 1 : 0)
+  private func countOwnReferences(_ id: TaskID, _ entry: ConsumedEntry) -> Bool {
+    let ring = rings[id.ring]
+    let released = ring.released.position.value
+    guard let state = TaskState(rawValue: entry.state.value), Self.isOutcome(entry.outcome.value),
+      state.rawValue >= TaskState.released.rawValue
+        || id.local &- released < ring.wired.value &- released
+    else { return false }
+    if state == .consumed { return true }
+    let own = ownReferences(entry)
+    entry.fanoutCount = own.taken
+    entry.fanoutRefcount = own.given
     entry.fanoutHead.value =
-      state >= TaskState.completed.rawValue ? PTO2_EDGE_CLOSED : PTO2_EDGE_NONE
+      state.rawValue >= TaskState.completed.rawValue ? PTO2_EDGE_CLOSED : PTO2_EDGE_NONE
+    return true
+  }
+
+  /// What the main slots and fanin lists say, of every task that is not RELEASED.
+  private mutating func enterSlots(_ index: Int) {
+    let ring = rings[index]
+    var local = ring.released.position.value
+    while local != ring.wired.value && !hasFailed {
+      let id = TaskID(ring: index, local: local)
+      let slot = ring.slot(local)
+      let task = SubmittedTask(slot)
+      guard slot.taskID == id else {
+        return violation("main slot of task \(id) belongs to another task")
+      }
+      guard isSound(task, id, ring) else { return }
+      ring.entry(local).enter(task, slot)
+      ring.slotState(local).faninCount = task.faninCount + 1
+      for k in 0..<task.faninCount {
+        let place = ring.poolIndex(task.faninFirst &+ k)
+        let fanin = ring.fanin(place)
+        guard fanin.producer.ring < rings.count, fanin.producer != id else {
+          return violation("fanin \(k) of task \(id) names task \(fanin.producer)")
+        }
+        let edge = ring.edge(place)
+        edge.consumer = id
+        edge.flags = fanin.needsData ? PTO2_EDGE_DATA : 0
+      }
+      ring.poolHead.value = task.faninFirst &+ task.faninCount
+      local &+= 1
+    }
   }
 
   /// A task that is not RELEASED holds its retained producers, and waits for those that
   /// are not COMPLETED.
-  private func linkToProducers(_ id: TaskID, _ entry: ConsumedEntry) {
+  private func linkToProducers(_ id: TaskID, _ entry: ConsumedEntry) -> Bool {
     let state = entry.state.value
-    guard state < TaskState.released.rawValue else { return }
+    guard state < TaskState.released.rawValue else { return true }
     let isPending = state < TaskState.completed.rawValue
     let ring = rings[id.ring]
     let slotState = ring.slotState(id.local)
@@ -147,13 +181,12 @@ extension SchedulerThread {
       let edge = ring.edge(index)
       let fanin = ring.fanin(index)
       let producer = entryIfKnown(fanin.producer)
-      if edge.isRetained {
-        if let producer, producer.state.value < TaskState.consumed.rawValue {
-          producer.fanoutCount += 1
-        } else {
-          // This task is COMPLETED and had given the reference back.
-          edge.flags &= ~PTO2_EDGE_RETAINED
-        }
+      guard producer != nil || !isCurrent(fanin.producer) else { return false }
+      // A producer that is CONSUMED was so before this task was wired, or this one is COMPLETED
+      // and had given the reference back.
+      if fanin.retains, let producer, producer.state.value < TaskState.consumed.rawValue {
+        producer.fanoutCount += 1
+        edge.flags |= PTO2_EDGE_RETAINED
       }
       guard isPending else { continue }
       if fanin.waits, let producer,
@@ -168,10 +201,24 @@ extension SchedulerThread {
         entry.outcome.value = PTO2_OUTCOME_CANCELLED
       }
     }
-    guard isPending else { return }
+    guard isPending else { return true }
     slotState.faninRefcount.value = satisfied
+    let started = entry.blocksStarted.value
+    guard started <= entry.blockCount else { return false }
     entry.subtasksLeft.value =
-      UInt32(entry.activeMask.nonzeroBitCount) &* (entry.blockCount &- entry.blocksStarted.value)
+      UInt32(entry.activeMask.nonzeroBitCount) &* (entry.blockCount &- started)
+    return normalizeState(id, entry, isDispatched: started > 0)
+  }
+
+  /// RUNNING since the first block, unless the scheduler died between two stores: then the
+  /// intent names the task. Nothing of it was dispatched: it is to become READY.
+  private func normalizeState(_ id: TaskID, _ entry: ConsumedEntry, isDispatched: Bool) -> Bool {
+    let isRunning = entry.state.value == TaskState.running.rawValue
+    guard isDispatched == isRunning || (isDispatched && own.intent.task_id == id.rawValue) else {
+      return false
+    }
+    entry.state.value = isDispatched ? TaskState.running.rawValue : TaskState.pending.rawValue
+    return true
   }
 
   /// The entry of a task that has dispatches out; nil when the id is of none.
@@ -203,9 +250,10 @@ extension SchedulerThread {
     for ring in 0..<rings.count {
       forEach(rings[ring].consumed.position.value, ring) { scheduler, id, entry in
         if entry.state.value >= TaskState.completed.rawValue { completed += 1 }
-        scheduler.sort(id, entry, into: &due)
+        return scheduler.sort(id, entry, into: &due)
       }
     }
+    if hasFailed { return }
     counters.completed += completed
     lookahead.unstarted = due.unstarted
     // Begun ones first: blocks that started together may wait for the rest.
@@ -218,7 +266,7 @@ extension SchedulerThread {
     }
   }
 
-  private func sort(_ id: TaskID, _ entry: ConsumedEntry, into due: inout Due) {
+  private func sort(_ id: TaskID, _ entry: ConsumedEntry, into due: inout Due) -> Bool {
     switch TaskState(rawValue: entry.state.value) {
     case .consumed: break
     case .released:
@@ -227,15 +275,13 @@ extension SchedulerThread {
       }
     case .completed: due.completed.append(id)
     default:
+      guard entry.subtasksLeft.value <= entry.subtaskCount else { return false }
       if entry.blocksStarted.value == 0 { due.unstarted += 1 }
       let state = rings[id.ring].slotState(id.local)
       let started = entry.blocksStarted.value
       if state.faninRefcount.value != state.faninCount {
         // What was dispatched ahead is completed with its last producer.
-        if started == 0 {
-          entry.state.value = TaskState.pending.rawValue
-          if entry.mayGoAhead { due.waiting.append(id) }
-        }
+        if started == 0 && entry.mayGoAhead { due.waiting.append(id) }
       } else if started == 0 {
         due.ready.append(id)
       } else if started < entry.blockCount {
@@ -244,5 +290,6 @@ extension SchedulerThread {
         due.finished.append(id)
       }
     }
+    return true
   }
 }

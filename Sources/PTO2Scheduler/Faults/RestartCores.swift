@@ -65,26 +65,29 @@ extension SchedulerThread {
   }
 
   /// The block that was being dispatched: what was not stored is lost.
-  private func settleIntent(_ dispatcher: Dispatcher) {
+  private mutating func settleIntent(_ dispatcher: Dispatcher) {
     guard let intent = dispatcher.intent.unfinished(), let entry = pendingEntry(intent.task),
       intent.block < entry.blocksStarted.value
     else { return }
     let isStored =
-      intent.word.rawValue != 0 && intent.core < cores.count
+      intent.word.rawValue != 0 && intent.core < cores.count && intent.lane < cores.laneCount
       && cores[intent.core].word(intent.lane) == intent.word
     for index in 0..<UInt32(PTO2_SLOTS) where intent.subtasks >> UInt8(index) & 1 != 0 {
       let subtask = Subtask(task: intent.task, index: index, block: intent.block)
       let place = dispatcher.redo.index(of: subtask)
       if isStored && intent.word.rawValue & PTO2_WORD_SLOT_MASK == index {
         if let place { dispatcher.redo.remove(at: place) }
-      } else if place == nil {
-        dispatcher.redo.append(subtask)
+      } else if place == nil, !dispatcher.redo.append(subtask) {
+        violation("more subtasks are said to be lost than one block has")
       }
     }
   }
 
   private mutating func resumeCore(_ index: Int, _ dispatcher: Dispatcher) {
     let core = cores[index]
+    for lane in 0..<cores.laneCount where !wasStored(core.word(lane)) {
+      return laneHasChanged(index, lane)
+    }
     // Before COND is read.
     let left = isHosted(index) ? nil : core.lanes.left.count
     let reading = LaneReading(
@@ -95,9 +98,10 @@ extension SchedulerThread {
         return violation(
           "DATA_MAIN_BASE of \(coreName(index)) lane \(dispatch.lane) names no task that runs")
       }
-      core.lane(dispatch.lane).value = LaneState(
-        word: dispatch.word, condBefore: dispatch.condBefore, task: task)
-      let position = core.lanes[dispatch.lane].position.loadOwn()
+      var state = LaneState(word: dispatch.word, condBefore: dispatch.condBefore, task: task)
+      state.adopt(core.lanes[dispatch.lane])
+      core.lane(dispatch.lane).value = state
+      let position = state.position
       dispatcher.ahead.setPlace(
         Gate(core: index, lane: dispatch.lane, position: position),
         slot: rings[task.ring].slotNumber(task.local))
@@ -112,6 +116,17 @@ extension SchedulerThread {
       core.position.value = core.lanes[reading.lastLane].position.loadOwn() &+ 1
     }
     if !S.isShared && !reading.outstanding.isEmpty { dispatcher.table.busyCores += 1 }
+  }
+
+  /// True for what a scheduler stores to a lane.
+  private func wasStored(_ word: DispatchWord) -> Bool {
+    switch word.content {
+    case .idle: word == .idle
+    case .exit: true
+    case .dispatch(let offset, _):
+      (0..<rings.count).contains { rings[$0].slotIndex(ofDescriptor: offset) != nil }
+    case .invalid: false
+    }
   }
 
   /// The task that a word without FIN was dispatched for: it has its main slot still.
@@ -137,7 +152,7 @@ extension SchedulerThread {
   private func resumeRedo(_ dispatcher: Dispatcher) {
     for index in 0..<RedoQueue.capacity {
       guard let lost = dispatcher.redo[index] else { continue }
-      if pendingEntry(lost.task) == nil {
+      if !isLost(lost) {
         dispatcher.redo.remove(at: index)
       } else {
         countSubtask(lost.task)

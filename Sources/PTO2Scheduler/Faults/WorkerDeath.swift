@@ -79,7 +79,7 @@ extension SchedulerThread {
         retireOldest(index)
       } else {
         isHead = false
-        if isOver { core.lanes[laneIndex].skip.storeRelease(1) }
+        if isOver { core.skip(laneIndex) }
         // What the next worker makes of COND.
         lane.value.condBefore = .notTaken(lane.value.word)
       }
@@ -112,8 +112,9 @@ extension SchedulerThread {
         entry.crashes = min(entry.crashes, UInt8.max - 1) + 1
       }
     }
+    let flags = rings[lost.task.ring].slot(lost.task.local).flags
     if RerunRule.allows(
-      hasBegun: progress.hasBegun, flags: entry.flags, kills: entry.kills, crashes: entry.crashes)
+      hasBegun: progress.hasBegun, flags: flags, kills: entry.kills, crashes: entry.crashes)
     {
       return true
     }
@@ -141,7 +142,7 @@ extension SchedulerThread {
             | UInt32(kernel) << 16))
     }
     // Release: who sees the count sees the record.
-    table.failed.storeRelease(count + 1)
+    table.failed.storeRelease(count &+ 1)
     S.store(entry.outcome, PTO2_ERROR_WORKER_DIED.rawValue)
   }
 }

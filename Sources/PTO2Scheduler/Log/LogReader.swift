@@ -162,6 +162,10 @@ extension SchedulerThread {
       }
       let producer = rings.entry(fanin.producer)
       let isKnown = producer.belongs(to: fanin.producer)
+      guard isKnown || !isCurrent(fanin.producer) else {
+        entryHasChanged(fanin.producer)
+        return nil
+      }
       if isKnown && fanin.retains && References(on: producer).claim(S.self) {
         edge.flags |= PTO2_EDGE_RETAINED
       }
@@ -169,6 +173,10 @@ extension SchedulerThread {
         isKnown && fanin.waits
         && EdgeList(of: producer).push(EdgeReference(ring: id.ring, index: index), edge, S.self)
       if isWaiting { continue }
+      if isKnown && fanin.waits && S.load(producer.state) < TaskState.completed.rawValue {
+        edgeHasChanged(fanin.producer)
+        return nil
+      }
       satisfied += 1
       if isKnown && fanin.needsData && S.load(producer.outcome) != 0 { cancel(entry) }
     }
@@ -236,18 +244,24 @@ extension ConsumedEntry {
     fanoutHead.value = PTO2_EDGE_NONE
     fanoutCount = task.flags.ownReferences
     fanoutRefcount = 0
+    enter(task, slot)
+    blocksStarted.value = 0
+    subtasksLeft.value = subtaskCount
+    outcome.value = task.flags.contains(.cancelled) ? PTO2_OUTCOME_CANCELLED : 0
+    kills = 0
+    crashes = 0
+    scopeEnded.value = 0
+  }
+
+  /// What it has of the main slot.
+  @inline(__always)
+  func enter(_ task: SubmittedTask, _ slot: MainSlot) {
     scopePrevious = slot.scopePrevious
     flags = task.flags
     activeMask = task.activeMask
     blockCount = task.blockCount
-    blocksStarted.value = 0
-    subtasksLeft.value = UInt32(task.activeMask.nonzeroBitCount) * task.blockCount
     heapEnd = slot.heapEnd
-    outcome.value = task.flags.contains(.cancelled) ? PTO2_OUTCOME_CANCELLED : 0
-    kills = 0
-    crashes = 0
     poolEnd = task.faninFirst &+ task.faninCount
-    scopeEnded.value = 0
   }
 
   /// True for the task that this entry was given to last. One that no task has had yet

@@ -7,7 +7,10 @@ internal import PTO2System
 extension SchedulerThread {
   /// Publishes that the scheduler takes part; every word before it is set up. Not when
   /// it has failed already.
-  package func announce(isSupervised: Bool) {
+  package mutating func announce(isSupervised: Bool) {
+    if shared.isPageLost {
+      violation("the scheduler's page says that no scheduler was there before, and there was")
+    }
     if hasFailed { return }
     own.ownProcess.announce(isSupervised: isSupervised)
     own.control.storeRelease(PTO2_SCHED_ATTACHED)

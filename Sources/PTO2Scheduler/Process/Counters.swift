@@ -32,11 +32,13 @@ extension SchedulerThread {
   /// Goes on counting where the scheduler before has published its counters.
   mutating func resumeCounters() {
     let record = own.counters
-    counters.completed = record.tasks_completed
-    counters.edges = record.edges
-    counters.dispatched = record.subtasks_dispatched
-    counters.parks = record.parks
-    counters.lostLocks = record.lost_locks
+    // Whatever stands there, counting on does not overflow.
+    func sound(_ count: UInt64) -> UInt64 { min(count, 1 << 62) }
+    counters.completed = sound(record.tasks_completed)
+    counters.edges = sound(record.edges)
+    counters.dispatched = sound(record.subtasks_dispatched)
+    counters.parks = sound(record.parks)
+    counters.lostLocks = sound(record.lost_locks)
   }
 
   package mutating func publishCounters() {

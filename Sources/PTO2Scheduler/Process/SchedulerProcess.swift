@@ -129,6 +129,7 @@ struct SchedulerProcess<S: Sharing>: ~Copyable {
     scheduler.checkOrchestrator(orchestratorIdentity, now)
     checkAttached()
     for core in scheduler.checkHealth(now) { workers.kill(core) }
+    scheduler.audit(now)
   }
 
   /// The orchestrator has died: nil while what it has published is still to be done.

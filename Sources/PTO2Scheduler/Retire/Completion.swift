@@ -9,7 +9,12 @@ extension SchedulerThread {
   /// producer's list holds an edge of this task.
   @inline(__always)
   mutating func finishSubtask(_ id: TaskID) {
-    guard S.add(rings.entry(id).subtasksLeft, UInt32.max) == 0 else { return }
+    let entry = rings.entry(id)
+    let left = S.add(entry.subtasksLeft, UInt32.max)
+    guard left == 0 else {
+      if left >= entry.subtaskCount { entryHasChanged(id) }
+      return
+    }
     if S.isShared || hasAllProducers(id) { complete(id) }
   }
 
@@ -24,21 +29,26 @@ extension SchedulerThread {
   @inline(__always)
   mutating func complete(_ id: TaskID) {
     let entry = rings.entry(id)
+    guard mayComplete(id, entry) else { return entryHasChanged(id) }
     let hasFailed = S.load(entry.outcome) != 0
     if hasFailed { countCancelled(entry) }
     S.store(entry.state, TaskState.completed.rawValue)
     var reference = EdgeList(of: entry).close(S.self)
     counters.completed += 1
     while reference != PTO2_EDGE_NONE {
-      let place = EdgeReference(rawValue: reference)
-      let edge = rings[place.ring].edge(place.index)
+      guard let edge = edge(reference, of: id) else { return edgeHasChanged(id) }
       let consumer = edge.consumer
       // Before the consumer is told: from then on the edge may be reused.
       reference = edge.next
       if hasFailed && edge.needsData { cancel(rings.entry(consumer)) }
       let state = rings[consumer.ring].slotState(consumer.local)
       let count = state.faninCount
-      if S.add(state.faninRefcount, 1) == count { makeReady(consumer) }
+      let satisfied = S.add(state.faninRefcount, 1)
+      if satisfied == count {
+        makeReady(consumer)
+      } else if satisfied > count {
+        return edgeHasChanged(id)
+      }
     }
     release(id)
   }
@@ -51,6 +61,9 @@ extension SchedulerThread {
     let count = ring.slotState(id.local).faninCount &- 1
     if count > 0 {
       let first = ring.slot(id.local).faninFirst
+      guard count == ring.slot(id.local).faninCount, count <= ring.dependencyPool else {
+        return entryHasChanged(id)
+      }
       for k in 0..<count {
         let index = ring.poolIndex(first &+ k)
         guard ring.edge(index).isRetained else { continue }
@@ -133,10 +146,12 @@ extension SchedulerThread {
     let ring = rings[id.ring]
     let entry = ring.entry(id.local)
     if !S.isShared && entry.isDispatched {
+      guard entry.state.value == TaskState.running.rawValue else { return entryHasChanged(id) }
       // Ahead, and its FIN may have been seen before that of its last producer.
       if entry.subtasksLeft.value == 0 { enqueue(id, as: .dummy) }
       return
     }
+    guard isUntouched(id, entry) else { return entryHasChanged(id) }
     S.store(entry.state, TaskState.ready.rawValue)
     var shape = TaskShape.of(mask: entry.activeMask)
     // A task whose predicate is false is done without running.
@@ -208,6 +223,10 @@ extension SchedulerThread {
       scope.left -= 1
       work += 1
       if isDone { continue }
+      guard scope.left == 0 || Int32(bitPattern: id.local &- scope.local) > 0 else {
+        entryHasChanged(id)
+        return work
+      }
       // Release: before the reference is given back, and for good.
       entry.scopeEnded.word.storeRelease(1)
       dropReference(id)

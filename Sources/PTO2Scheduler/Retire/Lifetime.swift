@@ -66,7 +66,11 @@ protocol Milestone {
 /// RELEASED: main slots, descriptors and pool entries are free.
 enum Released: Milestone {
   @inline(__always)
-  static func isReached(_ state: UInt32) -> Bool { state >= TaskState.released.rawValue }
+  static func isReached(_ state: UInt32) -> Bool {
+    // A value that is no state has reached nothing.
+    state &- TaskState.released.rawValue
+      <= TaskState.consumed.rawValue - TaskState.released.rawValue
+  }
   @inline(__always)
   static func limit<S: Sharing>(in ring: Ring, _: S.Type) -> UInt32 { S.load(ring.wired) }
   @inline(__always)
@@ -123,6 +127,11 @@ enum Consumed: Milestone {
     } _: {
       move(in: ring, S.self) ? 1 : 0
     } > 0
+  }
+
+  /// True when the word says what was stored to it last; nil when another thread moves it.
+  func isIntact<S: Sharing>(lost: Cell<UInt64>, _: S.Type) -> Bool? {
+    TryLock<S>(lock, lost: lost).once { word.loadOwn() == position.value }
   }
 
   @inline(__always)

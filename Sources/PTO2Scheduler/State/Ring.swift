@@ -155,6 +155,9 @@ internal import PTO2Segment
 
   func deallocate() { unsafe base.deallocate() }
 
+  /// Edges there can be.
+  var edgeCount: Int { (0..<count).reduce(0) { $0 + Int(self[$1].dependencyPool) } }
+
   /// - Parameter ring: less than `count`.
   @inline(__always)
   subscript(ring: Int) -> Ring { unsafe Ring(base + ring) }

@@ -15,11 +15,14 @@ internal import PTO2System
   let dispatcher: Dispatcher
   /// A scheduler was there before, and has died: see `SchedulerThread.restart`.
   package let isRestart: Bool
+  /// There was one, by the lanes, and its own page says that there was none.
+  let isPageLost: Bool
 
   package init(_ segment: consuming Segment) {
     let configuration = segment.configuration
     let page = segment.ownSchedulerPage
     isRestart = page.control.loadOwn() == PTO2_SCHED_ATTACHED
+    isPageLost = !isRestart && Self.wasDispatchedTo(segment)
     words = ThreadWords()
     rings = Rings(segment, words)
     cores = Cores(segment, isFresh: !isRestart)
@@ -32,6 +35,17 @@ internal import PTO2System
       rings[ring].wiredWord.storeRelaxed(configuration.firstPosition)
     }
     self.segment = segment
+  }
+
+  /// A word that a scheduler stores only after it has said that it takes part.
+  private static func wasDispatchedTo(_ segment: borrowing Segment) -> Bool {
+    for core in 0..<segment.configuration.coreCount {
+      for lane in 0..<segment.configuration.lanes {
+        let word = DispatchWord(rawValue: segment.dispatchLanes(core).word(lane).loadAcquire())
+        if word.content != .idle { return true }
+      }
+    }
+    return false
   }
 
   deinit {
