@@ -212,7 +212,8 @@ var tests: [Target] {
     test("PagedAttentionReferenceTests", ["PagedAttentionReference"]),
     // Real processes, from outside.
     test(
-      "ProcessTests", ["CPTO2Linux", "PTO2Segment", "PTO2Sight", "PTO2"], path: "Tests/Processes"),
+      "ProcessTests", ["CPTO2Linux", "CPTO2Segment", "PTO2Segment", "PTO2Sight", "PTO2"],
+      path: "Tests/Processes"),
     // What a parent, a container or an administrator can do: run by ProcessTests.
     .executableTarget(
       name: "pto2-surroundings", path: "Tests/Fixtures/Surroundings", cSettings: Rules.gnu),
