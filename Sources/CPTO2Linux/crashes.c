@@ -1,4 +1,5 @@
 /* What a thread of kernels leaves when it crashes, or when a kernel ends it. */
+#include "crashes.h"
 #include "pto2_linux.h"
 #include "truncation.h"
 
@@ -13,6 +14,7 @@ struct crashing {
     pto2_crash *record;
     uint64_t base, bytes;  /* the segment */
     uint64_t stack_begin;  /* the thread's lowest byte; 0: not known */
+    int has_thrown;        /* `record->text` says what */
 };
 
 static _Thread_local struct crashing own;
@@ -50,7 +52,24 @@ static void fill(struct crashing *mine, int number, const siginfo_t *info, void 
     record->offset = is_inside ? address - mine->base : UINT64_MAX;
     record->access = is_fault ? faulting_access(context) : 0;
     if (is_fault && mine == &own && is_overflow(mine, address)) record->access = PTO2_CRASH_STACK;
+    if (number == SIGABRT && mine->has_thrown) record->access = PTO2_CRASH_EXCEPTION;
     __atomic_store_n(&record->signal, (uint32_t)number, __ATOMIC_RELEASE);
+}
+
+/* NULL: of no core. */
+static struct crashing *of_this_thread(void) {
+    if (own.record) return &own;
+    return __atomic_load_n(&cores, __ATOMIC_ACQUIRE) == 1
+               ? __atomic_load_n(&first, __ATOMIC_ACQUIRE)
+               : NULL;
+}
+
+void pto2_note_exception(const char *words) {
+    struct crashing *mine = of_this_thread();
+    if (!mine || pto2_is_forked()) return;
+    strncpy(mine->record->text, words, sizeof mine->record->text - 1);
+    mine->record->text[sizeof mine->record->text - 1] = 0;
+    mine->has_thrown = 1;
 }
 
 static void on_crash(int number, siginfo_t *info, void *context) {
@@ -61,11 +80,7 @@ static void on_crash(int number, siginfo_t *info, void *context) {
         _exit(1);
     }
     if (number == SIGBUS && pto2_is_truncated(info)) pto2_report_truncation(info);
-    struct crashing *mine = &own;
-    if (!own.record)
-        mine = __atomic_load_n(&cores, __ATOMIC_ACQUIRE) == 1
-                   ? __atomic_load_n(&first, __ATOMIC_ACQUIRE)
-                   : NULL;
+    struct crashing *mine = of_this_thread();
     if (mine) fill(mine, number, info, context);
     struct sigaction end = {.sa_handler = SIG_DFL};
     sigaction(number, &end, NULL);

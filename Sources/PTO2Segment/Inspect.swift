@@ -60,7 +60,7 @@ extension SegmentViews where Self: ~Copyable {
     let page = corePage(core)
     guard (1...31).contains(page.crashSignal.loadAcquire()) else { return nil }
     let crash = page.crash
-    if let note = crashNote(crash.access) { return note }
+    if let note = crashNote(crash.access, text: crash.words) { return note }
     guard let section = layout.section(at: crash.offset) else { return nil }
     let access =
       switch crash.access {
@@ -77,6 +77,16 @@ extension SegmentViews where Self: ~Copyable {
       inside %= layout.coreStride
     }
     return "\(access) \(name) (byte \(inside), segment offset \(crash.offset))"
+  }
+}
+
+extension pto2_crash_record {
+  /// `text` as far as it can be printed: a kernel may have written there.
+  var words: String {
+    unsafe withUnsafeBytes(of: text) { bytes in
+      let known = unsafe bytes.prefix { $0 != 0 }.map { $0 < 0x20 || $0 == 0x7F ? 0x3F : $0 }
+      return String(decoding: known, as: UTF8.self)
+    }
   }
 }
 

@@ -56,6 +56,9 @@ package struct KernelImage {
     self.object = image
   }
 
+  /// A worker's: see `LoadedImage`.
+  func recordExceptions() { object.recordExceptions() }
+
   private struct BadTable: Error {
     var reason: String
     init(_ reason: String) { self.reason = reason }

@@ -39,6 +39,7 @@ extension Segment {
           path: path, expected: "table 0x\(String(record.tableHash, radix: 16))",
           found: "table 0x\(String(image.tableHash, radix: 16))")
       }
+      image.recordExceptions()
       images.append(image)
     }
     return images

@@ -44,6 +44,14 @@ int pto2_lock_byte(int fd, int64_t byte, int type);
 /* 1 when an exclusive lock of that byte would conflict, 0 when it would not. */
 int pto2_byte_is_locked(int fd, int64_t byte);
 
+/* The ABI of Landlock that this kernel has: 1 and up; -ENOSYS or -EOPNOTSUPP without. */
+int pto2_landlock_abi(void);
+
+/* For this thread, and all threads and processes that it starts, for good: no file in /dev/shm
+ * or /proc can be opened for writing, no other process can be traced or have its memory
+ * written, by Landlock and seccomp(2). Sets no_new_privs. Returns 0 or the negated errno. */
+int pto2_confine(void);
+
 /* prctl(2) PR_SET_PDEATHSIG. */
 int pto2_set_parent_death_signal(int signal);
 
@@ -101,6 +109,9 @@ int pto2_write_all(int fd, const void *bytes, size_t count, int limit_millisecon
 
 /* As much of it as goes without waiting and without SIGPIPE: 0 or more bytes. */
 int pto2_write_now(int fd, const void *bytes, size_t count);
+
+/* dup3(2): the number `fd` leads to what `with` does, close-on-exec. */
+int pto2_replace(int fd, int with);
 
 /* 1 while the descriptor leads to that file. */
 int pto2_is_same_file(int fd, uint64_t device, uint64_t inode);
@@ -177,6 +188,10 @@ typedef struct pto2_loaded_object {
 } pto2_loaded_object;
 int pto2_find_object(const void *address, pto2_loaded_object *out);
 
+/* C++ exceptions that leave functions of this image, a handle of dlopen(3), are described in
+ * the crash record of their thread. Of the first image alone that has a C++ library. */
+void pto2_record_exceptions(void *image);
+
 /* Tells the core that this is a spin-wait loop. */
 static inline void pto2_cpu_relax(void) {
 #if defined(__x86_64__) || defined(__i386__)
@@ -194,10 +209,12 @@ typedef struct pto2_crash {
     uint64_t offset;  /* of the address from `base`; all ones when outside */
     uint32_t access;  /* 0 not known, 1 load, 2 store, 3 call, or one of these */
     uint32_t reserved;
+    char text[96];    /* of an exception: its type and what() */
 } pto2_crash;
 enum {
     PTO2_CRASH_STACK = 4,      /* the thread's stack has run over */
     PTO2_CRASH_THREAD_END = 5, /* pthread_exit(3) */
+    PTO2_CRASH_EXCEPTION = 6,  /* a C++ exception that nothing caught */
 };
 
 /* For the calling thread: on SIGSEGV, SIGBUS, SIGILL, SIGFPE or SIGABRT writes

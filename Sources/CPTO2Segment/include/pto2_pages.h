@@ -290,12 +290,13 @@ typedef struct pto2_crash_record {
     uint64_t offset;  /* of the address in the segment, or PTO2_CRASH_ELSEWHERE */
     uint32_t access;  /* PTO2_CRASH_... */
     uint32_t reserved;
+    char text[96];    /* of a C++ exception: its type and what(), ends with 0 */
 } pto2_crash_record;
 
 #define PTO2_CRASH_RECORD_FIELDS(F, T) \
     F(T, signal, 0) F(T, code, 4) F(T, address, 8) F(T, offset, 16) F(T, access, 24) \
-    F(T, reserved, 28)
-PTO2_ASSERT_LAYOUT(pto2_crash_record, PTO2_CRASH_RECORD_FIELDS, 32);
+    F(T, reserved, 28) F(T, text, 32)
+PTO2_ASSERT_LAYOUT(pto2_crash_record, PTO2_CRASH_RECORD_FIELDS, 128);
 
 #define PTO2_CRASH_ELSEWHERE 0xFFFFFFFFFFFFFFFFull
 #define PTO2_CRASH_ACCESS 0u /* what it was is not known */
@@ -334,14 +335,13 @@ typedef struct pto2_core_page {
     pto2_core_counters counters;
     uint32_t reserved5[56];
     pto2_crash_record crash; /* of the worker before, or of this one */
-    uint32_t reserved6[24];
 } pto2_core_page;
 
 #define PTO2_CORE_PAGE_FIELDS(F, T) \
     F(T, cond, 0) F(T, parked, 256) F(T, cpu, 260) F(T, reserved, 264) F(T, ready, 320) \
     F(T, reserved2, 324) \
     F(T, process, 384) F(T, reserved3, 416) F(T, error, 448) F(T, reserved4, 1472) \
-    F(T, counters, 1664) F(T, reserved5, 1696) F(T, crash, 1920) F(T, reserved6, 1952)
+    F(T, counters, 1664) F(T, reserved5, 1696) F(T, crash, 1920)
 PTO2_ASSERT_LAYOUT(pto2_core_page, PTO2_CORE_PAGE_FIELDS, 2048);
 
 /* What a core's `parked` says. */

@@ -22,10 +22,12 @@ package func endCrashRecord() {
 }
 
 /// Words for what a thread left beside the signal; nil for where it stored or loaded.
-package func crashNote(_ access: UInt32) -> String? {
+/// - Parameter text: of an exception.
+package func crashNote(_ access: UInt32, text: String) -> String? {
   switch access {
   case 4: "an overflow of its stack (\(coreStackBytes >> 20) MiB)"
   case 5: "pthread_exit(3), which ends the core's thread"
+  case 6: "the C++ exception \(text), which nothing caught"
   default: nil
   }
 }

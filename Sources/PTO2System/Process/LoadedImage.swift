@@ -28,6 +28,9 @@ internal import Glibc
     unsafe dlsym(handle, name).map { UnsafeRawPointer($0) }
   }
 
+  /// C++ exceptions that leave its functions are described in their thread's crash record.
+  package func recordExceptions() { unsafe pto2_record_exceptions(handle) }
+
   /// Whether so many bytes can be read at an address that an image has given.
   package static func isReadable(_ address: UnsafeRawPointer, bytes: Int) -> Bool {
     unsafe pto2_is_readable(address, bytes) != 0
