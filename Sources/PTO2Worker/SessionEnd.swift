@@ -15,19 +15,22 @@ extension WorkerLoop {
   /// Time for the cores to leave by themselves.
   private static var graceNanoseconds: UInt64 { 2_000_000_000 }
 
-  /// A supervised worker is killed when the orchestrator dies. One that was started
-  /// by hand, or that is to drain, ends itself, even if a kernel does not return.
+  /// A thread that ends the process some seconds after its session, even if a kernel does not
+  /// return. A supervised worker that is not to drain is killed when the orchestrator dies,
+  /// unless a kernel has seen to it that it is not: then there may be nobody else.
   func watchSessionEnd() {
     #if !PTO2_SIMULATION
-      guard !isSupervised || !followsParent || segment.configuration.drains else { return }
-      guard let thread = try? spawnThread("end of the session", { self.endWithSession() }) else {
-        return
-      }
+      guard
+        let thread = try? spawnThread(
+          "end of the session", stackBytes: Self.watchStackBytes, { self.endWithSession() })
+      else { return }
       thread.detach()
       // From here on that thread answers for it.
-      if isSupervised { outliveParent() }
+      if isSupervised && (!followsParent || segment.configuration.drains) { outliveParent() }
     #endif
   }
+
+  private static var watchStackBytes: Int { 256 << 10 }
 
   private func endWithSession() -> Never {
     orchestrator?.waitUntilEnded()
