@@ -135,6 +135,8 @@ int pto2_write_now(int fd, const void *bytes, size_t count) {
     return drop_pipe_signal(&held, write_once(fd, bytes, count));
 }
 
+int pto2_replace(int fd, int with) { return dup3(with, fd, O_CLOEXEC) < 0 ? -errno : 0; }
+
 int pto2_is_same_file(int fd, uint64_t device, uint64_t inode) {
     struct stat status;
     return fstat(fd, &status) == 0 && status.st_dev == device && status.st_ino == inode;

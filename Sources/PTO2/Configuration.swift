@@ -104,6 +104,10 @@ public struct Configuration: Equatable, Sendable {
   /// The segment is a memfd of a fixed size, not a name in /dev/shm: nothing can be left
   /// behind.
   public var usesMemfd = false
+  /// Workers give up, with Landlock and seccomp, to open anything in /dev/shm or /proc for
+  /// writing, and to trace or change other processes: a kernel that means harm can spoil the
+  /// data and its own core's page, no more. Linux 5.13; not together with `usesMemfd`.
+  public var confinesWorkers = false
   /// Where pto2-scheduler and pto2-worker are; then PTO2_BIN_DIR, beside the executable
   /// of this process, and PATH.
   public var executableDirectory: String?
@@ -195,7 +199,8 @@ extension Configuration {
       stopGraceMilliseconds: try milliseconds("--stop-grace", limits.stopGrace),
       flags: PTO2Segment.Configuration.Flags(isQuiet ? [.quiet] : [])
         .union(drainsAfterDeath ? [.drains] : []).union(worksAhead ? [] : [.noAhead])
-        .union(workerPlacement == .automatic ? [] : [.noMoves]))
+        .union(workerPlacement == .automatic ? [] : [.noMoves])
+        .union(confinesWorkers ? [.confined] : []))
     try result.validate()
     return result
   }

@@ -60,6 +60,7 @@ public final class Session {
     if configuration.usesMemfd, let name = configuration.segmentName {
       throw PTO2Error(.invalidArgs, "a memfd has no name in /dev/shm: leave out \(name)")
     }
+    try Self.checkConfinement(configuration)
     // Before anything can be left behind, and before an image's constructors run.
     signalDescriptor = configuration.handlesSignals ? Supervisor.takeSignals() : -1
     do throws(PTO2Error) {
@@ -75,6 +76,23 @@ public final class Session {
   }
 
   deinit { close() }
+
+  /// Landlock has no say in what has no name.
+  private static func checkConfinement(_ configuration: Configuration) throws(PTO2Error) {
+    guard configuration.confinesWorkers else { return }
+    if configuration.usesMemfd {
+      throw PTO2Error(
+        .invalidArgs,
+        "--confine keeps workers from names in /dev/shm, and a memfd has none: leave out --memfd or --confine"
+      )
+    }
+    if let problem = confinementProblem() {
+      throw PTO2Error(
+        .invalidArgs,
+        "--confine needs Landlock (Linux 5.13, and lsm= of the boot line): \(problem). Leave it out, or keep untrusted kernels away by a user of their own"
+      )
+    }
+  }
 
   private func open() throws(PTO2Error) {
     processes = try SessionProcesses(

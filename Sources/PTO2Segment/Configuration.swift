@@ -119,9 +119,12 @@ package struct Configuration: Equatable, Sendable {
     /// No task is dispatched before its producers are COMPLETED.
     package static let noAhead = Flags(rawValue: PTO2_SESSION_NO_AHEAD)
     package static let noMoves = Flags(rawValue: PTO2_SESSION_NO_MOVES)
+    /// Workers keep their kernels from the segment's name and from other processes.
+    package static let confined = Flags(rawValue: PTO2_SESSION_CONFINE)
   }
 
   package var isQuiet: Bool { flags.contains(.quiet) }
+  package var confinesWorkers: Bool { flags.contains(.confined) }
   package var drains: Bool { flags.contains(.drains) }
   /// Tasks are dispatched ahead of their producers' FINs; one thread alone does.
   package var worksAhead: Bool { !flags.contains(.noAhead) && schedulerThreads == 1 }

@@ -4,7 +4,7 @@ package import PTO2System
 
 /// A segment this process takes part in: the object, its mapping, its layout.
 ///
-/// All of it is mapped read-only; only the sections this role writes are
+/// All of it is mapped read-only, for good; only the sections this role writes are
 /// writable. Dropping the value unmaps it; `unlink` removes the name.
 @safe package struct Segment: ~Copyable, SegmentViews {
   package let object: SharedMemoryObject
@@ -75,12 +75,19 @@ package import PTO2System
   func openOwnSections() throws(SystemError) {
     for section in layout.sections
     where section.kind != .cores && !section.writers.isDisjoint(with: role) {
-      try mapping.makeWritable(offset: section.offset, bytes: section.bytes)
+      try mapping.makeWritable(object, offset: section.offset, bytes: section.bytes)
     }
   }
 
+  /// A worker, once it has its cores: what it has of the segment beside its own pages is for
+  /// reading, the descriptor too.
+  package func giveUpWriting() {
+    precondition(role == .worker)
+    _ = object.giveUpWriting(shared: LockByte.liveness.position)
+  }
+
   /// Takes a core for this worker process: its lock, then its page. Fails when
-  /// a live process hosts the core.
+  /// a live process hosts the core. Before `giveUpWriting` and `leaveInParent`.
   package func openCore(_ core: Int) throws(SegmentError) -> CorePage<OwnedWord> {
     precondition(role == .worker)
     guard object.take(.core(core)) else {
@@ -88,7 +95,7 @@ package import PTO2System
     }
     do {
       let offset = layout.section(.cores).offset + UInt64(core) * layout.coreStride
-      try mapping.makeWritable(offset: offset, bytes: layout.coreStride)
+      try mapping.makeWritable(object, offset: offset, bytes: layout.coreStride)
     } catch { throw .system(error) }
     return unsafe CorePage(at: readCore(core))
   }
@@ -122,7 +129,11 @@ package import PTO2System
   /// Whoever comes last to this finds nobody.
   package func leaveForGood() {
     object.unlock(.liveness)
-    if object.tryLock(.liveness, .exclusive) { unlink() }
+    // Once more, since a worker's descriptor cannot lock exclusively.
+    guard object.isStillNamed(), let named = try? SharedMemoryObject.open(name: object.name) else {
+      return
+    }
+    if named.tryLock(.liveness, .exclusive) && named.isStillNamed() { unlink() }
   }
 }
 

@@ -126,6 +126,8 @@
       unsafe Self.owners[byte, default: []].removeAll { $0 == Simulation.pid }
     }
 
+    package func giveUpWriting(shared: Int64) -> Bool { true }
+
     package func isLocked(byte: Int64) -> Bool {
       unsafe Self.owners[byte, default: []].contains {
         $0 != Simulation.pid && !Simulation.hasEnded($0)
@@ -147,7 +149,9 @@
       self.bytes = bytes
     }
 
-    package func makeWritable(offset: UInt64, bytes: UInt64) throws(SystemError) {
+    package func makeWritable(
+      _ object: borrowing SharedMemoryObject, offset: UInt64, bytes: UInt64
+    ) throws(SystemError) {
       precondition(offset &+ bytes <= self.bytes, "writable range beyond the mapping")
     }
 

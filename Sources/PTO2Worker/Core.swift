@@ -46,8 +46,15 @@ internal import PTO2System
   package init(_ segment: borrowing Segment, core: Int, directory: KernelDirectory)
     throws(SegmentError)
   {
+    self.init(segment, core: core, page: try segment.openCore(core), directory: directory)
+  }
+
+  /// - Parameter page: the core's, which this process has taken.
+  init(
+    _ segment: borrowing Segment, core: Int, page: CorePage<OwnedWord>, directory: KernelDirectory
+  ) {
     id = CoreID(core)
-    page = try segment.openCore(core)
+    self.page = page
     lanes = segment.dispatchLanes(core)
     peers = segment.corePeers
     scheduler = segment.schedulerPage

@@ -1,6 +1,6 @@
 internal import PTO2Protocol
 package import PTO2Segment
-internal import PTO2System
+package import PTO2System
 
 /// A worker process from attach to exit: one thread per core.
 @safe package final class WorkerLoop: @unchecked Sendable {
@@ -9,30 +9,32 @@ internal import PTO2System
   private let directory: KernelDirectory
   let orchestrator: ProcessHandle?
   private let cores: [Int]
+  /// Those of `cores`, in the same order.
+  private let pages: [CorePage<OwnedWord>]
   let isSupervised: Bool
   /// Linux kills this process when the orchestrator dies.
   let followsParent: Bool
-
-  /// Exit status when a core is taken, as for any segment error.
-  private static let cannotAttachStatus: Int32 = 73
 
   /// What ends a worker before it serves.
   package enum Failure: Error, CustomStringConvertible {
     case segment(SegmentError)
     case image(KernelImageError)
     case noSuchCore(name: String, clusters: Int)
+    case confinement(SystemError)
 
     package var description: String {
       switch self {
       case .segment(let error): error.description
       case .image(let error): error.description
+      case .confinement(let error): "--confine: \(error)"
       case .noSuchCore(let name, let clusters):
         "core \(name) does not exist: this session has \(clusters) cluster(s), aic0 to aic\(clusters - 1) and aiv0 to aiv\(2 * clusters - 1)"
       }
     }
   }
 
-  /// Attaches and loads every kernel image.
+  /// Attaches, takes the cores, and loads every kernel image. What user code is not to have, a
+  /// descriptor that can write among it, is given up before: an image has constructors.
   package init(
     name: String, cores: [Int], isSupervised: Bool, followsParent: Bool = true,
     attachTimeoutMilliseconds: UInt64
@@ -47,14 +49,28 @@ internal import PTO2System
       throw .noSuchCore(name: "\(CoreID(core))", clusters: Int(segment.configuration.clusters))
     }
     do {
+      var pages: [CorePage<OwnedWord>] = []
+      for core in cores { pages.append(try segment.openCore(core)) }
+      self.pages = pages
+    } catch { throw .segment(error) }
+    // The first core's page tells the launcher, or the scheduler when its time to wait for
+    // the core is over.
+    let (first, page) = (cores.first ?? 0, pages.first)
+    func refuse(_ code: PTO2ErrorCode, _ text: String) {
+      page?.ownError.write(PTO2Error(code, "worker \(CoreID(first)): \(text)"), core: first)
+    }
+    segment.giveUpWriting()
+    segment.leaveInParent()
+    if segment.configuration.confinesWorkers {
+      do { try confine() } catch {
+        refuse(.invalidArgs, "--confine: \(error)")
+        throw .confinement(error)
+      }
+    }
+    do {
       directory = KernelDirectory(try segment.loadImages())
     } catch {
-      // The first core's page tells the launcher, or the scheduler when its
-      // time to wait for the core is over.
-      if let core = cores.first, let page = try? segment.openCore(core) {
-        page.ownError.write(
-          PTO2Error(.imageRefused, "worker \(CoreID(core)): \(error)"), core: core)
-      }
+      refuse(.imageRefused, "\(error)")
       throw .image(error)
     }
     orchestrator = ProcessHandle(segment.creator())
@@ -63,7 +79,6 @@ internal import PTO2System
     self.isSupervised = isSupervised
     self.followsParent = followsParent
     self.segment = segment
-    self.segment.leaveInParent()
     watchSessionEnd()
   }
 
@@ -84,18 +99,14 @@ internal import PTO2System
     if orchestrator?.hasEnded() ?? true { segment.leaveForGood() }
   }
 
+  /// - Parameter index: one of the process's cores.
   func serve(_ index: Int) {
-    do {
-      var core = try Core(segment, core: index, directory: directory)
-      guard core.awaitFence() else { return }
-      core.announce(isSupervised: isSupervised)
-      serve(&core)
-      endCrashRecord()
-    } catch {
-      // A core that cannot be taken leaves the process without a purpose.
-      writeError("pto2-worker: error: \(error)")
-      exitNow(Self.cannotAttachStatus)
-    }
+    guard let place = cores.firstIndex(of: index) else { return }
+    var core = Core(segment, core: index, page: pages[place], directory: directory)
+    guard core.awaitFence() else { return }
+    core.announce(isSupervised: isSupervised)
+    serve(&core)
+    endCrashRecord()
   }
 
   private func serve(_ core: inout Core) {

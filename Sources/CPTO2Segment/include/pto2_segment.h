@@ -137,6 +137,7 @@ PTO2_ASSERT_LAYOUT(pto2_configuration, PTO2_CONFIGURATION_FIELDS, 224);
 #define PTO2_SESSION_DRAIN 0x2u /* what is published is done even if the orchestrator dies */
 #define PTO2_SESSION_NO_AHEAD 0x4u /* no dispatch before every producer is COMPLETED */
 #define PTO2_SESSION_NO_MOVES 0x8u /* cores leave it to Linux on which CPU they run */
+#define PTO2_SESSION_CONFINE 0x10u /* workers give up what kernels could harm the session with */
 
 /* Start of the segment. Writer: orchestrator, then nobody. */
 typedef struct pto2_header {

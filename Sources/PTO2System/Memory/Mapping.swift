@@ -3,18 +3,22 @@ internal import Glibc
 
 /// A mapped range of a shared-memory object; unmapped when it goes.
 ///
-/// All of it is mapped read-only first, then the ranges of this process's own
-/// sections are made writable. A store anywhere else raises SIGSEGV here and
-/// leaves the segment as it was.
+/// All of it is mapped read-only first, through a descriptor that cannot write, then the
+/// ranges of this process's own sections anew, through the object's. A store anywhere else
+/// raises SIGSEGV here and leaves the segment as it was, and mprotect(2) does not make it
+/// writable.
 @safe package struct Mapping: ~Copyable {
   package let base: UnsafeRawPointer
   package let bytes: UInt64
 
   /// mmap(2) MAP_SHARED, PROT_READ, of the object's first `bytes`.
   package init(_ object: borrowing SharedMemoryObject, bytes: UInt64) throws(SystemError) {
+    // Without one (no more descriptors, no /proc) the pages are still read-only.
+    let reader = object.openForReading()
+    defer { if let reader { close(reader) } }
     guard bytes > 0, let length = Int(exactly: bytes),
       let address = unsafe mmap(
-        nil, length, PROT_READ, MAP_SHARED | MAP_NORESERVE, object.descriptor, 0),
+        nil, length, PROT_READ, MAP_SHARED | MAP_NORESERVE, reader ?? object.descriptor, 0),
       unsafe address != MAP_FAILED
     else { throw .last("mmap", "\(object.name) (\(bytes) bytes)") }
     unsafe self.base = UnsafeRawPointer(address)
@@ -53,14 +57,17 @@ internal import Glibc
     unsafe pto2_own(&rule)
   }
 
-  /// mprotect(2) of whole pages.
-  package func makeWritable(offset: UInt64, bytes: UInt64) throws(SystemError) {
+  /// mmap(2) of whole pages once more, PROT_WRITE. Not after `leaveInParent`.
+  package func makeWritable(
+    _ object: borrowing SharedMemoryObject, offset: UInt64, bytes: UInt64
+  ) throws(SystemError) {
     precondition(offset &+ bytes <= self.bytes, "writable range beyond the mapping")
+    guard object.isIntact else { throw SystemError("mmap", object.name, errno: EBADF) }
     guard
-      unsafe mprotect(
-        UnsafeMutableRawPointer(mutating: base) + Int(offset), Int(bytes), PROT_READ | PROT_WRITE)
-        == 0
-    else { throw .last("mprotect", "offset \(offset), \(bytes) bytes") }
+      unsafe mmap(
+        UnsafeMutableRawPointer(mutating: base) + Int(offset), Int(bytes), PROT_READ | PROT_WRITE,
+        MAP_SHARED | MAP_NORESERVE | MAP_FIXED, object.descriptor, off_t(offset)) != MAP_FAILED
+    else { throw .last("mmap", "\(object.name) (offset \(offset), \(bytes) bytes)") }
   }
 
   /// Maps reserved, writable pages ahead of use, so that the first store to

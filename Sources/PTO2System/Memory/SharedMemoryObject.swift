@@ -124,6 +124,32 @@ internal import Glibc
     return try SharedMemoryObject(name: name, descriptor: descriptor)
   }
 
+  /// A description of its own that cannot write, and holds no lock; nil where there is none
+  /// to be had. For the caller to close.
+  func openForReading() -> Int32? {
+    let reader = pto2_above_standard(
+      unsafe Self.isPath(name)
+        ? Glibc.open(name, O_RDONLY | O_CLOEXEC) : shm_open(name, O_RDONLY | O_CLOEXEC, 0))
+    guard reader >= 0 else { return nil }
+    if pto2_is_same_file(reader, device, inode) == 1 { return reader }
+    close(reader)
+    return nil
+  }
+
+  /// The descriptor cannot write any more: its number leads to a description for reading. The
+  /// pages that are mapped writable keep the other description, and with it its exclusive
+  /// locks, until they are unmapped.
+  /// - Parameter shared: the byte that this process has locked shared, of which the lock goes
+  ///   over to the new description.
+  /// - Returns: false when there is no such description to be had; nothing is changed then.
+  package func giveUpWriting(shared: Int64) -> Bool {
+    guard isIntact, let reader = openForReading() else { return false }
+    defer { close(reader) }
+    guard pto2_lock_byte(reader, shared, F_RDLCK) == 0 else { return false }
+    unlock(byte: shared)
+    return pto2_replace(descriptor, reader) == 0
+  }
+
   /// How long ago it was last changed; nil when it is not there.
   package static func age(_ name: String) -> Duration? {
     var status = stat()
