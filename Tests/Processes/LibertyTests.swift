@@ -130,6 +130,113 @@ import Testing
     expectClean(segment)
   }
 
+  /// The same where the scheduler, which would end it, is killed as well.
+  @Test func kernelThatWouldOutliveEverybodyIsEnded() throws {
+    let segment = freshSegment("outlive-all")
+    let command = Command(
+      "pto2-orchestrator",
+      [
+        "--program", Command.buildDirectory + "libRudeProgram.so", "--segment", segment, "--",
+        "run", "outlive",
+      ])
+    try #require(
+      command.waitUntil { command.errors.contains("has been running task") }, "not exercised")
+    let schedulers = processes(segment, named: "pto2-scheduler")
+    try #require(schedulers.count == 1)
+    // Stopped first: it would start another scheduler.
+    command.signal(SIGSTOP)
+    kill(schedulers[0], SIGKILL)
+    command.signal(SIGKILL)
+    #expect(command.wait().status == 137)
+    let deadline = time(nil) + Command.watchdogSeconds
+    while !processes(segment, named: "pto2-worker").isEmpty && time(nil) < deadline {
+      usleep(10_000)
+    }
+    expectClean(segment)
+  }
+
+  // MARK: Kernels that mean harm
+
+  private func elements(_ result: Command.Result) -> [Substring] {
+    let line = result.output.split(separator: "\n").first { $0.hasPrefix("elements ") }
+    return line.map { $0.split(separator: " ").dropFirst().map { $0 } } ?? []
+  }
+
+  /// What is not the worker's own is mapped from a descriptor that cannot write, and no other
+  /// descriptor is left.
+  @Test func kernelCannotMakeForeignPagesWritable() {
+    let segment = freshSegment("forge")
+    let result = run(["run", "forge"], segment: segment)
+    #expect(result.status == 0, "\(result.errors)")
+    let found = elements(result)
+    #expect(found.first == "1", "not exercised: \(result.output)")
+    #expect(found.dropFirst().first == "\(EACCES)", "mprotect: \(result.output)")
+    #expect(found.dropFirst(2).first == "0", "descriptors that can write: \(result.output)")
+    expectClean(segment)
+  }
+
+  /// Nor open the name or its descriptor again, nor write another process's memory.
+  @Test func confinedKernelCannotGetAtTheSession() {
+    let segment = freshSegment("confined")
+    let result = run(["run", "forge", "count"], segment: segment, options: ["--confine"])
+    if result.errors.contains("needs Landlock") {
+      #expect(result.status != 0)
+    } else {
+      #expect(result.status == 0, "\(result.errors)")
+      // By name, process_vm_writev, /proc/PID/mem, ptrace, /proc/self/fd.
+      #expect(elements(result) == ["2", "13", "0", "d", "1", "d", "1", "13"], "\(result.output)")
+    }
+    expectClean(segment)
+  }
+
+  @Test func confinementOfAMemfdIsRefused() {
+    let result = Command.run(
+      "pto2-orchestrator",
+      ["--program", Command.buildDirectory + "libRudeProgram.so", "--memfd", "--confine", "-q"])
+    #expect(result.status == 15, "\(result.errors)")
+    #expect(result.errors.contains("leave out --memfd or --confine"), "\(result.errors)")
+  }
+
+  /// An image in C++, with the library that its compiler comes with.
+  @Test(arguments: [
+    ("fails", "std::runtime_error: no such row"), ("throws_int", "int"),
+    ("own", "Mine: of my own"),
+  ])
+  func exceptionThatLeavesAKernelIsNamed(kernel: String, words: String) throws {
+    let folder = Command.temporaryDirectory()
+    defer { removeDirectory(folder) }
+    let source = """
+      #include "pto2_kernel.h"
+      #include <stdexcept>
+      struct Mine : std::exception {
+        const char *what() const noexcept override { return "of my own"; }
+      };
+      static void fails(const pto2_kernel_args *) { throw std::runtime_error("no such row"); }
+      static void throws_int(const pto2_kernel_args *) { throw 7; }
+      static void own(const pto2_kernel_args *) { throw Mine(); }
+      PTO2_KERNELS({"fails", fails, PTO2_AIC}, {"throws_int", throws_int, PTO2_AIC},
+                   {"own", own, PTO2_AIC})
+      """
+    write(source, to: folder + "/throwing.cc")
+    let options = [
+      "-shared", "-fPIC", "-std=c++17", "-Wl,--build-id", "-I",
+      repositoryRoot + "Sources/CPTO2/include", folder + "/throwing.cc", "-o",
+      folder + "/throwing.so",
+    ]
+    let built = ["g++", "clang++"].contains {
+      Command($0, options, isOnPath: true).wait().status == 0
+    }
+    try #require(built, "no compiler for C++")
+    let segment = freshSegment("exception-\(kernel)")
+    let result = run(
+      ["run", kernel], segment: segment, options: ["--image", folder + "/throwing.so"])
+    #expect(result.status == 40, "\(result.errors)")
+    #expect(
+      result.errors.contains("by the C++ exception \(words), which nothing caught"),
+      "\(result.errors)")
+    expectClean(segment)
+  }
+
   // MARK: Programs
 
   @Test(

@@ -1,5 +1,7 @@
+import CPTO2Segment
 import Glibc
 import Harness
+import PTO2System
 import Testing
 
 /// What stays when every process of a session is killed, and who removes it.
@@ -84,6 +86,38 @@ import Testing
     let result = Command.run("vector-example", ["--elements", "1000", "-q"])
     #expect(result.status == 0, "\(result.errors)")
     #expect(Leftovers.of(segment) == .none)
+  }
+
+  /// What a creator leaves that is killed after it has named its object and before it has done
+  /// anything more.
+  private func leaveHalfMade(_ name: String, age: Int = 0) throws {
+    _ = try SharedMemoryObject.create(
+      name: "/" + name, mark: UInt64(PTO2_CREATION_MARK), at: UInt64(PTO2_CREATION_MARK_OFFSET))
+    let then = timespec(tv_sec: time(nil) - age, tv_nsec: 0)
+    try #require(utimensat(AT_FDCWD, "/dev/shm/" + name, [then, then], 0) == 0)
+    try #require(Leftovers.of(name).segments == [name])
+  }
+
+  @Test func halfMadeNameIsReaped() throws {
+    let name = freshSegment("half")
+    try leaveHalfMade(name)
+    let list = Command.run("pto2", ["list", "--json"])
+    #expect(list.output.contains("{\"name\":\"\(name)\",\"state\":\"unfinished\""))
+    let reap = Command.run("pto2", ["reap", name])
+    #expect(reap.status == 0, "\(reap.output) \(reap.errors)")
+    #expect(Leftovers.of(name) == .none)
+  }
+
+  @Test func namelessRunSweepsHalfMadeNamesThatAreOld() throws {
+    let old = "pto2-half-old-\(getpid())"
+    let new = "pto2-half-new-\(getpid())"
+    try leaveHalfMade(old, age: 90)
+    try leaveHalfMade(new)
+    defer { shm_unlink("/" + new) }
+    let result = Command.run("vector-example", ["--elements", "1000", "-q"])
+    #expect(result.status == 0, "\(result.errors)")
+    #expect(Leftovers.of(old) == .none)
+    #expect(Leftovers.of(new).segments == [new], "its creator may be at work")
   }
 
   /// Other programs' objects are left alone, whatever they are called.
