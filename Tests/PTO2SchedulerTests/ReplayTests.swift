@@ -205,6 +205,25 @@ private final class SubmittedWatcher: @unchecked Sendable {
 
   // MARK: While it runs
 
+  /// Nothing holds tasks without outputs: those of a replay that waits may be CONSUMED
+  /// before the ones that need them are written.
+  @Test func producersInsideThatAreConsumedAreNone() throws {
+    let rig = try Rig(configuration(window: 16, consumed: 64))
+    let x = try rig.external(16)
+    let driver = Driver(rig)
+    let template = try rig.graph.record(tensors: [AnyTensor(x)]) { _ in
+      try rig.submit(aic: true) { $0.inout(x) }
+      for _ in 0..<16 { try rig.submit(aic: true) }
+      try rig.submit(aic: true) { $0.input(x) }
+    }
+    try rig.graph.wait()
+    // The 17th waits until two are RELEASED, so the last one does not.
+    let replayed = try rig.graph.replay(template, tensors: [AnyTensor(x)])
+    #expect(rig.slot(replayed.task(17)).fanin_count == 0)
+    driver.join()
+    #expect(rig.counts() == [36, 36] && rig.failure == nil)
+  }
+
   /// Windows of a few tasks: a replay waits in its middle, and the kernels run in an order
   /// that a model allows which knows of every byte who used it.
   @Test(arguments: 0..<12, [UInt32(1), 3])

@@ -84,12 +84,14 @@ extension Orchestrator {
     }
   }
 
-  /// A producer inside that is RELEASED: its memory is held all the same, and it may have
-  /// failed.
+  /// A producer inside that is RELEASED: its memory is held all the same unless it is
+  /// CONSUMED, and it may have failed.
   @inline(never)
   private mutating func noteReleased(_ task: TaskOrdinal, _ flags: UInt64) {
     producers.note(task, flags, &rings, &failed)
-    if flags & PTO2_FANIN_RETAIN != 0 { producers.addOther(task, flags) }
+    if flags & PTO2_FANIN_RETAIN != 0 && task.ordinal >= rings[task.ring].consumed {
+      producers.addOther(task, flags)
+    }
   }
 
   // MARK: Tasks
