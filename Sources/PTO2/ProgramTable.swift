@@ -213,6 +213,12 @@ private func makeProgramAPI() -> pto2_program_api {
           pto2_error_info(graph.error), to: out, least: CRecord.errorInfoBytes, "pto2_error_info")
         return PTO2_ERROR_NONE
       } catch { return pto2_error(error.code.rawValue) }
+    },
+    free_tensor: { handle, tensor in
+      let graph = unsafe CGraph.of(handle)
+      return graph.call { () throws(PTO2Error) in
+        unsafe try graph.graph.free(TensorHandle.decode(tensor))
+      }
     })
 }
 

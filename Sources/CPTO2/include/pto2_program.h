@@ -199,7 +199,7 @@ typedef struct pto2_program_api {
     /* Tensors. */
 
     /* External memory: zero-filled, in the segment, owned by the program until
-     * the run ends. */
+     * free_tensor or the end of the run. An extent may be 0. */
     pto2_error (*external_tensor)(pto2_graph *, pto2_dtype dtype, uint32_t rank,
                                   const uint32_t *shape, pto2_tensor_handle *out);
     /* Memory from the heap ring without a kernel, until the scope ends; not
@@ -263,6 +263,12 @@ typedef struct pto2_program_api {
     /* The first error; its code is 0 when there was none. Returns 0, or error 5 when
      * `bytes` is not set. */
     pto2_error (*error_info)(pto2_graph *, pto2_error_info *out);
+
+    /* Gives an external tensor back before the run ends, by its handle or one of a view
+     * of it. Waits for nothing. Using it later is error 5; tasks that were submitted
+     * before use it to their end. Once all of these are done its memory goes to new
+     * external tensors; a call that finds no other room waits for that. */
+    pto2_error (*free_tensor)(pto2_graph *, const pto2_tensor_handle *);
 } pto2_program_api;
 
 #define PTO2_PROGRAM_API_FIELDS(F, T)                                                   \
@@ -272,8 +278,8 @@ typedef struct pto2_program_api {
     F(T, data, 88) F(T, get, 96) F(T, set, 104) F(T, scope_begin, 112)                  \
     F(T, scope_begin_manual, 120) F(T, scope_end, 128) F(T, submit, 136)                \
     F(T, submit_many, 144) F(T, wait, 152) F(T, fail, 160) F(T, error_message, 168)     \
-    F(T, error_info, 176)
-PTO2_ASSERT_LAYOUT(pto2_program_api, PTO2_PROGRAM_API_FIELDS, 184);
+    F(T, error_info, 176) F(T, free_tensor, 184)
+PTO2_ASSERT_LAYOUT(pto2_program_api, PTO2_PROGRAM_API_FIELDS, 192);
 
 /* ---- entry points of a shared object -------------------------------------- */
 

@@ -87,7 +87,7 @@ struct Producers: ~Copyable {
     // kernels, or with a predicate, may leave it as it was.
     let data = mayOverwrite && argument.access == .outputExisting ? 0 : PTO2_FANIN_DATA
     if owner != .none { add(owner, PTO2_FANIN_WAIT | PTO2_FANIN_RETAIN | data, &rings) }
-    if isManual { return }
+    if isManual || argument.isEmpty { return }
     let writerFlags =
       data == 0 ? PTO2_FANIN_WAIT : PTO2_FANIN_WAIT | PTO2_FANIN_RETAIN | PTO2_FANIN_DATA
     let place = map.look(buffers[argument.buffer].records, argument.extent, argument) {
@@ -107,6 +107,7 @@ struct Producers: ~Copyable {
   ) {
     self.begin()
     if buffer.owner != .none { note(buffer.owner, PTO2_FANIN_WAIT, &rings, &failed) }
+    if argument.isEmpty { return }
     _ = map.look(buffer.records, argument.extent, argument) { task, _ in
       note(task, PTO2_FANIN_WAIT, &rings, &failed)
     }
@@ -181,14 +182,15 @@ struct Producers: ~Copyable {
     _ buffers: inout BufferTable, _ map: inout TensorMap, _ rings: inout Rings,
     _ failed: inout FailedTasks
   ) {
-    if argument.access == .output || argument.access == .noDependency { return }
+    let access = argument.access
+    if access == .output || access == .noDependency || argument.isEmpty { return }
     let place = map.changes == placesChanges ? places[next] : nil
     next += 1
     // Whoever is to depend on a failed task later must still find it.
     func isNeeded(_ task: TaskOrdinal) -> Bool {
       rings.isLive(task) || failed.hasAny && failed.contains(task)
     }
-    if argument.access.isWrite {
+    if access.isWrite {
       map.enterWrite(
         &buffers[argument.buffer].records, argument.extent, argument, task: ordinal, at: place,
         isLive: isNeeded)
