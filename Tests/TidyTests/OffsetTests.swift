@@ -21,7 +21,7 @@ import Testing
     // Records of programs in C, whose sizes they tell themselves.
     "Sources/PTO2/CRecord.swift", "Tests/PTO2Tests/CRecordTests.swift",
     // The fuzzers store anything anywhere.
-    "Verification/Fuzzing/SegmentUnderTest.swift",
+    "Verification/Fuzzing/SegmentUnderTest.swift", "Tests/Processes/DamagedSegmentTests.swift",
     "Tests/TidyTests/OffsetTests.swift",
   ]
 

@@ -229,6 +229,13 @@ package struct CoreParked: Equatable {
     let lane = rawValue ^ PTO2_CORE_PARKED_ON_LANE
     return lane < UInt32(PTO2_MAX_LANES) ? lane : nil
   }
+
+  /// The gate it sleeps at, without the position; nil when awake, or on a lane. It may be
+  /// one that no scheduler writes.
+  package var gate: Gate? {
+    guard rawValue & PTO2_CORE_PARKED_ON_GATE != 0 else { return nil }
+    return Gate(bits: UInt64(rawValue & ~PTO2_CORE_PARKED_ON_GATE) << 32)
+  }
 }
 
 /// The gates of one dispatch: at most PTO2_MAX_GATES, one per core.
