@@ -202,7 +202,9 @@ var tests: [Target] {
       "PTO2WorkerTests",
       ["CPTO2Segment", "PTO2Segment", "PTO2Protocol", "PTO2Worker"]),
     test("PTO2FaultsTests", ["PTO2Faults", "PTO2Segment"]),
-    test("PTO2SightTests", ["CPTO2Segment", "PTO2Protocol", "PTO2Segment", "PTO2Sight"]),
+    test(
+      "PTO2SightTests", ["CPTO2Segment", "PTO2Protocol", "PTO2Segment", "PTO2Sight"],
+      exclude: ["Screens"]),
     test(
       "PTO2Tests",
       [
@@ -212,7 +214,8 @@ var tests: [Target] {
     test("PagedAttentionReferenceTests", ["PagedAttentionReference"]),
     // Real processes, from outside.
     test(
-      "ProcessTests", ["CPTO2Linux", "PTO2Segment", "PTO2Sight", "PTO2"], path: "Tests/Processes"),
+      "ProcessTests", ["CPTO2Linux", "CPTO2Segment", "PTO2Segment", "PTO2Sight", "PTO2"],
+      path: "Tests/Processes"),
     // What a parent, a container or an administrator can do: run by ProcessTests.
     .executableTarget(
       name: "pto2-surroundings", path: "Tests/Fixtures/Surroundings", cSettings: Rules.gnu),
@@ -273,10 +276,13 @@ func program(_ name: String, _ dependencies: [Target.Dependency] = [], path: Str
     swiftSettings: Rules.plain)
 }
 
-func test(_ name: String, _ dependencies: [Target.Dependency], path: String? = nil) -> Target {
+func test(
+  _ name: String, _ dependencies: [Target.Dependency], path: String? = nil,
+  exclude: [String] = []
+) -> Target {
   .testTarget(
     name: name, dependencies: ["Harness", "PTO2System"] + dependencies, path: path,
-    swiftSettings: Rules.plain)
+    exclude: exclude, swiftSettings: Rules.plain)
 }
 
 /// libpto2.so is loaded by programs that know nothing of Swift: its libraries are linked

@@ -2,6 +2,7 @@ package import CPTO2
 internal import Glibc
 package import PTO2Orchestrator
 package import PTO2Protocol
+internal import PTO2System
 
 /// Kernels by the names a program in C asked for, and by the handles it got. One per
 /// session: a handle is good for every run.
@@ -9,25 +10,62 @@ package import PTO2Protocol
   /// In the upper half of a handle: tells one from memory nobody filled.
   private static let magic: UInt64 = 0x4B45_524E << 32
 
-  private var named: [(name: UnsafeMutablePointer<CChar>, handle: UInt64)] = unsafe []
+  private var names: [UnsafeMutablePointer<CChar>] = unsafe []
   private var kernels: [Kernel] = []
+  /// Numbers of names, hashed; `nobody` for a free place. At most half are in use.
+  private var table = [UInt32](repeating: nobody, count: 64)
+  private static let nobody = UInt32.max
   /// Recorded tasks by the handles a program has; nil once they are freed.
   private var templates: [TaskTemplate?] = []
   private static let templateMagic: UInt64 = 0x5250_4C59 << 32
 
   package init() {}
-  deinit { for index in unsafe named.indices { unsafe Glibc.free(named[index].name) } }
+  deinit { for index in unsafe names.indices { unsafe Glibc.free(names[index]) } }
 
   /// The handle of a name; makes a Swift string only the first time.
   func handle(_ name: UnsafePointer<CChar>, in graph: Graph) throws(PTO2Error) -> pto2_kernel {
-    if let known = unsafe named.first(where: { unsafe strcmp($0.name, name) == 0 }) {
-      return unsafe pto2_kernel(opaque: known.handle)
+    unsafe try handle(name) { name throws(PTO2Error) in try graph.kernel(name) }
+  }
+
+  package func handle(
+    _ name: UnsafePointer<CChar>, find: (String) throws(PTO2Error) -> Kernel
+  ) throws(PTO2Error) -> pto2_kernel {
+    let place = unsafe place(of: name).place
+    if table[place] != Self.nobody {
+      return pto2_kernel(opaque: Self.magic | UInt64(table[place]))
     }
-    let kernel = try graph.kernel(unsafe String(cString: name))
-    let handle = Self.magic | UInt64(kernels.count)
+    let kernel = try find(unsafe String(cString: name))
+    let index = UInt32(kernels.count)
     kernels.append(kernel)
-    unsafe named.append((strdup(name), handle))
-    return pto2_kernel(opaque: handle)
+    unsafe names.append(strdup(name))
+    table[place] = index
+    if kernels.count * 2 > table.count { grow() }
+    return pto2_kernel(opaque: Self.magic | UInt64(index))
+  }
+
+  /// Where a name is in the table, or would be, and how many places were looked at.
+  package func place(of name: UnsafePointer<CChar>) -> (place: Int, looks: Int) {
+    var hash = FNV1a()
+    var next = unsafe name
+    while unsafe next.pointee != 0 {
+      hash.add(UInt8(bitPattern: unsafe next.pointee))
+      unsafe next += 1
+    }
+    let mask = table.count - 1
+    var place = Int(truncatingIfNeeded: hash.value ^ hash.value >> 32) & mask
+    var looks = 1
+    while table[place] != Self.nobody, unsafe strcmp(names[Int(table[place])], name) != 0 {
+      place = (place + 1) & mask
+      looks += 1
+    }
+    return (place, looks)
+  }
+
+  private func grow() {
+    table = [UInt32](repeating: Self.nobody, count: 2 * table.count)
+    for index in unsafe names.indices {
+      table[unsafe place(of: names[index]).place] = UInt32(index)
+    }
   }
 
   /// The kernel of a handle; nil for {0}.

@@ -234,6 +234,12 @@ private func makeProgramAPI() -> pto2_program_api {
     template_free: { handle, template in
       let graph = unsafe CGraph.of(handle)
       return graph.call { () throws(PTO2Error) in try graph.kernels.free(template) }
+    },
+    free_tensor: { handle, tensor in
+      let graph = unsafe CGraph.of(handle)
+      return graph.call { () throws(PTO2Error) in
+        unsafe try graph.graph.free(TensorHandle.decode(tensor))
+      }
     })
 }
 

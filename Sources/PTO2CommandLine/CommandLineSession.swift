@@ -45,7 +45,10 @@ final class CommandLineObserver: SessionObserver, @unchecked Sendable {
         output: isJSON
           ? { failureJSON(program: program, error: $0, exitStatus: $0.code.exitStatus) } : nil)
     }
-    if !options.quiet { writeError(configuration.startUpLine(name: processes.name)) }
+    if !options.quiet {
+      for notice in ForeignVariables.notices(environment(_:)) { writeError(notice) }
+      writeError(configuration.startUpLine(name: processes.name))
+    }
     do throws(SessionFailure) {
       try faults?.start(
         segment: processes.name,

@@ -59,10 +59,12 @@ internal import PTO2System
       throw fault.raise(
         PTO2Error(
           .invalidArgs,
-          "external tensor: shape \(shape) is not valid: expected 0 to 5 extents of at least 1 and fewer than 2^32 elements"
+          "external tensor: shape \(shape) is not valid: expected 0 to 5 extents, none negative, and fewer than 2^32 elements"
         ))
     }
-    let bytes = HeapRing.rounded(UInt64(count) * UInt64(type.byteCount))
+    // A tensor without elements has an address, too.
+    let bytes = HeapRing.rounded(UInt64(max(1, count)) * UInt64(type.byteCount))
+    if !arena.hasRoom(bytes) { try reclaimArena(bytes) }
     let offset: UInt64
     do throws(PTO2Error) { offset = try arena.take(bytes, for: shape, in: segment) } catch {
       throw fault.raise(error)

@@ -130,17 +130,25 @@ package struct KernelImage {
     return String(decoding: bytes, as: UTF8.self)
   }
 
+  /// `pto2_kernel_args` as the first images knew it.
+  private static let leastArguments = 48
+
   /// Older images know less of a table, an entry or a call, newer ones more than this
-  /// runtime has. There is one version so far, hence one size of each.
+  /// runtime has. Of table and entry there is one size so far.
   private static func checkSizes(_ table: pto2_kernel_table) throws(BadTable) {
     let sizes: [(UInt32, Int, String)] = [
       (unsafe table.bytes, unsafe MemoryLayout<pto2_kernel_table>.size, "table"),
       (unsafe table.entry_bytes, unsafe MemoryLayout<pto2_kernel_entry>.stride, "entry"),
-      (unsafe table.args_bytes, unsafe MemoryLayout<pto2_kernel_args>.size, "pto2_kernel_args"),
     ]
     for (bytes, expected, what) in sizes where bytes != expected {
       throw BadTable(
         "its \(what) has \(bytes) bytes, this runtime's \(expected): compile it again")
+    }
+    let known = leastArguments...(unsafe MemoryLayout<pto2_kernel_args>.size)
+    guard known.contains(Int(unsafe table.args_bytes)) else {
+      throw BadTable(
+        "its pto2_kernel_args has \(unsafe table.args_bytes) bytes, this runtime's \(known.upperBound): compile it again"
+      )
     }
   }
 

@@ -64,7 +64,8 @@ internal import PTO2System
     laneCount = segment.configuration.lanes
     calls = CallDecoder(segment, directory)
     snapshots = Snapshots(segment)
-    frame = KernelFrame(segment.bytes, core: id)
+    frame = KernelFrame(
+      segment.bytes, core: id, clusters: segment.configuration.clusters)
     counters = KernelCounters(page.ownCounters)
     seat = Seat(id, page.cpu, peers, moves: segment.configuration.movesCores)
     unsafe served = .allocate(capacity: Int(PTO2_MAX_LANES))

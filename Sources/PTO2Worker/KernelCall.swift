@@ -73,13 +73,15 @@ struct CallDecoder {
   private let data: UnsafeMutablePointer<UnsafeMutableRawPointer?>
   let arguments: UnsafeMutablePointer<pto2_kernel_args>
 
-  init(_ memory: SegmentBytes, core: CoreID) {
+  init(_ memory: SegmentBytes, core: CoreID, clusters: UInt32) {
     self.memory = memory
     unsafe data = .allocate(capacity: Int(PTO2_MAX_TENSORS))
     unsafe data.initialize(repeating: nil, count: Int(PTO2_MAX_TENSORS))
     unsafe arguments = .allocate(capacity: 1)
     unsafe arguments.initialize(to: pto2_kernel_args())
     unsafe arguments.pointee.core = UInt32(truncatingIfNeeded: core.index)
+    unsafe arguments.pointee.cluster_count = clusters
+    unsafe arguments.pointee.core_count = clusters * UInt32(PTO2_CORES_PER_CLUSTER)
   }
 
   deinit {

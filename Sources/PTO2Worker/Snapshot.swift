@@ -67,6 +67,7 @@ internal import PTO2System
     guard tensor.rank <= UInt8(PTO2_MAX_RANK), let type = DataType(rawValue: tensor.dtype) else {
       return nil
     }
+    if Self.isEmpty(tensor) { return 0 }
     let size = UInt64(type.byteCount)
     var count: UInt64 = 1
     var span: UInt64 = 1
@@ -86,6 +87,7 @@ internal import PTO2System
 
   /// Copies the elements, run by run; returns their bytes.
   private func move(_ tensor: pto2_tensor, _ copy: UInt64, isRestored: Bool) -> UInt64 {
+    if Self.isEmpty(tensor) { return 0 }
     let runs = ByteRuns(
       offset: tensor.offset, rank: Int(tensor.rank), shape: tensor.shape, strides: tensor.strides,
       elementBytes: UInt64(DataType(rawValue: tensor.dtype)!.byteCount))
@@ -96,6 +98,11 @@ internal import PTO2System
       place += end - begin
     }
     return place - copy
+  }
+
+  /// Some extent is 0.
+  private static func isEmpty(_ tensor: pto2_tensor) -> Bool {
+    (0..<Int(tensor.rank)).contains { dimension(tensor, $0).extent == 0 }
   }
 
   @inline(__always)

@@ -23,11 +23,21 @@ func sayText(_ text: String) throws {
 
 /// - Throws: status 73, after a line that says why.
 func openSegment(_ place: String, taskLimit: UInt32 = 2048) throws -> PictureReader {
-  do { return try PictureReader(place, taskLimit: taskLimit) } catch {
+  // A creator has two seconds for it.
+  let deadline = Deadline(afterMilliseconds: 2000)
+  while true {
+    let found: SegmentError
+    do throws(SegmentError) { return try PictureReader(place, taskLimit: taskLimit) } catch {
+      found = error
+    }
+    if case .creatorDied = found, !deadline.hasPassed {
+      sleepNanoseconds(10_000_000)
+      continue
+    }
     let text =
-      if case .notFound(let name, _) = error {
+      if case .notFound(let name, _) = found {
         "no segment \"\(printable(name))\": `pto2 list` shows those in /dev/shm; a path has a slash"
-      } else { printable(error.description) }
+      } else { printable(found.description) }
     writeError("pto2: error: \(text)")
     throw ExitCode(Status.noSegment)
   }

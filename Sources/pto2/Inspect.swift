@@ -14,7 +14,7 @@ struct Inspect: ParsableCommand {
       Examples:
         pto2 inspect my-session
         pto2 inspect my-session --ring 0
-        pto2 inspect my-session --task 1:42
+        pto2 inspect my-session --task 1:1
         pto2 inspect my-session --core aiv0 --json
       """)
 

@@ -16,7 +16,7 @@ struct Stuck: ParsableCommand {
 
       Examples:
         pto2 stuck my-session
-        pto2 stuck --seconds 5 my-session
+        pto2 stuck --seconds 2 my-session
         pto2 stuck --json ./copy-of-a-segment
       """)
 

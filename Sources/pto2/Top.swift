@@ -19,7 +19,7 @@ struct Top: ParsableCommand {
         pto2 top my-session
         pto2 top -d 0.2 my-session
         pto2 top -b -n 1 my-session
-        pto2 top -b -n 10 --json my-session
+        pto2 top -b -n 2 -d 0.2 --json my-session
       """)
 
   @OptionGroup var segment: SegmentArgument

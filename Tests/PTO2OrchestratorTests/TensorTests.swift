@@ -39,10 +39,12 @@ private func offsets(_ tensor: AnyTensor) -> [Int] {
     #expect(Shape(65535, 65537).elementCount == 0xFFFF_FFFF)
     #expect(Shape(65536, 65536).elementCount == nil)
     #expect(Shape(0xFFFF_FFFF, 0xFFFF_FFFF, 0xFFFF_FFFF).elementCount == nil)
+    #expect(Shape(0).isValid && Shape(0).elementCount == 0)
+    #expect(Shape(0xFFFF_FFFF, 0xFFFF_FFFF, 0xFFFF_FFFF, 0).elementCount == 0)
   }
 
   @Test(arguments: [
-    Shape(0), Shape(-1), Shape(3, 0), Shape(1 << 32), Shape(Int.max), Shape(Int.min),
+    Shape(-1), Shape(3, -1), Shape(1 << 32), Shape(Int.max), Shape(Int.min),
     Shape([1, 1, 1, 1, 1, 1]), [2, 2, 2, 2, 2, 2, 2],
   ])
   func impossibleShapeIsNotValid(shape: Shape) {
@@ -97,7 +99,8 @@ private func offsets(_ tensor: AnyTensor) -> [Int] {
   @Test(arguments: [
     ([-1, 0], Shape(1, 1)), ([0, 0], Shape(5, 6)), ([0, 0], Shape(4, 7)), ([4, 0], Shape(1, 1)),
     ([3, 5], Shape(1, 2)), ([0], Shape(1, 1)), ([0, 0], Shape(1)), ([0, 0, 0], Shape(1, 1, 1)),
-    ([0, 0], Shape(0, 1)), ([Int.max, 0], Shape(1, 1)), ([Int.min, 0], Shape(1, 1)),
+    ([5, 0], Shape(0, 1)), ([-1, 0], Shape(0, 1)), ([0, 7], Shape(0, 0)),
+    ([Int.max, 0], Shape(1, 1)), ([Int.min, 0], Shape(1, 1)),
     ([Int.max - 3, Int.max], Shape(4, 6)),
   ])
   func sliceBeyondTheTensorIsRefused(offsets: [Int], shape: Shape) {

@@ -247,7 +247,7 @@ private func graphError(_ body: () throws -> Void) -> PTO2Error? {
   }
 
   @Test func impossibleShapesAndUnknownKernelsAreError5() throws {
-    try expectInvalid { rig in try rig.submit { _ = $0.output(of: Float.self, [0]) } }
+    try expectInvalid { rig in try rig.submit { _ = $0.output(of: Float.self, [-1]) } }
     try expectInvalid { rig in try rig.submit { _ = $0.output(of: Int8.self, [65536, 65536]) } }
     try expectInvalid { rig in _ = try rig.graph.externalTensor(of: Int8.self, [1, 1, 1, 1, 1, 1]) }
     try expectInvalid { rig in _ = try rig.graph.kernel("nothing") }

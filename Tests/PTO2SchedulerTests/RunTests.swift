@@ -140,7 +140,7 @@ import Testing
     rig.runAll()
     let error = graphError {
       try rig.submit(aic: true) {
-        _ = $0.output(of: Float.self, [0])
+        _ = $0.output(of: Float.self, [-1])
         $0.input(open!)
       }
     }

@@ -95,6 +95,33 @@ import Testing
     #expect(result.status == 0, "\(result.errors)")
   }
 
+  /// Freed tensors of 40 MiB in an arena of 4; a task without elements, whose kernel would
+  /// crash; the machine, as program and kernel see it.
+  @Test(
+    arguments: [
+      (["freed", "40"], ["--arena", "4M"]), (["empty", "20"], []),
+      (["machine", "2"], ["--clusters", "2"]),
+    ])
+  func smallThingsOfThePrograms(program: [String], options: [String]) {
+    let library = Command.buildDirectory + "libConformanceProgram.so"
+    let result = Command.run(
+      "pto2-orchestrator",
+      ["--program", library, "--quiet"] + options + ["--"] + program)
+    #expect(result.status == 0, "\(result.errors)")
+  }
+
+  @Test func variableOfTheOriginalWithoutEffectIsSaid() {
+    let result = Command.run(
+      "pto2-orchestrator",
+      ["--program", Command.buildDirectory + "libTestProgram.so", "--", "chain", "3"],
+      environment: ["PTO2_SCHEDULER_TIMEOUT_MS": "320000", "PTO2_RING_TASK_WINDOW": "4096"])
+    #expect(result.status == 0, "\(result.errors)")
+    #expect(
+      result.errors.contains("PTO2_SCHEDULER_TIMEOUT_MS is set and has no effect here; use --stall")
+    )
+    #expect(result.output.contains("/4096"), "\(result.output)")
+  }
+
   /// The outermost scope holds every task with an output, so a consumed window smaller
   /// than their number is a proven deadlock, not a hang. Ids wrap in it.
   @Test func fullScopeIsAProvenDeadlock() {

@@ -19,11 +19,11 @@ import Testing
     arguments: [
       ("tensors", 15, "a task can have 32 tensors at most"),
       ("scalars", 15, "a task can have 16 scalars at most"),
-      ("rank", 15, "expected 0 to 5 extents of at least 1"),
+      ("rank", 15, "expected 0 to 5 extents, none negative"),
       ("reshapedRank", 15, "cannot reshape [8]"),
       ("elements", 15, "fewer than 2^32 elements"),
       ("outputElements", 15, "fewer than 2^32 elements"),
-      ("extent", 15, "extents of at least 1"),
+      ("extent", 15, "expected 0 to 5 extents, none negative"),
       ("scopes", 15, "scopes are nested 64 deep at most"),
       ("scopeEnd", 15, "scope end without a scope begin"),
       ("blocks", 15, "1048577 blocks: expected 1 to 1048576"),
@@ -103,6 +103,13 @@ import Testing
     let inTwo = many("4090", scene: "allocate")
     #expect(inTwo.status == 45)
     #expect(inTwo.errors.contains("4096"), "\(inTwo.errors)")
+    for (table, status) in [("old-args", 0), ("new-args", 45)] {
+      let result = run(
+        ["manyKernels", "--image", "OddKernels"],
+        environment: ["TEST_KERNEL_COUNT": "4096", "TEST_KERNEL_TABLE": table])
+      #expect(Int(result.status) == status, "\(result.errors)")
+      if status != 0 { #expect(result.errors.contains("its pto2_kernel_args has 64 bytes")) }
+    }
     let longName = many("1", nameBytes: "48", scene: "allocate")
     #expect(longName.status == 45)
     #expect(longName.errors.contains("has 48 bytes, expected 1 to 47"), "\(longName.errors)")

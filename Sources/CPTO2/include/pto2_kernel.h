@@ -42,13 +42,15 @@ typedef struct pto2_kernel_args {
     uint32_t core;             /* 3 * cluster + slot of the core running it */
     uint32_t block_index;      /* SPMD: 0 ..< block_count; otherwise 0 of 1 */
     uint32_t block_count;
+    uint32_t cluster_count;    /* of the session: one AIC and two AIV each */
+    uint32_t core_count;       /* 3 * cluster_count */
 } pto2_kernel_args;
 
 #define PTO2_KERNEL_ARGS_FIELDS(F, T)                                               \
     F(T, data, 0) F(T, tensor, 8) F(T, scalar, 16) F(T, tensor_count, 24)           \
     F(T, scalar_count, 28) F(T, slot, 32) F(T, core, 36) F(T, block_index, 40)      \
-    F(T, block_count, 44)
-PTO2_ASSERT_LAYOUT(pto2_kernel_args, PTO2_KERNEL_ARGS_FIELDS, 48);
+    F(T, block_count, 44) F(T, cluster_count, 48) F(T, core_count, 52)
+PTO2_ASSERT_LAYOUT(pto2_kernel_args, PTO2_KERNEL_ARGS_FIELDS, 56);
 
 typedef void (*pto2_kernel_function)(const pto2_kernel_args *args);
 

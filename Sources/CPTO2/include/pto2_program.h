@@ -223,7 +223,7 @@ typedef struct pto2_program_api {
     /* Tensors. */
 
     /* External memory: zero-filled, in the segment, owned by the program until
-     * the run ends. */
+     * free_tensor or the end of the run. An extent may be 0. */
     pto2_error (*external_tensor)(pto2_graph *, pto2_dtype dtype, uint32_t rank,
                                   const uint32_t *shape, pto2_tensor_handle *out);
     /* Memory from the heap ring without a kernel, until the scope ends; not
@@ -302,6 +302,12 @@ typedef struct pto2_program_api {
                          pto2_tensor_handle *outputs, pto2_task *tasks);
     /* Forgets recorded tasks; what was submitted of them runs. */
     pto2_error (*template_free)(pto2_graph *, pto2_template);
+
+    /* Gives an external tensor back before the run ends, by its handle or one of a view
+     * of it. Waits for nothing. Using it later is error 5; tasks that were submitted
+     * before use it to their end. Once all of these are done its memory goes to new
+     * external tensors; a call that finds no other room waits for that. */
+    pto2_error (*free_tensor)(pto2_graph *, const pto2_tensor_handle *);
 } pto2_program_api;
 
 #define PTO2_PROGRAM_API_FIELDS(F, T)                                                   \
@@ -312,8 +318,8 @@ typedef struct pto2_program_api {
     F(T, scope_begin_manual, 120) F(T, scope_end, 128) F(T, submit, 136)                \
     F(T, submit_many, 144) F(T, wait, 152) F(T, fail, 160) F(T, error_message, 168)     \
     F(T, error_info, 176) F(T, record_begin, 184) F(T, record_end, 192)                 \
-    F(T, replay, 200) F(T, template_free, 208)
-PTO2_ASSERT_LAYOUT(pto2_program_api, PTO2_PROGRAM_API_FIELDS, 216);
+    F(T, replay, 200) F(T, template_free, 208) F(T, free_tensor, 216)
+PTO2_ASSERT_LAYOUT(pto2_program_api, PTO2_PROGRAM_API_FIELDS, 224);
 
 /* ---- entry points of a shared object -------------------------------------- */
 

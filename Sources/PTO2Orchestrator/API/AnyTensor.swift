@@ -24,6 +24,9 @@ public struct AnyTensor: Sendable {
   /// True when several indexes lead to one element.
   private(set) var isBroadcast = false
 
+  /// It has no elements: some extent is 0.
+  var isEmpty: Bool { elementCount == 0 }
+
   /// Bytes of its elements, each index counted.
   var byteCount: UInt64 { UInt64(elementCount) * UInt64(dataType.byteCount) }
 
@@ -97,6 +100,10 @@ public struct AnyTensor: Sendable {
   private mutating func measure() {
     elementCount = shape.elementCount ?? 0
     (isContiguous, isBroadcast) = (true, false)
+    if isEmpty {
+      spanBytes = 0
+      return
+    }
     var last: Int64 = 0
     var expected: Int64 = 1
     for dimension in dimensions(from: shape.rank - 1) where shape[dimension] > 1 {
@@ -142,8 +149,13 @@ public struct AnyTensor: Sendable {
     for dimension in 0..<shape.rank {
       let begin = offsets[dimension]
       let step = steps?[dimension] ?? 1
+      // Nothing of the dimension may begin at its very end.
+      if shape[dimension] == 0 && step > 0 && (0...Int(self.shape[dimension])).contains(begin) {
+        continue
+      }
       let (reach, overflow) = step.multipliedReportingOverflow(by: Int(shape[dimension]) - 1)
-      guard begin >= 0, step > 0, !overflow, reach < Int(self.shape[dimension]),
+      guard shape[dimension] > 0, begin >= 0, step > 0, !overflow,
+        reach < Int(self.shape[dimension]),
         begin < Int(self.shape[dimension]) - reach
       else {
         let ones = [Int](repeating: 1, count: shape.rank)
@@ -159,6 +171,8 @@ public struct AnyTensor: Sendable {
       if shape[dimension] > 1 && !isTooWide { view.setStride(dimension, wide) }
     }
     view.shape = shape
+    // What has no elements lies nowhere.
+    if shape.elementCount == 0 { view.offset = 0 }
     view.measure()
     return view
   }
@@ -243,7 +257,7 @@ public struct AnyTensor: Sendable {
     return (0..<shape.rank).allSatisfy { dimension in
       let steps = Int64(shape[dimension]) - 1
       let stride = Int64(stride(dimension))
-      return steps == 0 || (stride >= 0 && steps * stride < limit)
+      return steps <= 0 || (stride >= 0 && steps * stride < limit)
     }
   }
 

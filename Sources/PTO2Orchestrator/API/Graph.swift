@@ -83,6 +83,13 @@ public enum ScopeMode: Sendable {
       ))
   }
 
+  /// Clusters of the session: one AIC and two AIV each.
+  public var clusterCount: Int {
+    unsafe Int(orchestrator.pointee.segment.configuration.clusters)
+  }
+  /// Cores of the session: three for each cluster.
+  public var coreCount: Int { unsafe orchestrator.pointee.segment.configuration.coreCount }
+
   /// Opens a scope, runs the closure, ends the scope. Outputs of tasks
   /// submitted inside live until the scope's end at least. Scopes nest up to
   /// 64 deep; each depth up to the last ring has rings of its own.

@@ -1,9 +1,9 @@
 public import PTO2Protocol
 
-/// Where a program gets tensors from, beside the outputs of its tasks.
+/// Where a program gets tensors from, and gives them back, beside the outputs of its tasks.
 extension Graph {
   /// A tensor in memory that the program owns: zero-filled, readable and
-  /// writable by program and kernels, alive until the run ends.
+  /// writable by program and kernels, alive until `free` or the end of the run.
   /// - Throws: `invalidArgs` for a shape that is not valid, `outOfMemory` when the arena
   ///   or /dev/shm is full.
   public func externalTensor<Element>(of type: Element.Type, _ shape: Shape) throws(PTO2Error)
@@ -15,6 +15,18 @@ extension Graph {
   /// The same of a data type that is known at run time.
   public func externalTensor(of type: DataType, _ shape: Shape) throws(PTO2Error) -> AnyTensor {
     unsafe try orchestrator.pointee.external(shape, type)
+  }
+
+  /// Gives an external tensor back before the run ends: the whole tensor, also by one of
+  /// its views. Waits for nothing. Using it later is `invalidArgs`; tasks that were
+  /// submitted before use it to their end. Once all of these are done its memory goes to
+  /// new external tensors; a call that finds no other room waits for that.
+  /// - Throws: `invalidArgs` for a tensor that is not external or was freed before.
+  public func free<Element>(_ tensor: Tensor<Element>) throws(PTO2Error) {
+    try free(tensor.untyped)
+  }
+  public func free(_ tensor: AnyTensor) throws(PTO2Error) {
+    unsafe try orchestrator.pointee.free(tensor)
   }
 
   /// Memory from the heap ring without a kernel: an output of a task that is
@@ -75,7 +87,7 @@ extension Graph {
         unsafe orchestrator.pointee.stageFailure(
           PTO2Error(
             .invalidArgs,
-            "fill: shape \(shape) is not valid: expected 0 to 5 extents of at least 1 and fewer than 2^32 elements"
+            "fill: shape \(shape) is not valid: expected 0 to 5 extents, none negative, and fewer than 2^32 elements"
           ))
       }
       return task.output(of: type, Shape())

@@ -1,4 +1,5 @@
-/// The extents of a tensor, outermost first: up to five, each at least 1.
+/// The extents of a tensor, outermost first: up to five. With an extent of 0
+/// there are no elements.
 ///
 /// `Shape(16, 128)` and `[16, 128]` are the same; only the literal may allocate.
 @frozen
@@ -7,7 +8,7 @@ public struct Shape: Equatable, Sendable, ExpressibleByArrayLiteral, CustomStrin
   public private(set) var rank: Int
   /// Elements per dimension; 1 beyond the rank.
   package private(set) var extents: (UInt32, UInt32, UInt32, UInt32, UInt32) = (1, 1, 1, 1, 1)
-  /// False when an extent was not positive or did not fit 32 bits, or the rank
+  /// False when an extent was negative or did not fit 32 bits, or the rank
   /// was more than five.
   package private(set) var isValid = true
 
@@ -64,7 +65,7 @@ public struct Shape: Equatable, Sendable, ExpressibleByArrayLiteral, CustomStrin
   }
 
   private mutating func append(_ extent: Int) {
-    guard rank < 5, let value = UInt32(exactly: extent), value > 0 else {
+    guard rank < 5, let value = UInt32(exactly: extent) else {
       isValid = false
       return
     }
@@ -104,8 +105,9 @@ public struct Shape: Equatable, Sendable, ExpressibleByArrayLiteral, CustomStrin
     var count = UInt64(extents.0) * UInt64(extents.1)
     if rank > 2 {
       for dimension in 2..<rank {
-        if count > UInt64(UInt32.max) { return nil }
-        count *= UInt64(self[dimension])
+        // An extent of 0 leaves no elements, whatever the others are.
+        if self[dimension] == 0 { return 0 }
+        if count <= UInt64(UInt32.max) { count *= UInt64(self[dimension]) }
       }
     }
     return count > UInt64(UInt32.max) ? nil : Int(count)

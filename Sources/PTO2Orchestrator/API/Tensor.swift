@@ -3,9 +3,9 @@ public import PTO2Protocol
 /// A tensor of elements of one type, or a view of one: which memory, which elements of
 /// it. A value; copying it copies no data.
 ///
-/// An external tensor lives until its run ends. A tensor that a task put out lives at
-/// least until the scope ends in which that task was submitted; using it later is
-/// `PTO2ErrorCode.invalidArgs`.
+/// An external tensor lives until it is freed or its run ends. A tensor that a task put
+/// out lives at least until the scope ends in which that task was submitted; using it
+/// later is `PTO2ErrorCode.invalidArgs`.
 @frozen
 public struct Tensor<Element: TensorElement>: Sendable {
   @usableFromInline package var untyped: AnyTensor

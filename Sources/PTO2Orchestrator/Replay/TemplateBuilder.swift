@@ -187,7 +187,7 @@ struct TemplateBuilder: ~Copyable {
     let flags = argument.faninFlags(mayOverwrite: mayOverwrite)
     if roots[root].owner >= 0 { addEdge(UInt32(roots[root].owner), flags.owner) }
     let firstProbe = UInt32(boundary.accessProbes.count)
-    if argument.access != .noDependency {
+    if argument.access != .noDependency && !argument.isEmpty {
       var found: [(UInt32, TensorMap.Dependency)] = []
       _ = map.look(roots[root].records, argument.extent, argument) { task, kind in
         found.append((UInt32(truncatingIfNeeded: task.ordinal), kind))
@@ -242,7 +242,7 @@ struct TemplateBuilder: ~Copyable {
     // Ordinals start above 2^32: their lower half is the number.
     let task = TaskOrdinal(ring: 0, ordinal: 1 << 32 | UInt64(number))
     map.beginEntering()
-    for argument in uses where argument.access != .noDependency {
+    for argument in uses where argument.access != .noDependency && !argument.isEmpty {
       let root = Int(argument.buffer)
       if argument.access.isWrite {
         map.enterWrite(

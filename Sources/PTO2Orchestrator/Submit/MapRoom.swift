@@ -57,6 +57,7 @@ extension StagedTask {
     let task = TaskOrdinal(ring: 0, ordinal: 1 << 32)
     func enter(_ argument: StagedArgument, _ buffer: inout BufferRecords) {
       if argument.access == .output || argument.access == .noDependency { return }
+      if argument.isEmpty { return }
       if argument.access.isWrite {
         map.enterWrite(
           &buffer, argument.extent, argument, task: task, at: nil, isLive: { _ in true })

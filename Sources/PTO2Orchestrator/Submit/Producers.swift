@@ -80,7 +80,7 @@ struct Producers: ~Copyable {
     let owner = buffers[argument.buffer].owner
     let flags = argument.faninFlags(mayOverwrite: mayOverwrite)
     if owner != .none { add(owner, flags.owner, &rings) }
-    if isManual || argument.access == .noDependency { return }
+    if isManual || argument.access == .noDependency || argument.isEmpty { return }
     let place = map.look(buffers[argument.buffer].records, argument.extent, argument) {
       other, kind in
       note(other, kind == .writer ? flags.writer : PTO2_FANIN_WAIT, &rings, &failed)
@@ -98,6 +98,7 @@ struct Producers: ~Copyable {
   ) {
     self.begin()
     if buffer.owner != .none { note(buffer.owner, PTO2_FANIN_WAIT, &rings, &failed) }
+    if argument.isEmpty { return }
     _ = map.look(buffer.records, argument.extent, argument) { task, _ in
       note(task, PTO2_FANIN_WAIT, &rings, &failed)
     }
@@ -178,7 +179,8 @@ struct Producers: ~Copyable {
     _ buffers: inout BufferTable, _ map: inout TensorMap, _ rings: inout Rings,
     _ failed: inout FailedTasks
   ) {
-    if argument.access == .output || argument.access == .noDependency { return }
+    let access = argument.access
+    if access == .output || access == .noDependency || argument.isEmpty { return }
     let place = map.changes == placesChanges ? places[next] : nil
     next += 1
     enter(ordinal, argument, at: place, &buffers, &map, &rings, &failed)

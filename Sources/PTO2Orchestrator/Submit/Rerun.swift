@@ -30,7 +30,8 @@ extension StagedTask {
   }
 
   private static func overlaps(_ a: StagedArgument, _ b: StagedArgument) -> Bool {
-    a.buffer == b.buffer && a.offset < b.end && b.offset < a.end && a.box.meets(b.box)
+    a.buffer == b.buffer && !a.isEmpty && !b.isEmpty && a.offset < b.end && b.offset < a.end
+      && a.box.meets(b.box)
   }
 }
 

@@ -58,7 +58,7 @@ extension Orchestrator {
       buffer.owner == .none || scopes.isOpen(buffer.scope)
     else {
       return refuse {
-        "argument \($0) is a tensor \(tensor.shape) whose scope has ended: its memory may be in use by others. Submit the task inside that scope, or use an external tensor"
+        "argument \($0) is a tensor \(tensor.shape) whose scope has ended, or which was freed: its memory may be in use by others. Submit the task before that, or use an external tensor"
       }
     }
     guard buffer.state == .placed else {
@@ -82,7 +82,7 @@ extension Orchestrator {
       staged.fail(
         PTO2Error(
           .invalidArgs,
-          "output \(staged.arguments.count): shape \(shape) is not valid: expected 0 to 5 extents of at least 1 and fewer than 2^32 elements"
+          "output \(staged.arguments.count): shape \(shape) is not valid: expected 0 to 5 extents, none negative, and fewer than 2^32 elements"
         ))
       return nothing
     }
@@ -185,6 +185,11 @@ struct StagedArgument: BitwiseCopyable {
     ).isRun
   }
 
+  /// It has no elements, so that no task writes or reads it.
+  var isEmpty: Bool {
+    @inline(__always) get { elementCount == 0 }
+  }
+
   var extent: Extent {
     @inline(__always) get {
       Extent(
@@ -261,6 +266,10 @@ struct StagedTask: ~Copyable {
     fileprivate(set) var isPure = true
     /// An output so far, of any size.
     fileprivate(set) var hasOutputs = false
+    /// Tensors so far that the task may write, and those of them that have elements.
+    fileprivate(set) var written: (all: UInt32, nonempty: UInt32) = (0, 0)
+    /// A tensor so far that has elements.
+    fileprivate(set) var hasElements = false
     /// A tensor so far that the task overwrites in place.
     fileprivate(set) var hasOverwritten = false
     var recovery = Recovery.automatic
@@ -331,9 +340,33 @@ struct StagedTask: ~Copyable {
     return false
   }
 
+  /// There is nothing to do: it has tensors, and those that it may write, or all if it
+  /// writes none, have no elements.
+  var isVoid: Bool {
+    @inline(__always) get {
+      arguments.count != 0
+        && (attributes.written.all != 0
+          ? attributes.written.nonempty == 0 : !attributes.hasElements)
+    }
+  }
+
+  /// Its kernels do not run: it is done when its producers are.
+  @inline(never)
+  mutating func becomeDummy() {
+    attributes.kernels = KernelSet()
+    attributes.blocks = 1
+    attributes.startsTogether = false
+  }
+
   /// `hasRoomForTensor` comes first.
   @inline(__always)
   mutating func add(_ argument: StagedArgument) {
+    let nonempty: UInt32 = argument.isEmpty ? 0 : 1
+    if argument.access != .input {
+      attributes.written.all += 1
+      attributes.written.nonempty += nonempty
+    }
+    if nonempty != 0 { attributes.hasElements = true }
     switch argument.access {
     case .input: break
     case .output:

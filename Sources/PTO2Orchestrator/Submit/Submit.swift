@@ -27,6 +27,7 @@ extension Orchestrator {
 
   private mutating func commit() throws(PTO2Error) -> TaskID {
     if staged.attributes.startsTogether { try checkBlocks() }
+    if staged.isVoid { staged.becomeDummy() }
     let snapshotBytes = staged.attributes.recovery == .snapshot ? try staged.snapshotBytes() : 0
     let outputBytes = staged.attributes.outputBytes + snapshotBytes
     // Fresh watermarks now and then keep fanin lists and the TensorMap small.

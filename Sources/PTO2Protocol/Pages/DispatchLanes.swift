@@ -241,6 +241,13 @@ package struct CoreParked: Equatable {
     let lane = rawValue ^ PTO2_CORE_PARKED_ON_LANE
     return lane < UInt32(PTO2_MAX_LANES) ? lane : nil
   }
+
+  /// The core and the lane of the gate that it sleeps at, whatever dispatch that is for; nil
+  /// when awake or on a lane. Check that it is plausible.
+  package var gate: Gate? {
+    rawValue & PTO2_CORE_PARKED_ON_GATE == 0
+      ? nil : Gate(bits: UInt64(rawValue & ~PTO2_CORE_PARKED_ON_GATE) << 32)
+  }
 }
 
 /// The gates of one dispatch: at most PTO2_MAX_GATES, one per core.

@@ -39,11 +39,11 @@ extension PictureReader {
 
   private func parked(_ word: UInt32) -> CorePicture.Parked {
     if word == 0 { return .awake }
-    if let lane = CoreParked(rawValue: word).lane { return .lane(lane) }
-    let gate = Gate(bits: UInt64(word & ~PTO2_CORE_PARKED_ON_GATE) << 32)
-    guard word & PTO2_CORE_PARKED_ON_GATE != 0,
-      gate.isPlausible(cores: copy.configuration.coreCount)
-    else { return .unknown(word) }
+    let parked = CoreParked(rawValue: word)
+    if let lane = parked.lane { return .lane(lane) }
+    guard let gate = parked.gate, gate.isPlausible(cores: copy.configuration.coreCount) else {
+      return .unknown(word)
+    }
     return .gate(core: gate.core, lane: gate.lane)
   }
 

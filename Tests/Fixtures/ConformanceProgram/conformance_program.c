@@ -167,6 +167,7 @@ int32_t pto2_program_main(const pto2_program_api *program_api, pto2_graph *progr
         int32_t (*run)(uint64_t);
     } triggers[] = {{"tasks", tasks},     {"large", large},   {"held", held},
                     {"outputs", outputs}, {"in-place", in_place}, {"spread", spread},
+                    {"freed", freed},     {"empty", empty},   {"machine", machine},
                     {"nested", nested},   {"fanin", fanin},   {"tensors", tensors},
                     {"scalars", scalars}, {"sync-start", sync_start}, {"slow", slow},
                     {"idle", idle}};

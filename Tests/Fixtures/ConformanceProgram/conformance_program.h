@@ -15,6 +15,9 @@ pto2_argument output(uint32_t count, pto2_tensor_handle *tensor);
 int32_t element(pto2_tensor_handle *tensor, uint32_t index, pto2_tensor_handle *view);
 HIDDEN int32_t in_place(uint64_t n);
 HIDDEN int32_t spread(uint64_t n);
+HIDDEN int32_t freed(uint64_t n);
+HIDDEN int32_t empty(uint64_t n);
+HIDDEN int32_t machine(uint64_t n);
 int32_t run_scene(const char *name, uint64_t n);
 
 #endif

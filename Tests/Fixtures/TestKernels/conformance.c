@@ -94,6 +94,13 @@ void c_place(const pto2_kernel_args *args) {
             (int64_t)args->scalar[0];
 }
 
+/* 0 int64 [2] out: clusters and cores of the session. */
+void c_machine(const pto2_kernel_args *args) {
+    int64_t *counts = args->data[0];
+    counts[0] = args->cluster_count;
+    counts[1] = args->core_count;
+}
+
 /* Crashes the worker that runs it. */
 void c_crash(const pto2_kernel_args *args) {
     *(volatile int *)(uintptr_t)(args->scalar[0] & 0) = 1;

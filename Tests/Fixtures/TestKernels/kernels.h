@@ -39,6 +39,7 @@ HIDDEN void c_crash(const pto2_kernel_args *args);
 HIDDEN void c_walk(const pto2_kernel_args *args);
 HIDDEN void c_halfway(const pto2_kernel_args *args);
 HIDDEN void c_mix(const pto2_kernel_args *args);
+HIDDEN void c_machine(const pto2_kernel_args *args);
 HIDDEN void c_fold(const pto2_kernel_args *args);
 HIDDEN void c_place(const pto2_kernel_args *args);
 HIDDEN void c_block(const pto2_kernel_args *args);

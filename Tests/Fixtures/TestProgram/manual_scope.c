@@ -44,7 +44,8 @@ int32_t manual(uint64_t n) {
         pto2_submission submission = {.bytes = sizeof submission,
                                       .kernel_names = {NULL, "t_cell", NULL},
                                       .arguments = arguments,
-                                      .argument_count = n > 32 ? 1 : 2, .scalars = &k, .scalar_count = 1,
+                                      .argument_count = n > 32 ? 1 : 2,
+                                      .scalars = &k, .scalar_count = 1,
                                       .dependencies = dependencies, .dependency_count = count};
         status = api->submit(graph, &submission, &tasks[k]);
     }
