@@ -25,6 +25,7 @@ import Testing
       ("a look at an element", { rig, x in try rig.graph.setElement(of: x, at: [0], to: 1) }),
       ("a look at a tensor", { rig, x in _ = try rig.graph.array(x) }),
       ("a look at a tensor", { rig, x in try rig.graph.write(x) { $0.fill(with: 1) } }),
+      ("a tensor that is freed", { rig, x in try rig.graph.free(x) }),
       ("a filled tensor", { rig, _ in _ = try rig.graph.filled([4], with: Float(1)) }),
       ("a recording in a recording", { rig, _ in _ = try rig.graph.record { _ in } }),
     ]

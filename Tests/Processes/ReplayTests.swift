@@ -23,7 +23,7 @@ import Testing
   }
 
   /// Workers and schedulers are killed in the middle of replays.
-  @Test(arguments: [["pto2-scheduler"], ["pto2-worker"], ["pto2-scheduler", "pto2-worker"]])
+  @Test(arguments: [["pto2-scheduler"], ["pto2-scheduler", "pto2-worker"]])
   func processesThatDie(names: [String]) {
     let segment = freshSegment("replay-\(names.count)-\(names[0])")
     let command = Command(

@@ -26,6 +26,7 @@ extension Graph {
     try free(tensor.untyped)
   }
   public func free(_ tensor: AnyTensor) throws(PTO2Error) {
+    unsafe try orchestrator.pointee.refuseInRecording("a tensor that is freed")
     unsafe try orchestrator.pointee.free(tensor)
   }
 
