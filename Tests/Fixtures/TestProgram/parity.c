@@ -197,7 +197,7 @@ int32_t beyond(const char *limit) {
         task.argument_count = 1;
     }
     if (!strcmp(limit, "no-size")) task.bytes = 0;
-    if (!strcmp(limit, "short")) task.bytes -= 8;
+    if (!strcmp(limit, "short")) task.bytes = 104;
     if (!strcmp(limit, "argument-size")) task.argument_count = 2, arguments[1].bytes += 8;
     if (!strcmp(limit, "two-kernels")) task.kernels[1].opaque = 1;
     if (!strcmp(limit, "kernel-handle")) {
