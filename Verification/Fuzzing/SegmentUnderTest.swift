@@ -45,11 +45,20 @@ final class SegmentUnderTest: SegmentViews {
     memset(raw + header.count, 0, Int(layout.totalBytes) - header.count)
   }
 
+  /// Header, images and kernels are as they were when it was created.
+  var isHeaderWhole: Bool { memcmp(raw, header, header.count) == 0 }
+
   /// A mapping of a role, surrounded by pages that cannot be touched, and with
   /// the unused ends of sections poisoned: a step beyond either is a crash.
   func attach(_ role: RoleSet) throws -> Segment {
     hole.open()
-    let segment = try Segment.attach(name: name, role: role, timeoutMilliseconds: 0)
+    let segment: Segment
+    do {
+      segment = try Segment.attach(name: name, role: role, timeoutMilliseconds: 0)
+    } catch {
+      hole.close()
+      throw error
+    }
     hole.note(segment.mapping.base)
     poison(segment.mapping.base, true)
     return segment
@@ -123,14 +132,17 @@ final class SegmentUnderTest: SegmentViews {
 private final class Hole {
   private let bytes: Int
   private static let guardBytes = 1 << 30
-  private let base: UnsafeMutableRawPointer
+  private var base: UnsafeMutableRawPointer
   private var isOpen = false
   nonisolated(unsafe) private static var isReported = false
 
   init(bytes: Int) {
     self.bytes = bytes
-    base =
-      Self.map(nil, bytes + 2 * Self.guardBytes)! + Self.guardBytes
+    base = Self.reserve(bytes)
+  }
+
+  private static func reserve(_ bytes: Int) -> UnsafeMutableRawPointer {
+    map(nil, bytes + 2 * guardBytes)! + guardBytes
   }
 
   private static func map(_ address: UnsafeMutableRawPointer?, _ bytes: Int, _ flags: Int32 = 0)
@@ -161,8 +173,9 @@ private final class Hole {
 
   /// The mapping is gone.
   func close() {
-    // MAP_FIXED_NOREPLACE: somebody else's mapping stays, and the hole is open.
-    if Self.map(base, bytes, 0x100000) == base { isOpen = false }
+    // MAP_FIXED_NOREPLACE: somebody else's mapping stays, and there is another hole.
+    if Self.map(base, bytes, 0x100000) != base { base = Self.reserve(bytes) }
+    isOpen = false
   }
 }
 

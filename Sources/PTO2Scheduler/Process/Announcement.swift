@@ -61,8 +61,14 @@ extension SchedulerThread {
   @inline(__always)
   package var hasFailed: Bool { S.load(words.failed) != 0 }
 
-  /// The first error of all threads.
-  package var failure: PTO2Error? { own.error.read()?.error }
+  /// The first error of all threads, once those beside this one have ended.
+  package var failure: PTO2Error? {
+    if let record = own.error.read() { return record.error }
+    guard hasFailed else { return nil }
+    return PTO2Error(
+      .protocolViolation, "the scheduler failed, and what it had written about that was overwritten"
+    )
+  }
 
   /// Keeps the first error, publishes it, and wakes who waits for this role.
   package mutating func fail(_ error: PTO2Error, core: Int? = nil) {
