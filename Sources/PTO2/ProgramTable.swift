@@ -96,14 +96,25 @@ extension pto2_program_api {
       let text = unsafe message.map { unsafe String(cString: $0) } ?? "the program failed"
       return graph.call { () throws(PTO2Error) in try graph.graph.fail(text) }
     }
-    unsafe error_message = { handle in unsafe UnsafePointer(CGraph.of(handle).message) }
+    unsafe fail_with = { handle, code, message in
+      let graph = unsafe CGraph.of(handle)
+      let text = unsafe message.map { unsafe String(cString: $0) } ?? "the program failed"
+      return graph.call { () throws(PTO2Error) in try graph.graph.fail(text, code: code) }
+    }
+    unsafe log = { handle, level, message in
+      guard let message = unsafe message else { return }
+      let level = LogLevel(rawValue: Int(level.rawValue)) ?? .debug
+      unsafe CGraph.of(handle).graph.log(level, String(cString: message))
+    }
+    unsafe error_message = { handle in unsafe CGraph.of(handle).message }
     unsafe error_info = { handle, out in
       let graph = unsafe CGraph.of(handle)
       do throws(PTO2Error) {
         unsafe try CRecord.store(
-          pto2_error_info(graph.error), to: out, least: CRecord.errorInfoBytes, "pto2_error_info")
+          pto2_error_info(graph.lastError), to: out, least: CRecord.errorInfoBytes,
+          "pto2_error_info")
         return PTO2_ERROR_NONE
-      } catch { return pto2_error(error.code.rawValue) }
+      } catch { return pto2_error(error.number) }
     }
   }
 

@@ -47,22 +47,20 @@ extension pto2_program_api {
   /// Views of a part.
   mutating func setSlices() {
     unsafe slice = { handle, base, offsets, extents, out in
-      unsafe CGraph.of(handle).call { () throws(PTO2Error) in
+      unsafe CGraph.of(handle).view(out) { () throws(PTO2Error) in
         let tensor = unsafe try TensorHandle.decode(base)
         let rank = tensor.shape.rank
-        let view = unsafe try tensor.slice(
+        return unsafe try tensor.slice(
           from: numbers(rank, offsets, "offsets"), shape: shape(UInt32(rank), extents))
-        unsafe out?.pointee = TensorHandle.encode(view)
       }
     }
     unsafe slice_steps = { handle, base, offsets, extents, steps, out in
-      unsafe CGraph.of(handle).call { () throws(PTO2Error) in
+      unsafe CGraph.of(handle).view(out) { () throws(PTO2Error) in
         let tensor = unsafe try TensorHandle.decode(base)
         let rank = tensor.shape.rank
-        let view = unsafe try tensor.slice(
+        return unsafe try tensor.slice(
           from: numbers(rank, offsets, "offsets"), shape: shape(UInt32(rank), extents),
           steps: numbers(rank, steps, "steps"))
-        unsafe out?.pointee = TensorHandle.encode(view)
       }
     }
   }
@@ -70,21 +68,23 @@ extension pto2_program_api {
   /// Views of the whole.
   mutating func setViews() {
     unsafe reshape = { handle, base, rank, extents, out in
-      unsafe CGraph.of(handle).call { () throws(PTO2Error) in
-        let view = unsafe try TensorHandle.decode(base).reshaped(to: shape(rank, extents))
-        unsafe out?.pointee = TensorHandle.encode(view)
+      unsafe CGraph.of(handle).view(out) { () throws(PTO2Error) in
+        unsafe try TensorHandle.decode(base).reshaped(to: shape(rank, extents))
       }
     }
     unsafe transpose = { handle, base, first, second, out in
-      unsafe CGraph.of(handle).call { () throws(PTO2Error) in
-        let view = unsafe try TensorHandle.decode(base).transposed(Int(first), Int(second))
-        unsafe out?.pointee = TensorHandle.encode(view)
+      unsafe CGraph.of(handle).view(out) { () throws(PTO2Error) in
+        unsafe try TensorHandle.decode(base).transposed(Int(first), Int(second))
       }
     }
     unsafe broadcast = { handle, base, rank, extents, out in
-      unsafe CGraph.of(handle).call { () throws(PTO2Error) in
-        let view = unsafe try TensorHandle.decode(base).broadcast(to: shape(rank, extents))
-        unsafe out?.pointee = TensorHandle.encode(view)
+      unsafe CGraph.of(handle).view(out) { () throws(PTO2Error) in
+        unsafe try TensorHandle.decode(base).broadcast(to: shape(rank, extents))
+      }
+    }
+    unsafe bit_cast = { handle, base, type, out in
+      unsafe CGraph.of(handle).view(out) { () throws(PTO2Error) in
+        unsafe try TensorHandle.decode(base).bitCast(to: dataType(type))
       }
     }
   }

@@ -1,4 +1,5 @@
 import PTO2Protocol
+import PTO2System
 import Testing
 
 @testable import PTO2Orchestrator
@@ -140,5 +141,51 @@ private func offsets(_ tensor: AnyTensor) -> [Int] {
     let column = try tensor([4, 6]).slice(from: [2, 3], shape: [1, 1])
     #expect(column.isContiguous)
     #expect(column.spanBytes == 4)
+  }
+
+  /// Bytes in the order of the elements: a cast changes none of them.
+  @Test(arguments: 1...8) func castKeepsEveryByteInItsPlace(seed: Int) throws {
+    func bytes(_ tensor: AnyTensor) -> [Int] {
+      offsets(tensor).flatMap { $0..<$0 + tensor.dataType.byteCount }
+    }
+    var random = SplitMix64(seed: UInt64(seed))
+    var (casts, refusals) = (0, 0)
+    for _ in 0..<2000 {
+      let type = DataType.allCases.randomElement(using: &random)!
+      let base = tensor([4, 6, 8].shuffled(using: &random), type)
+      let view = try SomeViews.view(of: base, using: &random)
+      let other = DataType.allCases.randomElement(using: &random)!
+      do {
+        let cast = try view.bitCast(to: other)
+        #expect(cast.dataType == other && bytes(cast) == bytes(view))
+        #expect(offsets(cast).allSatisfy { $0 % other.byteCount == 0 })
+        #expect(cast.shape.rank == view.shape.rank && cast.isPlausible)
+        #expect(cast.spanBytes == view.spanBytes)
+        #expect(cast.isContiguous == view.isContiguous || type.byteCount != other.byteCount)
+        if type.byteCount != other.byteCount { casts += 1 }
+      } catch {
+        #expect(error.code == .invalidArgs)
+        refusals += 1
+        // Cut into pieces of the other size, some piece has a gap or a place of its own.
+        let pieces = stride(from: 0, to: bytes(view).count, by: other.byteCount).map {
+          bytes(view)[$0..<min($0 + other.byteCount, bytes(view).count)]
+        }
+        let inner = view.shape.rank - 1
+        let hasGaps = view.shape[inner] > 1 && view.stride(inner) != 1
+        #expect(
+          hasGaps || Int(view.shape[inner]) * type.byteCount % other.byteCount != 0
+            || pieces.contains {
+              $0.first! % other.byteCount != 0 || $0.last! - $0.first! != other.byteCount - 1
+            })
+      }
+    }
+    #expect(casts > 200 && refusals > 200, "\(casts) and \(refusals)")
+  }
+
+  @Test func castOfAScalarKeepsItsSize() throws {
+    #expect(try tensor([]).bitCast(to: .uint32).shape == Shape())
+    #expect(throws: PTO2Error.self) { try tensor([]).bitCast(to: .uint8) }
+    #expect(try tensor([3, 0]).bitCast(to: .int64).shape == [3, 0])
+    #expect(throws: PTO2Error.self) { try tensor([1 << 31], .int64).bitCast(to: .int8) }
   }
 }
