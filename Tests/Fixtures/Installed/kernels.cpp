@@ -6,7 +6,7 @@ static void scale(pto2::tensor<const float> x, pto2::tensor<float> y, float a, i
     for (uint32_t i = 0; i < y.size(); i++) y[i] = a * x[i] + static_cast<float>(b);
 }
 
-/* Any strides: y becomes its own transpose of x. */
+/* y becomes the transpose of x; any strides. */
 static void transpose(pto2::tensor<const int16_t> x, pto2::tensor<int16_t> y) {
     for (uint32_t i = 0; i < y.extent(0); i++)
         for (uint32_t j = 0; j < y.extent(1); j++) y(i, j) = x(j, i);
