@@ -187,5 +187,9 @@ private func offsets(_ tensor: AnyTensor) -> [Int] {
     #expect(throws: PTO2Error.self) { try tensor([]).bitCast(to: .uint8) }
     #expect(try tensor([3, 0]).bitCast(to: .int64).shape == [3, 0])
     #expect(throws: PTO2Error.self) { try tensor([1 << 31], .int64).bitCast(to: .int8) }
+    // Rows that would lie more than 2^31 elements apart.
+    let rows = try tensor([2, 1 << 29], .int64).slice(from: [0, 0], shape: [2, 1])
+    #expect(throws: PTO2Error.self) { try rows.bitCast(to: .int8) }
+    #expect(try rows.bitCast(to: .int32).shape == [2, 2])
   }
 }

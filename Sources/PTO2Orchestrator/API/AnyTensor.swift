@@ -271,9 +271,13 @@ public struct AnyTensor: Sendable {
         .invalidArgs, "cannot see \(shape) of \(dataType) as \(type): 2^32 elements or more")
     }
     for dimension in 0..<inner {
-      let (stride, isTooWide) = Int(stride(dimension)).multipliedReportingOverflow(by: old)
+      let wide = Int32(exactly: Int(stride(dimension)) * old / new)
+      guard wide != nil || shape[dimension] <= 1 else {
+        throw PTO2Error(
+          .invalidArgs, "cannot see \(shape) of \(dataType) as \(type): a stride beyond 2^31")
+      }
       // One element has no next one: any stride will do.
-      view.setStride(dimension, isTooWide ? 0 : Int32(truncatingIfNeeded: stride / new))
+      view.setStride(dimension, wide ?? 0)
     }
     view.setStride(inner, 1)
     view.measure()
