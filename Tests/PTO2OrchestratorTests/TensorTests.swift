@@ -143,41 +143,41 @@ private func offsets(_ tensor: AnyTensor) -> [Int] {
     #expect(column.spanBytes == 4)
   }
 
-  /// Bytes in the order of the elements: a cast changes none of them.
-  @Test(arguments: 1...8) func castKeepsEveryByteInItsPlace(seed: Int) throws {
-    func bytes(_ tensor: AnyTensor) -> [Int] {
-      offsets(tensor).flatMap { $0..<$0 + tensor.dataType.byteCount }
+  /// Bytes in the order of the elements.
+  private func bytes(_ tensor: AnyTensor) -> [Int] {
+    offsets(tensor).flatMap { $0..<$0 + tensor.dataType.byteCount }
+  }
+
+  /// No view of one rank has these bytes as elements of so many bytes, each at a multiple.
+  private func hasNoCast(_ view: AnyTensor, _ size: Int) -> Bool {
+    let inner = view.shape.rank - 1
+    if view.shape[inner] > 1 && view.stride(inner) != 1 { return true }
+    if Int(view.shape[inner]) * view.dataType.byteCount % size != 0 { return true }
+    let all = bytes(view)
+    return stride(from: 0, to: all.count, by: size).contains { begin in
+      all[begin] % size != 0 || all[begin + size - 1] - all[begin] != size - 1
     }
+  }
+
+  /// A cast leaves every byte in its place, and what is refused cannot be.
+  @Test(arguments: 1...8) func castKeepsEveryByteInItsPlace(seed: Int) throws {
     var random = SplitMix64(seed: UInt64(seed))
     var (casts, refusals) = (0, 0)
     for _ in 0..<2000 {
       let type = DataType.allCases.randomElement(using: &random)!
-      let base = tensor([4, 6, 8].shuffled(using: &random), type)
-      let view = try SomeViews.view(of: base, using: &random)
       let other = DataType.allCases.randomElement(using: &random)!
-      do {
-        let cast = try view.bitCast(to: other)
-        #expect(cast.dataType == other && bytes(cast) == bytes(view))
-        #expect(offsets(cast).allSatisfy { $0 % other.byteCount == 0 })
-        #expect(cast.shape.rank == view.shape.rank && cast.isPlausible)
-        #expect(cast.spanBytes == view.spanBytes)
-        #expect(cast.isContiguous == view.isContiguous || type.byteCount != other.byteCount)
-        if type.byteCount != other.byteCount { casts += 1 }
-      } catch {
-        #expect(error.code == .invalidArgs)
+      let base = tensor(Shape([4, 6, 8].shuffled(using: &random)), type)
+      let view = try SomeViews.view(of: base, using: &random)
+      guard let cast = try? view.bitCast(to: other) else {
         refusals += 1
-        // Cut into pieces of the other size, some piece has a gap or a place of its own.
-        let pieces = stride(from: 0, to: bytes(view).count, by: other.byteCount).map {
-          bytes(view)[$0..<min($0 + other.byteCount, bytes(view).count)]
-        }
-        let inner = view.shape.rank - 1
-        let hasGaps = view.shape[inner] > 1 && view.stride(inner) != 1
-        #expect(
-          hasGaps || Int(view.shape[inner]) * type.byteCount % other.byteCount != 0
-            || pieces.contains {
-              $0.first! % other.byteCount != 0 || $0.last! - $0.first! != other.byteCount - 1
-            })
+        #expect(hasNoCast(view, other.byteCount))
+        continue
       }
+      #expect(cast.dataType == other && bytes(cast) == bytes(view))
+      #expect(offsets(cast).allSatisfy { $0 % other.byteCount == 0 })
+      #expect(cast.shape.rank == view.shape.rank && cast.isPlausible)
+      #expect(cast.spanBytes == view.spanBytes)
+      if type.byteCount != other.byteCount { casts += 1 }
     }
     #expect(casts > 200 && refusals > 200, "\(casts) and \(refusals)")
   }

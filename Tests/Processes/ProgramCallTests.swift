@@ -64,9 +64,9 @@ import Testing
     #expect(result.status == 0, "\(result.errors)")
     let lines = [
       "error: all is lost", "warning: all may be lost", "info: 7 of all", "debug: x is 1",
-    ].map { library + ": " + $0 }
+    ].map { "libConformanceProgram.so: " + $0 }
     let found = result.errors.split(separator: "\n").map(String.init)
-      .filter { $0.hasPrefix(library) }
+      .filter { $0.hasPrefix("libConformanceProgram.so: ") }
     #expect(found == Array(lines.prefix(count)), "\(result.errors)")
     #expect(!result.output.contains("lost"), "a report is not mixed with it")
   }
