@@ -265,8 +265,9 @@ public struct AnyTensor: Sendable {
         "cannot see \(shape) of \(dataType) as \(type): \(bytes % new == 0 ? "an element would not lie at a multiple of its \(new) bytes" : "\(bytes) bytes of its innermost dimension are no whole number of \(new)")"
       )
     }
-    view.shape[inner] = UInt32(clamping: bytes / new)
-    guard view.shape.elementCount != nil else {
+    let extent = UInt32(exactly: bytes / new)
+    view.shape[inner] = extent ?? 0
+    guard extent != nil, view.shape.elementCount != nil else {
       throw PTO2Error(
         .invalidArgs, "cannot see \(shape) of \(dataType) as \(type): 2^32 elements or more")
     }
