@@ -134,6 +134,7 @@ $(eval $(call image,PagedAttentionKernels,Examples/PagedAttention/Kernels))
 $(eval $(call image,VectorKernels,Examples/Vector/Kernels))
 $(eval $(call image,VectorProgram,Examples/Vector/SharedObject))
 $(eval $(call image,BGEMMKernels,Examples/BGEMM/Kernels))
+$(eval $(call image,CholeskyKernels,Examples/Cholesky/Kernels))
 $(eval $(call image,BenchKernels,Benchmarks/Kernels))
 $(eval $(call image,TaskBenchKernels,Benchmarks/TaskBench/Kernels Benchmarks/TaskBench/Shared))
 $(TaskBenchKernels.objects): IMAGE_CFLAGS += -I Benchmarks/TaskBench/Shared/include $(FMA)
@@ -150,7 +151,20 @@ $(eval $(call image,AllocationCounter,Tests/Fixtures/AllocationCounter))
 $(eval $(call image,SimulationKernels,Verification/Simulation/Kernels,$(SIMULATOR)))
 $(eval $(call image,FuzzKernels,Verification/Fuzzing/Kernels,Verification/.build/fuzz/release))
 
-images: $(IMAGES)
+# Programs in C and C++ with their own main(), which find libpto2.so beside themselves.
+OWN_MAIN = $(BIN)/cholesky-c $(BIN)/cholesky-cpp
+OWN_MAIN_FLAGS = -O2 -g -Wall -Wextra -Wpedantic -Werror -I Sources/CPTO2/include -MMD -MP
+OWN_MAIN_LDFLAGS = -L $(BIN) -lpto2 -lm -Wl,-rpath,'$$ORIGIN'
+
+$(BIN)/cholesky-c: Examples/Cholesky/C/cholesky.c Makefile | library
+	@mkdir -p $(OBJECTS)
+	$(CC) -std=c11 $(OWN_MAIN_FLAGS) -MF $(OBJECTS)/$(@F).d -o $@ $< $(OWN_MAIN_LDFLAGS)
+$(BIN)/cholesky-cpp: Examples/Cholesky/Cpp/cholesky.cpp Makefile | library
+	@mkdir -p $(OBJECTS)
+	$(CXX) -std=c++17 $(OWN_MAIN_FLAGS) -MF $(OBJECTS)/$(@F).d -o $@ $< $(OWN_MAIN_LDFLAGS)
+-include $(OWN_MAIN:$(BIN)/%=$(OBJECTS)/%.d)
+
+images: $(IMAGES) $(OWN_MAIN)
 
 # SwiftPM makes the folder, which is a link.
 $(IMAGES): | executables

@@ -122,6 +122,10 @@ var examples: [Target] {
       swiftSettings: Rules.strict),
     program("vector-example", path: "Examples/Vector/Program"),
     program("bgemm", path: "Examples/BGEMM/Program"),
+    // The same in C and C++ lies beside it, and is compiled by the Makefile.
+    .executableTarget(
+      name: "cholesky", dependencies: ["PTO2"], path: "Examples/Cholesky/Swift",
+      swiftSettings: Rules.plain),
     // Several graphs in one session, without a command line.
     .executableTarget(
       name: "first-session", dependencies: ["PTO2"], path: "Examples/FirstSession",

@@ -18,12 +18,18 @@ internal import PTO2System
 /// left. After a run that has failed the next one uses the same processes if they can go
 /// on, and new ones otherwise.
 ///
-/// Use a session from one thread at a time. It prints nothing, and leaves signals and
-/// exit statuses to the program.
+/// Use a session from one thread at a time. It prints nothing but what the program logs,
+/// and leaves signals and exit statuses to the program.
 public final class Session {
   public let configuration: Configuration
   /// Told how far a program says it is, by `Graph.progress`.
   public var progressHandler: ((_ text: String, _ fraction: Double) -> Void)?
+
+  /// Told what a program logs, by `Graph.log`. By default a line on standard error, unless
+  /// it is of level `debug`.
+  public var logHandler: ((_ level: LogLevel, _ text: String) -> Void)? = { level, text in
+    if level < .debug { writeError("pto2: \(level): \(text)") }
+  }
 
   private let layout: PTO2Segment.Configuration
   private let images: [KernelImage]
@@ -125,6 +131,7 @@ public final class Session {
     isRunning = true
     defer { isRunning = false }
     processes.graph.progressHandler = progressHandler
+    processes.graph.logHandler = logHandler
     let (report, error) = processes.run(program)
     lastReport = report
     lastError = error

@@ -54,7 +54,7 @@ internal import PTO2Protocol
       return PTO2_ERROR_NONE
     } catch {
       self.error = error
-      return pto2_error(error.code.rawValue)
+      return pto2_error(error.number)
     }
   }
 

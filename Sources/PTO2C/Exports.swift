@@ -19,7 +19,7 @@ public func open(
     return PTO2_ERROR_NONE
   } catch {
     if let info = unsafe info { _ = unsafe store(error, to: info) }
-    return pto2_error(error.code.rawValue)
+    return pto2_error(error.number)
   }
 }
 
@@ -54,5 +54,5 @@ private func store(_ error: PTO2Error?, to info: UnsafeMutablePointer<pto2_error
     unsafe try CRecord.store(
       pto2_error_info(error), to: info, least: CRecord.errorInfoBytes, "pto2_error_info")
     return PTO2_ERROR_NONE
-  } catch { return pto2_error(error.code.rawValue) }
+  } catch { return pto2_error(error.number) }
 }

@@ -27,10 +27,11 @@
  *
  * An error in one run does not spoil the next.
  *
- * The library prints nothing, ends no process but those it started, and installs no
- * signal handler unless asked. It starts threads of its own, which have all signals
- * blocked. A program that ignores SIGCHLD, or waits for any child (wait(), waitpid(-1)),
- * takes away what the library must know of its processes: wait for your own by their ids.
+ * The library prints nothing but what the program logs, ends no process but those it
+ * started, and installs no signal handler unless asked. It starts threads of its own,
+ * which have all signals blocked. A program that ignores SIGCHLD, or waits for any child
+ * (wait(), waitpid(-1)), takes away what the library must know of its processes: wait for
+ * your own by their ids.
  *
  * Threads: one call at a time on one session, from any thread; calls on different
  * sessions do not touch each other. The callback runs on the thread of
