@@ -189,64 +189,77 @@ class Batch:
             raise invalid(f"recovery {recovery!r}: expected one of {', '.join(_abi.RECOVERIES)}")
         graph._check_blocks(blocks)
 
-        self.arguments = np.zeros((n, len(tensors)), dtype=ARGUMENT_FIELDS)
-        self.arguments["bytes"] = _abi.ARGUMENT_BYTES
+        # One row is made in words, and repeated; then the addresses that differ go in.
         self._outputs: List[Tuple[int, Output]] = []
-        for place, column in enumerate(tensors):
-            self._fill(place, column)
-        self.scalars = np.zeros((n, len(numbers)), dtype=np.uint64)
-        for place, column in enumerate(numbers):
-            self.scalars[:, place] = _bits(column)
+        row = np.zeros(len(tensors), dtype=ARGUMENT_FIELDS)
+        addresses = [self._fill(row, place, column) for place, column in enumerate(tensors)]
+        self.arguments = _repeat(row, n)
+        for place, column in enumerate(addresses):
+            if column is not None:
+                self.arguments["tensor"][:, place] = column
+        bits = [_bits(column) for column in numbers]
+        self.scalars = np.empty((n, len(numbers)), dtype=np.uint64)
+        for place, column in enumerate(bits):
+            self.scalars[:, place] = column
         self.dependencies = self._depend(after, retain)
 
-        self.submissions = np.zeros(n, dtype=SUBMISSION_FIELDS)
-        records = self.submissions
-        records["bytes"] = _abi.SUBMISSION.size
-        records["recovery"] = _abi.RECOVERIES[recovery]
-        records["kernels"] = self._kernels(kernel)
-        records["argument_count"] = len(tensors)
-        records["scalar_count"] = len(numbers)
-        records["block_count"] = blocks
-        records["require_sync_start"] = 1 if sync_start else 0
+        one = np.zeros(1, dtype=SUBMISSION_FIELDS)
+        one["bytes"] = _abi.SUBMISSION.size
+        one["recovery"] = _abi.RECOVERIES[recovery]
+        one["argument_count"] = len(tensors)
+        one["scalar_count"] = len(numbers)
+        one["block_count"] = blocks
+        one["require_sync_start"] = 1 if sync_start else 0
+        if self.dependencies is not None:
+            one["dependency_count"] = self.dependencies.shape[1]
+        handles = self._kernels(kernel)
+        if handles.ndim == 1:
+            one["kernels"] = handles
+        self.submissions = records = _repeat(one, n)[:, 0]
+        if handles.ndim == 2:
+            records["kernels"] = handles
         steps = np.arange(n, dtype=np.uint64)
         for name, array in (("arguments", self.arguments), ("scalars", self.scalars),
                             ("dependencies", self.dependencies)):
             if array is not None and array.size:
                 records[name] = array.ctypes.data + array.strides[0] * steps
-        if self.dependencies is not None:
-            records["dependency_count"] = self.dependencies.shape[1]
 
-    def _fill(self, place: int, column: Any) -> None:
+    def _fill(self, row: Any, place: int, column: Any) -> Any:
+        """Describes a column in the row of arguments.
+
+        Returns:
+            The addresses of its handles, or None where all is in the row, or comes later.
+        """
         np = numpy()
-        arguments, graph = self.arguments, self._graph
+        graph = self._graph
         access, value = (column.access, column.tensor) if isinstance(column, Use) else \
             (_abi.INPUT, column)
+        record = row[place]
+        record["bytes"] = _abi.ARGUMENT_BYTES
         if isinstance(value, Output):
-            arguments["access"][:, place] = _abi.OUTPUT
-            arguments["dtype"][:, place] = value.dtype.code
-            arguments["rank"][:, place] = len(value.shape)
-            arguments["shape"][:, place, :len(value.shape)] = value.shape
+            record["access"] = _abi.OUTPUT
+            record["dtype"] = value.dtype.code
+            record["rank"] = len(value.shape)
+            record["shape"][:len(value.shape)] = value.shape
             self._outputs.append((place, value))
-            return
-        arguments["access"][:, place] = access
+            return None
+        record["access"] = access
         if isinstance(value, Tensors):
             if value._graph is not graph:
                 raise invalid(f"{value!r} belongs to another run")
             if value._buffer is not None:
                 value._buffer.used = True
-            addresses = value._addresses()
             self._kept.append(value._handles)
-        elif isinstance(value, Tensor):
+            return value._addresses()
+        if isinstance(value, Tensor):
             graph._own(value).used = True
-            addresses = value._address
+            record["tensor"] = value._address
             self._kept.append(value)
-        else:
-            for tensor in value:
-                graph._own(tensor).used = True
-            addresses = np.fromiter((t._address for t in value), dtype=np.uint64,
-                                    count=len(value))
-            self._kept.append(list(value))
-        arguments["tensor"][:, place] = addresses
+            return None
+        for tensor in value:
+            graph._own(tensor).used = True
+        self._kept.append(list(value))
+        return np.fromiter((t._address for t in value), dtype=np.uint64, count=len(value))
 
     def _kernels(self, kernel: Any) -> Any:
         np = numpy()
@@ -311,6 +324,15 @@ class Batch:
         if graph._recording is not None:
             graph._recording.count += n
         return Tasks(ids, outputs)
+
+
+def _repeat(row: Any, count: int) -> Any:
+    """An array of so many rows, each as this one of records."""
+    np = numpy()
+    words = row.view(np.uint64)
+    rows = np.empty((count, len(words)), dtype=np.uint64)
+    rows[:] = words
+    return rows.view(row.dtype)
 
 
 def _is_tensors(column: Any) -> bool:
