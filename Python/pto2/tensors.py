@@ -21,7 +21,7 @@ def shape_of(shape: Shape) -> Tuple[int, ...]:
     """A valid shape: at most 5 extents, none negative, fewer than 2**32 elements."""
     try:
         extents = (int(shape),) if hasattr(shape, "__index__") else tuple(int(e) for e in shape)
-    except TypeError:
+    except (TypeError, ValueError):
         raise invalid(f"shape {shape!r}: expected a number or a sequence of numbers") from None
     count = 1
     for extent in extents:
@@ -213,6 +213,10 @@ class Tensor:
             graph._call(graph._api.slice, self._address, at, at + 20, view._address)
         if len(kept) < rank:
             if not view.contiguous:
+                # The numbers first: that piece may be whole.
+                first = self._numbers_first(keys)
+                if first is not None:
+                    return first
                 raise invalid(
                     f"index {key!r} of a tensor {list(shape)}: the view has gaps and cannot lose "
                     "a dimension; keep it, with slices such as 3:4")
@@ -222,6 +226,17 @@ class Tensor:
     def __iter__(self) -> Any:
         for index in range(len(self)):
             yield self[index]
+
+    def _numbers_first(self, keys: Tuple[Any, ...]) -> Optional["Tensor"]:
+        """The view in two steps, or None when that does not go either."""
+        numbers = 0
+        while numbers < len(keys) and type(keys[numbers]) is not slice:
+            numbers += 1
+        rest = keys[numbers:]
+        if numbers == 0 or not rest or not all(type(k) is slice for k in rest):
+            return None
+        piece = self[keys[:numbers]]
+        return piece[rest]
 
     def _view(self, shape: Tuple[int, ...], strides: Tuple[int, ...]) -> "Tensor":
         return Tensor(self._graph, self._buffer, shape, strides, self.dtype, _abi.Handle())
@@ -563,7 +578,7 @@ def scalar_bits(value: Any) -> int:
                           ) from None
     if kind is Double:
         return value.bits
-    index = getattr(value, "__index__", None)
+    index = getattr(value, "__index__", None) if getattr(value, "ndim", 0) == 0 else None
     if index is not None:
         number = index()
         if not -(1 << 63) <= number < 1 << 64:

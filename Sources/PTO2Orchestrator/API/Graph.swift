@@ -46,6 +46,9 @@ public enum ScopeMode: Sendable {
   /// Lines a program adds to the run's report, in order.
   package private(set) var reportLines: [(label: String, value: String)] = []
   package var progressHandler: ((String, Double) -> Void)?
+  package var waitHandler: (() -> Bool)? {
+    didSet { unsafe orchestrator.pointee.waiting.handler = waitHandler }
+  }
 
   package init(_ orchestrator: consuming Orchestrator, images: [KernelImage]) throws(PTO2Error) {
     var kernels: [String: Kernel] = [:]
