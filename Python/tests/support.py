@@ -22,6 +22,9 @@ FOLDER = Path(__file__).resolve().parent
 PACKAGE = Path(pto2.__file__).resolve().parent.parent
 _numbers = itertools.count()
 
+if numpy is None and os.environ.get("PTO2_TEST_NUMPY") == "required":
+    raise ImportError("the tests need numpy: pip install numpy, or make test-python NUMPY=optional")
+
 #: CI has numpy; on a bare machine the tests that need it say so.
 needs_numpy = unittest.skipIf(numpy is None, "numpy is not installed: pip install numpy")
 
