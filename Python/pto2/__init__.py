@@ -27,11 +27,14 @@ from .dtypes import (
     DType, bfloat16, dtype, float16, float32, int8, int16, int32, int64, uint8, uint16, uint32,
     uint64)
 from .errors import CompileError, Error
-from .graph import Graph, Machine, Recording, Scope, Task, Template
+from .graph import Graph, Machine, Task
 from .images import Image, kernels
+from .recording import Recording, Template
+from .scopes import Scope
 from .session import Session
-from .tensors import (
-    Condition, Hole, Output, Tensor, Use, double, hole, inout, out, overwrite, unordered, when)
+from .tensors import Tensor
+from .uses import (
+    Condition, Hole, Output, Use, double, hole, inout, out, overwrite, unordered, when)
 
 __version__ = "1.0.0"
 

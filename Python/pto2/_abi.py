@@ -97,6 +97,11 @@ RunFunction = c.CFUNCTYPE(_int, _P, _P, _P)
 WaitFunction = c.CFUNCTYPE(_int, _P)
 
 
+def address_of(buffer: bytearray) -> int:
+    """Of memory that is neither resized nor let go while it is used."""
+    return c.addressof(c.c_char.from_buffer(buffer))
+
+
 class Api:
     """The functions of a pto2_program_api, as attributes."""
 

@@ -9,7 +9,9 @@ from . import _abi
 from ._numpy import numpy
 from .errors import invalid
 from .graph import Task, _ids
-from .tensors import Buffer, Output, Tensor, Use, count_of, scalar_bits
+from .shapes import count_of
+from .tensors import Buffer, Tensor
+from .uses import Output, Use, scalar_bits
 
 if TYPE_CHECKING:
     from .graph import Graph

@@ -1,7 +1,7 @@
 """Errors: one class, with the code and the fields of the C interface."""
 from __future__ import annotations
 
-from typing import Optional, Sequence
+from typing import Any, Optional, Union, Sequence
 
 from . import _abi
 
@@ -63,7 +63,7 @@ class Error(Exception):
         self.submitted = submitted
         super().__init__(prefix + self.message)
 
-    def __reduce__(self) -> tuple:
+    def __reduce__(self) -> Any:
         return (_again, (type(self), self.code, self.message, self.__dict__))
 
 
@@ -81,7 +81,7 @@ class CompileError(Error):
         self.output = output
 
 
-def _again(kind: type, code: int, message: str, fields: dict) -> Error:
+def _again(kind: Any, code: int, message: str, fields: Any) -> Any:
     error = Error.__new__(kind)
     Error.__init__(error, code, message)
     error.__dict__.update(fields)
@@ -93,7 +93,7 @@ def invalid(message: str) -> Error:
     return Error(5, message)
 
 
-def of_info(info: bytes) -> Error:
+def of_info(info: Union[bytes, bytearray]) -> Error:
     """The error of a pto2_error_info."""
     _, code, task, needed, available, ring, _, text = _abi.ERROR_INFO.unpack(info)
     size = bool(needed or available)

@@ -11,7 +11,8 @@ from typing import Any, Callable, Dict, Generator, List, Optional, Sequence, Tup
 
 from . import _abi, _library, errors, images as _images
 from .errors import Error, invalid
-from .graph import Graph, _address
+from ._abi import address_of
+from .graph import Graph
 
 Result = TypeVar("Result")
 Sizes = Union[None, int, Sequence[int]]
@@ -96,7 +97,7 @@ class Session:
             _abi.SESSION_OPTIONS.size, flags, c.addressof(name) if name else 0,
             c.addressof(folder) if folder else 0, c.addressof(image_list), len(texts),
             _number("clusters", clusters, 1), _number("lanes", lanes),
-            _number("threads", threads), _address(ring_list) if ring_list else 0, ring_count,
+            _number("threads", threads), address_of(ring_list) if ring_list else 0, ring_count,
             _number("tensor_map", tensor_map), _number("arena", arena, limit=2**64),
             _seconds("attach_timeout", attach_timeout), _seconds("stall_limit", stall_limit),
             _seconds("kernel_deadline", kernel_deadline), _seconds("stop_grace", stop_grace)))
@@ -104,7 +105,8 @@ class Session:
         handle = c.c_void_p()
         info = bytearray(_abi.ERROR_INFO.size)
         struct.pack_into("<I", info, 0, len(info))
-        if self._library.pto2_session_open(_address(options), c.addressof(handle), _address(info)):
+        if self._library.pto2_session_open(
+                address_of(options), c.addressof(handle), address_of(info)):
             raise errors.of_info(info)
         self._handle = handle.value or 0
         self._pid = os.getpid()
@@ -202,7 +204,7 @@ class Session:
         report = bytearray(_abi.REPORT.size)
         struct.pack_into("<I", report, 0, len(report))
         code = self._library.pto2_session_run(
-            self._handle, _abi.RunFunction(build), None, _address(report))
+            self._handle, _abi.RunFunction(build), None, address_of(report))
         values = dict(zip(REPORT_FIELDS, _abi.REPORT.unpack(report)))
         del values["bytes"], values["reserved"]
         self.report = values
@@ -213,15 +215,16 @@ class Session:
             if code:
                 info = bytearray(_abi.ERROR_INFO.size)
                 struct.pack_into("<I", info, 0, len(info))
-                self._library.pto2_session_error(self._handle, _address(info))
+                self._library.pto2_session_error(self._handle, address_of(info))
                 raise errors.of_info(info)
             if not outcome.finished:
                 # Python was interrupted before it had begun with the function.
                 raise KeyboardInterrupt
-            return outcome.result
+            result: Result = outcome.result
+            return result
         finally:
             # Its traceback holds this frame.
-            del error, outcome
+            error = outcome.error = None
 
     def _core_type(self, name: Any) -> int:
         kind = self.kernels.get(name) if isinstance(name, str) else None
@@ -325,7 +328,7 @@ def _rings(count: Optional[int], *sizes: Sizes) -> Tuple[int, Optional[bytearray
         if size is None or hasattr(size, "__index__"):
             lists.append(None)
         else:
-            values = list(size)  # type: ignore[arg-type]
+            values = list(size)
             lists.append(values)
             lengths.add(len(values))
     if count is not None:
@@ -340,7 +343,7 @@ def _rings(count: Optional[int], *sizes: Sizes) -> Tuple[int, Optional[bytearray
     records = b""
     for ring in range(number):
         window, consumed, heap, pool = (
-            _number(name, values[ring] if values is not None else size,  # type: ignore[arg-type]
+            _number(name, values[ring] if values is not None else size,
                     limit=2**64 if name == "heap" else 2**32)
             for name, size, values in zip(names, sizes, lists))
         records += _abi.RING_OPTIONS.pack(_abi.RING_OPTIONS.size, window, consumed, pool, heap)

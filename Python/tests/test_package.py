@@ -31,7 +31,8 @@ class PackageTests(Case):
                 self.assertEqual(library, _library.path())
 
     def test_every_public_name_has_a_docstring(self):
-        for module in ("", ".graph", ".tensors", ".session", ".batch", ".images", ".errors",
+        for module in ("", ".graph", ".tensors", ".uses", ".scopes", ".recording", ".shapes",
+                       ".session", ".batch", ".images", ".errors",
                        ".testing", ".dtypes"):
             module = importlib.import_module("pto2" + module)
             self.assertTrue(module.__doc__, module)
