@@ -5,7 +5,7 @@ import ctypes as c
 import struct
 import threading
 import weakref
-from typing import TYPE_CHECKING, Any, Optional, Tuple
+from typing import TYPE_CHECKING, Any, Optional, Tuple, cast
 
 from . import _abi, _memory, errors
 from ._abi import address_of
@@ -16,6 +16,7 @@ from .shapes import Shape, count_of, row_major, shape_of
 from .tensors import Buffer, Tensor
 
 if TYPE_CHECKING:
+    from .graph import Graph
     from .recording import Recording
     from .session import Session
 
@@ -204,7 +205,7 @@ class GraphMemory:
                    c.addressof(handle))
         buffer = Buffer(handle, count_of(extents) * kind.itemsize,
                         self._scopes[0 if external else -1], external)
-        return Tensor(self, buffer, extents, row_major(extents), kind, handle)
+        return Tensor(cast("Graph", self), buffer, extents, row_major(extents), kind, handle)
 
     def free(self, tensor: Tensor) -> None:
         """Gives an external tensor back before the run ends. Waits for nothing, but for tasks

@@ -297,7 +297,7 @@ def _close(library: c.CDLL, handle: int, pid: int, on_wait: Any) -> None:
         library.pto2_session_close(handle)
 
 
-def _number(name: str, value: Optional[int], least: int = 0, limit: int = 2**32) -> int:
+def _number(name: str, value: Any, least: int = 0, limit: int = 2**32) -> int:
     """0 is the default."""
     if value is None:
         return 0
@@ -324,7 +324,7 @@ def _rings(count: Optional[int], *sizes: Sizes) -> Tuple[int, Optional[bytearray
     names = ("task_window", "consumed_window", "heap", "dep_pool")
     lists: List[Optional[Sequence[int]]] = []
     lengths = set()
-    for name, size in zip(names, sizes):
+    for size in sizes:
         if size is None or hasattr(size, "__index__"):
             lists.append(None)
         else:

@@ -49,7 +49,7 @@ class Tensor:
         dtype: element type, a `pto2.DType`.
 
     ``a[0:64, ::2]`` is a view, as in numpy, with positive steps; an index keeps no
-    dimension, where the view has no gaps. Views cost about 2 us each and copy nothing.
+    dimension, where the view has no gaps. A view costs some microseconds and copies nothing.
 
     ``numpy.asarray(a)`` is an array over the same memory, without a copy; tasks submitted
     before are waited for. Array and kernels see each other's stores, so after a submit call

@@ -18,21 +18,26 @@ def workers():
 
 
 class DeathTests(Case):
-    def kill_soon(self, pids, delay):
+    def kill_when_changed(self, tensor, pids):
+        """Kills these as soon as a task has written the first element."""
+        view = tensor.memoryview()
+
         def kill():
+            while view[0] == 0:
+                time.sleep(0.001)
             for pid in pids:
                 os.kill(pid, signal.SIGKILL)
-        timer = threading.Timer(delay, kill)
-        timer.start()
-        self.addCleanup(timer.join)
+        thread = threading.Thread(target=kill)
+        thread.start()
+        self.addCleanup(thread.join)
 
     def test_worker_that_is_killed(self):
         with self.session() as s:
             s.run(lambda g: g.submit("nothing"))
 
             def program(g):
-                self.kill_soon(workers(), 0.1)
                 x = g.zeros(3)
+                self.kill_when_changed(x, workers())
                 for _ in range(6):
                     g.submit("nap", inout(x), 60, recovery="snapshot")
                 return x.get(2)
@@ -44,9 +49,10 @@ class DeathTests(Case):
             s.run(lambda g: g.submit("nothing"))
 
             def program(g):
-                self.kill_soon(workers(), 0.1)
-                g.submit("nap", 5000, recovery="once")
-            with self.refused(200, "nap"):
+                x = g.zeros(3)
+                self.kill_when_changed(x, workers())
+                g.submit("hold", inout(x), 60000, recovery="once")
+            with self.refused(200, "hold"):
                 s.run(program)
             self.assertEqual(3, s.run(lambda g: g.submit("nothing") and 3))
 
@@ -55,8 +61,9 @@ class DeathTests(Case):
             s.run(lambda g: g.submit("nothing"))
 
             def program(g):
-                self.kill_soon([p for p, n in processes().items() if n == "pto2-scheduler"], 0.1)
                 x = g.zeros(3)
+                self.kill_when_changed(
+                    x, [p for p, n in processes().items() if n == "pto2-scheduler"])
                 for _ in range(6):
                     g.submit("nap", inout(x), 60)
                 return x.get(2)
@@ -74,11 +81,8 @@ class SignalTests(Case):
 
     def interrupted(self, session, program, *then):
         self.signal_soon()
-        begin = time.monotonic()
         with self.assertRaises(KeyboardInterrupt):
             session.run(program)
-        # Of a second or two: not those of a quiet machine.
-        self.assertLess(time.monotonic() - begin, 10)
         self.assertIs(signal.default_int_handler, signal.getsignal(signal.SIGINT))
         # And then it goes on.
         self.assertEqual("on", session.run(lambda g: g.submit("nothing") and "on"))
