@@ -1,9 +1,14 @@
 """What docs/python.md shows is run, block after block, as a notebook is."""
+import inspect
 import re
+import tempfile
 import unittest
+from pathlib import Path
 from unittest import mock
 
-from .support import PACKAGE, Case, needs_numpy
+import pto2
+
+from .support import PACKAGE, Case, needs_numpy, numpy as np
 
 PAGE = PACKAGE.parent / "docs" / "python.md"
 
@@ -25,9 +30,19 @@ class DocumentTests(Case):
         self.assertEqual([(999.0, 2)], printed)
         self.assertEqual("goes on", names["s"].run(lambda g: "goes on"))
 
+    def test_block_of_the_readme(self):
+        text = (PACKAGE.parent / "README.md").read_text()
+        kernels = re.search(r"^```c\n(.*?)^```", text, re.M | re.S).group(1)
+        block = re.search(r"^```python\n(.*?)^```", text, re.M | re.S).group(1)
+        printed = []
+        with tempfile.TemporaryDirectory(prefix="pto2-python-tests-") as folder:
+            source = Path(folder) / "kernels.c"
+            source.write_text(kernels)
+            with mock.patch("builtins.print", lambda *words: printed.append(words)):
+                exec(block.replace('"kernels.c"', repr(str(source))), {"np": np, "pto2": pto2})
+        self.assertEqual([(1998.0,)], printed)
+
     def test_public_options_are_named(self):
-        import inspect
-        import pto2
         text = PAGE.read_text()
         for name in inspect.signature(pto2.Session).parameters:
             self.assertIn(f"`{name}" if name != "images" else "images", text, name)

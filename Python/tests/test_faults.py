@@ -274,7 +274,7 @@ class ForkTests(Case):
                 traceback.print_exc()
             finally:
                 os._exit(status)
-        return os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1])
+        return os.WEXITSTATUS(os.waitpid(pid, 0)[1])
 
     def code_of(self, call):
         try:
