@@ -15,9 +15,10 @@ from .testing import Leftovers
 @pytest.fixture
 def pto2_clean() -> Iterator[Leftovers]:
     """After the test: no process that it started is there, and no name in /dev/shm. Give the
-    names of segments that you choose yourself to ``pto2_clean.watch``."""
+    names of segments that you choose yourself to ``pto2_clean.watch``; ``pto2_clean.seconds`` is
+    how long it waits for them to go."""
     before = Leftovers()
     yield before
-    problem = before.problem(seconds=10)
+    problem = before.problem(before.seconds)
     if problem:
         pytest.fail(problem)

@@ -13,9 +13,13 @@ class Leftovers:
 
     Looks at this process and its descendants alone: other sessions of the machine do not
     matter.
+
+    Attributes:
+        seconds: how long the fixture `pto2_clean` waits for what is left to go.
     """
 
     def __init__(self) -> None:
+        self.seconds = 10.0
         self._names: Set[str] = set()
         self._processes = set(processes())
         self._segments = set(self._found())
