@@ -4,7 +4,7 @@ internal import Glibc
 /// What is done when the thread that runs a program ends without coming back. One program
 /// may run inside another.
 package enum ThreadGuard {
-  private final class Action {
+  @safe private final class Action {
     let body: () -> Void
     /// Of the program around it.
     var outer: UnsafeMutableRawPointer?
