@@ -9,7 +9,7 @@ from . import _abi
 from ._numpy import numpy
 from .errors import invalid
 from .graph import Task, _ids
-from .shapes import count_of
+from .shapes import count_of, span_of
 from .tensors import Buffer, Tensor
 from .uses import Output, Use, scalar_bits
 
@@ -39,7 +39,8 @@ class Tensors:
         grid: extents of the grid.
         shape, strides, dtype: of each tensor, as in `Tensor`.
 
-    ``t[i, j]`` is a `Tensor`; with slices and index arrays, as numpy's, a `Tensors`.
+    ``t[i, j]`` is a `Tensor`; with slices and index arrays, as numpy's, a `Tensors`. `numpy`
+    copies all of them.
     """
 
     def __init__(self, graph: "Graph", handles: Any, shape: Tuple[int, ...],
@@ -90,6 +91,35 @@ class Tensors:
     def __iter__(self) -> Iterator[Any]:
         for index in range(len(self)):
             yield self[index]
+
+    def numpy(self) -> Any:
+        """A copy of all, an array of shape grid + shape, after waiting for the tasks that were
+        submitted before; bfloat16 as uint16.
+
+        Raises:
+            Error: 5 when the run or the scope of the tensors has ended; what has ended the run.
+        """
+        np = numpy()
+        graph = self._graph
+        if not self._scope.is_open or graph._is_over or (self._buffer and self._buffer.freed):
+            raise invalid(f"{self!r} have no memory: their run or scope has ended")
+        graph._refuse_recording("a look at tensors")
+        graph._settle()
+        size = self.dtype.itemsize
+        result = np.empty((self.count, *self.shape), dtype=self.dtype.typestr)
+        strides = [stride * size for stride in self.strides]
+        block = c.c_char * (span_of(self.shape, self.strides) * size)
+        data, pointer = graph._api.data, graph._handle()
+        for place, address in zip(result, self._addresses().tolist() if result.size else ()):
+            first = data(pointer, address)
+            if not first:
+                graph._check()
+            place[...] = np.ndarray(self.shape, self.dtype.typestr, block.from_address(first),
+                                    strides=strides)
+        return result.reshape(self.grid + self.shape)
+
+    def __array__(self, dtype: Any = None, copy: Any = None) -> Any:
+        return self.numpy() if dtype is None else self.numpy().astype(dtype)
 
     @property
     def nbytes(self) -> int:

@@ -391,6 +391,8 @@ class Graph(GraphMemory):
         if isinstance(result, Tensor):
             if result._graph is self:
                 result._place()
+        elif isinstance(result, Task):
+            self._keep(result.outputs)
         elif isinstance(result, dict):
             for value in result.values():
                 self._keep(value)

@@ -118,6 +118,31 @@ class ManyTests(Case):
                 return list(x.memoryview())
         self.assertEqual([3] * 4 + [1] * 4, result)
 
+    def test_copy_of_all(self):
+        given = np.arange(48, dtype=np.float32).reshape(6, 8)
+        with self.session() as s:
+            @s.run
+            def kept(g):
+                tiles = g.tensor(given).tiles(3, 2)
+                expected = given.reshape(2, 3, 4, 2).swapaxes(1, 2)
+                np.testing.assert_array_equal(expected, tiles.numpy())
+                g.submit_many("scale", inout(tiles), 2.0)
+                np.testing.assert_array_equal(2 * expected, np.asarray(tiles))
+                with g.scope():
+                    flat = g.zeros((8, 3)).tiles(1, 3)
+                    sums = g.submit_many("add", flat, flat, out((1, 3), "float32")).output
+                    self.assertEqual((8, 1, 3), sums.numpy().shape)
+                    self.assertEqual(0, sums.numpy().sum())
+                for row in sums, sums[2:4]:
+                    with self.refused(5, "has ended"):
+                        row.numpy()
+                g.submit_many("nothing", tiles)
+                return tiles
+            with self.refused(5, "has ended"):
+                kept.numpy()
+            empty = s.run(lambda g: g.zeros((0, 3)).tiles(1, 3).numpy())
+            self.assertEqual((0, 1, 1, 3), empty.shape)
+
     def test_none(self):
         with self.session() as s:
             self.assertEqual(0, s.run(lambda g: len(g.submit_many("nothing", count=0))))
