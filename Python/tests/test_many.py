@@ -96,11 +96,11 @@ class ManyTests(Case):
         with self.session() as s:
             @s.run
             def result(g):
-                x = g.zeros(1)
-                tasks = g.submit_many("nap", inout(x), 0, count=9000)
+                log = g.zeros(9001, "int32")
+                tasks = g.submit_many("append", inout(log), np.arange(9000))
                 self.assertEqual(9000, len(tasks))
-                return x.get(0)
-            self.assertEqual(9000, result)
+                return np.asarray(log)
+            self.assertEqual([9000, *range(9000)], result.tolist())
             self.assertEqual(9000, s.report["tasks"])
 
     def test_records_that_are_changed_and_used_again(self):
