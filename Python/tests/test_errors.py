@@ -206,6 +206,28 @@ class ErrorTests(Case):
                 return codes
         self.assertEqual([5, 5, 5], result)
 
+    def test_sessions_of_several_threads(self):
+        import threading
+        results = {}
+
+        def work(number, session):
+            for _ in range(5):
+                def program(g):
+                    log = g.zeros(60, "int32")
+                    for i in range(50):
+                        g.submit("append", inout(log), i + number)
+                    g.wait()
+                    return list(log.memoryview())[1:51]
+                results.setdefault(number, []).append(session.run(program))
+        with self.session() as a, self.session() as b:
+            threads = [threading.Thread(target=work, args=(n, s)) for n, s in ((0, a), (7, b))]
+            for thread in threads:
+                thread.start()
+            for thread in threads:
+                thread.join()
+        for number in (0, 7):
+            self.assertEqual([list(range(number, number + 50))] * 5, results[number])
+
     def test_two_sessions(self):
         with self.session() as a, self.session(clusters=2) as b:
             def program(g):
