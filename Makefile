@@ -14,6 +14,8 @@
 # make steps   kills after every single instruction (docs/fault-injection.md)
 # make fuzz SECONDS_EACH=600   every fuzz target for so long (docs/fuzzing.md)
 # make format  swift-format over the tree
+# make test-python   the tests of the Python package, in 20 s (docs/python.md)
+# make wheel   dist/pto2-*.whl: the Python package with library and executables inside
 # make install PREFIX=/usr/local DESTDIR=   headers, libraries, executables (Scripts/install);
 #              make uninstall takes them away
 # make setup   apt packages a bare machine may lack (Scripts/setup.sh)
@@ -30,7 +32,7 @@ SETUP = yes
 PREFIX = /usr/local
 DESTDIR =
 
-.PHONY: run demo test bench taskbench peers differential verify verify-models mutants simulate campaign steps \
+.PHONY: run demo test test-python wheel bench taskbench peers differential verify verify-models mutants simulate campaign steps \
   fuzz build executables library images install uninstall simulator format lint setup setup-run setup-test clean
 
 run: setup-run build
@@ -43,6 +45,18 @@ test: setup-test build
 	SWIFT=$(SWIFT) $(BIN)/pto2-verify --short
 	$(SWIFT) build --build-tests
 	PTO2_TEST_BIN=$(CURDIR)/$(BIN) timeout --kill-after=10 1800 $(SWIFT) test --skip-build
+	@$(MAKE) --no-print-directory test-python
+
+# As it is built: `make test` has done so. NUMPY=optional skips what needs numpy.
+PYTHON = python3
+NUMPY = required
+
+test-python:
+	cd Python && PTO2_TEST_NUMPY=$(NUMPY) timeout --kill-after=10 300 \
+	  $(PYTHON) -m unittest discover -s tests -t .
+
+wheel: library
+	$(PYTHON) Scripts/wheel --bin $(BIN) --out dist
 
 bench: build
 	$(BIN)/pto2-bench

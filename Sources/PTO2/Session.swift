@@ -24,6 +24,10 @@ public final class Session {
   public let configuration: Configuration
   /// Told how far a program says it is, by `Graph.progress`.
   public var progressHandler: ((_ text: String, _ fraction: Double) -> Void)?
+  /// Asked on the program's thread, every 20 to 70 ms, while a run waits: true ends the
+  /// run with `interrupted`. It may use nothing of the session. Runs that begin later have
+  /// what is set then.
+  public var waitHandler: (() -> Bool)?
 
   /// Told what a program logs, by `Graph.log`. By default a line on standard error, unless
   /// it is of level `debug`.
@@ -132,6 +136,7 @@ public final class Session {
     defer { isRunning = false }
     processes.graph.progressHandler = progressHandler
     processes.graph.logHandler = logHandler
+    processes.graph.waitHandler = waitHandler
     let (report, error) = processes.run(program)
     lastReport = report
     lastError = error

@@ -32,6 +32,10 @@ internal import PTO2Protocol
 
   func close() { session.close() }
 
+  func onWait(_ ask: pto2_wait_function?, _ context: UnsafeMutableRawPointer?) {
+    session.waitHandler = unsafe ask.map { ask in { unsafe ask(context) != 0 } }
+  }
+
   /// Runs one graph; the error is kept.
   func run(
     _ build: pto2_run_function?, _ context: UnsafeMutableRawPointer?,

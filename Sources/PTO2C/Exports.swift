@@ -40,6 +40,15 @@ public func error(_ session: OpaquePointer?, _ info: UnsafeMutablePointer<pto2_e
   return unsafe store(CSession.of(session).error, to: info)
 }
 
+@_cdecl("pto2_session_on_wait")
+public func onWait(
+  _ session: OpaquePointer?, _ ask: pto2_wait_function?, _ context: UnsafeMutableRawPointer?
+) -> pto2_error {
+  guard let session = unsafe session else { return PTO2_ERROR_INVALID_ARGS }
+  unsafe CSession.of(session).onWait(ask, context)
+  return PTO2_ERROR_NONE
+}
+
 @_cdecl("pto2_session_close")
 public func close(_ session: OpaquePointer?) {
   guard let session = unsafe session else { return }

@@ -88,7 +88,7 @@ typedef enum pto2_error {
     PTO2_ERROR_GARBAGE_WORD = 206,      /* a register word that is not legal */
     PTO2_ERROR_PROTOCOL = 207,          /* a record that contradicts its id */
     PTO2_ERROR_OUT_OF_MEMORY = 208,     /* /dev/shm is full */
-    PTO2_ERROR_INTERRUPTED = 209,       /* SIGINT or SIGTERM */
+    PTO2_ERROR_INTERRUPTED = 209,       /* a signal, or the program gave up waiting */
     PTO2_ERROR_SEGMENT_TRUNCATED = 210, /* somebody made the object smaller */
     PTO2_ERROR_PROGRAM = 1000,     /* the first of a program's own, */
     PTO2_ERROR_PROGRAM_LAST = 1039, /* and the last one */

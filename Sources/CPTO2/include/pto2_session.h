@@ -146,6 +146,14 @@ PTO2_EXPORT pto2_error pto2_session_run(pto2_session *session, pto2_run_function
 /* The error of the last run; its code is 0 when it succeeded. */
 PTO2_EXPORT pto2_error pto2_session_error(const pto2_session *session, pto2_error_info *error);
 
+/* From the next run on, pto2_session_run and the calls of its graph ask this function every
+ * 20 to 70 ms while they wait, on their own thread: anything but 0 ends the run with error
+ * 209. It may use nothing of the session. NULL, as at first: nobody is asked. Interpreters
+ * see to their signals in it. */
+typedef int32_t (*pto2_wait_function)(void *context);
+PTO2_EXPORT pto2_error pto2_session_on_wait(pto2_session *session, pto2_wait_function ask,
+                                            void *context);
+
 /* Ends the processes and removes the shared memory. NULL is nothing to do. */
 PTO2_EXPORT void pto2_session_close(pto2_session *session);
 

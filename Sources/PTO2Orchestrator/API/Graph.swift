@@ -57,6 +57,9 @@ public enum ScopeMode: Sendable {
   package private(set) var reportLines: [(label: String, value: String)] = []
   package var progressHandler: ((String, Double) -> Void)?
   package var logHandler: ((LogLevel, String) -> Void)?
+  package var waitHandler: (() -> Bool)? {
+    didSet { unsafe orchestrator.pointee.waiting.handler = waitHandler }
+  }
 
   package init(_ orchestrator: consuming Orchestrator, images: [KernelImage]) throws(PTO2Error) {
     var kernels: [String: Kernel] = [:]
