@@ -87,8 +87,10 @@ struct Test: ParsableCommand {
     if list {
       for file in files {
         let text = file.script.description.split(separator: "\n").first ?? ""
-        try say(json ? "{\"file\":\(quoted(file.path)),\"description\":\(quoted(String(text)))}"
-          : "\(file.path)\(text.isEmpty ? "" : "  \(text)")")
+        try say(
+          json
+            ? "{\"file\":\(quoted(file.path)),\"description\":\(quoted(String(text)))}"
+            : "\(file.path)\(text.isEmpty ? "" : "  \(text)")")
       }
       return
     }

@@ -77,9 +77,14 @@ extension Action.Process {
 
 extension Action.When {
   fileprivate init(_ node: YAMLNode) throws(TextError) {
-    if case .text("waiting") = node.value {
+    switch node.value {
+    case .text("waiting"):
       self = .waiting
       return
+    case .text("previous"):
+      self = .previous
+      return
+    default: break
     }
     var members = try Entries(node, "a condition")
     let most = 1 << 32
@@ -100,7 +105,7 @@ extension Action.When {
       self = .says(try node.text())
     } else {
       try members.finish()
-      throw node.expected("a condition, such as {released: 10} or waiting")
+      throw node.expected("a condition, such as {released: 10}, waiting or previous")
     }
     try members.finish()
   }

@@ -37,7 +37,8 @@ package struct Expectations: Sendable {
   }
 
   package var status: Int?
-  package var error: PTO2ErrorCode?
+  /// One of these.
+  package var codes: [PTO2ErrorCode] = []
   package var message: [String] = []
   package var results: [(name: String, result: Result, place: TextPlace)] = []
   /// Fields of the JSON report, by their path.
@@ -48,15 +49,20 @@ package struct Expectations: Sendable {
   package var leftovers = Leftovers.none
   package init() {}
 
-  /// The exit status that it must have.
-  package var wantedStatus: Int { status ?? error.map { Int($0.exitStatus) } ?? 0 }
+  /// The exit statuses of which it must have one.
+  package var wantedStatuses: [Int] {
+    if let status { return [status] }
+    return codes.isEmpty ? [0] : codes.map { Int($0.exitStatus) }
+  }
 }
 
 extension Expectations {
   init(_ node: YAMLNode) throws(TextError) {
     var members = try Entries(node, "\"expect\"")
     if let node = members.take("status") { status = try node.whole("an exit status", 0...255) }
-    if let node = members.take("error") { error = try Self.code(node) }
+    if let node = members.take("error") {
+      for node in node.listOrOne { codes.append(try Self.code(node)) }
+    }
     if let node = members.take("message") { message = try Self.texts(node) }
     if let node = members.take("stdout") { output = try Self.texts(node) }
     if let node = members.take("stderr") { errors = try Self.texts(node) }
@@ -90,7 +96,9 @@ extension Expectations {
 
   private static func code(_ node: YAMLNode) throws(TextError) -> PTO2ErrorCode {
     let text = try node.text("an error's code or name")
-    if let code = PTO2ErrorCode.allCases.first(where: { "\($0.rawValue)" == text || $0.name == text }) {
+    if let code = PTO2ErrorCode.allCases.first(where: {
+      "\($0.rawValue)" == text || $0.name == text
+    }) {
       return code
     }
     let names = PTO2ErrorCode.allCases.map { "\($0.rawValue) \($0.name)" }
@@ -150,7 +158,8 @@ extension Expectations.Bound {
       Double(text.drop { $0 == " " })
     }
     if let range = text.firstRange(of: "..") {
-      guard let low = number(text[..<range.lowerBound]), let high = number(text[range.upperBound...])
+      guard let low = number(text[..<range.lowerBound]),
+        let high = number(text[range.upperBound...])
       else { return nil }
       (from, through) = (low, high)
     } else if let prefix = [">=", "<=", "!=", ">", "<"].first(where: { text.hasPrefix($0) }) {

@@ -97,13 +97,17 @@ package indirect enum Expression: Sendable {
   }
 
   /// A whole number of a range.
-  package func whole(_ variables: Variables, _ what: String, _ range: ClosedRange<Int>, _ place: TextPlace)
+  package func whole(
+    _ variables: Variables, _ what: String, _ range: ClosedRange<Int>, _ place: TextPlace
+  )
     throws(TextError) -> Int
   {
     let value = try value(variables)
     guard case .whole(let whole) = value, range.contains(whole) else {
       throw TextError(
-        place, "\(what) is \(value): expected a whole number from \(range.lowerBound) to \(range.upperBound)")
+        place,
+        "\(what) is \(value): expected a whole number from \(range.lowerBound) to \(range.upperBound)"
+      )
     }
     return whole
   }
@@ -294,7 +298,8 @@ struct Letters {
       next += 1
     }
     if let whole = Int(text) { return .whole(whole) }
-    guard text.contains(where: { $0 == "." || $0 == "e" }), let value = Double(text), value.isFinite else {
+    guard text.contains(where: { $0 == "." || $0 == "e" }), let value = Double(text), value.isFinite
+    else {
       throw TextError(start, "\(text) is no number, or beyond 64 bits")
     }
     return .real(value)

@@ -176,5 +176,7 @@ package struct Plan: Sendable {
     operations.compactMap { if case .task(let task) = $0 { task } else { nil } }
   }
 
-  package var externals: Range<Int> { 0..<(buffers.firstIndex { $0.values == nil } ?? buffers.count) }
+  package var externals: Range<Int> {
+    0..<(buffers.firstIndex { $0.values == nil } ?? buffers.count)
+  }
 }

@@ -280,8 +280,11 @@ private struct Planner {
         try check(kernel, does, task, argument, scalar)
         for (index, kind) in does.scalars.enumerated() {
           kinds[scalar + index] = kind
-          if let written = does.uses.indices.last(where: { does.uses[$0] == .write || does.uses[$0] == .change }) {
-            types[scalar + index] = plan.buffers[task.arguments[argument + written].view.buffer].type
+          if let written = does.uses.indices.last(where: {
+            does.uses[$0] == .write || does.uses[$0] == .change
+          }) {
+            types[scalar + index] =
+              plan.buffers[task.arguments[argument + written].view.buffer].type
           }
         }
         // A kernel that is alone has all of them.

@@ -128,6 +128,8 @@ package struct Action: Sendable {
 
   package enum When: Sendable {
     case now
+    /// The action before it was done.
+    case previous
     case seconds(Double)
     case submitted(Int)
     case released(Int)
@@ -153,4 +155,6 @@ package struct Action: Sendable {
   package var when: When
   package var what: What
   package var place: TextPlace
+  /// Among all of the script.
+  package var number = 0
 }

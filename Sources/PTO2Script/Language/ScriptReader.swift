@@ -12,7 +12,8 @@ extension Script {
     }
     let node = try YAMLReader.parse(text)
     if case .null = node.value {
-      throw TextError(node.place, "the script is empty: it needs a graph, such as \"graph: [{wait: all}]\"")
+      throw TextError(
+        node.place, "the script is empty: it needs a graph, such as \"graph: [{wait: all}]\"")
     }
     var top = try Entries(node, "the script")
     if let node = top.take("description") { description = try node.text() }
@@ -29,7 +30,10 @@ extension Script {
     graph = try steps(try top.need("graph"))
     if let node = top.take("faults") { try readFaults(node) }
     if let node = top.take("actions") {
-      for node in try node.list() { actions.append(try Action(node)) }
+      for (number, node) in try node.list().enumerated() {
+        actions.append(try Action(node))
+        actions[number].number = number
+      }
     }
     if let node = top.take("expect") {
       expectations = try Expectations(node)
@@ -71,7 +75,8 @@ extension Script {
     let names = BuiltIn.allCases.map(\.rawValue)
     let meant = nearest(text, names).map { ", did you mean \"\($0)\"?" } ?? ""
     throw TextError(
-      node.place, "no built-in kernel \"\(text)\"\(meant) There is \(names.joined(separator: ", "))")
+      node.place, "no built-in kernel \"\(text)\"\(meant) There is \(names.joined(separator: ", "))"
+    )
   }
 
   private static func options(_ node: YAMLNode, _ known: [String: Bool]) throws(TextError)
@@ -121,7 +126,8 @@ extension TensorDeclaration {
     name = entry.key
     place = entry.place
     var members = try Entries(entry.node, "a tensor")
-    type = try members.take("type").map { (node) throws(TextError) in try DataType(node) } ?? .float32
+    type =
+      try members.take("type").map { (node) throws(TextError) in try DataType(node) } ?? .float32
     shape = []
     for node in try members.need("shape").listOrOne {
       shape.append(try node.whole("an extent", 0...(1 << 24)))

@@ -56,7 +56,7 @@ struct Judge {
       }
     }
     checkLeftovers(evidence, &failures)
-    if evidence.status == 0 && wanted.wantedStatus == 0 { checkResults(evidence, &failures) }
+    if evidence.status == 0 && wanted.wantedStatuses == [0] { checkResults(evidence, &failures) }
     return failures
   }
 
@@ -75,17 +75,20 @@ struct Judge {
   }
 
   private func checkStatus(_ evidence: Evidence, _ failures: inout [String]) {
-    guard evidence.status != wanted.wantedStatus else { return }
+    guard !wanted.wantedStatuses.contains(evidence.status) else { return }
+    let expected = wanted.wantedStatuses.map { "\($0)" }.joined(separator: " or ")
     failures.append(
-      "exit status: expected \(wanted.wantedStatus), found \(evidence.status): \(Self.end(evidence.errors))"
-    )
+      "exit status: expected \(expected), found \(evidence.status): \(Self.end(evidence.errors))")
   }
 
   private func checkError(_ report: JSONNode?, _ evidence: Evidence, _ failures: inout [String]) {
-    if let error = wanted.error {
-      let code = report?.member("code")?.number.map { "\(Int($0))" } ?? "none"
-      if code != "\(error.rawValue)" {
-        failures.append("error: expected \(error.rawValue) \(error.name), found \(code)")
+    if !wanted.codes.isEmpty {
+      let found = report?.member("code")?.number.map { UInt32(exactly: $0) ?? 0 } ?? 0
+      if !wanted.codes.contains(where: { $0.rawValue == found }) {
+        let names = wanted.codes.map { "\($0.rawValue) \($0.name)" }
+        failures.append(
+          "error: expected \(names.joined(separator: " or ")), found \(found == 0 ? "none" : "\(found)")"
+        )
       }
     }
     let message = report?.member("message")?.string ?? Self.end(evidence.errors)
@@ -98,7 +101,9 @@ struct Judge {
     switch wanted.leftovers {
     case .any: return
     case .none:
-      if evidence.hasName { failures.append("leftovers: the segment has kept its name in /dev/shm") }
+      if evidence.hasName {
+        failures.append("leftovers: the segment has kept its name in /dev/shm")
+      }
     case .segment:
       if !evidence.hasName { failures.append("leftovers: expected a segment, and there is none") }
     }
@@ -132,7 +137,9 @@ struct Judge {
     case (.bound(let bound), .number(let value)):
       if !bound.holds(value) { failures.append("\(what): expected \(bound), found \(node.kind)") }
     case (.text(let text), .string(let value)):
-      if !value.contains(text) { failures.append("\(what): expected \"\(text)\", found \(node.kind)") }
+      if !value.contains(text) {
+        failures.append("\(what): expected \"\(text)\", found \(node.kind)")
+      }
     case (.bool(let wanted), .bool(let value)):
       if wanted != value { failures.append("\(what): expected \(wanted), found \(value)") }
     case (.bound(let bound), .string(let value)) where bound.description == value: break
@@ -174,7 +181,8 @@ struct Judge {
     case .any: return nil
     case .values(let values, let difference):
       if case .list(let numbers) = values, numbers.count != buffer.count {
-        return "results: \(numbers.count) values for \(buffer.name), which has \(buffer.count) elements"
+        return
+          "results: \(numbers.count) values for \(buffer.name), which has \(buffer.count) elements"
       }
       (expected, tolerance) = (
         format.elements(values, count: buffer.count, seed: plan.seed), difference
@@ -200,10 +208,12 @@ struct Judge {
         first ?? "element \(place): expected \(format.text(a)), found \(format.text(b))"
     }
     guard let first else { return nil }
-    return "results: \(buffer.name) is wrong in \(wrong) of \(buffer.count) elements, first \(first)"
+    return
+      "results: \(buffer.name) is wrong in \(wrong) of \(buffer.count) elements, first \(first)"
   }
 
-  private func isSame(_ a: UInt64, _ b: UInt64, _ format: ElementFormat, _ tolerance: Double) -> Bool
+  private func isSame(_ a: UInt64, _ b: UInt64, _ format: ElementFormat, _ tolerance: Double)
+    -> Bool
   {
     if a == b { return true }
     let (x, y) = (format.asReal(a), format.asReal(b))

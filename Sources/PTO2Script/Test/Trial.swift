@@ -135,7 +135,9 @@ final class Trial {
     while index < waiting.count {
       let action = waiting[index]
       if needsPicture(action) && picture == nil { picture = openReader()?.picture() }
-      if holds(action.when, picture), perform(action, picture) {
+      if case .previous = action.when, index > 0, waiting[index - 1].number == action.number - 1 {
+        index += 1
+      } else if holds(action.when, picture), perform(action, picture) {
         waiting.remove(at: index)
       } else {
         index += 1
@@ -146,7 +148,7 @@ final class Trial {
   private func needsPicture(_ action: Action) -> Bool {
     if case .signal(_, _, let process) = action.what, process != .orchestrator { return true }
     switch action.when {
-    case .now, .seconds, .says: return false
+    case .now, .previous, .seconds, .says: return false
     default: return true
     }
   }
@@ -158,7 +160,7 @@ final class Trial {
 
   private func holds(_ when: Action.When, _ picture: Picture?) -> Bool {
     switch when {
-    case .now: return true
+    case .now, .previous: return true
     case .seconds(let limit): return seconds >= limit
     case .says(let text): return orchestrator.errors.contains(text)
     default: break

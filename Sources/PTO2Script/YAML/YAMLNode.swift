@@ -73,7 +73,9 @@ package struct YAMLNode: Sendable {
   package func whole(_ what: String, _ range: ClosedRange<Int>) throws(TextError) -> Int {
     guard case .number(let value, _) = value, let whole = Int(exactly: value),
       range.contains(whole)
-    else { throw expected("\(what), a whole number from \(range.lowerBound) to \(range.upperBound)") }
+    else {
+      throw expected("\(what), a whole number from \(range.lowerBound) to \(range.upperBound)")
+    }
     return whole
   }
 
@@ -167,7 +169,9 @@ private func distance(_ first: String, _ second: String) -> Int {
     var row = [i + 1]
     for j in 0..<b.count {
       var cost = min(rows[i][j] + (a[i] == b[j] ? 0 : 1), rows[i][j + 1] + 1, row[j] + 1)
-      if i > 0, j > 0, a[i] == b[j - 1], a[i - 1] == b[j] { cost = min(cost, rows[i - 1][j - 1] + 1) }
+      if i > 0, j > 0, a[i] == b[j - 1], a[i - 1] == b[j] {
+        cost = min(cost, rows[i - 1][j - 1] + 1)
+      }
       row.append(cost)
     }
     rows.append(row)

@@ -134,7 +134,8 @@ package struct YAMLReader {
         return try blockMap()
       }
       try finishLine()
-      return isQuoted ? YAMLNode(value: .text(key), place: start, isQuoted: true) : plain(key, start)
+      return isQuoted
+        ? YAMLNode(value: .text(key), place: start, isQuoted: true) : plain(key, start)
     }
     let node = try flow()
     try finishLine()

@@ -78,7 +78,9 @@ extension YAMLReader {
     case nil, "\n": throw TextError(place, "expected a value, found \(found)")
     case "&", "*", "!", "%", "@", "`", "|", ">":
       throw TextError(
-        place, "a value cannot begin with \(found): put it in quotes (there are no anchors, aliases or tags)")
+        place,
+        "a value cannot begin with \(found): put it in quotes (there are no anchors, aliases or tags)"
+      )
     case "?" where Self.isBlank(peek(1)), ",", "]", "}", "[", "{":
       throw TextError(place, "expected a value, found \(found)")
     default: return plainText(inFlow: inFlow)
@@ -97,7 +99,9 @@ extension YAMLReader {
       text.unicodeScalars.append(scalar)
       advance()
     }
-    while text.unicodeScalars.last.map({ Self.isBlank($0) }) == true { text.unicodeScalars.removeLast() }
+    while text.unicodeScalars.last.map({ Self.isBlank($0) }) == true {
+      text.unicodeScalars.removeLast()
+    }
     return text
   }
 
