@@ -98,7 +98,11 @@ extension Action.When {
       self = .consumed(try node.whole("tasks", 0...most))
     } else if let node = members.take("running") {
       let name = try node.text("a kernel")
-      self = .running(BuiltIn(rawValue: name)?.kernelName(isMatrix: false) ?? name)
+      self = .running(
+        BuiltIn(rawValue: name).map {
+          [$0.kernelName(isMatrix: false), $0.kernelName(isMatrix: true)]
+        }
+          ?? [name])
     } else if let node = members.take("attached") {
       self = .attached(try Action.Process(node))
     } else if let node = members.take("says") {

@@ -82,7 +82,7 @@ package indirect enum Expression: Sendable {
       let meant = nearest(name, known).map { ": did you mean \($0)?" } ?? ""
       throw TextError(
         place,
-        "no variable \"\(name)\" here\(meant.isEmpty ? ";" : meant) there is \(known.joined(separator: ", "))"
+        "no variable \"\(name)\" here\(meant.isEmpty ? ": there" : meant + " There") is \(known.joined(separator: ", "))"
       )
     case .negated(let inner, let place):
       switch try inner.value(variables) {

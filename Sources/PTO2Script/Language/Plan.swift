@@ -86,6 +86,14 @@ package struct View: Sendable {
     return nil
   }
 
+  /// The view of one element.
+  func element(_ index: [Int]) -> View {
+    var one = self
+    let ones = [Int](repeating: 1, count: index.count)
+    _ = one.apply(.slice(from: index, shape: ones, steps: ones))
+    return one
+  }
+
   /// Places in the buffer, in the view's row-major order.
   package var places: [Int] {
     var places: [Int] = []

@@ -102,7 +102,7 @@ private struct Planner {
     let meant = nearest(text, known).map { ": did you mean \"\($0)\"?" } ?? ""
     throw TextError(
       name.place,
-      "no tensor \"\(text)\" here\(meant.isEmpty ? ";" : meant) there is \(known.isEmpty ? "none" : known.joined(separator: ", ")). Outputs end with their scope"
+      "no tensor \"\(text)\" here\(meant.isEmpty ? ": there" : meant + " There") is \(known.isEmpty ? "none" : known.joined(separator: ", ")). Outputs end with their scope"
     )
   }
 
@@ -151,7 +151,7 @@ private struct Planner {
       let extent = extents[d]
       if let first = range.from {
         from[d] = try first.whole(
-          variables, "dimension \(d) begins at an index that", 0...extent, place)
+          variables, "the start of dimension \(d)", 0...extent, place)
       }
       if range.isIndex {
         guard from[d] < extent else {
@@ -162,7 +162,7 @@ private struct Planner {
       }
       let end =
         try range.to.map { (to) throws(TextError) in
-          try to.whole(variables, "dimension \(d) ends at an index that", from[d]...extent, place)
+          try to.whole(variables, "the end of dimension \(d)", from[d]...extent, place)
         } ?? extent
       if let step = range.step {
         steps[d] = try step.whole(variables, "the step of dimension \(d)", 1...(1 << 24), place)

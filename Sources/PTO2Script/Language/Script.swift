@@ -134,8 +134,8 @@ package struct Action: Sendable {
     case submitted(Int)
     case released(Int)
     case consumed(Int)
-    /// A core runs a kernel of this name.
-    case running(String)
+    /// A core runs a kernel with one of these names.
+    case running([String])
     /// The program waits for the session.
     case waiting
     /// Somebody has attached.

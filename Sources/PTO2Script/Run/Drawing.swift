@@ -146,7 +146,9 @@ private struct Dependencies {
   private mutating func add(_ task: PlannedTask, isManual: Bool) {
     let number = edges.count
     var found = Set(task.after + task.retain)
-    if let predicate = task.predicate { use(.input, predicate.view, number, isManual, &found) }
+    if let predicate = task.predicate {
+      use(.input, predicate.view.element(predicate.index), number, isManual, &found)
+    }
     for argument in task.arguments {
       use(argument.access, argument.view, number, isManual, &found)
     }

@@ -33,12 +33,7 @@ struct Interpreter {
     ElementFormat(type: plan.buffers[view.buffer].type)
   }
 
-  private func place(_ view: View, _ index: [Int]) -> Int {
-    var one = view
-    let ones = [Int](repeating: 1, count: index.count)
-    _ = one.apply(.slice(from: index, shape: ones, steps: ones))
-    return one.places[0]
-  }
+  private func place(_ view: View, _ index: [Int]) -> Int { view.element(index).places[0] }
 
   private mutating func run(_ task: PlannedTask) {
     var isRun = true

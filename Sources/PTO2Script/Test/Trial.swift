@@ -174,8 +174,8 @@ final class Trial {
     case .submitted(let count): return sum(\.current) >= count
     case .released(let count): return sum(\.released) >= count
     case .consumed(let count): return sum(\.consumed) >= count
-    case .running(let kernel):
-      return picture.cores.contains { $0.running?.kernel == kernel }
+    case .running(let kernels):
+      return picture.cores.contains { $0.running.map { kernels.contains($0.kernel) } ?? false }
     case .waiting: return picture.orchestrator.wait != nil
     case .attached(let process): return pid(of: process, picture) != nil
     default: return false

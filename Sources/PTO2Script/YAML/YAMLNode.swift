@@ -147,11 +147,13 @@ package struct Entries {
 package func unknown(_ word: String, at place: TextPlace, in what: String, known: [String])
   -> TextError
 {
-  let meant = nearest(word, known).map { ": did you mean \"\($0)\"?" } ?? ""
+  guard !known.isEmpty else {
+    return TextError(place, "unknown key \"\(word)\" of \(what), which can have none")
+  }
+  let meant = nearest(word, known).map { ": did you mean \"\($0)\"? There" } ?? ": there"
   return TextError(
     place,
-    "unknown key \"\(word)\" of \(what)\(meant.isEmpty ? ";" : meant) it may have \(known.joined(separator: ", "))"
-  )
+    "unknown key \"\(word)\" of \(what)\(meant) may be \(known.joined(separator: ", "))")
 }
 
 /// The known word with the fewest letters to change; nil when none is like it.

@@ -112,6 +112,12 @@ package struct YAMLReader {
 
   // MARK: Blocks
 
+  /// The end of a document.
+  private var isMarker: Bool {
+    place.column == 1 && Self.isBlank(peek(3))
+      && (0..<3).allSatisfy { peek($0) == peek && (peek == "-" || peek == ".") }
+  }
+
   private var isDash: Bool { peek == "-" && Self.isBlank(peek(1)) }
 
   /// A value that begins here.
@@ -161,7 +167,7 @@ package struct YAMLReader {
     repeat {
       let keyPlace = place
       if isDash { throw TextError(place, "expected a key and ':', found '-'") }
-      let key = try scalar(inFlow: false)
+      let key = try self.key(inFlow: false)
       skipSpaces()
       guard peek == ":", Self.isBlank(peek(1)) else {
         throw TextError(place, "expected ':' and a space after the key \"\(key)\", found \(found)")
@@ -175,7 +181,7 @@ package struct YAMLReader {
       entries.append(YAMLNode.Entry(key: key, place: keyPlace, node: node))
       try skipToToken()
       if peek != nil && place.column > start.column { throw wrongIndent(start.column) }
-    } while peek != nil && place.column == start.column
+    } while peek != nil && place.column == start.column && !isMarker
     return YAMLNode(value: .map(entries), place: start)
   }
 

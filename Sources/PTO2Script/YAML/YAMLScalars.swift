@@ -40,7 +40,7 @@ extension YAMLReader {
 
   private mutating func flowEntry(_ entries: [YAMLNode.Entry]) throws(TextError) -> YAMLNode.Entry {
     let keyPlace = place
-    let key = try scalar(inFlow: true)
+    let key = try self.key(inFlow: true)
     try skipToToken()
     guard peek == ":" else {
       throw TextError(place, "expected ':' after the key \"\(key)\", found \(found)")
@@ -69,6 +69,13 @@ extension YAMLReader {
   }
 
   // MARK: Scalars
+
+  mutating func key(inFlow: Bool) throws(TextError) -> String {
+    let start = place
+    let key = try scalar(inFlow: inFlow)
+    if key.isEmpty { throw TextError(start, "expected a key, found \(found)") }
+    return key
+  }
 
   /// The text of a scalar.
   mutating func scalar(inFlow: Bool) throws(TextError) -> String {
