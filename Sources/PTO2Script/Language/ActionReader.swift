@@ -26,10 +26,12 @@ extension Action {
     } else if let node = members.take("start") {
       what = try Self.start(node, &members)
     } else {
-      try members.finish()
-      throw TextError(node.place, "an action has one of \"signal\", \"start\" and \"stuck\"")
+      what = .nothing
     }
     try members.finish()
+    if case .nothing = what, case .now = when {
+      throw TextError(node.place, "an action has \"signal\", \"start\", \"stuck\" or \"when\"")
+    }
   }
 
   private static func start(_ node: YAMLNode, _ members: inout Entries) throws(TextError) -> What {

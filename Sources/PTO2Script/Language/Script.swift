@@ -150,6 +150,8 @@ package struct Action: Sendable {
     case start(Process, cores: [String], status: Int?)
     /// `pto2 stuck` must say this.
     case stuck(String)
+    /// Its time must come.
+    case nothing
   }
 
   package var when: When
@@ -157,4 +159,7 @@ package struct Action: Sendable {
   package var place: TextPlace
   /// Among all of the script.
   package var number = 0
+
+  /// Nothing is done.
+  package var isCheck: Bool { if case .nothing = what { true } else { false } }
 }

@@ -15,6 +15,8 @@ package func runScript(
   _ file: ScriptFile, seed: Int, options: RuntimeOptions, resultsPath: String?
 ) throws {
   let plan = try file.plan(seed: seed)
+  // A test that is killed leaves nobody: then the scheduler removes the name.
+  if resultsPath != nil { _ = followParent(getppid()) }
   var options = options
   var faults: Int32?
   if options.faults == nil, let script = file.script.faults {

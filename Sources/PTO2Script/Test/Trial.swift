@@ -109,6 +109,7 @@ final class Trial {
   }
 
   private func judge() -> [String] {
+    act(hasEnded: true)
     var helperStatuses: [(Action, Int)] = []
     for index in helpers.indices {
       _ = helpers[index].process.isRunning()
@@ -124,16 +125,21 @@ final class Trial {
 
   // MARK: Acting
 
-  private func act() {
+  /// - Parameter hasEnded: then nothing is done any more, but what was waited for may have come.
+  private func act(hasEnded: Bool = false) {
     guard !waiting.isEmpty else { return }
     let now = MonotonicClock.now()
     // Pictures are not free, and who looks takes part of a CPU.
-    if lastLook != 0 && now &- lastLook < 2_000_000 { return }
+    if !hasEnded && lastLook != 0 && now &- lastLook < 2_000_000 { return }
     lastLook = now
     var picture: Picture?
     var index = 0
     while index < waiting.count {
       let action = waiting[index]
+      if hasEnded, !action.isCheck {
+        index += 1
+        continue
+      }
       if needsPicture(action) && picture == nil { picture = openReader()?.picture() }
       if case .previous = action.when, index > 0, waiting[index - 1].number == action.number - 1 {
         index += 1
@@ -217,6 +223,7 @@ final class Trial {
       else { return false }
       helpers.append((helper, action))
       return true
+    case .nothing: return true
     case .stuck(let text):
       guard let reader = openReader() else { return false }
       let (_, diagnosis) = observe(reader, seconds: 0.1)
