@@ -88,7 +88,7 @@ extension YAMLReader {
         place,
         "a value cannot begin with \(found): put it in quotes (there are no anchors, aliases or tags)"
       )
-    case "?" where Self.isBlank(peek(1)), ",", "]", "}", "[", "{":
+    case "?", ",", "]", "}", "[", "{":
       throw TextError(place, "expected a value, found \(found)")
     default: return plainText(inFlow: inFlow)
     }
