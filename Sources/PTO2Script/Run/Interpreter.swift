@@ -102,19 +102,19 @@ struct Interpreter {
     let call = Call(
       arguments: task.arguments[kernel.firstArgument...], words: task.words[kernel.firstScalar...])
     switch does {
-    case .copy, .stumble: map(call, [0], to: 1) { $0[0] }
-    case .add: map(call, [0, 1], to: 2) { $1.plus($0[0], $0[1]) }
-    case .multiply: map(call, [0, 1], to: 2) { $1.times($0[0], $0[1]) }
-    case .scale: map(call, [0], to: 1) { $1.times($0[0], call.word(0)) }
-    case .fill: map(call, [], to: 0) { _, _ in call.word(0) }
-    case .increase: map(call, [0], to: 0) { $1.plus($0[0], call.word(0)) }
-    case .accumulate: map(call, [0, 1], to: 1) { $1.plus($0[1], $0[0]) }
+    case .copy, .stumble: map(call, [0], to: 1) { a, _, _ in a }
+    case .add: map(call, [0, 1], to: 2) { $2.plus($0, $1) }
+    case .multiply: map(call, [0, 1], to: 2) { $2.times($0, $1) }
+    case .scale: map(call, [0], to: 1) { a, _, format in format.times(a, call.word(0)) }
+    case .fill: map(call, [], to: 0) { _, _, _ in call.word(0) }
+    case .increase: map(call, [0], to: 0) { a, _, format in format.plus(a, call.word(0)) }
+    case .accumulate: map(call, [0, 1], to: 1) { $2.plus($1, $0) }
     case .sum: sum(call)
     case .mark: mark(call, blocks: task.blocks)
     case .meet: mark(call, blocks: task.blocks)
     case .spin, .sleep:
       if task.arguments.count >= kernel.firstArgument + 2, mayCopy(call) {
-        map(call, [0], to: 1) { $0[0] }
+        map(call, [0], to: 1) { a, _, _ in a }
       }
     case .crash, .fail: forget(task)
     }
@@ -129,29 +129,26 @@ struct Interpreter {
       && call.arguments[call.arguments.startIndex + 1].access != .input
   }
 
+  /// Element by element, of one or two sources.
   private mutating func map(
-    _ call: Call, _ sources: [Int], to target: Int, _ body: ([UInt64], ElementFormat) -> UInt64
+    _ call: Call, _ sources: [Int], to target: Int,
+    _ body: (UInt64, UInt64, ElementFormat) -> UInt64
   ) {
     let view = call.view(target)
     let format = format(view)
     let places = sources.map { call.view($0).places }
     let buffers = sources.map { call.view($0).buffer }
     for (index, place) in view.places.enumerated() {
-      var operands: [UInt64] = []
+      var (a, b): (UInt64, UInt64) = (0, 0)
       var known = true
       for source in sources.indices {
-        operands.append(elements[buffers[source]][places[source][index]])
-        known = known && isKnown[buffers[source]][places[source][index]]
+        let (buffer, from) = (buffers[source], places[source][index])
+        if source == 0 { a = elements[buffer][from] } else { b = elements[buffer][from] }
+        known = known && isKnown[buffer][from]
       }
-      elements[view.buffer][place] = format.rounded(body(operands, format))
+      elements[view.buffer][place] = format.rounded(body(a, b, format))
       isKnown[view.buffer][place] = known
     }
-  }
-
-  private mutating func map(
-    _ call: Call, _ sources: [Int], to target: Int, _ body: ([UInt64]) -> UInt64
-  ) {
-    map(call, sources, to: target) { operands, _ in body(operands) }
   }
 
   private mutating func sum(_ call: Call) {

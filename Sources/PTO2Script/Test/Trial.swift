@@ -233,7 +233,7 @@ final class Trial {
 }
 
 /// What has come of a run.
-package struct TrialResult {
+package struct TrialResult: Sendable {
   package let file: ScriptFile
   package let seed: Int
   package let seconds: Double
