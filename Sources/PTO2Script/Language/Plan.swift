@@ -58,7 +58,8 @@ package struct View: Sendable {
     switch change {
     case .slice(let from, let shape, let steps):
       for d in shape.indices where count > 0 { offset += from[d] * strides[d] }
-      for d in shape.indices { strides[d] *= steps[d] }
+      // One element has no next one; of more, the step lies within the extent there was.
+      for d in shape.indices where shape[d] > 1 { strides[d] *= steps[d] }
       self.shape = shape
     case .transpose(let a, let b):
       guard shape.indices.contains(a), shape.indices.contains(b) else {

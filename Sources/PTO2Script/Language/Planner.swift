@@ -22,6 +22,7 @@ private struct Planner {
   private var scopeCount = 0
   /// Rounds of loops and steps.
   private var work = 0
+  private var outputElements = 0
 
   init(_ script: Script, seed: Int) {
     plan = Plan(seed: seed)
@@ -256,9 +257,9 @@ private struct Planner {
     }
     let name = try argument.reference.name.text(variables)
     plan.buffers.append(Buffer(name: name, type: type, shape: shape, values: nil))
-    let elements = plan.buffers.reduce(0) { $0 + ($1.values == nil ? $1.count : 0) }
-    guard plan.buffers.count < 1000 || elements <= 1 << 26 else {
-      throw TextError(place, "the outputs have more than \(1 << 26) elements")
+    outputElements += shape.reduce(1, *)
+    guard outputElements <= 1 << 24 else {
+      throw TextError(place, "the outputs have more than \(1 << 24) elements in all")
     }
     return plan.buffers.count - 1
   }

@@ -147,7 +147,7 @@ package struct Player {
     let predicateTensor = try task.predicate.map { (predicate) throws(PTO2Error) in
       try tensor(predicate.view)
     }
-    let ids = ids
+    let (after, retain) = (task.after.map { ids[$0] }, task.retain.map { ids[$0] })
     let (id, outputs) = try graph.submit(aic: kernels[0], aiv0: kernels[1], aiv1: kernels[2]) {
       builder in
       let id = builder.id
@@ -158,8 +158,8 @@ package struct Player {
         }
       }
       for word in task.words { builder.scalar(bits: word) }
-      for number in task.after { builder.after(ids[number]) }
-      for number in task.retain { builder.retain(ids[number]) }
+      for id in after { builder.after(id) }
+      for id in retain { builder.retain(id) }
       if task.blocks != 1 || task.startsTogether {
         builder.blocks(task.blocks, startTogether: task.startsTogether)
       }

@@ -62,7 +62,9 @@ struct Judge {
 
   /// The end of a text, for a message.
   private static func end(_ text: String) -> String {
-    let lines = text.split(separator: "\n").suffix(3).joined(separator: " | ")
+    // The start-up line says nothing of what went wrong.
+    let said = text.split(separator: "\n").filter { !$0.hasPrefix("pto2: session ") }
+    let lines = said.suffix(3).joined(separator: " | ")
     return lines.count > 400 ? "..." + lines.suffix(400) : lines
   }
 
@@ -77,8 +79,9 @@ struct Judge {
   private func checkStatus(_ evidence: Evidence, _ failures: inout [String]) {
     guard !wanted.wantedStatuses.contains(evidence.status) else { return }
     let expected = wanted.wantedStatuses.map { "\($0)" }.joined(separator: " or ")
+    let said = Self.end(evidence.errors)
     failures.append(
-      "exit status: expected \(expected), found \(evidence.status): \(Self.end(evidence.errors))")
+      "exit status: expected \(expected), found \(evidence.status)\(said.isEmpty ? "" : ": " + said)")
   }
 
   private func checkError(_ report: JSONNode?, _ evidence: Evidence, _ failures: inout [String]) {
