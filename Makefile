@@ -152,6 +152,7 @@ $(eval $(call image,CholeskyKernels,Examples/Cholesky/Kernels))
 $(eval $(call image,BenchKernels,Benchmarks/Kernels))
 $(eval $(call image,TaskBenchKernels,Benchmarks/TaskBench/Kernels Benchmarks/TaskBench/Shared))
 $(TaskBenchKernels.objects): IMAGE_CFLAGS += -I Benchmarks/TaskBench/Shared/include $(FMA)
+$(eval $(call image,ScriptKernels,Sources/ScriptKernels))
 $(eval $(call image,TestKernels,Tests/Fixtures/TestKernels))
 # Some of its kernels look for the words of the protocol, to spoil them.
 $(TestKernels.objects): IMAGE_CFLAGS += -I Sources/CPTO2Segment/include

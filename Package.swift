@@ -79,6 +79,13 @@ var modules: [Target] {
     module(
       "PTO2Sight",
       ["CPTO2Segment", "CPTO2Linux", "PTO2Protocol", "PTO2System", "PTO2Segment"]),
+    // Graphs without a program: scripts, and the tests that they are.
+    module(
+      "PTO2Script",
+      [
+        "PTO2Protocol", "PTO2System", "PTO2Segment", "PTO2Orchestrator", "PTO2", "PTO2Faults",
+        "PTO2CommandLine", "PTO2Sight", argumentParser,
+      ]),
     // The calls of pto2_session.h.
     .target(
       name: "PTO2C", dependencies: ["CPTO2", "PTO2", "PTO2Protocol", "PTO2System"],
@@ -105,7 +112,7 @@ var executables: [Target] {
       "pto2",
       [
         "PTO2Protocol", "PTO2System", "PTO2Segment", "PTO2Sight", "PTO2", "PTO2CommandLine",
-        argumentParser,
+        "PTO2Script", argumentParser,
       ]),
   ]
 }
@@ -206,6 +213,7 @@ var tests: [Target] {
       "PTO2WorkerTests",
       ["CPTO2Segment", "PTO2Segment", "PTO2Protocol", "PTO2Worker"]),
     test("PTO2FaultsTests", ["PTO2Faults", "PTO2Segment"]),
+    test("PTO2ScriptTests", ["PTO2Faults", "PTO2Protocol", "PTO2Orchestrator", "PTO2Script"]),
     test(
       "PTO2SightTests", ["CPTO2Segment", "PTO2Protocol", "PTO2Segment", "PTO2Sight"],
       exclude: ["Screens"]),

@@ -18,6 +18,12 @@ import Testing
     }
   }
 
+  @Test func scriptsRunFromThePrefix() {
+    let result = Self.installation.shell(
+      "\(Self.installation.prefix)/bin/pto2 test \(repositoryRoot)Tests/Scripts/basics/raw.yaml")
+    #expect(result.status == 0, "\(result.output)\(result.errors)")
+  }
+
   /// Sessions in a program with its own main(): runs that fail do not spoil the next.
   @Test func programInCWithItsOwnMain() throws {
     let folder = try #require(Self.installation.folder("c"))

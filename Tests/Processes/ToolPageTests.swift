@@ -26,6 +26,8 @@ import Testing
     let words = example.words.map {
       $0.replacing("./copy-of-my-session", with: folder + "/copy")
         .replacing("./copy-of-a-segment", with: folder + "/copy")
+        .replacing("./results.xml", with: folder + "/results.xml")
+        .replacing("Tests/Scripts", with: repositoryRoot + "Tests/Scripts")
         .replacing(Self.name, with: segment)
     }
     let program = words[0] == "cp" ? "/bin/cp" : words[0]
@@ -71,7 +73,9 @@ import Testing
     }
     #expect(examples.count > 15)
     let commands = Set(examples.map { $0.words[1] })
-    for name in ["stuck", "top", "inspect", "decode", "stat", "layout", "doctor"] {
+    for name in [
+      "stuck", "top", "inspect", "decode", "stat", "layout", "doctor", "test", "run", "graph",
+    ] {
       #expect(commands.contains(name), "no example of \(name)")
     }
     try withSession { segment, folder in
@@ -96,8 +100,10 @@ import Testing
       #expect(
         Command.run("/bin/cp", ["--sparse=always", "/dev/shm/" + segment, folder + "/copy"]).status
           == 0)
-      for name in ["stuck", "top", "inspect", "stat", "decode", "layout", "doctor", "list", "reap"]
-      {
+      for name in [
+        "stuck", "top", "inspect", "stat", "decode", "layout", "doctor", "list", "reap", "test",
+        "run", "graph",
+      ] {
         #expect(help.output.contains("\n  \(name) "), "\(name)")
         let text = Command.run("pto2", [name, "--help"]).output
         #expect(text.contains("--json"), "\(name)")
@@ -129,6 +135,8 @@ import Testing
       ["decode", "--task", "9:1"],
       ["top", "-n", "0", "x"], ["top", "--json", "x"], ["top", "-b", "--columns", "5", "x"],
       ["inspect", "x", "--task", "0:0", "--ring", "1"], ["doctor", "--clusters", "0"],
+      ["test"], ["test", "--jobs", "0", "x"], ["test", "--repeat", "0", "x"], ["run"],
+      ["test", "--tap", "--json", "x"], ["graph", "--format", "png", "x"],
       ["layout", "--task-window", "3"], ["stuck", "--seconds", "nan", "x"],
     ] {
       let result = Command.run("pto2", arguments)
