@@ -13,6 +13,18 @@ extension Trace {
   /// Rings that have tasks.
   package var usedRings: [Int] { Set(tasks.map(\.id.ring)).sorted() }
 
+  /// The values of one over time.
+  func eachCounter(_ wanted: TraceCounter, _ body: (UInt64, Int) -> Void) {
+    let interval = max(1000, UInt64(span.count) / 20_000)
+    let steps: [Step] =
+      switch wanted {
+      case .ready: readySteps()
+      case .window(let ring): windowSteps(ring, \.released)
+      case .consumedWindow(let ring): windowSteps(ring, \.consumed)
+      }
+    emit(wanted, steps, interval) { body($1, $2) }
+  }
+
   /// Values over time, no more than 20,000 of each.
   func eachCounter(_ body: (TraceCounter, UInt64, Int) -> Void) {
     let span = self.span

@@ -167,7 +167,8 @@ package struct TraceSummary: Sendable {
     text += "\n"
     if session.dropped + session.damaged > 0 {
       text +=
-        "Incomplete: \(session.dropped) records found their buffer full (a larger --trace-buffer takes them), \(session.damaged) were overwritten.\n"
+        "Incomplete: \(session.dropped) records found their buffer full (a larger --trace-buffer "
+        + "takes them), \(session.damaged) were overwritten.\n"
     }
     func table(_ head: [String], _ rows: [[String]]) {
       if rows.isEmpty { return }

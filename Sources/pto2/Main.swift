@@ -18,7 +18,7 @@ struct Tool: ParsableCommand {
       """,
     subcommands: [
       List.self, Reap.self, Stuck.self, Top.self, Inspect.self, Stat.self, Decode.self,
-      Layout.self, Doctor.self, TraceCommand.self,
+      Layout.self, Doctor.self, TraceCommand.self, Report.self,
     ])
 
   static func main() {

@@ -26,6 +26,8 @@ import Testing
     let words = example.words.map {
       $0.replacing("./copy-of-my-session", with: folder + "/copy")
         .replacing("./copy-of-a-segment", with: folder + "/copy")
+        .replacing("run.pftrace", with: folder + "/run.pftrace")
+        .replacing("report.html", with: folder + "/report.html")
         .replacing(Self.name, with: segment)
     }
     let program = words[0] == "cp" ? "/bin/cp" : words[0]
@@ -36,6 +38,9 @@ import Testing
     let segment = freshSegment("tool-page")
     let folder = Command.temporaryDirectory()
     defer { removeDirectory(folder) }
+    let traced = conformance(
+      ["pure", "10"], segment: segment, options: ["--trace", folder + "/run.pftrace"])
+    #expect(traced.wait().status == 0)
     let command = Command(
       "pto2-orchestrator",
       [
@@ -71,7 +76,9 @@ import Testing
     }
     #expect(examples.count > 15)
     let commands = Set(examples.map { $0.words[1] })
-    for name in ["stuck", "top", "inspect", "decode", "stat", "layout", "doctor"] {
+    for name in [
+      "stuck", "top", "inspect", "decode", "stat", "layout", "doctor", "trace", "report",
+    ] {
       #expect(commands.contains(name), "no example of \(name)")
     }
     try withSession { segment, folder in
@@ -96,8 +103,10 @@ import Testing
       #expect(
         Command.run("/bin/cp", ["--sparse=always", "/dev/shm/" + segment, folder + "/copy"]).status
           == 0)
-      for name in ["stuck", "top", "inspect", "stat", "decode", "layout", "doctor", "list", "reap"]
-      {
+      for name in [
+        "stuck", "top", "inspect", "stat", "decode", "layout", "doctor", "trace", "report", "list",
+        "reap",
+      ] {
         #expect(help.output.contains("\n  \(name) "), "\(name)")
         let text = Command.run("pto2", [name, "--help"]).output
         #expect(text.contains("--json"), "\(name)")

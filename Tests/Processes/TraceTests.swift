@@ -8,7 +8,7 @@ import Testing
   private func traced(
     _ scene: [String], _ options: [String], file: String = "run.pftrace",
     during: (Command, String) -> Void = { _, _ in },
-    check: (Command.Result, String) throws -> Void
+    _ check: (Command.Result, String) throws -> Void
   ) throws {
     let segment = freshSegment("trace")
     let folder = Command.temporaryDirectory()
@@ -119,29 +119,29 @@ import Testing
           }
           if kill(victim, SIGKILL) == 0 { kills += 1 }
         }
-      }
-    ) { result, path in
-      #expect(result.status == 0, "\(result.errors)")
-      #expect(kills > 0, "not exercised")
-      var trace = WireTrace(path)
-      let slices = trace.slices()
-      #expect(trace.faults.isEmpty, "\(trace.faults.prefix(5))")
-      let lost = slices.filter { $0.begin.numbers["lost"] == 1 }
-      #expect(!lost.isEmpty, "not exercised: \(kills) kills met no kernel")
-      for slice in lost {
-        let runs = slices.filter {
-          $0.begin.task == slice.begin.task
-            && $0.begin.numbers["slot"] == slice.begin.numbers["slot"]
+      },
+      { result, path in
+        #expect(result.status == 0, "\(result.errors)")
+        #expect(kills > 0, "not exercised")
+        var trace = WireTrace(path)
+        let slices = trace.slices()
+        #expect(trace.faults.isEmpty, "\(trace.faults.prefix(5))")
+        let lost = slices.filter { $0.begin.numbers["lost"] == 1 }
+        #expect(!lost.isEmpty, "not exercised: \(kills) kills met no kernel")
+        for slice in lost {
+          let runs = slices.filter {
+            $0.begin.task == slice.begin.task
+              && $0.begin.numbers["slot"] == slice.begin.numbers["slot"]
+          }
+          let attempts = runs.map { $0.begin.numbers["attempt"] ?? 1 }.sorted()
+          #expect(runs.count >= 2 && attempts == Array(1...Int64(runs.count)), "\(attempts)")
+          #expect(runs.contains { $0.begin.numbers["lost"] == nil })
         }
-        let attempts = runs.map { $0.begin.numbers["attempt"] ?? 1 }.sorted()
-        #expect(runs.count >= 2 && attempts == Array(1...Int64(runs.count)), "\(attempts)")
-        #expect(runs.contains { $0.begin.numbers["lost"] == nil })
-      }
-      let whole = slices.count - lost.count
-      #expect(Double(whole) == number("kernels", in: result.output))
-      let died = trace.events.filter { $0.type == 3 && $0.name == "worker died" }
-      #expect(died.count >= lost.count)
-    }
+        let whole = slices.count - lost.count
+        #expect(Double(whole) == number("kernels", in: result.output))
+        let died = trace.events.filter { $0.type == 3 && $0.name == "worker died" }
+        #expect(died.count >= lost.count)
+      })
   }
 
   /// A fault script's fault is an event, and a file whose name ends in .json is JSON.
