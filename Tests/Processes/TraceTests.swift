@@ -165,16 +165,48 @@ import Testing
     }
   }
 
+  /// The page of `pto2 report` is one file that asks nobody for anything; its runs are those of
+  /// the trace, and the pieces of the critical path tile the time.
+  @Test func pageHasWhatTheTraceHas() throws {
+    try traced(["pure", "300"], []) { _, path in
+      var trace = WireTrace(path)
+      let slices = trace.slices()
+      let page = path + ".html"
+      defer { unlink(page) }
+      let result = Command.run("pto2", ["report", path, "-o", page, "--json"])
+      #expect(result.status == 0, "\(result.errors)")
+      let text = readFile(page)
+      #expect(Double(text.utf8.count) == number("bytes", in: result.output))
+      #expect(text.contains("content=\"default-src 'none'; "))
+      #expect(!text.contains("://") && !text.contains("src=") && !text.contains("href="))
+      func part(_ id: String) -> Substring {
+        text.split(separator: "id=\"\(id)\">").last!.split(separator: "</script>").first!
+      }
+      var values = base64Varints(part("runs"))[...]
+      var (count, sum) = (0, 0 as UInt64)
+      while values.count >= 4 {
+        count += 1
+        sum += values[values.startIndex + 1]
+        values = values.dropFirst(4)
+      }
+      #expect(count == slices.count && sum == slices.reduce(0) { $0 + $1.nanoseconds })
+      let meta = String(part("meta"))
+      let pieces = numbers("sum", in: meta).reduce(0, +)
+      #expect(pieces == number("span", in: meta) && pieces > 0)
+      #expect(Command.run("pto2", ["report", path, "-o", "/nowhere/page.html"]).status == 74)
+    }
+  }
+
   /// What cannot be is said before anything is started.
   @Test func wrongOptionsAreRefused() {
-    for (options, text) in [
-      (["--trace", "/nowhere/run.pftrace"], "/nowhere/run.pftrace"),
-      (["--trace", ""], "--trace"), (["--trace-edges"], "--trace FILE"),
-      (["--trace", "/tmp/pto2-never", "--trace-buffer", "5000"], "65536"),
+    for (options, text, status) in [
+      (["--trace", "/nowhere/run.pftrace"], "/nowhere/run.pftrace", Int32(73)),
+      (["--trace", ""], "--trace", 64), (["--trace-edges"], "--trace FILE", 64),
+      (["--trace", "/tmp/pto2-never", "--trace-buffer", "5000"], "65536", 64),
     ] {
       let segment = freshSegment("trace-wrong")
       let result = conformance(["pure", "1"], segment: segment, options: options).wait()
-      #expect(result.status == 64, "\(options): \(result.status)")
+      #expect(result.status == status, "\(options): \(result.status)")
       #expect((result.errors + result.output).contains(text), "\(result.errors)\(result.output)")
       expectClean(segment)
     }

@@ -174,3 +174,31 @@ struct WireTrace {
     return result
   }
 }
+
+/// The numbers of the page's runs: each is the gap before, the length, kernel and flags, task.
+func base64Varints(_ text: Substring) -> [UInt64] {
+  let letters = Array("ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/".utf8)
+  let values = Dictionary(uniqueKeysWithValues: zip(letters, 0..<UInt32(64)))
+  var bytes: [UInt8] = []
+  var (word, bits): (UInt32, UInt32) = (0, 0)
+  for letter in text.utf8 {
+    guard let value = values[letter] else { break }
+    word = word << 6 | value
+    bits += 6
+    if bits >= 8 {
+      bits -= 8
+      bytes.append(UInt8(truncatingIfNeeded: word >> bits))
+    }
+  }
+  var numbers: [UInt64] = []
+  var (number, shift): (UInt64, UInt64) = (0, 0)
+  for byte in bytes {
+    number |= UInt64(byte & 127) << shift
+    shift += 7
+    if byte < 128 {
+      numbers.append(number)
+      (number, shift) = (0, 0)
+    }
+  }
+  return numbers
+}

@@ -130,7 +130,7 @@ package struct LayoutText {
       .init("section"), .init("offset", .right), .init("bytes", .right), .init("records", .right),
       .init("each", .right), .init("written by"), .init("memory is taken"),
     ])
-    for section in layout.sections {
+    for section in layout.sections where section.bytes > 0 {
       let spec = section.kind.spec
       let stride = spec.kind == .cores ? layout.coreStride : spec.stride
       table.add([
