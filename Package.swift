@@ -61,12 +61,14 @@ var modules: [Target] {
     module(
       "PTO2Faults",
       ["CPTO2Segment", "CPTO2Faults", "PTO2Protocol", "PTO2System", "PTO2Segment"]),
+    // What a traced session records: collected, put together, written, read and shown.
+    module("PTO2Trace", ["CPTO2Segment", "PTO2Protocol", "PTO2System", "PTO2Segment"]),
     // What programs import.
     module(
       "PTO2",
       [
         "CPTO2", "CPTO2Segment", "PTO2System", "PTO2Segment", "PTO2Protocol", "PTO2Orchestrator",
-        "PTO2Launcher",
+        "PTO2Launcher", "PTO2Trace",
       ]),
     // The command line of programs that want one.
     module(
@@ -111,8 +113,8 @@ var executables: [Target] {
     executable(
       "pto2",
       [
-        "PTO2Protocol", "PTO2System", "PTO2Segment", "PTO2Sight", "PTO2", "PTO2CommandLine",
-        "PTO2Script", argumentParser,
+        "PTO2Protocol", "PTO2System", "PTO2Segment", "PTO2Sight", "PTO2Trace", "PTO2",
+        "PTO2CommandLine", "PTO2Script", argumentParser,
       ]),
   ]
 }

@@ -61,6 +61,22 @@ public struct Configuration: Equatable, Sendable {
     case pinned([Int])
   }
 
+  /// What is recorded of each task, and where it goes.
+  public struct Trace: Equatable, Sendable {
+    /// The file, which is made or emptied when the session begins and written when it ends:
+    /// Chrome's JSON where the name ends in `.json`, otherwise Perfetto's format. A session
+    /// that has to begin anew writes a second one with `.2` in its name, and so on.
+    public var file: String
+    /// Bytes of each of the buffers: one of the program's thread, one a scheduler thread, one
+    /// a core. A multiple of 64 KiB, 64 KiB to 1 GiB. What does not fit is dropped, and counted.
+    public var bufferBytes = 4 << 20
+    /// Every dependency, too.
+    public var hasEdges = false
+
+    /// To a file, in buffers of 4 MiB, without dependencies.
+    public init(file: String) { self.file = file }
+  }
+
   /// Clusters of one matrix core (AIC) and two vector cores (AIV), 1 to 40; one worker
   /// process a core.
   public var clusters = 1
@@ -100,6 +116,9 @@ public struct Configuration: Equatable, Sendable {
   /// unless somebody handles or ignores them; whichever thread gets them. A second one ends
   /// the process as it would without this.
   public var handlesSignals = false
+
+  /// Nil: nothing is recorded.
+  public var trace: Trace?
 
   /// The segment's name in /dev/shm; nil: a new one.
   public var segmentName: String?
@@ -189,7 +208,12 @@ extension Configuration {
           range: "CPUs that this process may use: \(allowed)")
       }
     }
-    let result = PTO2Segment.Configuration(
+    if let trace, trace.bufferBytes < Int(PTO2_TRACE_BYTES_LEAST) {
+      throw ConfigurationError(
+        variable: "--trace-buffer", value: "\(trace.bufferBytes)",
+        range: "a multiple of \(PTO2_TRACE_BYTES_LEAST), up to 1 GiB")
+    }
+    var result = PTO2Segment.Configuration(
       rings: segmentRings, clusters: try checked("--clusters", clusters),
       lanes: try checked("--lanes", lanes),
       schedulerThreads: try checked("--threads", schedulerThreads),
@@ -203,7 +227,9 @@ extension Configuration {
       flags: PTO2Segment.Configuration.Flags(isQuiet ? [.quiet] : [])
         .union(drainsAfterDeath ? [.drains] : []).union(worksAhead ? [] : [.noAhead])
         .union(workerPlacement == .automatic ? [] : [.noMoves])
-        .union(confinesWorkers ? [.confined] : []))
+        .union(confinesWorkers ? [.confined] : [])
+        .union(trace?.hasEdges ?? false ? [.traceEdges] : []))
+    if let trace { result.traceBytes = try checked("--trace-buffer", trace.bufferBytes) }
     try result.validate()
     return result
   }

@@ -45,6 +45,20 @@ public struct RunReport: Sendable {
     public var value: String
   }
 
+  /// What was recorded of the session.
+  public struct TraceFile: Sendable {
+    /// Where it stands.
+    public var path: String
+    /// Its size.
+    public var bytes: Int
+    /// What it was made of.
+    public var records: Int
+    /// Records that found their buffer full, or were overwritten.
+    public var dropped: Int
+    /// Why it is not whole, or not there; nil when it is.
+    public var error: String?
+  }
+
   /// The segment's name.
   public var session: String
   /// From the start of the run to its end.
@@ -77,6 +91,9 @@ public struct RunReport: Sendable {
   public var lostKernelRuns: Int
   /// Workers that were killed because their cores' pages had been overwritten.
   public var quarantinedWorkers: Int
+
+  /// Of a session that is traced, once it is closed.
+  public var trace: TraceFile?
 
   /// Kernel runs over all cores.
   public var kernels: Int { cores.reduce(0) { $0 + $1.kernels } }
@@ -145,6 +162,7 @@ extension RunReport {
   func completed(_ processes: SessionProcesses) -> RunReport {
     var report = self
     report.readCounters(processes)
+    report.trace = processes.traceFile
     return report
   }
 

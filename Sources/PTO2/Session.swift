@@ -3,6 +3,7 @@ public import PTO2Orchestrator
 public import PTO2Protocol
 internal import PTO2Segment
 internal import PTO2System
+internal import PTO2Trace
 
 /// A scheduler and a worker process per core, and the shared memory between them, ready
 /// to run task graphs one after another.
@@ -42,6 +43,8 @@ public final class Session {
   private var processes: SessionProcesses?
   private var isRunning = false
   private var isClosed = false
+  /// Segments of the session so far.
+  private var segmentCount = 0
   /// The error of the last run, after which nothing has been put right yet.
   private var lastError: PTO2Error?
   /// What the last run did, if it failed as far as it came; nil when its processes could
@@ -105,8 +108,10 @@ public final class Session {
   }
 
   private func open() throws(PTO2Error) {
+    segmentCount += 1
     processes = try SessionProcesses(
-      configuration, layout: layout, images: images, signalDescriptor: signalDescriptor,
+      configuration, number: segmentCount, layout: layout, images: images,
+      signalDescriptor: signalDescriptor,
       observer: observer)
   }
 
@@ -167,10 +172,16 @@ public final class Session {
     if isClosed || isForkedCopy { return }
     isClosed = true
     processes?.end(after: lastError ?? processes?.fatalError)
+    if let file = processes?.traceFile { lastReport?.trace = file }
     releaseSignals()
   }
 
   // MARK: For the command line
+
+  /// What a fault script has done, and when: for the trace.
+  package func noteFaults(_ faults: [(time: UInt64, text: String)]) {
+    processes?.collector?.note(faults.map { TraceInstant(.fault, at: $0.time, text: $0.text) })
+  }
 
   /// Ends the session, and brings a report to what the processes said at their end: of
   /// try-locks the scheduler tells every 20 ms only.

@@ -4,6 +4,7 @@ package import PTO2Orchestrator
 package import PTO2Protocol
 package import PTO2Segment
 internal import PTO2System
+internal import PTO2Trace
 
 /// The segment, the scheduler and the workers of a session, and the orchestrator's part
 /// of it; replaced as a whole when they cannot go on.
@@ -18,14 +19,19 @@ internal import PTO2System
   private let fault: FirstError
   private let observer: (any SessionObserver)?
   private var supervisor: Supervisor?
+  private(set) var collector: TraceCollector?
+  /// Once the session has ended.
+  private(set) var traceFile: RunReport.TraceFile?
   private var isOver = false
 
   /// Creates the segment and starts the processes.
+  /// - Parameter number: of the segment among the session's, from 1 on.
   /// - Throws: `outOfMemory` when /dev/shm is full; `invalidArgs` around a `SegmentError`
   ///   when there can be no segment; `schedulerMissing` around a `SystemError` when there
   ///   are no executables.
   init(
-    _ configuration: Configuration, layout: PTO2Segment.Configuration, images: [KernelImage],
+    _ configuration: Configuration, number: Int, layout: PTO2Segment.Configuration,
+    images: [KernelImage],
     signalDescriptor: Int32, observer: (any SessionObserver)?
   ) throws(PTO2Error) {
     self.configuration = configuration
@@ -48,6 +54,7 @@ internal import PTO2System
       segment.publish()
     }
     do throws(PTO2Error) {
+      try startTrace(number)
       try observer?.willStart(self)
       try start(signalDescriptor: signalDescriptor, layout)
     } catch {
@@ -84,6 +91,45 @@ internal import PTO2System
       throw PTO2Error(
         .schedulerMissing, "\(error)\(isMissing ? ". Build it, or set PTO2_BIN_DIR" : "")",
         underlying: error)
+    }
+  }
+
+  // MARK: The trace
+
+  private func startTrace(_ number: Int) throws(PTO2Error) {
+    guard let trace = configuration.trace else { return }
+    let path = number == 1 ? trace.file : Self.numbered(trace.file, number)
+    let collector = withSegment { segment -> Result<TraceCollector, SystemError> in
+      do throws(SystemError) { return .success(try TraceCollector(segment, path: path)) } catch {
+        return .failure(error)
+      }
+    }
+    do throws(SystemError) {
+      self.collector = try collector.get()
+      try self.collector?.start()
+    } catch {
+      throw PTO2Error(.invalidArgs, "--trace \(path): \(error)", underlying: error)
+    }
+  }
+
+  /// `run.2.pftrace`.
+  private static func numbered(_ path: String, _ number: Int) -> String {
+    let name = path.split(separator: "/", omittingEmptySubsequences: false).last ?? ""
+    guard let dot = name.lastIndex(of: "."), dot != name.startIndex else {
+      return path + ".\(number)"
+    }
+    return path[..<dot] + ".\(number)" + path[dot...]
+  }
+
+  private func finishTrace() {
+    guard let outcome = collector?.finish() else { return }
+    collector = nil
+    traceFile = RunReport.TraceFile(
+      path: outcome.path, bytes: Int(clamping: outcome.bytes),
+      records: Int(clamping: outcome.records), dropped: Int(clamping: outcome.dropped),
+      error: outcome.error.map { "\($0)" })
+    if let error = outcome.error {
+      say("pto2: warning: the trace \(outcome.path) is not written: \(error)")
     }
   }
 
@@ -200,6 +246,7 @@ internal import PTO2System
     lastRestarts = restarts
     supervisor?.stop()
     supervisor = nil
+    finishTrace()
   }
 
   // MARK: For the supervisor

@@ -161,6 +161,8 @@ extension RuntimeOptions {
     }
     progress.clear()
     let outcomes = observer.finishFaults()
+    session.noteFaults(
+      outcomes.filter { $0.lastNanoseconds > 0 }.map { ($0.lastNanoseconds, $0.summary) })
     // A fault that came after the program's last call still ends the run badly.
     if failure == nil, let late = session.fatalError {
       failure = SessionFailure(late, signal: session.signal)

@@ -12,6 +12,8 @@ struct FaultOutcome {
   var fired: UInt64
   var chances: UInt64
   var probability: Double
+  /// When it was done last, CLOCK_MONOTONIC.
+  var lastNanoseconds: UInt64 = 0
 
   var text: String { "\(summary): fired \(fired) of \(chances) times" }
 
@@ -110,11 +112,12 @@ struct FaultRun {
     guard let injector else { return [] }
     self.injector = nil
     // An engine that has died has done nothing that could be relied on.
-    let counts = injector.finish() ?? script.faults.map { _ in (0, 0) }
+    let counts = injector.finish() ?? script.faults.map { _ in (0, 0, 0) }
     return zip(script.faults.indices, counts).map { index, count in
       FaultOutcome(
         index: index, summary: script.faults[index].summary, fired: count.fired,
-        chances: count.chances, probability: script.faults[index].probability)
+        chances: count.chances, probability: script.faults[index].probability,
+        lastNanoseconds: count.last)
     }
   }
 

@@ -35,6 +35,7 @@ extension RunReport {
     }
     for fault in faults { line("fault \(fault.index)", fault.text) }
     line("shared memory", formatBytes(sharedMemoryBytes))
+    if let trace { line("trace", trace.text) }
     for added in lines { line(added.label, added.value) }
     return text
   }
@@ -61,6 +62,7 @@ extension RunReport {
     json.add("scheduler_restarts", schedulerRestarts)
     json.add("lost_subtasks", lostKernelRuns)
     json.add("quarantined_workers", quarantinedWorkers)
+    if let trace { json.add("trace", trace.json) }
     if !faults.isEmpty { json.add("faults", faults.map(\.json)) }
     json.add(
       "rings",
@@ -97,6 +99,24 @@ extension RunReport {
         return object
       })
     return json.text + "\n"
+  }
+}
+
+extension RunReport.TraceFile {
+  fileprivate var text: String {
+    if let error { return "\(path) is not written: \(error)" }
+    return "\(path), \(formatBytes(bytes)), \(records) records"
+      + (dropped > 0 ? "; \(dropped) DROPPED: a larger --trace-buffer takes more" : "")
+  }
+
+  fileprivate var json: JSONObject {
+    var object = JSONObject()
+    object.add("file", path)
+    object.add("bytes", bytes)
+    object.add("records", records)
+    object.add("dropped", dropped)
+    if let error { object.add("error", error) }
+    return object
   }
 }
 

@@ -51,6 +51,8 @@ public struct RuntimeOptions: ParsableArguments {
         """, valueName: "file"), completion: .file())
   public var faults: String?
 
+  @OptionGroup(title: "Trace") public var tracing: TraceOptions
+
   @Flag(help: "Dispatches a task only when its producers are COMPLETED, not ahead of that.")
   public var noAhead: Bool = false
 
@@ -98,6 +100,7 @@ public struct RuntimeOptions: ParsableArguments {
     configuration.segmentName = segment
     configuration.usesMemfd = memfd
     configuration.confinesWorkers = confine
+    configuration.trace = try tracing.configuration()
     configuration.firstPosition = firstPosition
     configuration.handlesSignals = true
     return configuration

@@ -11,6 +11,13 @@ internal import PTO2System
   package struct Count: Equatable, Sendable {
     package var fired: UInt64
     package var chances: UInt64
+    /// When it was done last, CLOCK_MONOTONIC; 0 = never.
+    package var lastNanoseconds: UInt64 = 0
+
+    fileprivate mutating func noteFired() {
+      fired += 1
+      lastNanoseconds = MonotonicClock.now()
+    }
   }
 
   /// What is yet to come of one fault.
@@ -246,7 +253,7 @@ internal import PTO2System
       default: break
       }
     }
-    pending[index].count.fired += 1
+    pending[index].count.noteFired()
     return true
   }
 
@@ -266,7 +273,7 @@ internal import PTO2System
   private func onWakeDropped(_ process: TracedProcess) {
     for index in pending.indices where pending[index].dropping > 0 {
       pending[index].dropping -= 1
-      pending[index].count.fired += 1
+      pending[index].count.noteFired()
       return
     }
   }

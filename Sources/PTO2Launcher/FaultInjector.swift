@@ -65,9 +65,9 @@ package import PTO2System
   }
 
   /// Ends the injection.
-  /// - Returns: by fault, how often it was done and how often it had its chance;
-  ///   nil when the engine has not said so.
-  package func finish() -> [(fired: UInt64, chances: UInt64)]? {
+  /// - Returns: by fault, how often it was done, how often it had its chance, and when it was
+  ///   done last; nil when the engine has not said so.
+  package func finish() -> [(fired: UInt64, chances: UInt64, last: UInt64)]? {
     close(control)
     var lines = readLines(until: { $0 == "end" }, milliseconds: 5000)
     kill(pid, SIGKILL)
@@ -77,7 +77,7 @@ package import PTO2System
     guard lines.popLast() == "end" else { return nil }
     return lines.map { line in
       let numbers = line.split(separator: " ").compactMap { UInt64($0) }
-      return numbers.count == 2 ? (numbers[0], numbers[1]) : (0, 0)
+      return numbers.count == 3 ? (numbers[0], numbers[1], numbers[2]) : (0, 0, 0)
     }
   }
 

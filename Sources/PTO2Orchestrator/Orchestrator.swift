@@ -24,6 +24,7 @@ internal import PTO2System
   var scopes = ScopeStack()
   var failed: FailedTasks
   var waiting: Waiting
+  let trace: TraceWriter
 
   // The task of the submit that lasts.
   var staged = StagedTask()
@@ -45,6 +46,7 @@ internal import PTO2System
     arena = Arena(segment)
     failed = FailedTasks(segment.schedulerPage.failures)
     waiting = Waiting(segment)
+    trace = segment.traceWriter(.orchestrator)
     segment.ownOrchestratorPage.ownProcess.announce(isSupervised: false)
     self.segment = segment
     beginRun()

@@ -39,6 +39,8 @@ internal import PTO2System
   /// First thread: the others have nothing there.
   var health: SessionHealth
   var sleeper = Sleeper()
+  /// Unused unless `S.isTraced`.
+  var trace: SchedulerTrace
 
   /// Records wired in one step, so that finished cores are not kept waiting.
   static var wiringBudget: UInt32 { 64 }
@@ -60,6 +62,7 @@ internal import PTO2System
     dispatcher = TryLocked(shared.dispatcher, TryLock(words.dispatchLock, lost: lost))
     intake = Intake(to: shared.dispatcher.ready, head: words.intake)
     health = SessionHealth(configuration)
+    trace = SchedulerTrace(shared.segment, thread: index)
     lookahead = Lookahead(
       isOn: !S.isShared && configuration.worksAhead, logPatience: configuration.logCapacity / 4)
     for core in 0..<cores.count where isOwn(core) { absentCores += 1 }
@@ -169,6 +172,7 @@ internal import PTO2System
       markFree(CoreID(index))
       absentCores -= 1
       admitted += 1
+      note(.coreReady, core: index)
     }
     return admitted
   }

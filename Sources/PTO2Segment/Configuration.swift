@@ -68,6 +68,8 @@ package struct Configuration: Equatable, Sendable {
   package var firstPosition: UInt32
   /// How long a scheduler or worker may take to appear.
   package var attachTimeoutMilliseconds: UInt32
+  /// Of each trace buffer: a multiple of 64 KiB; 0 = nothing is traced.
+  package var traceBytes: UInt64 = 0
   package var imageCount: UInt32 = 0
   package var kernelCount: UInt32 = 0
 
@@ -119,6 +121,8 @@ package struct Configuration: Equatable, Sendable {
     /// No task is dispatched before its producers are COMPLETED.
     package static let noAhead = Flags(rawValue: PTO2_SESSION_NO_AHEAD)
     package static let noMoves = Flags(rawValue: PTO2_SESSION_NO_MOVES)
+    /// The trace has every dependency.
+    package static let traceEdges = Flags(rawValue: PTO2_SESSION_TRACE_EDGES)
     /// Workers keep their kernels from the segment's name and from other processes.
     package static let confined = Flags(rawValue: PTO2_SESSION_CONFINE)
   }
@@ -169,6 +173,9 @@ package struct Configuration: Equatable, Sendable {
     try check("--threads", UInt64(schedulerThreads), 1...UInt64(PTO2_MAX_SCHEDULER_THREADS))
     try check("offset limit", UInt64(offsetLimit), 1...UInt64(PTO2_WORD_OFFSET_MAX))
     try check("--arena", arenaBytes, 4096...Self.maximumArenaBytes)
+    try check(
+      "--trace-buffer", traceBytes, 0...UInt64(PTO2_TRACE_BYTES_MOST),
+      multiple: UInt64(PTO2_TRACE_BYTES_LEAST))
     try check("images", UInt64(imageCount), 0...UInt64(PTO2_MAX_IMAGES))
     try check("kernels", UInt64(kernelCount), 0...UInt64(PTO2_MAX_KERNELS))
     for ring in rings {
@@ -209,6 +216,7 @@ extension Configuration {
     record.stop_grace_milliseconds = stopGraceMilliseconds
     record.flags = flags.rawValue
     record.arena_bytes = arenaBytes
+    record.trace_bytes = traceBytes
     func fill<Value>(_ values: UnsafeMutableBufferPointer<Value>, _ value: (Ring) -> Value) {
       for (index, ring) in rings.enumerated() { unsafe values[index] = value(ring) }
     }
@@ -247,6 +255,7 @@ extension Configuration {
       stallLimitMilliseconds: record.stall_limit_milliseconds, offsetLimit: record.offset_limit,
       kernelDeadlineMilliseconds: record.kernel_deadline_milliseconds,
       stopGraceMilliseconds: record.stop_grace_milliseconds, flags: Flags(rawValue: record.flags))
+    traceBytes = record.trace_bytes
     imageCount = record.image_count
     kernelCount = record.kernel_count
     try validate()

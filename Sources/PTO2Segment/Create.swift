@@ -46,7 +46,7 @@ extension Segment {
     let segment = Segment(
       object: object, mapping: mapping, configuration: configuration, layout: layout,
       role: .orchestrator)
-    for section in layout.sections where section.isReservedAtCreation {
+    for section in layout.sections where section.isReservedAtCreation && section.bytes > 0 {
       try segment.reserve(offset: section.offset, bytes: section.bytes)
     }
     do { try segment.openOwnSections() } catch { throw .system(error) }

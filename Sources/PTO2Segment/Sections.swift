@@ -18,6 +18,7 @@ package enum SectionKind: UInt32, CaseIterable, Sendable {
   case orchestratorWords, submissionLog, mainRing, dispatchTable, payload, fanin
   case schedulerWords, dataMainBase, consumedRing, slotStates, fanout
   case cores
+  case tracePositions, orchestratorTrace, schedulerTrace, coreTrace
   case heap, arena
 
   package var spec: SectionSpec { SectionSpec.all[Int(rawValue)] }
@@ -37,6 +38,11 @@ package struct SectionSpec: Sendable {
     case dependencyPool = "dependency pool"
     case heapBytes = "heap"
     case arenaBytes = "arena"
+    /// None of a session that is not traced.
+    case tracePositions = "1, or 0 without a trace"
+    case traceBytes = "trace buffer"
+    case schedulerTraceBytes = "trace buffer x scheduler threads"
+    case coreTraceBytes = "trace buffer x cores"
 
     func of(_ configuration: Configuration, ring: Int) -> UInt64 {
       let sizes = configuration.rings[ring]
@@ -52,6 +58,11 @@ package struct SectionSpec: Sendable {
       case .dependencyPool: UInt64(sizes.dependencyPool)
       case .heapBytes: sizes.heapBytes
       case .arenaBytes: configuration.arenaBytes
+      case .tracePositions: configuration.isTraced ? 1 : 0
+      case .traceBytes: configuration.traceBytes
+      case .schedulerTraceBytes:
+        configuration.traceBytes * UInt64(configuration.schedulerThreads)
+      case .coreTraceBytes: configuration.traceBytes * UInt64(configuration.coreCount)
       }
     }
   }
@@ -95,7 +106,17 @@ package struct SectionSpec: Sendable {
   package var isPerRing: Bool {
     switch count {
     case .taskWindow, .payloadBytes, .consumedWindow, .dependencyPool, .heapBytes: true
-    case .one, .images, .kernels, .cores, .logCapacity, .arenaBytes: false
+    case .one, .images, .kernels, .cores, .logCapacity, .arenaBytes, .tracePositions, .traceBytes,
+      .schedulerTraceBytes, .coreTraceBytes:
+      false
+    }
+  }
+
+  /// Takes no page when it has no record.
+  var mayBeAbsent: Bool {
+    switch count {
+    case .tracePositions, .traceBytes, .schedulerTraceBytes, .coreTraceBytes: true
+    default: false
     }
   }
 
@@ -144,6 +165,17 @@ package struct SectionSpec: Sendable {
     .init(
       .cores, "the core pages", .worker, .creation, .cores, of: pto2_core_page.self,
       hasPages: true),
+    .init(
+      .tracePositions, "the trace positions", .orchestrator, .creation, .tracePositions,
+      of: pto2_trace_positions.self),
+    .init(
+      .orchestratorTrace, "the orchestrator's trace", .orchestrator, .creation, .traceBytes,
+      of: UInt8.self),
+    .init(
+      .schedulerTrace, "the scheduler's trace", .scheduler, .creation, .schedulerTraceBytes,
+      of: UInt8.self),
+    .init(
+      .coreTrace, "the cores' traces", .worker, .creation, .coreTraceBytes, of: UInt8.self),
     .init(.heap, "the heap", [.orchestrator, .worker], .submit, .heapBytes, of: UInt8.self),
     .init(
       .arena, "the arena", [.orchestrator, .worker], .external, .arenaBytes, of: UInt8.self),

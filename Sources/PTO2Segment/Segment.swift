@@ -74,7 +74,9 @@ package import PTO2System
   /// Makes the sections of this role writable; of the core pages, none.
   func openOwnSections() throws(SystemError) {
     for section in layout.sections
-    where section.kind != .cores && !section.writers.isDisjoint(with: role) {
+    where section.bytes > 0 && ![.cores, .coreTrace].contains(section.kind)
+      && !section.writers.isDisjoint(with: role)
+    {
       try mapping.makeWritable(object, offset: section.offset, bytes: section.bytes)
     }
   }
@@ -96,6 +98,10 @@ package import PTO2System
     do {
       let offset = layout.section(.cores).offset + UInt64(core) * layout.coreStride
       try mapping.makeWritable(object, offset: offset, bytes: layout.coreStride)
+      if configuration.isTraced {
+        try mapping.makeWritable(
+          object, offset: traceOffset(.core(core)), bytes: configuration.traceBytes)
+      }
     } catch { throw .system(error) }
     return unsafe CorePage(at: readCore(core))
   }

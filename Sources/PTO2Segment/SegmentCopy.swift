@@ -139,6 +139,22 @@
       return count == bytes ? value : nil
     }
 
+    // MARK: The trace
+
+    /// What the trace buffers have taken and dropped so far; nil of a session without.
+    package func traceUse() -> TraceUse? {
+      guard configuration.isTraced else { return nil }
+      var use = TraceUse()
+      for source in configuration.traceSources {
+        var head = pto2_trace_head()
+        let offset = layout.traceOffset(source, bufferBytes: configuration.traceBytes)
+        _ = unsafe withUnsafeMutableBytes(of: &head) { unsafe object.read(into: $0, at: offset) }
+        use.written &+= head.written
+        use.dropped &+= head.dropped
+      }
+      return use
+    }
+
     // MARK: Who has it
 
     /// Some process takes part in the session. Of a copy of a segment nobody does.

@@ -10,7 +10,7 @@ package struct SegmentLayout: Equatable, Sendable {
     package let ring: Int
     /// Bytes from the start of the segment; page-aligned.
     package let offset: UInt64
-    /// Whole pages.
+    /// Whole pages; 0 of a trace that there is none of.
     package let bytes: UInt64
     /// Of these, what its records take.
     package let usedBytes: UInt64
@@ -34,7 +34,7 @@ package struct SegmentLayout: Equatable, Sendable {
       let stride = Self.stride(spec, pageBytes: pageBytes)
       for ring in 0..<(spec.isPerRing ? configuration.rings.count : 1) {
         let used = spec.count.of(configuration, ring: ring) * stride
-        let bytes = Self.wholePages(max(1, used), pageBytes)
+        let bytes = Self.wholePages(max(spec.mayBeAbsent ? 0 : 1, used), pageBytes)
         sections.append(
           Section(
             kind: spec.kind, ring: ring, offset: offset, bytes: bytes, usedBytes: used,

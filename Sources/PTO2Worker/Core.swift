@@ -30,6 +30,7 @@ internal import PTO2System
   private let counters: KernelCounters
   private var sleeper = Sleeper()
   private var seat: Seat
+  private let trace: TraceWriter
 
   /// What a step has come to.
   package enum Outcome: Equatable {
@@ -67,12 +68,16 @@ internal import PTO2System
     frame = KernelFrame(
       segment.bytes, core: id, clusters: segment.configuration.clusters)
     counters = KernelCounters(page.ownCounters)
+    trace = segment.traceWriter(.core(core))
     seat = Seat(id, page.cpu, peers, moves: segment.configuration.movesCores)
     unsafe served = .allocate(capacity: Int(PTO2_MAX_LANES))
     unsafe served.initialize(repeating: PTO2_SCHEDULER_IDLE, count: Int(PTO2_MAX_LANES))
   }
 
-  deinit { unsafe served.deallocate() }
+  deinit {
+    unsafe served.deallocate()
+    trace.deallocate()
+  }
 
   // MARK: The beginning
 
@@ -235,7 +240,14 @@ internal import PTO2System
     page.cond(lane).storeRelease(ConditionWord.ack(word).rawValue)
     try frame.fill(call, subtask: subtask, lane: lanes[lane])
     seat.note()
-    unsafe counters.run(call.function, frame.arguments)
+    if trace.isOn {
+      unsafe counters.run(
+        call.function, frame.arguments, call.slot.taskID,
+        detail: TraceRecord.run(
+          lane: lane, subtask: subtask, kernel: call.slot.kernelID(subtask)), trace)
+    } else {
+      unsafe counters.run(call.function, frame.arguments)
+    }
   }
 
   /// While `step` finds nothing to do: to a CPU that no other core uses, if there is one.

@@ -33,6 +33,22 @@ struct KernelCounters {
     }
   }
 
+  /// The same, recorded; all of them are timed.
+  func run(
+    _ function: UInt, _ arguments: UnsafePointer<pto2_kernel_args>, _ task: TaskID,
+    detail: UInt32, _ trace: TraceWriter
+  ) {
+    pto2_check_floating()
+    let begin = MonotonicClock.now()
+    trace.note(.begun, task, at: begin, detail: detail)
+    unsafe pto2_call(function, arguments)
+    let end = MonotonicClock.now()
+    page.kernels.value &+= 1
+    page.timedNanoseconds.value &+= end &- begin
+    page.timedKernels.value &+= 1
+    trace.note(.ended, task, at: end, detail: detail)
+  }
+
   private static var shortNanoseconds: UInt64 { 2000 }
 
   func notePark() { page.parks.value &+= 1 }

@@ -42,7 +42,8 @@ struct FaultCommand: ParsableCommand {
     say("ready\n")
     engine.run()
     let counts = engine.counts
-    say(counts.map { "\($0.fired) \($0.chances)\n" }.joined() + "end\n")
+    say(
+      counts.map { "\($0.fired) \($0.chances) \($0.lastNanoseconds)\n" }.joined() + "end\n")
     if getppid() != parent {
       let fired = counts.enumerated().filter { $0.element.fired > 0 }
         .map { "fault \($0.offset) \($0.element.fired) time(s)" }

@@ -21,7 +21,8 @@ struct Tool: ParsableCommand {
       """,
     subcommands: [
       List.self, Reap.self, Stuck.self, Top.self, Inspect.self, Stat.self, Decode.self,
-      Layout.self, Doctor.self, Test.self, Run.self, DrawGraph.self,
+      Layout.self, Doctor.self, TraceCommand.self, Report.self, Test.self, Run.self,
+      DrawGraph.self,
     ])
 
   static func main() {

@@ -48,7 +48,7 @@ final class Rig {
   let graph: Graph
   private(set) var shared: SchedulerState!
   /// Threads of the scheduler's process, if they are to run by themselves.
-  private(set) var helpers: [HelperThread] = []
+  private(set) var helpers: [HelperThread<SeveralThreads>] = []
   private var threads: [any SteppedThread] = []
   private var turn = 0
   let worker: Segment

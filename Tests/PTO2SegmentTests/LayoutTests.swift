@@ -9,6 +9,16 @@ private func ring(_ window: UInt32, _ consumed: UInt32, _ heap: UInt64, _ pool: 
     taskWindow: window, consumedWindow: consumed, heapBytes: heap, dependencyPool: pool)
 }
 
+private let traces: Set<SectionKind> = [
+  .tracePositions, .orchestratorTrace, .schedulerTrace, .coreTrace,
+]
+
+private func traced(_ bytes: UInt64) -> Configuration {
+  var configuration = Configuration(rings: [tiny], clusters: 2, schedulerThreads: 3)
+  configuration.traceBytes = bytes
+  return configuration
+}
+
 private let tiny = ring(2, 2, 64, 4)
 
 @Suite struct LayoutTests {
@@ -21,6 +31,7 @@ private let tiny = ring(2, 2, 64, 4)
       clusters: 3, arenaBytes: 12345),
     Configuration(rings: [tiny, tiny], clusters: 40, lanes: 1),
     Configuration(rings: [ring(1 << 20, 1 << 24, 1 << 40, 1 << 28)], arenaBytes: 1 << 42),
+    traced(1 << 16), traced(4 << 20),
   ]
 
   @Test(arguments: configurations, [UInt32(4096), 16384, 65536])
@@ -29,7 +40,7 @@ private let tiny = ring(2, 2, 64, 4)
     var end: UInt64 = 0
     for section in layout.sections {
       #expect(section.offset == end)
-      #expect(section.bytes > 0)
+      #expect(section.bytes > 0 || traces.contains(section.kind))
       #expect(section.offset % UInt64(page) == 0)
       #expect(section.bytes % UInt64(page) == 0)
       end = section.offset + section.bytes
@@ -43,17 +54,17 @@ private let tiny = ring(2, 2, 64, 4)
     let layout = SegmentLayout(configuration, pageBytes: 4096)
     let orchestrator: Set<SectionKind> = [
       .header, .images, .kernels, .orchestratorWords, .submissionLog, .mainRing, .dispatchTable,
-      .payload, .fanin,
+      .payload, .fanin, .tracePositions, .orchestratorTrace,
     ]
     let scheduler: Set<SectionKind> = [
-      .schedulerWords, .dataMainBase, .consumedRing, .slotStates, .fanout,
+      .schedulerWords, .dataMainBase, .consumedRing, .slotStates, .fanout, .schedulerTrace,
     ]
     for section in layout.sections {
       if orchestrator.contains(section.kind) {
         #expect(section.writers == .orchestrator)
       } else if scheduler.contains(section.kind) {
         #expect(section.writers == .scheduler)
-      } else if section.kind == .cores {
+      } else if [.cores, .coreTrace].contains(section.kind) {
         #expect(section.writers == .worker)
       } else {
         #expect(section.writers == [.orchestrator, .worker], "data, not protocol")

@@ -28,6 +28,8 @@ import Testing
         .replacing("./copy-of-a-segment", with: folder + "/copy")
         .replacing("./results.xml", with: folder + "/results.xml")
         .replacing("Tests/Scripts", with: repositoryRoot + "Tests/Scripts")
+        .replacing("run.pftrace", with: folder + "/run.pftrace")
+        .replacing("report.html", with: folder + "/report.html")
         .replacing(Self.name, with: segment)
     }
     let program = words[0] == "cp" ? "/bin/cp" : words[0]
@@ -38,6 +40,9 @@ import Testing
     let segment = freshSegment("tool-page")
     let folder = Command.temporaryDirectory()
     defer { removeDirectory(folder) }
+    let traced = conformance(
+      ["pure", "10"], segment: segment, options: ["--trace", folder + "/run.pftrace"])
+    #expect(traced.wait().status == 0)
     let command = Command(
       "pto2-orchestrator",
       [
@@ -74,7 +79,8 @@ import Testing
     #expect(examples.count > 15)
     let commands = Set(examples.map { $0.words[1] })
     for name in [
-      "stuck", "top", "inspect", "decode", "stat", "layout", "doctor", "test", "run", "graph",
+      "stuck", "top", "inspect", "decode", "stat", "layout", "doctor", "trace", "report", "test",
+      "run", "graph",
     ] {
       #expect(commands.contains(name), "no example of \(name)")
     }
@@ -101,8 +107,8 @@ import Testing
         Command.run("/bin/cp", ["--sparse=always", "/dev/shm/" + segment, folder + "/copy"]).status
           == 0)
       for name in [
-        "stuck", "top", "inspect", "stat", "decode", "layout", "doctor", "list", "reap", "test",
-        "run", "graph",
+        "stuck", "top", "inspect", "stat", "decode", "layout", "doctor", "trace", "report", "list",
+        "reap", "test", "run", "graph",
       ] {
         #expect(help.output.contains("\n  \(name) "), "\(name)")
         let text = Command.run("pto2", [name, "--help"]).output

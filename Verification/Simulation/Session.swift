@@ -172,7 +172,7 @@ final class Session {
     for thread in 1..<max(threads, 1) {
       helpers.append(
         engine.add("\(title).\(thread)", .scheduler, pid: pid, isDormant: true) {
-          HelperThread(shared!, index: thread).run()
+          HelperThread<SeveralThreads>(shared!, index: thread).run()
         })
     }
     return first

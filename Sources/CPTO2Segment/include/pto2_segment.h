@@ -17,6 +17,7 @@
 #define PTO2_SEGMENT_H
 
 #include "pto2_pages.h"
+#include "pto2_trace_records.h"
 
 /* ---- identity ----------------------------------------------------------- */
 
@@ -87,9 +88,13 @@ PTO2_ASSERT_LAYOUT(pto2_section, PTO2_SECTION_FIELDS, 32);
 #define PTO2_SECTION_SLOT_STATES 12u
 #define PTO2_SECTION_FANOUT 13u
 #define PTO2_SECTION_CORES 14u
-#define PTO2_SECTION_HEAP 15u
-#define PTO2_SECTION_ARENA 16u
-#define PTO2_SECTION_KINDS 17u
+#define PTO2_SECTION_TRACE_POSITIONS 15u
+#define PTO2_SECTION_ORCHESTRATOR_TRACE 16u
+#define PTO2_SECTION_SCHEDULER_TRACE 17u
+#define PTO2_SECTION_CORE_TRACE 18u
+#define PTO2_SECTION_HEAP 19u
+#define PTO2_SECTION_ARENA 20u
+#define PTO2_SECTION_KINDS 21u
 
 /* PTO2DispatchInitInfo: the one-shot start-up information of a core. */
 typedef struct PTO2DispatchInitInfo {
@@ -121,6 +126,7 @@ typedef struct pto2_configuration {
     uint32_t kernel_deadline_milliseconds; /* 0 = none */
     uint32_t stop_grace_milliseconds; /* of a stopped process; 0 = for ever */
     uint32_t flags;                   /* PTO2_SESSION_... */
+    uint64_t trace_bytes; /* of each trace buffer; 0 = nothing is traced */
 } pto2_configuration;
 
 #define PTO2_CONFIGURATION_FIELDS(F, T) \
@@ -130,14 +136,15 @@ typedef struct pto2_configuration {
     F(T, stall_limit_milliseconds, 36) F(T, arena_bytes, 40) F(T, task_window, 48) \
     F(T, consumed_window, 80) F(T, dep_pool, 112) F(T, heap_bytes, 144) \
     F(T, offset_limit, 208) F(T, kernel_deadline_milliseconds, 212) \
-    F(T, stop_grace_milliseconds, 216) F(T, flags, 220)
-PTO2_ASSERT_LAYOUT(pto2_configuration, PTO2_CONFIGURATION_FIELDS, 224);
+    F(T, stop_grace_milliseconds, 216) F(T, flags, 220) F(T, trace_bytes, 224)
+PTO2_ASSERT_LAYOUT(pto2_configuration, PTO2_CONFIGURATION_FIELDS, 232);
 
 #define PTO2_SESSION_QUIET 0x1u /* no warnings on standard error */
 #define PTO2_SESSION_DRAIN 0x2u /* what is published is done even if the orchestrator dies */
 #define PTO2_SESSION_NO_AHEAD 0x4u /* no dispatch before every producer is COMPLETED */
 #define PTO2_SESSION_NO_MOVES 0x8u /* cores leave it to Linux on which CPU they run */
 #define PTO2_SESSION_CONFINE 0x10u /* workers give up what kernels could harm the session with */
+#define PTO2_SESSION_TRACE_EDGES 0x20u /* the trace has every dependency */
 
 /* Start of the segment. Writer: orchestrator, then nobody. */
 typedef struct pto2_header {
@@ -161,8 +168,8 @@ typedef struct pto2_header {
     F(T, magic, 0) F(T, segment_major, 8) F(T, segment_minor, 12) F(T, layout_hash, 16) \
     F(T, total_bytes, 24) F(T, page_bytes, 32) F(T, creator_pid, 36) \
     F(T, creator_start_time, 40) F(T, boot_id, 48) F(T, dispatch, 64) \
-    F(T, section_count, 72) F(T, reserved, 76) F(T, configuration, 80) F(T, sections, 304)
-PTO2_ASSERT_LAYOUT(pto2_header, PTO2_HEADER_FIELDS, 3376);
+    F(T, section_count, 72) F(T, reserved, 76) F(T, configuration, 80) F(T, sections, 312)
+PTO2_ASSERT_LAYOUT(pto2_header, PTO2_HEADER_FIELDS, 3384);
 
 /* "PTO2MADE", the last word of the first 4096 bytes: there from the moment the object has
  * its name, so that one without a magic is known for pto2's, whose creator has died. */
@@ -197,6 +204,9 @@ _Static_assert(sizeof(pto2_header) <= PTO2_CREATION_MARK_OFFSET, "the mark is be
     R(pto2_crash_record, PTO2_CRASH_RECORD_FIELDS) \
     R(pto2_core_counters, PTO2_CORE_COUNTERS_FIELDS) \
     R(pto2_core_page, PTO2_CORE_PAGE_FIELDS) \
+    R(pto2_trace_positions, PTO2_TRACE_POSITIONS_FIELDS) \
+    R(pto2_trace_head, PTO2_TRACE_HEAD_FIELDS) \
+    R(pto2_trace_record, PTO2_TRACE_RECORD_FIELDS) \
     R(pto2_image_record, PTO2_IMAGE_RECORD_FIELDS) \
     R(pto2_kernel_record, PTO2_KERNEL_RECORD_FIELDS) \
     R(pto2_section, PTO2_SECTION_FIELDS) \

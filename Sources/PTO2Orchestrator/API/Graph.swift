@@ -78,6 +78,7 @@ public enum ScopeMode: Sendable {
   }
 
   deinit {
+    unsafe orchestrator.pointee.trace.deallocate()
     unsafe orchestrator.deinitialize(count: 1)
     unsafe orchestrator.deallocate()
   }

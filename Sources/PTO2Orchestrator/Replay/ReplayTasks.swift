@@ -1,5 +1,6 @@
 internal import CPTO2Segment
 internal import PTO2Protocol
+internal import PTO2System
 
 /// The tasks of a template, written one after another and published together: what is
 /// inside was analysed when it was recorded.
@@ -140,6 +141,7 @@ extension Orchestrator {
     rings[ring].advance(pool: producers.count)
     scopes.noteSubmitted(ordinal.id.local, isHeld: isHeld)
     counters.noteSubmitted(edges: producers.count)
+    if trace.isOn { trace.note(.submitted, ordinal.id, at: MonotonicClock.now()) }
     log.write(
       pto2_log_record(
         kind: PTO2_LOG_TASK, ring: UInt32(truncatingIfNeeded: ring), id: ordinal.id.local,

@@ -51,6 +51,7 @@ extension Orchestrator {
     rings[ring].advance(pool: producers.count)
     scopes.noteSubmitted(task.id.local, isHeld: staged.attributes.hasOutputs)
     counters.noteSubmitted(edges: producers.count)
+    if trace.isOn { trace.note(.submitted, task.id, at: MonotonicClock.now()) }
     log.append(
       pto2_log_record(
         kind: PTO2_LOG_TASK, ring: UInt32(truncatingIfNeeded: ring), id: task.id.local, count: 0))

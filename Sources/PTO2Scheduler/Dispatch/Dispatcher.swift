@@ -200,6 +200,11 @@ internal import PTO2Segment
     lane.value = LaneState(
       word: word, condBefore: before == .idle ? .coreIdle : .fin(before), task: subtask.task,
       position: position, block: subtask.block, gates: place.gateSum)
+    thread.readTraceClock()
+    thread.note(
+      .dispatched, subtask.task,
+      detail: TraceRecord.place(
+        core: id.index, lane: laneIndex, subtask: subtask.index, block: subtask.block))
     // Pairs with the core's acquire of this word: it sees the rest of the lane, and the
     // descriptor and slot that the scheduler acquired through `submitted`.
     place.word.storeRelease(word.rawValue)

@@ -43,6 +43,7 @@ extension SchedulerThread {
     let gone = core.page.ready.loadAcquire()
     // A kernel may have changed the word: who was admitted is fenced.
     guard core.incarnation.value != 0 || gone != own.fenced(index).loadOwn() else { return }
+    note(.coreLost, core: index)
     let ended = decideOutstanding(index)
     S.store(words.killReason(index), 0)
     S.store(words.quarantine(index), 0)

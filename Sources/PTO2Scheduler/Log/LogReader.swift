@@ -129,6 +129,9 @@ extension SchedulerThread {
     state.faninCount = task.faninCount + 1
     guard let satisfied = link(id, task, ring, entry) else { return }
     publish(id, task, slot, ring, at: position)
+    readTraceClock()
+    noteEdges(id, task, ring)
+    note(.wired, id)
     if !S.isShared { lookahead.unstarted += 1 }
     // From here on the task may run and be gone.
     if S.add(state.faninRefcount, satisfied + 1) == task.faninCount + 1 {

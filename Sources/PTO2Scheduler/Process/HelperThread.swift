@@ -2,9 +2,9 @@ internal import Glibc
 internal import PTO2System
 
 /// A scheduler thread beside the first one.
-final class HelperThread: @unchecked Sendable {
+final class HelperThread<S: Sharing>: @unchecked Sendable {
   // Sendable: only its own thread uses the scheduler, until it is joined.
-  private var scheduler: SchedulerThread<SeveralThreads>
+  private var scheduler: SchedulerThread<S>
   private var thread: pthread_t?
 
   init(_ shared: SchedulerState, index: Int) {
@@ -14,11 +14,11 @@ final class HelperThread: @unchecked Sendable {
   /// False when the system has no thread left.
   func start() -> Bool {
     var thread = pthread_t()
-    let context = unsafe Unmanaged.passRetained(self)
+    let context = unsafe Unmanaged.passRetained(ThreadBody { self.run() })
     let status = unsafe pthread_create(
       &thread, nil,
       { context in
-        unsafe Unmanaged<HelperThread>.fromOpaque(context!).takeRetainedValue().run()
+        unsafe Unmanaged<ThreadBody>.fromOpaque(context!).takeRetainedValue().run()
         return nil
       }, context.toOpaque())
     guard status == 0 else {
@@ -48,4 +48,10 @@ final class HelperThread: @unchecked Sendable {
     if let thread { pthread_join(thread, nil) }
     return scheduler.collectCounters()
   }
+}
+
+/// A thread's body, which pthread_create(3) can carry.
+private final class ThreadBody: Sendable {
+  let run: @Sendable () -> Void
+  init(_ run: @escaping @Sendable () -> Void) { self.run = run }
 }

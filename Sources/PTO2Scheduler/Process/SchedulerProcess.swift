@@ -24,12 +24,16 @@ package func runScheduler(
   segment.watchTruncation(says: isSupervised ? nil : { "pto2-scheduler: \($0)" })
   let threads = Int(segment.configuration.schedulerThreads)
   let shared = SchedulerState(segment)
-  if threads == 1 {
-    var process = SchedulerProcess<OneThread>(shared, isSupervised: isSupervised)
-    return process.run()
+  func run<S: Sharing>(_: S.Type) -> PTO2Error? {
+    var process = SchedulerProcess<S>(shared, isSupervised: isSupervised)
+    return process.run(helpers: (1..<threads).map { HelperThread(shared, index: $0) })
   }
-  var process = SchedulerProcess<SeveralThreads>(shared, isSupervised: isSupervised)
-  return process.run(helpers: (1..<threads).map { HelperThread(shared, index: $0) })
+  return switch (threads == 1, shared.segment.configuration.isTraced) {
+  case (true, false): run(OneThread.self)
+  case (false, false): run(SeveralThreads.self)
+  case (true, true): run(Traced<OneThread>.self)
+  case (false, true): run(Traced<SeveralThreads>.self)
+  }
 }
 
 /// The first scheduler thread, which answers for the process.
@@ -52,11 +56,12 @@ struct SchedulerProcess<S: Sharing>: ~Copyable {
     scheduler = SchedulerThread(shared)
     if shared.isRestart { scheduler.restart() }
     scheduler.announce(isSupervised: isSupervised)
+    scheduler.note(.schedulerReady)
   }
 
   /// Runs until the session is over.
   /// - Returns: the error that ended it, nil after a clean end.
-  mutating func run(helpers: [HelperThread] = []) -> PTO2Error? {
+  mutating func run(helpers: [HelperThread<S>] = []) -> PTO2Error? {
     let started = helpers.prefix { $0.start() }
     if started.count < helpers.count {
       scheduler.fail(

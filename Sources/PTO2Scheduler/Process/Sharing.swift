@@ -5,9 +5,11 @@ internal import Synchronization
 ///
 /// A type parameter of `SchedulerThread`: one thread's code is compiled to plain loads
 /// and stores and contains nothing of the other.
-package protocol Sharing {
+package protocol Sharing: SendableMetatype {
   /// False: every operation below is plain, and every lock is free.
   static var isShared: Bool { get }
+  /// True: what happens to tasks is recorded; see `Traced`.
+  static var isTraced: Bool { get }
 
   /// Acquire.
   static func load<Word: AtomicWord>(_ cell: Cell<Word>) -> Word
@@ -23,6 +25,11 @@ package protocol Sharing {
   ) -> Bool
   /// Sets bits. Sequentially consistent.
   static func or<Word: AtomicWord>(_ cell: Cell<Word>, _ bits: Word)
+}
+
+extension Sharing {
+  @inline(__always)
+  package static var isTraced: Bool { false }
 }
 
 /// The default: one thread, nothing shared.

@@ -30,6 +30,8 @@ extension SchedulerThread {
   mutating func complete(_ id: TaskID) {
     let entry = rings.entry(id)
     guard mayComplete(id, entry) else { return entryHasChanged(id) }
+    readTraceClock()
+    note(.completed, id)
     let hasFailed = S.load(entry.outcome) != 0
     if hasFailed { countCancelled(entry) }
     S.store(entry.state, TaskState.completed.rawValue)
@@ -75,6 +77,7 @@ extension SchedulerThread {
         dropReference(producer)
       }
     }
+    note(.released, id)
     // Release: the main slot, its fanin list and edges are not read any more.
     S.store(ring.entry(id.local).state, TaskState.released.rawValue)
     advanceReleased(ring)
@@ -94,6 +97,7 @@ extension SchedulerThread {
     guard left == 0, S.load(entry.state) == TaskState.released.rawValue else {
       return violation("task \(id) has lost a reference that nobody had given back")
     }
+    note(.consumed, id)
     // CONSUMED: nothing refers to the output any more, and nothing will.
     S.store(entry.state, TaskState.consumed.rawValue)
     // With several threads only the lock's exchange makes sure that its holder sees the
@@ -145,6 +149,7 @@ extension SchedulerThread {
   mutating func makeReady(_ id: TaskID) {
     let ring = rings[id.ring]
     let entry = ring.entry(id.local)
+    note(.ready, id)
     if !S.isShared && entry.isDispatched {
       guard entry.state.value == TaskState.running.rawValue else { return entryHasChanged(id) }
       // Ahead, and its FIN may have been seen before that of its last producer.
@@ -207,6 +212,7 @@ extension SchedulerThread {
     }
     defer { reader.scope.value = scope }
     let ring = rings[scope.ring]
+    readTraceClock()
     var work = 0
     while scope.left > 0, work < 4 * Int(Self.wiringBudget) {
       let id = TaskID(ring: scope.ring, local: scope.local)

@@ -19,6 +19,8 @@ package struct Picture: Equatable, Sendable {
   package var damage: [String] = []
   /// CLOCK_MONOTONIC, nanoseconds.
   package var time: UInt64 = 0
+  /// Of a session that is traced.
+  package var trace: TraceUse?
 
   package init(
     place: String, session: SessionFacts, orchestrator: OrchestratorFacts = .init(),

@@ -43,6 +43,7 @@ package struct PictureReader {
       core($0, picture.rings, &picture.damage)
     }
     readPayloads(&picture)
+    picture.trace = copy.traceUse()
     if let cut = copy.cutAt {
       picture.damage.append(
         "the file ends at byte \(cut) of \(copy.layout.totalBytes), in \(copy.layout.sectionName(at: cut)): what lies beyond was read as zero"

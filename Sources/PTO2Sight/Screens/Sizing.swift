@@ -36,7 +36,15 @@ package struct Sizing {
     }
     return table.text + "\n"
       + "Peaks are since the session began; the segment has none of the payload, and none for a scope.\n"
-      + "Sizes for these peaks: \(suggestion)\n"
+      + "Sizes for these peaks: \(suggestion)\n" + traceText
+  }
+
+  private var traceText: String {
+    guard let trace = picture.trace else { return "" }
+    let dropped =
+      trace.dropped == 0
+      ? "none dropped" : "\(trace.dropped) DROPPED: a larger --trace-buffer takes more"
+    return "Trace: \(trace.written) records, \(dropped)\n"
   }
 
   /// Options with a value a ring: the next size that the peaks fit.
@@ -87,6 +95,10 @@ package struct Sizing {
         return entry
       })
     object.add("suggestion", suggestion)
+    if let trace = picture.trace {
+      object.add("trace_records", trace.written)
+      object.add("trace_dropped", trace.dropped)
+    }
     object.add("damage", picture.damage)
     return object
   }
@@ -118,7 +130,7 @@ package struct LayoutText {
       .init("section"), .init("offset", .right), .init("bytes", .right), .init("records", .right),
       .init("each", .right), .init("written by"), .init("memory is taken"),
     ])
-    for section in layout.sections {
+    for section in layout.sections where section.bytes > 0 {
       let spec = section.kind.spec
       let stride = spec.kind == .cores ? layout.coreStride : spec.stride
       table.add([
