@@ -48,7 +48,8 @@ test: setup-test build
 	@$(MAKE) --no-print-directory test-python
 
 # As it is built: `make test` has done so. NUMPY=optional skips what needs numpy.
-PYTHON = python3
+PYTHON = $(firstword $(shell for python in python3 /usr/bin/python3; do \
+  $$python -c 'import numpy' 2>/dev/null && echo $$python; done) python3)
 NUMPY = required
 
 test-python:

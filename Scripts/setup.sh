@@ -36,7 +36,9 @@ if [ "$for" = test ]; then
   command -v gcc >/dev/null || missing+=(gcc)
   command -v pkg-config >/dev/null || missing+=(pkg-config)
   command -v python3 >/dev/null || missing+=(python3)
-  python3 -c 'import numpy' 2>/dev/null || missing+=(python3-numpy)
+  # Debian's numpy is for Debian's Python, which need not be the first one on the PATH.
+  python3 -c 'import numpy' 2>/dev/null || /usr/bin/python3 -c 'import numpy' 2>/dev/null ||
+    missing+=(python3-numpy)
 fi
 
 if [ ${#missing[@]} -gt 0 ]; then
