@@ -155,7 +155,7 @@ import Testing
     ),
   ]
 
-  @Test func whatDoesNotHoldFails() throws {
+  @Test func whatDoesNotHoldFails() {
     var files: [String: String] = [:]
     for (name, script, _) in Self.failing { files[name + ".yaml"] = script }
     withScripts(files) { folder in
@@ -231,13 +231,13 @@ import Testing
 
   // MARK: Output
 
-  @Test func failedSegmentIsKept() throws {
+  @Test func failedSegmentIsKept() {
     let script = """
       tensors: {x: {type: int32, shape: [4]}}
       graph: [{task: fill, args: [{overwrite: x}], scalars: 1}]
       expect: {results: {x: 2}}
       """
-    try withScripts(["kept.yaml": script]) { folder in
+    withScripts(["kept.yaml": script]) { folder in
       let command = Command("pto2", ["test", "--keep", "kept.yaml"], workingDirectory: folder)
       let result = command.wait()
       #expect(result.status == 1)
@@ -249,10 +249,10 @@ import Testing
     }
   }
 
-  @Test func resultsAreWrittenForPrograms() throws {
+  @Test func resultsAreWrittenForPrograms() {
     let right = "description: Goes <well> & ends\ngraph: [{task: none}]\n"
     let wrong = "graph: [{print: \"{seed}]]>\"}]\nexpect: {status: 3}\n"
-    try withScripts(["right.yaml": right, "wrong.yaml": wrong]) { folder in
+    withScripts(["right.yaml": right, "wrong.yaml": wrong]) { folder in
       let result = test(
         ["--json", "--repeat", "2", "--seed", "7", "--junit", folder + "/junit.xml", folder])
       #expect(result.status == 1)
