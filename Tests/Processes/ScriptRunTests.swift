@@ -177,7 +177,7 @@ import Testing
     ("# nothing\n", "1:1: the script is empty"),
     ("graph:\n  - {task: add, scalers: 1}\n", "2:17: unknown key \"scalers\" of a task"),
     ("tensors: {x: {type: int23, shape: 4}}\ngraph: []\n", "1:21: no type \"int23\""),
-    ("graph:\n  - {repeat: 1000000000, do: [{task: none}]}\n", "2:32: the graph has more than"),
+    ("graph:\n  - {repeat: 1000000000, do: [{task: none}]}\n", "2:31: the graph has more than"),
     ("graph: []\nfaults: [{at: 1, do: kill, to: nobody}]\n", "2:32: \"to\": expected"),
     ("graph: [\u{0}]\n", "1:"),
   ])
@@ -243,7 +243,7 @@ import Testing
       #expect(result.status == 1)
       #expect(result.output.contains("kept: \"./kept.segment\""), "\(result.output)")
       let inspect = Command.run("pto2", ["inspect", folder + "/kept.segment"])
-      #expect(inspect.output.contains("ring 0") || inspect.output.contains("RING"), "\(inspect)")
+      #expect(inspect.output.contains("orchestrator done, scheduler stopped"), "\(inspect)")
       let stuck = Command.run("pto2", ["stuck", folder + "/kept.segment"])
       #expect(stuck.status == 0, "the run itself has ended well: \(stuck.output)\(stuck.errors)")
     }
