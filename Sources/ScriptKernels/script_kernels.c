@@ -247,7 +247,8 @@ static void k_stumble(const pto2_kernel_args *args) {
     copy_elements(&c);
 }
 
-#define BOTH(name) {"script_" #name, k_##name, PTO2_AIV}, {"script_" #name "_aic", k_##name, PTO2_AIC}
+#define BOTH(name)                                                                            \
+    {"script_" #name, k_##name, PTO2_AIV}, {"script_" #name "_aic", k_##name, PTO2_AIC}
 
 PTO2_KERNELS(BOTH(copy), BOTH(add), BOTH(multiply), BOTH(scale), BOTH(fill), BOTH(increase),
              BOTH(accumulate), BOTH(sum), BOTH(mark), BOTH(meet), BOTH(spin), BOTH(sleep),

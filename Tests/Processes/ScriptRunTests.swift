@@ -155,7 +155,7 @@ import Testing
     ),
   ]
 
-  @Test func whatDoesNotHoldFails() throws {
+  @Test func whatDoesNotHoldFails() {
     var files: [String: String] = [:]
     for (name, script, _) in Self.failing { files[name + ".yaml"] = script }
     withScripts(files) { folder in
@@ -177,7 +177,7 @@ import Testing
     ("# nothing\n", "1:1: the script is empty"),
     ("graph:\n  - {task: add, scalers: 1}\n", "2:17: unknown key \"scalers\" of a task"),
     ("tensors: {x: {type: int23, shape: 4}}\ngraph: []\n", "1:21: no type \"int23\""),
-    ("graph:\n  - {repeat: 1000000000, do: [{task: none}]}\n", "2:32: the graph has more than"),
+    ("graph:\n  - {repeat: 1000000000, do: [{task: none}]}\n", "2:31: the graph has more than"),
     ("graph: []\nfaults: [{at: 1, do: kill, to: nobody}]\n", "2:32: \"to\": expected"),
     ("graph: [\u{0}]\n", "1:"),
   ])
@@ -231,28 +231,28 @@ import Testing
 
   // MARK: Output
 
-  @Test func failedSegmentIsKept() throws {
+  @Test func failedSegmentIsKept() {
     let script = """
       tensors: {x: {type: int32, shape: [4]}}
       graph: [{task: fill, args: [{overwrite: x}], scalars: 1}]
       expect: {results: {x: 2}}
       """
-    try withScripts(["kept.yaml": script]) { folder in
+    withScripts(["kept.yaml": script]) { folder in
       let command = Command("pto2", ["test", "--keep", "kept.yaml"], workingDirectory: folder)
       let result = command.wait()
       #expect(result.status == 1)
       #expect(result.output.contains("kept: \"./kept.segment\""), "\(result.output)")
       let inspect = Command.run("pto2", ["inspect", folder + "/kept.segment"])
-      #expect(inspect.output.contains("ring 0") || inspect.output.contains("RING"), "\(inspect)")
+      #expect(inspect.output.contains("orchestrator done, scheduler stopped"), "\(inspect)")
       let stuck = Command.run("pto2", ["stuck", folder + "/kept.segment"])
       #expect(stuck.status == 0, "the run itself has ended well: \(stuck.output)\(stuck.errors)")
     }
   }
 
-  @Test func resultsAreWrittenForPrograms() throws {
+  @Test func resultsAreWrittenForPrograms() {
     let right = "description: Goes <well> & ends\ngraph: [{task: none}]\n"
     let wrong = "graph: [{print: \"{seed}]]>\"}]\nexpect: {status: 3}\n"
-    try withScripts(["right.yaml": right, "wrong.yaml": wrong]) { folder in
+    withScripts(["right.yaml": right, "wrong.yaml": wrong]) { folder in
       let result = test(
         ["--json", "--repeat", "2", "--seed", "7", "--junit", folder + "/junit.xml", folder])
       #expect(result.status == 1)

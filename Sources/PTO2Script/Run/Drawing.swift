@@ -63,7 +63,7 @@ package struct Drawing {
         depth -= 1
         text += String(repeating: "  ", count: depth) + "}\n"
       case .task:
-        let label = label(number).replacing("\n", with: "\\n")
+        let label = label(number).replacing("\"", with: "\\\"").replacing("\n", with: "\\n")
         text += "\(indent)t\(number) [label=\"\(label)\"];\n"
         number += 1
       default: break
@@ -112,7 +112,7 @@ package struct Drawing {
         "<rect x=\"\(x)\" y=\"\(y)\" width=\"\(width)\" height=\"\(height)\" rx=\"5\" fill=\"\(colour)\" stroke=\"#555\"/>\n"
       for (line, words) in label(task).split(separator: "\n").prefix(2).enumerated() {
         text +=
-          "<text x=\"\(x + width / 2)\" y=\"\(y + 18 + 16 * line)\" text-anchor=\"middle\">\(words.prefix(19))</text>\n"
+          "<text x=\"\(x + width / 2)\" y=\"\(y + 18 + 16 * line)\" text-anchor=\"middle\">\(escaped(String(words.prefix(19))))</text>\n"
       }
     }
     return text + "</svg>\n"

@@ -108,8 +108,9 @@ package struct Player {
       let place = unsafe try graph.place(
         of: try tensor(view), at: index, includingReaders: true,
         timeout: .nanoseconds(Int64(seconds * 1e9)))
-      for (offset, byte) in format.bytes([format.element(number)]).enumerated() {
-        unsafe place.storeBytes(of: byte, toByteOffset: offset, as: UInt8.self)
+      let bytes = format.bytes([format.element(number)])
+      unsafe bytes.withUnsafeBytes {
+        unsafe place.copyMemory(from: $0.baseAddress!, byteCount: $0.count)
       }
     case .free(let buffer):
       guard let tensor = tensors[buffer] else { return }

@@ -81,7 +81,8 @@ struct Judge {
     let expected = wanted.wantedStatuses.map { "\($0)" }.joined(separator: " or ")
     let said = Self.end(evidence.errors)
     failures.append(
-      "exit status: expected \(expected), found \(evidence.status)\(said.isEmpty ? "" : ": " + said)")
+      "exit status: expected \(expected), found \(evidence.status)\(said.isEmpty ? "" : ": " + said)"
+    )
   }
 
   private func checkError(_ report: JSONNode?, _ evidence: Evidence, _ failures: inout [String]) {

@@ -88,7 +88,7 @@ package func writeText(_ text: String, to path: String) -> SystemError? {
 private func attribute(_ text: String) -> String { "\"" + escaped(text) + "\"" }
 
 /// XML 1.0 has no other control characters than these three.
-private func escaped(_ text: String) -> String {
+func escaped(_ text: String) -> String {
   var out = ""
   for scalar in text.unicodeScalars {
     switch scalar {
