@@ -279,7 +279,8 @@ class _State:
             except GeneratorExit:
                 raise
             except BaseException as error:  # noqa: B902 - Graph and Session raise it
-                self.pending = error
+                # Who clears the frames of a traceback, as unittest does, would end this one.
+                self.pending = error.with_traceback(None)
                 gives_up = 1
 
 

@@ -169,7 +169,7 @@ class SignalTests(Case):
     def test_no_handler_is_stolen(self):
         def handlers():
             with open("/proc/self/status") as status:
-                return [line for line in status if line.startswith("Sig")]
+                return [line for line in status if line[:6] in ("SigBlk", "SigIgn", "SigCgt")]
         before = handlers()
         with self.session() as s:
             s.run(lambda g: g.submit("nothing"))
@@ -186,18 +186,9 @@ with pto2.Session(IMAGE) as s:
         g.submit("endless")
         print("waits", flush=True)
         g.wait()
-    try:
-        s.run(program)
-    except KeyboardInterrupt:
-        print("interrupted", flush=True)
-    print(s.run(lambda g: g.submit("nothing") and "goes on"), flush=True)
     s.run(program)
 """, start_new_session=True)
         before = Leftovers()
-        self.assertEqual("waits\n", child.stdout.readline())
-        os.killpg(child.pid, signal.SIGINT)
-        self.assertEqual("interrupted\n", child.stdout.readline())
-        self.assertEqual("goes on\n", child.stdout.readline())
         self.assertEqual("waits\n", child.stdout.readline())
         os.killpg(child.pid, signal.SIGINT)
         output, errors = child.communicate(timeout=60)
