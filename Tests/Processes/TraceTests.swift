@@ -212,6 +212,19 @@ import Testing
     }
   }
 
+  @Test func fullDiskLosesTheTraceAlone() throws {
+    let folder = Command.temporaryDirectory()
+    defer { removeDirectory(folder) }
+    let path = folder + "/run.pftrace"
+    #expect(symlink("/dev/full", path) == 0)
+    let segment = freshSegment("trace-full")
+    let result = conformance(["pure", "20"], segment: segment, options: ["--trace", path]).wait()
+    #expect(result.status == 74)
+    #expect(result.messages.count == 1 && result.errors.contains("its trace is lost: write"))
+    #expect(result.output.contains("\"result\":\"success\""))
+    expectClean(segment)
+  }
+
   /// Files that are no traces, or no whole ones.
   @Test func damagedFilesAreRefused() throws {
     try traced(["pure", "20"], []) { _, path in
