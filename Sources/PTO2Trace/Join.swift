@@ -34,25 +34,19 @@ struct TraceJoin {
   func trace(_ spool: UnsafeRawBufferPointer) -> Trace {
     var join = self
     var pieces: [[Range<Int>]] = Array(
-      repeating: [], count: 1 + Int(PTO2_MAX_SCHEDULER_THREADS) + trace.session.coreCount)
-    let headerBytes = MemoryLayout<SpoolHeader>.stride
+      repeating: [], count: TraceReader.firstCore + trace.session.coreCount)
+    let records = unsafe spool.bindMemory(to: TraceRecord.self)
     var place = 0
-    while place + headerBytes <= spool.count {
-      let header = unsafe spool.loadUnaligned(fromByteOffset: place, as: SpoolHeader.self)
-      place += headerBytes
-      let end = place + Int(header.bytes)
-      pieces[Int(header.source)].append(place..<end)
+    while place < records.count {
+      let header = unsafe SpoolHeader(records[place])
+      let end = place + 1 + header.count
+      pieces[header.source].append(place + 1..<end)
       place = end
     }
     for source in trace.session.sources {
       var cause = Self.noCause
       for piece in pieces[source.index] {
-        for offset in stride(
-          from: piece.lowerBound, to: piece.upperBound, by: MemoryLayout<TraceRecord>.stride)
-        {
-          let record = unsafe spool.loadUnaligned(fromByteOffset: offset, as: TraceRecord.self)
-          join.add(record, from: source, &cause)
-        }
+        for index in piece { unsafe join.add(records[index], from: source, &cause) }
       }
     }
     return join.finish()
