@@ -14,6 +14,8 @@
 # make steps   kills after every single instruction (docs/fault-injection.md)
 # make fuzz SECONDS_EACH=600   every fuzz target for so long (docs/fuzzing.md)
 # make format  swift-format over the tree
+# make test-python   the tests of the Python package, in 20 s (docs/python.md)
+# make wheel   dist/pto2-*.whl: the Python package with library and executables inside
 # make install PREFIX=/usr/local DESTDIR=   headers, libraries, executables (Scripts/install);
 #              make uninstall takes them away
 # make setup   apt packages a bare machine may lack (Scripts/setup.sh)
@@ -30,7 +32,7 @@ SETUP = yes
 PREFIX = /usr/local
 DESTDIR =
 
-.PHONY: run demo test bench taskbench peers differential verify verify-models mutants simulate campaign steps \
+.PHONY: run demo test test-python wheel bench taskbench peers differential verify verify-models mutants simulate campaign steps \
   fuzz build executables library images install uninstall simulator format lint setup setup-run setup-test clean
 
 run: setup-run build
@@ -43,6 +45,19 @@ test: setup-test build
 	SWIFT=$(SWIFT) $(BIN)/pto2-verify --short
 	$(SWIFT) build --build-tests
 	PTO2_TEST_BIN=$(CURDIR)/$(BIN) timeout --kill-after=10 1800 $(SWIFT) test --skip-build
+	@$(MAKE) --no-print-directory test-python
+
+# As it is built: `make test` has done so. NUMPY=optional skips what needs numpy.
+PYTHON = $(firstword $(shell for python in python3 /usr/bin/python3; do \
+  $$python -c 'import numpy' 2>/dev/null && echo $$python; done) python3)
+NUMPY = required
+
+test-python:
+	cd Python && PTO2_TEST_NUMPY=$(NUMPY) timeout --kill-after=10 300 \
+	  $(PYTHON) -m unittest discover -s tests -t .
+
+wheel: library
+	$(PYTHON) Scripts/wheel --bin $(BIN) --out dist
 
 bench: build
 	$(BIN)/pto2-bench
@@ -134,9 +149,11 @@ $(eval $(call image,PagedAttentionKernels,Examples/PagedAttention/Kernels))
 $(eval $(call image,VectorKernels,Examples/Vector/Kernels))
 $(eval $(call image,VectorProgram,Examples/Vector/SharedObject))
 $(eval $(call image,BGEMMKernels,Examples/BGEMM/Kernels))
+$(eval $(call image,CholeskyKernels,Examples/Cholesky/Kernels))
 $(eval $(call image,BenchKernels,Benchmarks/Kernels))
 $(eval $(call image,TaskBenchKernels,Benchmarks/TaskBench/Kernels Benchmarks/TaskBench/Shared))
 $(TaskBenchKernels.objects): IMAGE_CFLAGS += -I Benchmarks/TaskBench/Shared/include $(FMA)
+$(eval $(call image,ScriptKernels,Sources/ScriptKernels))
 $(eval $(call image,TestKernels,Tests/Fixtures/TestKernels))
 # Some of its kernels look for the words of the protocol, to spoil them.
 $(TestKernels.objects): IMAGE_CFLAGS += -I Sources/CPTO2Segment/include
@@ -150,7 +167,20 @@ $(eval $(call image,AllocationCounter,Tests/Fixtures/AllocationCounter))
 $(eval $(call image,SimulationKernels,Verification/Simulation/Kernels,$(SIMULATOR)))
 $(eval $(call image,FuzzKernels,Verification/Fuzzing/Kernels,Verification/.build/fuzz/release))
 
-images: $(IMAGES)
+# Programs in C and C++ with their own main(), which find libpto2.so beside themselves.
+OWN_MAIN = $(BIN)/cholesky-c $(BIN)/cholesky-cpp
+OWN_MAIN_FLAGS = -O2 -g -Wall -Wextra -Wpedantic -Werror -I Sources/CPTO2/include -MMD -MP
+OWN_MAIN_LDFLAGS = -L $(BIN) -lpto2 -lm -Wl,-rpath,'$$ORIGIN'
+
+$(BIN)/cholesky-c: Examples/Cholesky/C/cholesky.c Makefile | library
+	@mkdir -p $(OBJECTS)
+	$(CC) -std=c11 $(OWN_MAIN_FLAGS) -MF $(OBJECTS)/$(@F).d -o $@ $< $(OWN_MAIN_LDFLAGS)
+$(BIN)/cholesky-cpp: Examples/Cholesky/Cpp/cholesky.cpp Makefile | library
+	@mkdir -p $(OBJECTS)
+	$(CXX) -std=c++17 $(OWN_MAIN_FLAGS) -MF $(OBJECTS)/$(@F).d -o $@ $< $(OWN_MAIN_LDFLAGS)
+-include $(OWN_MAIN:$(BIN)/%=$(OBJECTS)/%.d)
+
+images: $(IMAGES) $(OWN_MAIN)
 
 # SwiftPM makes the folder, which is a link.
 $(IMAGES): | executables

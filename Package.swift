@@ -81,6 +81,13 @@ var modules: [Target] {
     module(
       "PTO2Sight",
       ["CPTO2Segment", "CPTO2Linux", "PTO2Protocol", "PTO2System", "PTO2Segment"]),
+    // Graphs without a program: scripts, and the tests that they are.
+    module(
+      "PTO2Script",
+      [
+        "PTO2Protocol", "PTO2System", "PTO2Segment", "PTO2Orchestrator", "PTO2", "PTO2Faults",
+        "PTO2CommandLine", "PTO2Sight", argumentParser,
+      ]),
     // The calls of pto2_session.h.
     .target(
       name: "PTO2C", dependencies: ["CPTO2", "PTO2", "PTO2Protocol", "PTO2System"],
@@ -107,7 +114,7 @@ var executables: [Target] {
       "pto2",
       [
         "PTO2Protocol", "PTO2System", "PTO2Segment", "PTO2Sight", "PTO2Trace", "PTO2",
-        "PTO2CommandLine", argumentParser,
+        "PTO2CommandLine", "PTO2Script", argumentParser,
       ]),
   ]
 }
@@ -124,6 +131,10 @@ var examples: [Target] {
       swiftSettings: Rules.strict),
     program("vector-example", path: "Examples/Vector/Program"),
     program("bgemm", path: "Examples/BGEMM/Program"),
+    // The same in C and C++ lies beside it, and is compiled by the Makefile.
+    .executableTarget(
+      name: "cholesky", dependencies: ["PTO2"], path: "Examples/Cholesky/Swift",
+      swiftSettings: Rules.plain),
     // Several graphs in one session, without a command line.
     .executableTarget(
       name: "first-session", dependencies: ["PTO2"], path: "Examples/FirstSession",
@@ -204,6 +215,7 @@ var tests: [Target] {
       "PTO2WorkerTests",
       ["CPTO2Segment", "PTO2Segment", "PTO2Protocol", "PTO2Worker"]),
     test("PTO2FaultsTests", ["PTO2Faults", "PTO2Segment"]),
+    test("PTO2ScriptTests", ["PTO2Faults", "PTO2Protocol", "PTO2Orchestrator", "PTO2Script"]),
     test(
       "PTO2SightTests", ["CPTO2Segment", "PTO2Protocol", "PTO2Segment", "PTO2Sight"],
       exclude: ["Screens"]),

@@ -7,7 +7,7 @@
 #   --for run    make, the C library's headers, the linker, the C++ library to
 #                link statically
 #   --for test   these, and for the models SPIN and the compiler it needs, for installations
-#                pkg-config (default)
+#                pkg-config, for the Python package Python and numpy (default)
 #   --quiet      not a word when nothing is missing
 set -euo pipefail
 
@@ -35,6 +35,10 @@ if [ "$for" = test ]; then
   command -v spin >/dev/null || missing+=(spin)
   command -v gcc >/dev/null || missing+=(gcc)
   command -v pkg-config >/dev/null || missing+=(pkg-config)
+  command -v python3 >/dev/null || missing+=(python3)
+  # Debian's numpy is for Debian's Python, which need not be the first one on the PATH.
+  python3 -c 'import numpy' 2>/dev/null || /usr/bin/python3 -c 'import numpy' 2>/dev/null ||
+    missing+=(python3-numpy)
 fi
 
 if [ ${#missing[@]} -gt 0 ]; then

@@ -105,14 +105,21 @@ internal import PTO2System
   let kernels: CKernels
   /// The first error; every later call fails with it.
   package private(set) var error: PTO2Error?
-  /// Its words, for a program that asks.
-  private(set) var message: UnsafeMutablePointer<CChar>?
+  /// Why the last call made no view; nil once a call has succeeded.
+  private var refusal: PTO2Error?
+  private var isRefused = false
+  /// Their words, for a program that asks. The first is the first error's.
+  private var words: (UnsafeMutablePointer<CChar>?, UnsafeMutablePointer<CChar>?)
 
   package init(_ graph: Graph, kernels: CKernels) {
     self.graph = graph
     self.kernels = kernels
+    unsafe words = (nil, nil)
   }
-  deinit { unsafe free(message) }
+  deinit {
+    unsafe free(words.0)
+    unsafe free(words.1)
+  }
 
   /// Valid as long as this object is.
   package var handle: OpaquePointer {
@@ -126,17 +133,52 @@ internal import PTO2System
   /// 0, or the error's code, and it is kept.
   @inline(__always)
   func call(_ body: () throws(PTO2Error) -> Void) -> pto2_error {
-    if let error { return pto2_error(error.code.rawValue) }
+    if let error { return pto2_error(error.number) }
     do throws(PTO2Error) {
       try body()
+      if isRefused { forgetRefusal() }
       return PTO2_ERROR_NONE
     } catch { return keep(error) }
   }
 
+  /// Makes a view, or says why not: the run goes on without it, and the handle is none.
+  func view(
+    _ out: UnsafeMutablePointer<pto2_tensor_handle>?,
+    _ body: () throws(PTO2Error) -> AnyTensor
+  ) -> pto2_error {
+    if let error { return pto2_error(error.number) }
+    do throws(PTO2Error) {
+      let view = try body()
+      unsafe out?.pointee = TensorHandle.encode(view)
+      if isRefused { forgetRefusal() }
+      return PTO2_ERROR_NONE
+    } catch {
+      unsafe out?.pointee = TensorHandle.refused
+      refusal = error
+      isRefused = true
+      unsafe free(words.1)
+      unsafe words.1 = strdup(error.description)
+      return pto2_error(error.number)
+    }
+  }
+
+  @inline(never)
+  private func forgetRefusal() {
+    refusal = nil
+    isRefused = false
+  }
+
   private func keep(_ error: PTO2Error) -> pto2_error {
     self.error = error
-    unsafe message = strdup(error.description)
-    return pto2_error(error.code.rawValue)
+    unsafe words.0 = strdup(error.description)
+    return pto2_error(error.number)
+  }
+
+  /// The first error, or why the last call made no view.
+  package var lastError: PTO2Error? { error ?? refusal }
+  /// Its words; NULL for none.
+  var message: UnsafePointer<CChar>? {
+    unsafe UnsafePointer(error != nil ? words.0 : isRefused ? words.1 : nil)
   }
 
   /// The kernel of one place of a task, by handle or by name.
@@ -160,7 +202,11 @@ extension CGraph {
     let graph = CGraph(graph, kernels: kernels)
     let status = unsafe program(programAPI, graph.handle)
     if let error = graph.error { throw error }
-    guard status == 0 else { throw ProgramStatus(status: status) }
+    guard status == 0 else {
+      // It returned because of a view that there is not.
+      if let refusal = graph.lastError { throw refusal }
+      throw ProgramStatus(status: status)
+    }
   }
 }
 
@@ -174,7 +220,7 @@ extension pto2_error_info {
   /// An error as C sees it; all 0 but `ring` and `task` for nil.
   package init(_ error: PTO2Error?) {
     self.init()
-    code = pto2_error(error?.code.rawValue ?? 0)
+    code = pto2_error(error?.number ?? 0)
     task = error?.task?.rawValue ?? UInt64.max
     needed = error?.needed ?? 0
     available = error?.available ?? 0

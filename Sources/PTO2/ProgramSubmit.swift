@@ -79,6 +79,8 @@ private func stage(
   case PTO2_OUTPUT_EXISTING:
     task.overwrite(unsafe try TensorHandle.decode(argument.tensor))
   case PTO2_NO_DEP: task.unordered(unsafe try TensorHandle.decode(argument.tensor))
+  case PTO2_NO_DEP_CREATED:
+    task.unordered(unsafe try TensorHandle.decode(argument.tensor), afterCreator: true)
   case PTO2_OUTPUT:
     let rank = unsafe Int(argument.rank)
     guard rank <= Int(PTO2_MAX_RANK) else {

@@ -19,12 +19,22 @@ internal import PTO2Trace
 /// left. After a run that has failed the next one uses the same processes if they can go
 /// on, and new ones otherwise.
 ///
-/// Use a session from one thread at a time. It prints nothing, and leaves signals and
-/// exit statuses to the program.
+/// Use a session from one thread at a time. It prints nothing but what the program logs,
+/// and leaves signals and exit statuses to the program.
 public final class Session {
   public let configuration: Configuration
   /// Told how far a program says it is, by `Graph.progress`.
   public var progressHandler: ((_ text: String, _ fraction: Double) -> Void)?
+  /// Asked on the program's thread, every 20 to 70 ms, while a run waits: true ends the
+  /// run with `interrupted`. It may use nothing of the session. Runs that begin later have
+  /// what is set then.
+  public var waitHandler: (() -> Bool)?
+
+  /// Told what a program logs, by `Graph.log`. By default a line on standard error, unless
+  /// it is of level `debug`.
+  public var logHandler: ((_ level: LogLevel, _ text: String) -> Void)? = { level, text in
+    if level < .debug { writeError("pto2: \(level): \(text)") }
+  }
 
   private let layout: PTO2Segment.Configuration
   private let images: [KernelImage]
@@ -130,6 +140,8 @@ public final class Session {
     isRunning = true
     defer { isRunning = false }
     processes.graph.progressHandler = progressHandler
+    processes.graph.logHandler = logHandler
+    processes.graph.waitHandler = waitHandler
     let (report, error) = processes.run(program)
     lastReport = report
     lastError = error

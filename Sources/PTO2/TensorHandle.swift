@@ -6,6 +6,14 @@ internal import PTO2Protocol
 enum TensorHandle {
   private static let magic: UInt64 = 0x5450_3254_454E_5331
 
+  /// Of a view that could not be made: using it is an error with words of its own.
+  static var refused: pto2_tensor_handle {
+    var handle = pto2_tensor_handle()
+    handle.opaque.0 = refusedMagic
+    return handle
+  }
+  private static let refusedMagic: UInt64 = 0x5450_3252_4546_5331
+
   static func encode(_ tensor: AnyTensor) -> pto2_tensor_handle {
     var handle = pto2_tensor_handle()
     let e = tensor.shape.extents
@@ -27,6 +35,12 @@ enum TensorHandle {
     }
     let w = unsafe pointer.pointee.opaque
     let rank = Int(w.3 & 0xFF)
+    if w.0 == refusedMagic {
+      throw PTO2Error(
+        .invalidArgs,
+        "a tensor handle is that of a view that could not be made: look at what that call returned"
+      )
+    }
     guard w.0 == magic, rank <= Int(PTO2_MAX_RANK),
       let type = DataType(rawValue: UInt8(truncatingIfNeeded: w.3 >> 8))
     else { throw PTO2Error(.invalidArgs, "a tensor handle was not filled by this API") }

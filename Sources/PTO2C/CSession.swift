@@ -32,6 +32,10 @@ internal import PTO2Protocol
 
   func close() { session.close() }
 
+  func onWait(_ ask: pto2_wait_function?, _ context: UnsafeMutableRawPointer?) {
+    session.waitHandler = unsafe ask.map { ask in { unsafe ask(context) != 0 } }
+  }
+
   /// Runs one graph; the error is kept.
   func run(
     _ build: pto2_run_function?, _ context: UnsafeMutableRawPointer?,
@@ -54,7 +58,7 @@ internal import PTO2Protocol
       return PTO2_ERROR_NONE
     } catch {
       self.error = error
-      return pto2_error(error.code.rawValue)
+      return pto2_error(error.number)
     }
   }
 

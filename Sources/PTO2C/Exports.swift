@@ -19,7 +19,7 @@ public func open(
     return PTO2_ERROR_NONE
   } catch {
     if let info = unsafe info { _ = unsafe store(error, to: info) }
-    return pto2_error(error.code.rawValue)
+    return pto2_error(error.number)
   }
 }
 
@@ -40,6 +40,15 @@ public func error(_ session: OpaquePointer?, _ info: UnsafeMutablePointer<pto2_e
   return unsafe store(CSession.of(session).error, to: info)
 }
 
+@_cdecl("pto2_session_on_wait")
+public func onWait(
+  _ session: OpaquePointer?, _ ask: pto2_wait_function?, _ context: UnsafeMutableRawPointer?
+) -> pto2_error {
+  guard let session = unsafe session else { return PTO2_ERROR_INVALID_ARGS }
+  unsafe CSession.of(session).onWait(ask, context)
+  return PTO2_ERROR_NONE
+}
+
 @_cdecl("pto2_session_close")
 public func close(_ session: OpaquePointer?) {
   guard let session = unsafe session else { return }
@@ -54,5 +63,5 @@ private func store(_ error: PTO2Error?, to info: UnsafeMutablePointer<pto2_error
     unsafe try CRecord.store(
       pto2_error_info(error), to: info, least: CRecord.errorInfoBytes, "pto2_error_info")
     return PTO2_ERROR_NONE
-  } catch { return pto2_error(error.code.rawValue) }
+  } catch { return pto2_error(error.number) }
 }

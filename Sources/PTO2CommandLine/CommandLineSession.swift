@@ -43,7 +43,7 @@ final class CommandLineObserver: SessionObserver, @unchecked Sendable {
       segment.watchTruncation(
         isNameRemoved: true, says: { "\(program): \($0)" },
         output: isJSON
-          ? { failureJSON(program: program, error: $0, exitStatus: $0.code.exitStatus) } : nil)
+          ? { failureJSON(program: program, error: $0, exitStatus: $0.exitStatus) } : nil)
     }
     if !options.quiet {
       for notice in ForeignVariables.notices(environment(_:)) { writeError(notice) }
@@ -154,6 +154,11 @@ extension RuntimeOptions {
 
     let progress = Progress(isQuiet: quiet)
     session.progressHandler = { progress.show($0, $1) }
+    session.logHandler = { [logLevel] level, text in
+      guard level <= logLevel else { return }
+      progress.clear()
+      writeError("\(program): \(level): \(text)")
+    }
     var failure: SessionFailure?
     do throws(PTO2Error) { _ = try session.run(body) } catch {
       if isForkedCopy { endForkedCopy(program) }

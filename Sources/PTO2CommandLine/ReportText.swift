@@ -127,8 +127,8 @@ func failureJSON(
   var json = JSONObject()
   json.add("program", program)
   json.add("result", "error")
-  json.add("code", UInt64(error.code.rawValue))
-  json.add("name", error.code.name)
+  json.add("code", UInt64(error.number))
+  json.add("name", error.name)
   json.add("message", error.message)
   if let task = error.task { json.add("task", "\(task)") }
   if let ring = error.ring { json.add("ring", UInt64(ring)) }

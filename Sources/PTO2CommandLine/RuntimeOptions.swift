@@ -68,6 +68,15 @@ public struct RuntimeOptions: ParsableArguments {
   @Flag(name: .shortAndLong, help: "No start-up line, no progress.")
   public var quiet: Bool = false
 
+  @Option(
+    help: ArgumentHelp(
+      "What the program logs is shown up to this level: error, warning, info or debug. Default: info, with --quiet error.",
+      valueName: "level"))
+  public var log: LogLevel?
+
+  /// What is shown of what the program logs.
+  var logLevel: LogLevel { log ?? (quiet ? .error : .info) }
+
   @Option(help: .hidden, transform: count)
   public var firstPosition: UInt32 = 0
 
@@ -114,3 +123,11 @@ public struct RuntimeOptions: ParsableArguments {
 }
 
 private func count(_ text: String) throws -> UInt32 { try readCount(text) }
+
+extension LogLevel: ExpressibleByArgument {
+  public init?(argument: String) {
+    guard let level = Self.allCases.first(where: { "\($0)" == argument }) else { return nil }
+    self = level
+  }
+  public static var allValueStrings: [String] { allCases.map { "\($0)" } }
+}

@@ -15,7 +15,7 @@ struct SessionFailure: Error {
   init(_ error: PTO2Error, signal: Int32? = nil) {
     self.error = error
     text = error.description
-    exitStatus = error.code == .interrupted ? 128 + (signal ?? 2) : error.code.exitStatus
+    exitStatus = error.code == .interrupted ? 128 + (signal ?? 2) : error.exitStatus
     guard let reason = error.underlying else { return }
     switch (error.code, reason) {
     case (_, let failure as SessionFailure): self = failure

@@ -8,7 +8,12 @@ extension FaultScript {
     guard text.utf8.count <= Self.maximumBytes else {
       throw TextError(TextPlace(), "more than \(Self.maximumBytes) bytes")
     }
-    var top = try Members(try JSONReader.parse(text), "the script")
+    try self.init(try JSONReader.parse(text))
+  }
+
+  /// The same of a text that was read before.
+  package init(_ node: JSONNode) throws(TextError) {
+    var top = try Members(node, "the script")
     if let node = top.take("seed") { seed = try node.whole("seed", 0...(1 << 53)) }
     if let node = top.take("shm_bytes") {
       sharedMemoryBytes = try node.whole("shm_bytes", 1...(1 << 53))

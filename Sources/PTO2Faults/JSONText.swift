@@ -13,10 +13,21 @@ package struct JSONNode: Sendable {
     package var key: String
     package var place: TextPlace
     package var node: JSONNode
+
+    package init(key: String, place: TextPlace, node: JSONNode) {
+      self.key = key
+      self.place = place
+      self.node = node
+    }
   }
 
   package var value: Value
   package var place: TextPlace
+
+  package init(value: Value, place: TextPlace) {
+    self.value = value
+    self.place = place
+  }
 
   /// For messages: what kind of value this is.
   package var kind: String {
@@ -39,6 +50,12 @@ package struct JSONNode: Sendable {
 package struct TextPlace: Equatable, Sendable, CustomStringConvertible {
   package var line = 1
   package var column = 1
+
+  package init(line: Int = 1, column: Int = 1) {
+    self.line = line
+    self.column = column
+  }
+
   package var description: String { "\(line):\(column)" }
 }
 

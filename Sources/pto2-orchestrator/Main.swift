@@ -15,8 +15,9 @@ struct OrchestratorCommand: ParsableCommand {
         PTO2_RING_TASK_WINDOW=64 pto2-orchestrator --program ./prog.so --json
 
       Exit status: 0 success; 1 the program failed; 11 to 31 graph errors; 40 to 49 process
-      faults; 64 wrong usage; 73 no segment; 75 a fault of --faults never fired; 130 and 143
-      after SIGINT and SIGTERM. docs/operations.md lists all.
+      faults; 64 wrong usage; 73 no segment; 75 a fault of --faults never fired; 80 to 119 a
+      code of the program's own; 130 and 143 after SIGINT and SIGTERM. docs/operations.md
+      lists all.
       """)
 
   @Option(help: ArgumentHelp("Shared object of the program.", valueName: "path"))

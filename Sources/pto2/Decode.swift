@@ -52,9 +52,17 @@ struct Decode: ParsableCommand {
       try say(json ? object(id).text : "\(id.rawValue)  task \(id.local) of ring \(id.ring)")
     }
     for text in error {
+      if let own = UInt32(text).flatMap({ PTO2Error(programCode: $0, "") }) {
+        try say(
+          json
+            ? object(own).text
+            : "error \(own.number)  \(own.name), exit status \(own.exitStatus): \(PTO2Error.programAdvice)"
+        )
+        continue
+      }
       guard let code = UInt32(text).flatMap({ PTO2ErrorCode(rawValue: $0) }) else {
         let codes = PTO2ErrorCode.allCases.map { "\($0.rawValue)" }.joined(separator: ", ")
-        throw ValidationError("--error \(text): expected one of \(codes)")
+        throw ValidationError("--error \(text): expected one of \(codes), or 1000 to 1039")
       }
       try say(
         json
@@ -69,6 +77,15 @@ struct Decode: ParsableCommand {
     object.add("task", id.rawValue)
     object.add("ring", id.ring)
     object.add("local", id.local)
+    return object
+  }
+
+  private func object(_ error: PTO2Error) -> JSONObject {
+    var object = JSONObject()
+    object.add("error", error.number)
+    object.add("name", error.name)
+    object.add("exit_status", error.exitStatus)
+    object.add("advice", PTO2Error.programAdvice)
     return object
   }
 

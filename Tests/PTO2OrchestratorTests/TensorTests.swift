@@ -1,4 +1,5 @@
 import PTO2Protocol
+import PTO2System
 import Testing
 
 @testable import PTO2Orchestrator
@@ -140,5 +141,55 @@ private func offsets(_ tensor: AnyTensor) -> [Int] {
     let column = try tensor([4, 6]).slice(from: [2, 3], shape: [1, 1])
     #expect(column.isContiguous)
     #expect(column.spanBytes == 4)
+  }
+
+  /// Bytes in the order of the elements.
+  private func bytes(_ tensor: AnyTensor) -> [Int] {
+    offsets(tensor).flatMap { $0..<$0 + tensor.dataType.byteCount }
+  }
+
+  /// No view of one rank has these bytes as elements of so many bytes, each at a multiple.
+  private func hasNoCast(_ view: AnyTensor, _ size: Int) -> Bool {
+    let inner = view.shape.rank - 1
+    if view.shape[inner] > 1 && view.stride(inner) != 1 { return true }
+    if Int(view.shape[inner]) * view.dataType.byteCount % size != 0 { return true }
+    let all = bytes(view)
+    return stride(from: 0, to: all.count, by: size).contains { begin in
+      all[begin] % size != 0 || all[begin + size - 1] - all[begin] != size - 1
+    }
+  }
+
+  /// A cast leaves every byte in its place, and what is refused cannot be.
+  @Test(arguments: 1...8) func castKeepsEveryByteInItsPlace(seed: Int) throws {
+    var random = SplitMix64(seed: UInt64(seed))
+    var (casts, refusals) = (0, 0)
+    for _ in 0..<2000 {
+      let type = DataType.allCases.randomElement(using: &random)!
+      let other = DataType.allCases.randomElement(using: &random)!
+      let base = tensor(Shape([4, 6, 8].shuffled(using: &random)), type)
+      let view = try SomeViews.view(of: base, using: &random)
+      guard let cast = try? view.bitCast(to: other) else {
+        refusals += 1
+        #expect(hasNoCast(view, other.byteCount))
+        continue
+      }
+      #expect(cast.dataType == other && bytes(cast) == bytes(view))
+      #expect(offsets(cast).allSatisfy { $0 % other.byteCount == 0 })
+      #expect(cast.shape.rank == view.shape.rank && cast.isPlausible)
+      #expect(cast.spanBytes == view.spanBytes)
+      if type.byteCount != other.byteCount { casts += 1 }
+    }
+    #expect(casts > 200 && refusals > 200, "\(casts) and \(refusals)")
+  }
+
+  @Test func castOfAScalarKeepsItsSize() throws {
+    #expect(try tensor([]).bitCast(to: .uint32).shape == Shape())
+    #expect(throws: PTO2Error.self) { try tensor([]).bitCast(to: .uint8) }
+    #expect(try tensor([3, 0]).bitCast(to: .int64).shape == [3, 0])
+    #expect(throws: PTO2Error.self) { try tensor([1 << 31], .int64).bitCast(to: .int8) }
+    // Rows that would lie more than 2^31 elements apart.
+    let rows = try tensor([2, 1 << 29], .int64).slice(from: [0, 0], shape: [2, 1])
+    #expect(throws: PTO2Error.self) { try rows.bitCast(to: .int8) }
+    #expect(try rows.bitCast(to: .int32).shape == [2, 2])
   }
 }

@@ -44,6 +44,36 @@ private func withBlock(_ bytes: Int, _ body: (UnsafeMutableRawPointer) -> Void) 
   }
 }
 
+@Suite struct ProgramCodeTests {
+  @Test func codesAreThoseOfTheABI() {
+    #expect(PTO2Error.programCodes.lowerBound == PTO2_ERROR_PROGRAM.rawValue)
+    #expect(PTO2Error.programCodes.upperBound == PTO2_ERROR_PROGRAM_LAST.rawValue)
+    for code in [0, 9, 200, 999, 1040, UInt32.max] {
+      #expect(PTO2Error(programCode: code, "") == nil)
+    }
+  }
+
+  @Test func exitStatusesAreTheirOwn() throws {
+    let errors = try PTO2Error.programCodes.map { try #require(PTO2Error(programCode: $0, "")) }
+    let statuses = errors.map(\.exitStatus)
+    #expect(statuses == Array(80...119))
+    #expect(Set(statuses).isDisjoint(with: PTO2ErrorCode.allCases.map(\.exitStatus)))
+    #expect("\(PTO2Error(programCode: 1007, "too late")!)" == "error 1007 PROGRAM: too late")
+    #expect(errors[0].code == .explicitOrchFatal)
+  }
+
+  @Test func codeRoundTripsThroughAnErrorBlock() {
+    for code in PTO2Error.programCodes {
+      withBlock(1024) { block in
+        OwnedErrorBlock(at: block).write(PTO2Error(programCode: code, "mine")!)
+        let read = ErrorBlock(at: block).read()?.error
+        #expect(read?.programCode == code && read?.code == .explicitOrchFatal)
+        #expect(read?.message == "mine" && read?.task == nil && read?.ring == nil)
+      }
+    }
+  }
+}
+
 @Suite struct ErrorBlockTests {
   @Test func emptyBlockIsNoError() {
     withBlock(1024) { #expect(ErrorBlock(at: $0).read() == nil) }

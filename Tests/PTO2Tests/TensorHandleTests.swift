@@ -32,6 +32,11 @@ private func expectSame(_ a: AnyTensor, _ b: AnyTensor) {
     expectSame(try decode(TensorHandle.encode(view)), view)
   }
 
+  @Test func handleOfARefusedViewSaysSo() {
+    let error = #expect(throws: PTO2Error.self) { try decode(TensorHandle.refused) }
+    #expect(error?.message.contains("a view that could not be made") == true)
+  }
+
   @Test func handleThatNobodyFilledIsRefused() {
     #expect(throws: PTO2Error.self) { try TensorHandle.decode(nil) }
     #expect(throws: PTO2Error.self) { try decode(pto2_tensor_handle()) }

@@ -177,6 +177,19 @@ import Testing
     #expect(result.errors.contains("--clusters 3"))
   }
 
+  /// In three languages, on the same tiles; each compares with a reference of its own.
+  @Test(arguments: ["cholesky", "cholesky-c", "cholesky-cpp"], [["4", "8"], ["1", "5"]])
+  func choleskyVerifies(program: String, size: [String]) {
+    let result = Command.run(program, size)
+    #expect(result.status == 0, "\(result.errors)")
+    let words =
+      "\(size[0]) x \(size[0]) tiles of \(size[1]): \(size[0] == "4" ? 20 : 1) tasks, verified"
+    #expect(result.output.hasPrefix(words), "\(result.output)")
+    #expect(result.errors == "")
+    let wrong = Command.run(program, ["4", "none"])
+    #expect(wrong.status == 64 && wrong.errors.hasPrefix("usage: \(program) "), "\(wrong.errors)")
+  }
+
   @Test func otherExamplesVerify() {
     let vector = Command.run("vector-example", ["--elements", "100000", "--tile", "999", "-q"])
     #expect(vector.status == 0, "\(vector.errors)")

@@ -30,6 +30,13 @@ import Testing
 
   @Test func thereIsACompiler() { #expect(!Self.compilers.isEmpty) }
 
+  @Test(arguments: ["pto2.hpp", "pto2_kernel.hpp", "pto2_task.hpp"], standards)
+  func headerInCPlusPlusCompilesAlone(header: String, standard: [String]) {
+    for result in compile("#include \"\(header)\"\n", standard) {
+      #expect(result.status == 0, "\(result.errors)")
+    }
+  }
+
   @Test(arguments: headers, languages)
   func headerCompilesAlone(header: String, language: [String]) {
     for result in compile("#include \"\(header)\"\n", language) {
@@ -91,6 +98,65 @@ import Testing
     for result in compile("#include \"pto2_program.h\"\n\(text)\n", language) {
       #expect(result.status != 0)
       #expect(result.errors.contains("pto2_program_"), "\(result.errors)")
+    }
+  }
+
+  private static let standards = ["-std=c++17", "-std=c++20"].map { ["-x", "c++", $0] }
+
+  /// Kernels and a program over pto2.hpp; `submits` stands in the program.
+  private func typed(_ submits: String) -> String {
+    """
+    #include "pto2.hpp"
+    static void scale(pto2::tensor<const float> x, pto2::tensor<float> y, float a) {
+        for (uint32_t i = 0; i < y.size(); i++) y[i] = a * x[i];
+    }
+    static void where(pto2::place place, pto2::tensor<int64_t> y) {
+        y(place.block()) = place.blocks();
+    }
+    PTO2_KERNELS(PTO2_KERNEL(scale, PTO2_AIV), PTO2_KERNEL_NAMED("place", where, PTO2_AIC))
+    static void build(pto2::graph &graph, const std::vector<std::string> &) {
+        const auto f = graph.aiv<decltype(scale)>("scale");
+        const auto x = graph.external(std::vector<float>{1, 2, 3});
+        const auto y = graph.external<float>({3});
+        const auto whole = graph.external<int64_t>({3});
+        const auto once = graph.fill({3}, 1.0f);
+        pto2::array<float> z;
+        \(submits)
+    }
+    PTO2_PROGRAM(build)
+
+    """
+  }
+
+  @Test(arguments: standards) func typedProgramCompiles(standard: [String]) {
+    let program = typed(
+      """
+      graph.submit(f, x, y, 2.0f);
+      graph.submit(f, once, pto2::overwrite(y), 2);
+      graph.submit(f, pto2::after_creator(x), pto2::output(z, {3}), 2.0);
+      pto2::task_options options;
+      options.blocks = 3;
+      graph.submit(options, graph.aic<decltype(where)>("place"), pto2::unordered(whole));
+      for (float value : graph.read(z)) if (value != 2) graph.fail("wrong", 1001);
+      graph.log(PTO2_LOG_INFO, std::to_string(graph.get(graph.bit_cast<uint8_t>(z), {1})));
+      """)
+    for result in compile(program, standard) { #expect(result.status == 0, "\(result.errors)") }
+  }
+
+  /// What does not fit the kernel does not compile, and the compiler says why.
+  @Test(
+    arguments: [
+      ("graph.submit(f, x, y);", "as many arguments as the kernel has parameters"),
+      ("graph.submit(f, x, y, 2.0f, 1);", "as many arguments as the kernel has parameters"),
+      ("graph.submit(f, x, whole, 2.0f);", "one of another element type"),
+      ("graph.submit(f, x, once, 2.0f);", "the kernel writes a tensor that is for reading"),
+      ("graph.submit(f, pto2::output(z, {3}), y, 2.0f);", "an output is given for a tensor"),
+      ("graph.submit(f, x, y, z);", "a scalar of the kernel is given something else"),
+    ])
+  func wrongArgumentDoesNotCompile(submit: String, words: String) {
+    for result in compile(typed(submit), Self.standards[0]) {
+      #expect(result.status != 0)
+      #expect(result.errors.contains(words), "\(result.errors)")
     }
   }
 }

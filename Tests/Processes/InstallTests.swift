@@ -18,6 +18,12 @@ import Testing
     }
   }
 
+  @Test func scriptsRunFromThePrefix() {
+    let result = Self.installation.shell(
+      "\(Self.installation.prefix)/bin/pto2 test \(repositoryRoot)Tests/Scripts/basics/raw.yaml")
+    #expect(result.status == 0, "\(result.output)\(result.errors)")
+  }
+
   /// Sessions in a program with its own main(): runs that fail do not spoil the next.
   @Test func programInCWithItsOwnMain() throws {
     let folder = try #require(Self.installation.folder("c"))
@@ -39,8 +45,50 @@ import Testing
       result.output.contains("run 1: 5 error 5 INVALID_ARGS: a task can have 16 scalars at most"),
       "\(result.output)")
     #expect(result.output.contains("run 3: 200 error 200 WORKER_DIED"), "\(result.output)")
-    #expect(result.output.contains("run 6: 0 \n  8 tasks"), "\(result.output)")
+    #expect(
+      result.output.contains("run 5: 209 error 209 INTERRUPTED: the program gave up waiting"),
+      "\(result.output)")
+    #expect(result.output.contains("run 8: 0 \n  8 tasks"), "\(result.output)")
     #expect(result.errors == "", "the library prints: \(result.errors)")
+  }
+
+  /// Kernels with typed parameters and a program over pto2.hpp, by every compiler there is.
+  @Test func programInCPlusPlus() throws {
+    let folder = try #require(Self.installation.folder("cpp"))
+    for (compiler, standard) in [("g++", "17"), ("clang++", "20")]
+    where Command(compiler, ["--version"], isOnPath: true).wait().status == 0 {
+      let (image, program) = (folder + "/lib\(compiler).so", folder + "/main-\(compiler)")
+      let strict = "-std=c++\(standard) -O2 -Wall -Wextra -Wpedantic -Werror"
+      let built = Self.installation.shell(
+        """
+        \(compiler) -shared -fPIC \(strict) -Wl,--build-id $(pkg-config --cflags pto2) \
+          -o \(image) \(Self.sources)kernels.cpp &&
+        \(compiler) \(strict) -o \(program) \(Self.sources)main.cpp \
+          $(pkg-config --cflags --libs pto2) -Wl,-rpath,$(pkg-config --variable=libdir pto2)
+        """)
+      try #require(built.status == 0, "\(built.errors)")
+      let result = Command.run(program, [image])
+      #expect(result.status == 0, "\(result.output)\(result.errors)")
+      #expect(result.output.hasSuffix("0 failures\n"), "\(result.output)")
+      // What the program has logged, and what the C++ library says where a kernel ends.
+      #expect(result.errors.contains("pto2: info: of the program"), "\(result.errors)")
+    }
+  }
+
+  /// What docs/cholesky.md says for C and C++, word for word.
+  @Test func choleskyFromThePrefix() throws {
+    let folder = try #require(Self.installation.folder("cholesky"))
+    let page = readFile(repositoryRoot + "docs/cholesky.md")
+    let begin = try #require(page.firstRange(of: "```sh\n")).upperBound
+    let end = try #require(page[begin...].firstRange(of: "```\n")).lowerBound
+    let result = Self.installation.shell(
+      "set -e; cd \(folder); PTO2=\(repositoryRoot)\n" + page[begin..<end])
+    #expect(result.status == 0, "\(result.errors)")
+    let lines = result.output.split(separator: "\n")
+    #expect(
+      lines.count == 2
+        && lines.allSatisfy { $0.hasPrefix("8 x 8 tiles of 32: 120 tasks, verified") },
+      "\(result.output)")
   }
 
   /// Nothing of Swift can be seen, so a program may have another Swift, or none.
@@ -51,7 +99,8 @@ import Testing
     // Some linkers list the version itself, too.
     #expect(
       names.map { $0.prefix { $0 != "@" } }.filter { $0 != "PTO2_1" }.sorted() == [
-        "pto2_session_close", "pto2_session_error", "pto2_session_open", "pto2_session_run",
+        "pto2_session_close", "pto2_session_error", "pto2_session_on_wait", "pto2_session_open",
+        "pto2_session_run",
       ])
     let dynamic = Self.installation.shell("readelf -d \(library)").output
     #expect(dynamic.contains("soname: [libpto2.so.1]"), "\(dynamic)")

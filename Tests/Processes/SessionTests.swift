@@ -110,7 +110,57 @@ import Testing
     let failed = error(of: session) { try $0.fail("as the test asked") }
     #expect(failed?.code == .explicitOrchFatal && failed?.message == "as the test asked")
     try count(session)
+    let coded = error(of: session) { try $0.fail("with a code", code: 1039) }
+    #expect(coded?.programCode == 1039 && coded?.exitStatus == 119)
+    #expect(coded?.code == .explicitOrchFatal && coded?.message == "with a code")
+    let strange = error(of: session) { try $0.fail("with a code", code: 1040) }
+    #expect(strange?.code == .invalidArgs && strange?.programCode == nil)
+    try count(session)
     #expect(processes(session) == before)
+    expectEnd(session)
+  }
+
+  @Test func programLogsToItsSession() throws {
+    let session = try session("log")
+    var lines: [String] = []
+    session.logHandler = { lines.append("\($0): \($1)") }
+    try session.run { graph in
+      graph.log(.debug, "begins")
+      graph.log(.error, "ends")
+    }
+    #expect(lines == ["debug: begins", "error: ends"])
+    session.logHandler = nil
+    try session.run { $0.log(.error, "to nobody") }
+    #expect(lines.count == 2)
+    expectEnd(session)
+  }
+
+  /// A task that waits for who made its tensor, and for nobody else.
+  @Test func unorderedTaskCanWaitForTheCreator() throws {
+    let session = try session("creator")
+    for _ in 0..<5 {
+      var found: Int64 = 0
+      try session.run { graph in
+        let (mix, copy) = (try graph.kernel("c_mix"), try graph.kernel("t_copy"))
+        let zero = try graph.externalTensor(of: Int64.self, [1])
+        let result = try graph.externalTensor(of: Int64.self, [1])
+        let made = try graph.submit(aiv: mix) { task in
+          task.input(zero)
+          task.input(zero)
+          let made = task.output(of: Int64.self, [1])
+          task.scalar(bits: 3000 << 32 | 41)
+          return made
+        }
+        try graph.submit(aiv: copy) { task in
+          task.unordered(made, afterCreator: true)
+          task.overwrite(result)
+          task.scalar(0)
+          task.scalar(0)
+        }
+        found = try graph.array(result)[0]
+      }
+      #expect(found == 41)
+    }
     expectEnd(session)
   }
 

@@ -26,6 +26,8 @@ import Testing
     let words = example.words.map {
       $0.replacing("./copy-of-my-session", with: folder + "/copy")
         .replacing("./copy-of-a-segment", with: folder + "/copy")
+        .replacing("./results.xml", with: folder + "/results.xml")
+        .replacing("Tests/Scripts", with: repositoryRoot + "Tests/Scripts")
         .replacing("run.pftrace", with: folder + "/run.pftrace")
         .replacing("report.html", with: folder + "/report.html")
         .replacing(Self.name, with: segment)
@@ -77,7 +79,8 @@ import Testing
     #expect(examples.count > 15)
     let commands = Set(examples.map { $0.words[1] })
     for name in [
-      "stuck", "top", "inspect", "decode", "stat", "layout", "doctor", "trace", "report",
+      "stuck", "top", "inspect", "decode", "stat", "layout", "doctor", "trace", "report", "test",
+      "run", "graph",
     ] {
       #expect(commands.contains(name), "no example of \(name)")
     }
@@ -105,7 +108,7 @@ import Testing
           == 0)
       for name in [
         "stuck", "top", "inspect", "stat", "decode", "layout", "doctor", "trace", "report", "list",
-        "reap",
+        "reap", "test", "run", "graph",
       ] {
         #expect(help.output.contains("\n  \(name) "), "\(name)")
         let text = Command.run("pto2", [name, "--help"]).output
@@ -138,6 +141,8 @@ import Testing
       ["decode", "--task", "9:1"],
       ["top", "-n", "0", "x"], ["top", "--json", "x"], ["top", "-b", "--columns", "5", "x"],
       ["inspect", "x", "--task", "0:0", "--ring", "1"], ["doctor", "--clusters", "0"],
+      ["test"], ["test", "--jobs", "0", "x"], ["test", "--repeat", "0", "x"], ["run"],
+      ["test", "--tap", "--json", "x"], ["graph", "--format", "png", "x"],
       ["layout", "--task-window", "3"], ["stuck", "--seconds", "nan", "x"],
     ] {
       let result = Command.run("pto2", arguments)

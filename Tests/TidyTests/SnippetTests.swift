@@ -34,4 +34,24 @@ import Testing
     }
     #expect(blocks > 0)
   }
+
+  /// Programs side by side are pieces of the examples.
+  @Test func choleskyBlocksAreFromTheExamples() throws {
+    let sources = Tree.files.filter { $0.path.hasPrefix("Examples/Cholesky/") }
+      .map { stripped($0.lines) }
+    #expect(sources.count >= 4)
+    let page = try #require(Tree.files.first { $0.path == "docs/cholesky.md" })
+    var languages: Set<Substring> = []
+    for block in page.text.split(separator: "\n```").map({ $0.drop { $0 == "\n" } }) {
+      let language = block.prefix { $0 != "\n" }
+      guard ["c", "cpp", "swift"].contains(language) else { continue }
+      languages.insert(language)
+      for piece in block.dropFirst(language.count).split(separator: "\n\n") {
+        let text = stripped(piece.split(separator: "\n"))
+        #expect(
+          sources.contains { $0.replacing("\n\n", with: "\n").contains(text) }, "\(piece)")
+      }
+    }
+    #expect(languages == ["c", "cpp", "swift"])
+  }
 }

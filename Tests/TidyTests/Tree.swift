@@ -20,8 +20,8 @@ enum Tree {
     return files
   }()
 
-  /// Swift and C.
-  static let code = files.filter { $0.isOf(".swift", ".c", ".h") }
+  /// Swift, C and C++.
+  static let code = files.filter { $0.isOf(".swift", ".c", ".h", ".cpp", ".hpp") }
   static let pages = files.filter { $0.isOf(".md") }
 
   private static func add(_ path: String, to files: inout [SourceFile]) {

@@ -163,14 +163,24 @@ struct StepCampaign {
       }
     }
     for step in steps {
-      let one = StepCase(point: point, hit: hit, step: step)
+      var one = StepCase(point: point, hit: hit, step: step)
       status.show(
         "\(point.rawValue), store \(hit): instruction \(step) of \(steps.last!)")
-      number += 1
-      let outcome = StepRun(session(number, point), point: point, hit: hit).run(killAt: step)
+      var outcome = kill(at: one)
+      // Of several threads a stretch has more instructions one time than another.
+      while options.threads > 1, !outcome.isExercised, outcome.exitStatus == 0, one.step > 0 {
+        one.step /= 2
+        outcome = kill(at: one)
+      }
       rows[row].runs += 1
       if let fault = judge(one, outcome) { violation(row, one, fault) }
     }
+  }
+
+  private mutating func kill(at one: StepCase) -> StepRun.Outcome {
+    number += 1
+    return StepRun(session(number, one.point), point: one.point, hit: one.hit)
+      .run(killAt: one.step)
   }
 
   /// What is wrong with a run; nil when all is as it must be.

@@ -46,18 +46,10 @@ struct ReplayedSteps {
       var hole = 1
       for step in first..<first + count {
         var current: [Tensor<Int64>?] = Array(repeating: nil, count: before.count)
-        var points = taskbench_points(&options.graph, step)
-        while points != 0 {
-          let point = taskbench_next(&points)
-          var producers = taskbench_inputs(&options.graph, step, point)
-          current[Int(point)] = try graph.submit(aiv: kernel) { task in
-            while producers != 0 { task.input(before[Int(taskbench_next(&producers))]!) }
-            let output = task.output(of: Int64.self, Shape(2))
-            task.scalar(bits: packed)
-            task.scalar(hole: hole)
-            task.scalar(hole: 0)
-            return output
-          }
+        try submitStep(graph, kernel, &options, step, before, into: &current) { task, _ in
+          task.scalar(bits: packed)
+          task.scalar(hole: hole)
+          task.scalar(hole: 0)
           hole += 1
         }
         before = current

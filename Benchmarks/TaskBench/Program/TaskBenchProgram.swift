@@ -82,20 +82,12 @@ struct TaskBenchProgram {
           step += replayed.count
           continue
         }
-        defer { step += 1 }
-        var points = taskbench_points(&options.graph, step)
-        while points != 0 {
-          let point = taskbench_next(&points)
-          var producers = taskbench_inputs(&options.graph, step, point)
-          current[Int(point)] = try graph.submit(aiv: kernel) { task in
-            while producers != 0 { task.input(before[Int(taskbench_next(&producers))]!) }
-            let output = task.output(of: Int64.self, Shape(2))
-            task.scalar(bits: packed)
-            task.scalar(bits: UInt64(step) << 32 | UInt64(point))
-            task.scalar(bits: work)
-            return output
-          }
+        try submitStep(graph, kernel, &options, step, before, into: &current) { task, point in
+          task.scalar(bits: packed)
+          task.scalar(bits: UInt64(step) << 32 | UInt64(point))
+          task.scalar(bits: work)
         }
+        step += 1
         swap(&before, &current)
       }
       try graph.wait()

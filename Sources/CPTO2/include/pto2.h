@@ -63,7 +63,8 @@ PTO2_BEGIN_C
 /* Each enum ends with a value that nothing has: it makes 31 bits wide what later
  * versions may add to. */
 
-/* ---- error codes: 1..100 are the original's, 101 proposal 326's, 200+ ours */
+/* ---- error codes: 1..100 are the original's, 101 proposal 326's, 200..999 ours,
+ * 1000..1039 a program's own (fail_with) */
 
 typedef enum pto2_error {
     PTO2_ERROR_NONE = 0,
@@ -87,8 +88,10 @@ typedef enum pto2_error {
     PTO2_ERROR_GARBAGE_WORD = 206,      /* a register word that is not legal */
     PTO2_ERROR_PROTOCOL = 207,          /* a record that contradicts its id */
     PTO2_ERROR_OUT_OF_MEMORY = 208,     /* /dev/shm is full */
-    PTO2_ERROR_INTERRUPTED = 209,       /* SIGINT or SIGTERM */
+    PTO2_ERROR_INTERRUPTED = 209,       /* a signal, or the program gave up waiting */
     PTO2_ERROR_SEGMENT_TRUNCATED = 210, /* somebody made the object smaller */
+    PTO2_ERROR_PROGRAM = 1000,     /* the first of a program's own, */
+    PTO2_ERROR_PROGRAM_LAST = 1039, /* and the last one */
     PTO2_ERROR_WIDEST = 0x7FFFFFFF
 } pto2_error;
 
@@ -118,6 +121,8 @@ typedef enum pto2_access {
     PTO2_INOUT = 2,
     PTO2_OUTPUT_EXISTING = 3, /* written in place, never read: no read-after-write */
     PTO2_NO_DEP = 4,          /* passed to the kernel, no dependency either way */
+    PTO2_NO_DEP_CREATED = 5,  /* the same, but after the task that put the tensor out; */
+                              /* kernels see PTO2_NO_DEP */
     PTO2_ACCESS_WIDEST = 0x7FFFFFFF
 } pto2_access;
 

@@ -13,7 +13,7 @@
  * Every call is made from the thread that was given them, and before it returns. A call
  * returns 0, or the code of the error. The first error is the run's: from then on every
  * call returns its code, and the program should return. Whatever it returns other than
- * 0, without a failed call, fails the run too.
+ * 0, without a failed call, fails the run too. Views alone may fail and be done without.
  *
  * Every struct that a program fills begins with its size:
  *
@@ -31,6 +31,8 @@
 
 #include "pto2.h"
 
+#include <stdarg.h>
+#include <stdio.h>
 #include <string.h>
 
 PTO2_BEGIN_C
@@ -207,6 +209,15 @@ typedef struct pto2_machine {
     F(T, scheduler_threads, 20)
 PTO2_ASSERT_LAYOUT(pto2_machine, PTO2_MACHINE_FIELDS, 24);
 
+/* How much a line that a program logs matters. */
+typedef enum pto2_log_level {
+    PTO2_LOG_ERROR = 0,
+    PTO2_LOG_WARNING = 1,
+    PTO2_LOG_INFO = 2,
+    PTO2_LOG_DEBUG = 3, /* shown only when asked for */
+    PTO2_LOG_WIDEST = 0x7FFFFFFF
+} pto2_log_level;
+
 /* ---- the calls ------------------------------------------------------------ */
 
 typedef struct pto2_program_api {
@@ -235,9 +246,10 @@ typedef struct pto2_program_api {
     pto2_error (*fill)(pto2_graph *, pto2_dtype dtype, uint32_t rank, const uint32_t *shape,
                        const void *element, pto2_tensor_handle *out);
 
-    /* Views. slice takes offset and length per dimension; slice_steps every steps[d]-th
-     * element; broadcast repeats dimensions of extent 1 and adds outer ones, for
-     * reading only. */
+    /* Views. One that cannot be made is an error that the program may live with: the
+     * run goes on, and *out is a handle that other calls refuse. slice takes offset and
+     * length per dimension; slice_steps every steps[d]-th element; broadcast repeats
+     * dimensions of extent 1 and adds outer ones, for reading only. */
     pto2_error (*slice)(pto2_graph *, const pto2_tensor_handle *base, const uint32_t *offset,
                         const uint32_t *shape, pto2_tensor_handle *out);
     pto2_error (*slice_steps)(pto2_graph *, const pto2_tensor_handle *base,
@@ -282,9 +294,10 @@ typedef struct pto2_program_api {
 
     /* Ends the run with error 9 and this message. */
     pto2_error (*fail)(pto2_graph *, const char *message);
-    /* The first error's message, or NULL. Valid until the run ends. */
+    /* The first error's message, or NULL. Valid until the run ends. After a call that
+     * could not make a view, and before one that succeeds, that call's. */
     const char *(*error_message)(pto2_graph *);
-    /* The first error; its code is 0 when there was none. Returns 0, or error 5 when
+    /* The same error; its code is 0 when there was none. Returns 0, or error 5 when
      * `bytes` is not set. */
     pto2_error (*error_info)(pto2_graph *, pto2_error_info *out);
 
@@ -308,6 +321,20 @@ typedef struct pto2_program_api {
      * before use it to their end. Once all of these are done its memory goes to new
      * external tensors; a call that finds no other room waits for that. */
     pto2_error (*free_tensor)(pto2_graph *, const pto2_tensor_handle *);
+
+    /* A view of the same bytes as elements of another type. If its size differs, the
+     * innermost dimension becomes so much longer or shorter: it has no gaps, is a whole
+     * number of such elements, and these lie at multiples of their size. */
+    pto2_error (*bit_cast)(pto2_graph *, const pto2_tensor_handle *base, pto2_dtype dtype,
+                           pto2_tensor_handle *out);
+
+    /* As fail, with a code of the program's own, PTO2_ERROR_PROGRAM (1000) to
+     * PTO2_ERROR_PROGRAM_LAST (1039): the run's error has it, and the exit status is
+     * 80 + (code - 1000). Another code is error 5. */
+    pto2_error (*fail_with)(pto2_graph *, uint32_t code, const char *message);
+    /* A line on standard error, after the run's name and the level; --log and --quiet of
+     * the command line say up to which level. Changes nothing, also after an error. */
+    void (*log)(pto2_graph *, pto2_log_level level, const char *message);
 } pto2_program_api;
 
 #define PTO2_PROGRAM_API_FIELDS(F, T)                                                   \
@@ -318,8 +345,9 @@ typedef struct pto2_program_api {
     F(T, scope_begin_manual, 120) F(T, scope_end, 128) F(T, submit, 136)                \
     F(T, submit_many, 144) F(T, wait, 152) F(T, fail, 160) F(T, error_message, 168)     \
     F(T, error_info, 176) F(T, record_begin, 184) F(T, record_end, 192)                 \
-    F(T, replay, 200) F(T, template_free, 208) F(T, free_tensor, 216)
-PTO2_ASSERT_LAYOUT(pto2_program_api, PTO2_PROGRAM_API_FIELDS, 224);
+    F(T, replay, 200) F(T, template_free, 208) F(T, free_tensor, 216)                   \
+    F(T, bit_cast, 224) F(T, fail_with, 232) F(T, log, 240)
+PTO2_ASSERT_LAYOUT(pto2_program_api, PTO2_PROGRAM_API_FIELDS, 248);
 
 /* ---- entry points of a shared object -------------------------------------- */
 
@@ -369,6 +397,20 @@ static inline uint64_t pto2_float_bits(float value) {
     uint32_t bits;
     memcpy(&bits, &value, sizeof bits);
     return bits;
+}
+
+/* api->log with a format as printf(3) has it; cut after 1023 bytes. Nothing where the
+ * runtime is older than that call. */
+__attribute__((format(printf, 4, 5)))
+static inline void pto2_logf(const pto2_program_api *api, pto2_graph *graph,
+                             pto2_log_level level, const char *format, ...) {
+    char text[1024];
+    va_list arguments;
+    if (api->bytes < offsetof(pto2_program_api, log) + sizeof api->log) return;
+    va_start(arguments, format);
+    vsnprintf(text, sizeof text, format, arguments);
+    va_end(arguments);
+    api->log(graph, level, text);
 }
 
 PTO2_END_C

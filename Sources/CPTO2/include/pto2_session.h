@@ -27,10 +27,11 @@
  *
  * An error in one run does not spoil the next.
  *
- * The library prints nothing, ends no process but those it started, and installs no
- * signal handler unless asked. It starts threads of its own, which have all signals
- * blocked. A program that ignores SIGCHLD, or waits for any child (wait(), waitpid(-1)),
- * takes away what the library must know of its processes: wait for your own by their ids.
+ * The library prints nothing but what the program logs, ends no process but those it
+ * started, and installs no signal handler unless asked. It starts threads of its own,
+ * which have all signals blocked. A program that ignores SIGCHLD, or waits for any child
+ * (wait(), waitpid(-1)), takes away what the library must know of its processes: wait for
+ * your own by their ids.
  *
  * Threads: one call at a time on one session, from any thread; calls on different
  * sessions do not touch each other. The callback runs on the thread of
@@ -144,6 +145,14 @@ PTO2_EXPORT pto2_error pto2_session_run(pto2_session *session, pto2_run_function
 
 /* The error of the last run; its code is 0 when it succeeded. */
 PTO2_EXPORT pto2_error pto2_session_error(const pto2_session *session, pto2_error_info *error);
+
+/* From the next run on, pto2_session_run and the calls of its graph ask this function every
+ * 20 to 70 ms while they wait, on their own thread: anything but 0 ends the run with error
+ * 209. It may use nothing of the session. NULL, as at first: nobody is asked. Interpreters
+ * see to their signals in it. */
+typedef int32_t (*pto2_wait_function)(void *context);
+PTO2_EXPORT pto2_error pto2_session_on_wait(pto2_session *session, pto2_wait_function ask,
+                                            void *context);
 
 /* Ends the processes and removes the shared memory. NULL is nothing to do. */
 PTO2_EXPORT void pto2_session_close(pto2_session *session);

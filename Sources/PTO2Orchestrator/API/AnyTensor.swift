@@ -235,18 +235,54 @@ public struct AnyTensor: Sendable {
     return view
   }
 
-  /// The same bytes as elements of another type of the same size.
-  /// - Throws: `invalidArgs` when the sizes differ.
-  public func bitCast<Element>(to type: Element.Type) throws(PTO2Error) -> Tensor<Element> {
-    guard MemoryLayout<Element>.size == dataType.byteCount else {
+  /// As `Tensor.bitCast(to:)`.
+  /// - Throws: `invalidArgs` when the innermost dimension has gaps or is no whole number of
+  ///   such elements, or when they would not lie at multiples of their size.
+  public func bitCast<Element: TensorElement>(to type: Element.Type) throws(PTO2Error)
+    -> Tensor<Element>
+  { Tensor(unchecked: try bitCast(to: Element.dataType)) }
+
+  /// The same with a data type that is known at run time.
+  public func bitCast(to type: DataType) throws(PTO2Error) -> AnyTensor {
+    let (old, new) = (dataType.byteCount, type.byteCount)
+    var view = self
+    view.dataType = type
+    if old == new { return view }
+    let inner = shape.rank - 1
+    guard inner >= 0, shape[inner] <= 1 || stride(inner) == 1 else {
       throw PTO2Error(
         .invalidArgs,
-        "an element of \(dataType) has \(dataType.byteCount) bytes, \(type) has \(MemoryLayout<Element>.size)"
+        "cannot see \(shape) of \(dataType) as \(type): \(inner < 0 ? "it has no dimension to stretch" : "its innermost dimension has gaps")"
       )
     }
-    var view = self
-    view.dataType = Element.dataType
-    return Tensor(unchecked: view)
+    let bytes = Int(shape[inner]) * old
+    let isAligned =
+      Int(truncatingIfNeeded: offset) % new == 0
+      && (0..<inner).allSatisfy { shape[$0] <= 1 || Int(stride($0)) * old % new == 0 }
+    guard bytes % new == 0, isAligned else {
+      throw PTO2Error(
+        .invalidArgs,
+        "cannot see \(shape) of \(dataType) as \(type): \(bytes % new == 0 ? "an element would not lie at a multiple of its \(new) bytes" : "\(bytes) bytes of its innermost dimension are no whole number of \(new)")"
+      )
+    }
+    let extent = UInt32(exactly: bytes / new)
+    view.shape[inner] = extent ?? 0
+    guard extent != nil, view.shape.elementCount != nil else {
+      throw PTO2Error(
+        .invalidArgs, "cannot see \(shape) of \(dataType) as \(type): 2^32 elements or more")
+    }
+    for dimension in 0..<inner {
+      let wide = Int32(exactly: Int(stride(dimension)) * old / new)
+      guard wide != nil || shape[dimension] <= 1 else {
+        throw PTO2Error(
+          .invalidArgs, "cannot see \(shape) of \(dataType) as \(type): a stride beyond 2^31")
+      }
+      // One element has no next one: any stride will do.
+      view.setStride(dimension, wide ?? 0)
+    }
+    view.setStride(inner, 1)
+    view.measure()
+    return view
   }
 
   /// False for an offset or strides that no tensor has, on which the arithmetic

@@ -24,6 +24,16 @@ public struct Kernel: Sendable {
   }
 }
 
+/// How much a line that a program logs matters; the first matters most.
+public enum LogLevel: Int, Sendable, CaseIterable, Comparable {
+  case error = 0
+  case warning
+  case info
+  case debug
+
+  public static func < (a: LogLevel, b: LogLevel) -> Bool { a.rawValue < b.rawValue }
+}
+
 /// Where the order of a scope's tasks comes from.
 public enum ScopeMode: Sendable {
   /// From the tensors, and from explicit dependencies.
@@ -46,6 +56,10 @@ public enum ScopeMode: Sendable {
   /// Lines a program adds to the run's report, in order.
   package private(set) var reportLines: [(label: String, value: String)] = []
   package var progressHandler: ((String, Double) -> Void)?
+  package var logHandler: ((LogLevel, String) -> Void)?
+  package var waitHandler: (() -> Bool)? {
+    didSet { unsafe orchestrator.pointee.waiting.handler = waitHandler }
+  }
 
   package init(_ orchestrator: consuming Orchestrator, images: [KernelImage]) throws(PTO2Error) {
     var kernels: [String: Kernel] = [:]
@@ -129,6 +143,24 @@ public enum ScopeMode: Sendable {
   public func fail(_ message: String) throws(PTO2Error) -> Never {
     throw unsafe orchestrator.pointee.fault.raise(PTO2Error(.explicitOrchFatal, message))
   }
+
+  /// Ends the run with a code of the program's own, which its exit status and report say.
+  /// - Parameter code: of `PTO2Error.programCodes`.
+  /// - Throws: `explicitOrchFatal` with it as `programCode`, or the run's first error if
+  ///   there was one before; `invalidArgs` for another code.
+  public func fail(_ message: String, code: UInt32) throws(PTO2Error) -> Never {
+    let codes = PTO2Error.programCodes
+    throw unsafe orchestrator.pointee.fault.raise(
+      PTO2Error(programCode: code, message)
+        ?? PTO2Error(
+          .invalidArgs,
+          "a program's own codes are \(codes.lowerBound) to \(codes.upperBound), not \(code): \(message)"
+        ))
+  }
+
+  /// Says something to whoever watches the run: see `Session.logHandler`. Changes nothing,
+  /// also after an error.
+  public func log(_ level: LogLevel, _ text: String) { logHandler?(level, text) }
 
   /// Adds a line to the run's report.
   public func report(_ label: String, _ value: String) { reportLines.append((label, value)) }

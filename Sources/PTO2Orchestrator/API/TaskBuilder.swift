@@ -86,11 +86,15 @@ public enum Recovery: Sendable {
   /// The kernel gets the tensor, and nobody waits for anybody because of it.
   /// The memory stays alive while the task runs; who writes what, and when, is
   /// the program's matter.
+  /// - Parameter afterCreator: the task waits for the one that put the tensor out, if it
+  ///   is not external, and for nobody who has written it since.
   @inlinable
-  public mutating func unordered<Element>(_ tensor: Tensor<Element>) { unordered(tensor.untyped) }
+  public mutating func unordered<Element>(
+    _ tensor: Tensor<Element>, afterCreator: Bool = false
+  ) { unordered(tensor.untyped, afterCreator: afterCreator) }
   /// The same for a tensor whose element type is known at run time.
-  public mutating func unordered(_ tensor: AnyTensor) {
-    unsafe orchestrator.pointee.stage(tensor, .noDependency)
+  public mutating func unordered(_ tensor: AnyTensor, afterCreator: Bool = false) {
+    unsafe orchestrator.pointee.stage(tensor, .noDependency, afterCreator: afterCreator)
   }
 
   /// The task writes a new tensor, for which the runtime takes memory from the

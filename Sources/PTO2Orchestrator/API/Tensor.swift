@@ -66,9 +66,13 @@ public struct Tensor<Element: TensorElement>: Sendable {
     Tensor(unchecked: try untyped.broadcast(to: shape))
   }
 
-  /// The same bytes as elements of another type of the same size.
-  /// - Throws: `invalidArgs` when the sizes differ.
-  public func bitCast<Other>(to type: Other.Type) throws(PTO2Error) -> Tensor<Other> {
+  /// The same bytes as elements of another type. If its size differs, the innermost
+  /// dimension becomes so much longer or shorter: float32 [4, 8] is uint8 [4, 32] is
+  /// uint64 [4, 4].
+  /// - Throws: `invalidArgs` when the innermost dimension has gaps or is no whole number of
+  ///   such elements, or when they would not lie at multiples of their size.
+  public func bitCast<Other: TensorElement>(to type: Other.Type) throws(PTO2Error) -> Tensor<Other>
+  {
     try untyped.bitCast(to: type)
   }
 }

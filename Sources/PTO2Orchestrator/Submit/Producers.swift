@@ -214,9 +214,9 @@ extension StagedArgument {
   /// - Parameter mayOverwrite: the task has kernels, and nothing keeps them from running.
   @inline(__always)
   func faninFlags(mayOverwrite: Bool) -> (owner: UInt64, writer: UInt64) {
-    // Its memory alone is held.
-    if access == .noDependency { return (PTO2_FANIN_RETAIN, 0) }
     let all = PTO2_FANIN_WAIT | PTO2_FANIN_RETAIN | PTO2_FANIN_DATA
+    // Its memory alone is held, unless its owner is asked for.
+    if access == .noDependency { return (waitsForOwner ? all : PTO2_FANIN_RETAIN, 0) }
     // What overwrites the whole needs nothing of what was there; but a task without
     // kernels, or with a predicate, may leave it as it was.
     return mayOverwrite && access == .outputExisting

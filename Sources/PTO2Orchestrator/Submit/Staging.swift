@@ -15,9 +15,11 @@ extension Orchestrator {
 
   mutating func stageFailure(_ error: PTO2Error) { staged.fail(error) }
 
-  mutating func stage(_ tensor: AnyTensor, _ access: Access) {
+  mutating func stage(_ tensor: AnyTensor, _ access: Access, afterCreator: Bool = false) {
     guard staged.hasRoomForTensor(), isUsable(tensor, access) else { return }
-    staged.add(StagedArgument(tensor, access))
+    var argument = StagedArgument(tensor, access)
+    argument.waitsForOwner = afterCreator
+    staged.add(argument)
   }
 
   mutating func stageBlocks(_ count: Int, _ startTogether: Bool) {
@@ -153,6 +155,8 @@ struct StagedArgument: BitwiseCopyable {
   var dataType: DataType
   /// Its bytes are not one range; see `box`.
   var hasGaps: Bool
+  /// Of `noDependency`: who put the tensor out is waited for, too.
+  var waitsForOwner = false
   var elementCount: UInt32
   /// Bytes from the start of the buffer to the first element, and to the end
   /// of the last.

@@ -22,6 +22,10 @@ struct Waiting: ~Copyable {
   /// Every task is RELEASED, no scope is open, and nothing is CONSUMED for so long.
   var lostLimitMilliseconds: UInt32 = 4000
   private var sleeper = Sleeper()
+  /// Says whether the program has had enough of waiting; see `Session.waitHandler`.
+  var handler: (() -> Bool)?
+  /// When it was asked last.
+  private var askedAt: UInt64 = 0
 
   init(_ segment: borrowing Segment) {
     page = segment.ownOrchestratorPage
@@ -36,6 +40,15 @@ struct Waiting: ~Copyable {
       isSchedulerAttached = schedulerControl.loadAcquire() != PTO2_SCHED_ABSENT
     }
     return isSchedulerAttached
+  }
+
+  /// Asks the program whether to go on waiting: every 20 ms at most, every 70 at least.
+  mutating func mayGoOn() -> Bool {
+    guard let handler else { return true }
+    let now = MonotonicClock.now()
+    guard now &- askedAt >= 20_000_000 else { return true }
+    askedAt = now
+    return !handler()
   }
 
   /// The scheduler's state, to be given to `sleep`.
@@ -85,6 +98,9 @@ extension Orchestrator {
       }
       if let deadline, deadline.hasPassed { return false }
       guard backoff.next() else { continue }
+      if level == .run, !waiting.mayGoOn() {
+        throw fault.raise(PTO2Error(.interrupted, "the program gave up waiting"))
+      }
       if let reason { try checkDeadlock(reason, watermark, outputBytes: outputBytes) }
       waiting.sleep(
         on: word, while: seen, schedulerState: schedulerState, reason: Self.parkedReason(watermark),

@@ -1,7 +1,7 @@
 internal import CPTO2Segment
 
 /// Error codes: 1 to 100 are the original's, 101 is proposal 326's, 200 and
-/// more are process faults.
+/// more are process faults. 1000 to 1039 are programs' own (`PTO2Error.programCode`).
 public enum PTO2ErrorCode: UInt32, Sendable, CaseIterable {
   case scopeDeadlock = 1
   case heapRingDeadlock = 2
@@ -80,6 +80,8 @@ public struct PTO2Error: Error, Sendable, CustomStringConvertible {
   public var needed: UInt64
   /// Bytes or items that there were; 0 when it is not about a size.
   public var available: UInt64
+  /// The program's own code, of `programCodes`: it ended the run with it. Nil otherwise.
+  public private(set) var programCode: UInt32?
   /// What a closure of the program threw, with `explicitOrchFatal`; otherwise what the
   /// error was made of, if anything. It does not leave its process.
   public var underlying: (any Error)?
@@ -98,6 +100,30 @@ public struct PTO2Error: Error, Sendable, CustomStringConvertible {
     self.underlying = underlying
   }
 
+  /// Codes that a program can end its run with; their exit statuses are 80 to 119.
+  public static let programCodes: ClosedRange<UInt32> = 1000...1039
+
+  package static let programName = "PROGRAM"
+  package static let programAdvice =
+    "The program ended its run with a code of its own: see what it says."
+
+  /// The program ended its run with a code of its own, of `programCodes`.
+  /// - Returns: nil for another code.
+  package init?(programCode: UInt32, _ message: String) {
+    guard Self.programCodes.contains(programCode) else { return nil }
+    self.init(.explicitOrchFatal, message)
+    self.programCode = programCode
+  }
+
+  /// `programCode` if there is one, else that of `code`: what C and reports are told.
+  public var number: UInt32 { programCode ?? code.rawValue }
+  /// The name that belongs to `number`.
+  public var name: String { programCode == nil ? code.name : Self.programName }
+  /// The exit status of a process that ends with this error.
+  public var exitStatus: Int32 {
+    programCode.map { 80 + Int32($0 - Self.programCodes.lowerBound) } ?? code.exitStatus
+  }
+
   /// The error of a closure of the program: itself, or `explicitOrchFatal` around it.
   package init(ofProgram error: any Error) {
     self =
@@ -105,5 +131,5 @@ public struct PTO2Error: Error, Sendable, CustomStringConvertible {
       ?? PTO2Error(.explicitOrchFatal, "the program failed: \(error)", underlying: error)
   }
 
-  public var description: String { "error \(code.rawValue) \(code.name): \(message)" }
+  public var description: String { "error \(number) \(name): \(message)" }
 }

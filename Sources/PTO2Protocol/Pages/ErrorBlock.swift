@@ -24,17 +24,18 @@ package struct ErrorBlock {
     let start = unsafe base + MemoryLayout<pto2_error_block>.offset(of: \.message)!
     let message = unsafe String(
       decoding: UnsafeRawBufferPointer(start: start, count: length), as: UTF8.self)
-    guard let code = PTO2ErrorCode(rawValue: raw) else {
-      return (PTO2Error(.protocolViolation, "error block with unknown code \(raw)"), 0)
-    }
+    let code = PTO2ErrorCode(rawValue: raw)
+    guard
+      var error = code.map({ PTO2Error($0, message) })
+        ?? PTO2Error(programCode: raw, message)
+    else { return (PTO2Error(.protocolViolation, "error block with unknown code \(raw)"), 0) }
     let task = unsafe block.pointee.task_id
     let ring = unsafe block.pointee.ring
-    return unsafe (
-      PTO2Error(
-        code, message, task: task == UInt64.max ? nil : TaskID(rawValue: task),
-        ring: ring == UInt32.max ? nil : Int(ring), needed: block.pointee.needed,
-        available: block.pointee.available), block.pointee.time_nanoseconds
-    )
+    error.task = task == UInt64.max ? nil : TaskID(rawValue: task)
+    error.ring = ring == UInt32.max ? nil : Int(ring)
+    error.needed = unsafe block.pointee.needed
+    error.available = unsafe block.pointee.available
+    return (error, unsafe block.pointee.time_nanoseconds)
   }
 
   /// Of a core's page: what a worker says before it ends. Anything else a kernel has
@@ -77,7 +78,7 @@ package struct ErrorBlock {
     unsafe block.pointee.message_length = UInt32(text.count)
     let start = unsafe base + MemoryLayout<pto2_error_block>.offset(of: \.message)!
     unsafe start.copyMemory(from: text, byteCount: text.count)
-    code.storeRelease(error.code.rawValue)
+    code.storeRelease(error.number)
   }
 
   /// All of it at once, unpublished: for tests of what others make of any bytes.

@@ -117,10 +117,10 @@ private func endOfSession(_ picture: Picture) -> Diagnosis? {
   if let (error, role) = errors.min(by: { $0.error.nanoseconds < $1.error.nanoseconds }) {
     var diagnosis = Diagnosis(
       verdict: .stuck, cause: .error,
-      summary: "the session has ended with error \(error.code.rawValue) \(error.code.name)")
+      summary: "the session has ended with error \(error.number) \(error.name)")
     diagnosis.chain = ["The \(role) says: \(error.message)."]
     if let age = age(of: error, picture) { diagnosis.chain.append("That was \(age) s ago.") }
-    diagnosis.advice = [error.code.advice]
+    diagnosis.advice = [error.advice]
     diagnosis.task = error.task
     diagnosis.ring = error.ring
     if !picture.session.isAttached { diagnosis.advice.append(reapAdvice(picture)) }

@@ -84,6 +84,8 @@ package struct ProcessFacts: Equatable, Sendable {
 /// An error that a role has published.
 package struct ErrorFacts: Equatable, Sendable {
   package var code: PTO2ErrorCode
+  /// The program's own, as in `PTO2Error`.
+  package var programCode: UInt32?
   package var message: String
   package var task: TaskID?
   package var ring: Int?
@@ -94,6 +96,10 @@ package struct ErrorFacts: Equatable, Sendable {
     self.code = code
     self.message = message
   }
+
+  package var number: UInt32 { programCode ?? code.rawValue }
+  package var name: String { programCode == nil ? code.name : PTO2Error.programName }
+  package var advice: String { programCode == nil ? code.advice : PTO2Error.programAdvice }
 }
 
 package struct OrchestratorFacts: Equatable, Sendable {

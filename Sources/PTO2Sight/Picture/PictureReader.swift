@@ -109,6 +109,7 @@ package struct PictureReader {
   func error(_ block: ErrorBlock) -> ErrorFacts? {
     guard let (error, nanoseconds) = block.read() else { return nil }
     var facts = ErrorFacts(code: error.code, message: printable(error.message))
+    facts.programCode = error.programCode
     facts.task = error.task
     facts.ring = error.ring
     facts.nanoseconds = nanoseconds

@@ -314,7 +314,7 @@ extension Picture {
   /// What the roles have published, in words.
   package var errors: [String] {
     [orchestrator.error, scheduler.error].compactMap { $0 }.map {
-      "\($0.code.rawValue) \($0.code.name): \($0.message)"
+      "\($0.number) \($0.name): \($0.message)"
     }
   }
 }

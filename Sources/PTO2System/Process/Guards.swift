@@ -1,25 +1,39 @@
 internal import CPTO2Linux
 internal import Glibc
 
-/// What is done when the thread that runs a program ends without coming back.
+/// What is done when the thread that runs a program ends without coming back. One program
+/// may run inside another.
 package enum ThreadGuard {
-  private final class Action {
-    let run: () -> Void
-    init(_ run: @escaping () -> Void) { self.run = run }
+  @safe private final class Action {
+    let body: () -> Void
+    /// Of the program around it.
+    var outer: UnsafeMutableRawPointer?
+    init(_ body: @escaping () -> Void) { self.body = body }
+
+    func run() {
+      body()
+      if let outer = unsafe outer { unsafe Action.taken(outer).run() }
+    }
+
+    static func taken(_ context: UnsafeMutableRawPointer) -> Action {
+      unsafe Unmanaged<Action>.fromOpaque(context).takeRetainedValue()
+    }
   }
 
-  /// From now on, for the calling thread; the latest counts.
+  /// Kept by the thread; returns what it has kept until now.
+  private static func keep(_ context: UnsafeMutableRawPointer) -> UnsafeMutableRawPointer? {
+    unsafe pto2_guard_thread({ context in unsafe Action.taken(context!).run() }, context)
+  }
+
+  /// From now on, for the calling thread, until `end`.
   package static func begin(_ body: @escaping () -> Void) {
-    // Kept when the thread ends in this way, which it does once.
-    let context = unsafe Unmanaged.passRetained(Action(body)).toOpaque()
-    unsafe pto2_guard_thread(
-      { context in unsafe Unmanaged<Action>.fromOpaque(context!).takeRetainedValue().run() },
-      context)
+    let action = Action(body)
+    unsafe action.outer = keep(Unmanaged.passRetained(action).toOpaque())
   }
 
   package static func end() {
     guard let context = unsafe pto2_guard_thread(nil, nil) else { return }
-    unsafe Unmanaged<Action>.fromOpaque(context).release()
+    if let outer = unsafe Action.taken(context).outer { _ = unsafe keep(outer) }
   }
 }
 

@@ -18,6 +18,13 @@ HIDDEN int32_t spread(uint64_t n);
 HIDDEN int32_t freed(uint64_t n);
 HIDDEN int32_t empty(uint64_t n);
 HIDDEN int32_t machine(uint64_t n);
+HIDDEN int32_t bit_cast(uint64_t n);
+HIDDEN int32_t creator(uint64_t n);
+HIDDEN int32_t own_code(uint64_t n);
+HIDDEN int32_t refused_view(uint64_t n);
+HIDDEN int32_t refused_and_used(uint64_t n);
+HIDDEN int32_t refused_and_left(uint64_t n);
+HIDDEN int32_t logs(uint64_t n);
 int32_t run_scene(const char *name, uint64_t n);
 
 #endif

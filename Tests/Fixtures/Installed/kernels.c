@@ -2,6 +2,7 @@
 #include "pto2_kernel.h"
 
 #include <stdlib.h>
+#include <unistd.h>
 
 /* Tensors: 0 x (in), 1 y (in place), both f32; scalar 0: alpha. y += alpha * x. */
 static void saxpy(const pto2_kernel_args *args) {
@@ -17,4 +18,11 @@ static void crash(const pto2_kernel_args *args) {
     abort();
 }
 
-PTO2_KERNELS({"saxpy", saxpy, PTO2_AIV}, {"crash", crash, PTO2_AIC})
+/* Until its process is killed. */
+static void endless(const pto2_kernel_args *args) {
+    (void)args;
+    for (;;) sleep(1);
+}
+
+PTO2_KERNELS({"saxpy", saxpy, PTO2_AIV}, {"crash", crash, PTO2_AIC},
+             {"endless", endless, PTO2_AIC})

@@ -14,12 +14,13 @@
 
 enum { COUNT = 4096, TILE = 512 };
 
-typedef enum { GOOD, TOO_MANY_SCALARS, CRASH, OWN_STATUS } ending;
+typedef enum { GOOD, TOO_MANY_SCALARS, CRASH, GIVE_UP, OWN_STATUS } ending;
 
 typedef struct {
     ending ending;
     float alpha;
     pto2_kernel saxpy; /* of the session: found in the first run, used in all */
+    int asked;         /* how often, in the run that gives up */
     float wrong;       /* an element that is not what it should be, or 0 */
 } work;
 
@@ -72,10 +73,22 @@ static int32_t build(const pto2_program_api *api, pto2_graph *graph, void *conte
                                        .recovery = PTO2_RECOVERY_ONCE};
         if (api->submit(graph, &crash, NULL)) return 1;
     }
+    if (w->ending == GIVE_UP) {
+        const pto2_submission endless = {.bytes = sizeof endless,
+                                         .kernel_names = {"endless", NULL, NULL}};
+        if (api->submit(graph, &endless, NULL)) return 1;
+    }
     if (api->wait(graph)) return 1;
     for (uint32_t i = 0; i < count; i++)
         if (py[i] != 1 + w->alpha * px[i]) w->wrong = py[i];
     return w->ending == OWN_STATUS ? 3 : 0;
+}
+
+/* Asked while a call waits: has had enough the third time, in the run that is to. */
+static int32_t has_had_enough(void *context) {
+    work *w = context;
+    if (w->ending == GIVE_UP) w->asked++;
+    return w->asked >= 3;
 }
 
 /* Whatever a signal did before the session, it does after it. */
@@ -122,13 +135,17 @@ int main(int argc, char **argv) {
                 {GOOD, PTO2_ERROR_NONE},
                 {CRASH, PTO2_ERROR_WORKER_DIED},
                 {GOOD, PTO2_ERROR_NONE},
+                {GIVE_UP, PTO2_ERROR_INTERRUPTED},
+                {GOOD, PTO2_ERROR_NONE},
                 {OWN_STATUS, PTO2_ERROR_EXPLICIT_ORCH_FATAL},
                 {GOOD, PTO2_ERROR_NONE}};
     work w = {.alpha = 0};
+    if (pto2_session_on_wait(session, has_had_enough, &w)) return 1;
     int failures = 0;
     for (size_t k = 0; k < sizeof runs / sizeof *runs; k++) {
         w.ending = runs[k].ending;
         w.alpha += 1;
+        w.asked = 0;
         pto2_report report = {.bytes = sizeof report};
         code = pto2_session_run(session, build, &w, &report);
         if (pto2_session_error(session, &error)) return 1;

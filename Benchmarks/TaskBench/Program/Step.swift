@@ -1,0 +1,27 @@
+import CTaskBench
+import PTO2
+
+/// Submits the tasks of one step: each takes what its producers of the step before have put
+/// out, and puts out a tensor.
+/// - Parameters:
+///   - before: what the step before has put out, by point.
+///   - current: what this one puts out.
+///   - addScalars: adds what the kernel is to know of the task at this point.
+@inline(__always)
+func submitStep(
+  _ graph: Graph, _ kernel: Kernel, _ options: inout taskbench_options, _ step: UInt32,
+  _ before: [Tensor<Int64>?], into current: inout [Tensor<Int64>?],
+  addScalars: (inout TaskBuilder, UInt32) -> Void
+) throws {
+  var points = taskbench_points(&options.graph, step)
+  while points != 0 {
+    let point = taskbench_next(&points)
+    var producers = taskbench_inputs(&options.graph, step, point)
+    current[Int(point)] = try graph.submit(aiv: kernel) { task in
+      while producers != 0 { task.input(before[Int(taskbench_next(&producers))]!) }
+      let output = task.output(of: Int64.self, Shape(2))
+      addScalars(&task, point)
+      return output
+    }
+  }
+}

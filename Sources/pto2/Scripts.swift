@@ -1,0 +1,250 @@
+internal import ArgumentParser
+internal import Glibc
+internal import PTO2CommandLine
+internal import PTO2Script
+internal import PTO2Sight
+internal import PTO2System
+
+/// A script with an error.
+private let scriptError: Int32 = 65
+
+private func load(_ path: String) throws -> ScriptFile {
+  do throws(ScriptFile.Failure) { return try ScriptFile(path) } catch {
+    writeError("pto2: error: \(error)")
+    throw ExitCode(scriptError)
+  }
+}
+
+private func plan(_ file: ScriptFile, seed: Int) throws -> Plan {
+  do throws(ScriptFile.Failure) { return try file.plan(seed: seed) } catch {
+    writeError("pto2: error: \(error)")
+    throw ExitCode(scriptError)
+  }
+}
+
+private func count(_ text: String) throws -> Int { Int(try readCount(text)) }
+
+struct Test: ParsableCommand {
+  static let configuration = CommandConfiguration(
+    abstract: "Runs scripts: graphs in sessions of real processes, and what must hold of them.",
+    discussion: """
+      A script is a file in YAML with a graph, faults, signals and expectations; docs/scripts.md
+      describes it. A folder stands for all files in it that end with .yaml. Each script has a
+      session of its own; nothing of it is left, also after its timeout, Ctrl-C or SIGTERM.
+
+      Output is TAP, or lines for people on a terminal. Exit status: 0 when all have passed, 1
+      when one has not, 64 for wrong usage, 65 when a script has an error (then none is run),
+      74 when the output cannot be written, 128 + n after signal n.
+
+      Examples:
+        pto2 test Tests/Scripts/basics
+        pto2 test --jobs 2 --junit ./results.xml Tests/Scripts/basics
+        pto2 test --repeat 3 --seed 7 --keep Tests/Scripts/basics/raw.yaml
+        pto2 test --list Tests/Scripts
+        pto2 test --json Tests/Scripts/basics/raw.yaml
+      """)
+
+  @Argument(help: "Scripts, and folders of scripts.", completion: .file(extensions: ["yaml"]))
+  var paths: [String]
+
+  @Option(
+    help: ArgumentHelp("Scripts that run at a time, 1 to 64.", valueName: "n"),
+    transform: count(_:))
+  var jobs = 1
+
+  @Option(
+    name: .customLong("repeat"),
+    help: ArgumentHelp("Runs each script so often, each time with the next seed.", valueName: "n"),
+    transform: count(_:))
+  var rounds = 1
+
+  @Option(
+    help: ArgumentHelp("The first seed: of random values and faults.", valueName: "n"),
+    transform: count(_:))
+  var seed = 1
+
+  @Option(
+    help: ArgumentHelp("Writes the results to a file, as JUnit does.", valueName: "file"),
+    completion: .file())
+  var junit: String?
+
+  @Flag(help: "Copies the segment of a failure to NAME.segment here, for the other commands.")
+  var keep = false
+  @Flag(help: "Lists the scripts, and runs none.") var list = false
+  @Flag(help: "TAP, on a terminal too.") var tap = false
+  @Flag(help: "One JSON object a run.") var json = false
+
+  func validate() throws {
+    guard (1...64).contains(jobs) else { throw ValidationError("--jobs: expected 1 to 64") }
+    guard (1...1_000_000).contains(rounds) else {
+      throw ValidationError("--repeat: expected 1 to 1000000")
+    }
+    guard !(tap && json) else { throw ValidationError("--tap and --json: one of them") }
+  }
+
+  func run() throws {
+    let files = try loadAll()
+    if list {
+      for file in files {
+        let text = file.script.description.split(separator: "\n").first ?? ""
+        try say(
+          json
+            ? "{\"file\":\(quoted(file.path)),\"description\":\(quoted(String(text)))}"
+            : "\(file.path)\(text.isEmpty ? "" : "  \(text)")")
+      }
+      return
+    }
+    var suite = Suite(files: files, tool: try tool())
+    (suite.jobs, suite.rounds, suite.seed) = (jobs, rounds, seed)
+    suite.isKeeping = keep
+    let isTAP = tap || (!json && isatty(STDOUT_FILENO) != 1)
+    let isRepeated = rounds > 1
+    if isTAP { try sayText("TAP version 14\n1..\(suite.count)\n") }
+    let style = outputStyle()
+    let ending = try suite.run { number, result in
+      if json {
+        try say(result.json.text)
+      } else {
+        let lines =
+          isTAP
+          ? result.tap(number, isRepeated: isRepeated)
+          : result.lines(isRepeated: isRepeated, hasColours: style.hasColours)
+        try sayText(lines.map { $0 + "\n" }.joined())
+      }
+    }
+    try finish(ending, isTAP: isTAP)
+  }
+
+  private func quoted(_ text: String) -> String { JSONObject.quoted(text) }
+
+  /// All of them are read before one is run.
+  private func loadAll() throws -> [ScriptFile] {
+    var files: [ScriptFile] = []
+    var hasError = false
+    for path in paths {
+      let found: [String]
+      do throws(ScriptFile.Failure) { found = try ScriptFile.find(path) } catch {
+        writeError("pto2: error: \(error)")
+        throw ExitCode(64)
+      }
+      for path in found {
+        do {
+          let file = try load(path)
+          _ = try plan(file, seed: seed)
+          files.append(file)
+        } catch { hasError = true }
+      }
+    }
+    if hasError { throw ExitCode(scriptError) }
+    return files
+  }
+
+  /// This very executable, which runs each script in a process of its own.
+  private func tool() throws -> String {
+    guard let path = resolvedPath("/proc/self/exe") else {
+      writeError("pto2: error: /proc/self/exe cannot be read: it names the tool itself")
+      throw ExitCode(1)
+    }
+    return path
+  }
+
+  private func finish(_ ending: Suite.Ending, isTAP: Bool) throws {
+    let failed = ending.results.count { !$0.hasPassed }
+    if let signal = ending.signal {
+      if isTAP { try say("Bail out! ended by signal \(signal)") }
+      writeError("pto2: ended by signal \(signal), after \(ending.results.count) runs")
+      throw ExitCode(128 + signal)
+    }
+    if let junit {
+      let text = PTO2Script.junit(ending.results, isRepeated: rounds > 1)
+      if let error = writeText(text, to: junit) {
+        writeError("pto2: error: --junit \(error)")
+        throw ExitCode(Status.lostOutput)
+      }
+    }
+    if !json {
+      let text = "\(ending.results.count - failed) passed, \(failed) failed"
+      try say(isTAP ? "# " + text : text)
+    }
+    if failed > 0 { throw ExitCode(1) }
+  }
+}
+
+struct Run: ParsableCommand {
+  static let configuration = CommandConfiguration(
+    abstract: "Runs the graph of a script and prints the report of the run.",
+    discussion: """
+      What the script expects is not looked at: that is `pto2 test`. Its actions are not done.
+      Every option of an orchestrator may be given; it goes before what the script says.
+      Exit status: as of every orchestrator (docs/operations.md), 65 when the script has an
+      error.
+
+      Examples:
+        pto2 run Tests/Scripts/basics/raw.yaml
+        pto2 run Tests/Scripts/basics/raw.yaml --clusters 2 --json
+      """)
+
+  struct Arguments: ParsableArguments {
+    @Argument(help: "The script.", completion: .file(extensions: ["yaml"])) var script: String
+    @Option(
+      help: ArgumentHelp("The seed of random values and faults.", valueName: "n"),
+      transform: count(_:))
+    var seed = 1
+    @Option(help: .hidden) var results: String?
+    @OptionGroup var runtime: RuntimeOptions
+  }
+
+  @OptionGroup var arguments: Arguments
+
+  func run() throws {
+    let file = try load(arguments.script)
+    _ = try plan(file, seed: arguments.seed)
+    let merged: Arguments
+    do {
+      merged = try Arguments.parse(file.script.options + CommandLine.arguments.dropFirst(2))
+    } catch { Arguments.exit(withError: error) }
+    try runScript(
+      file, seed: merged.seed, options: merged.runtime, resultsPath: merged.results)
+  }
+}
+
+struct DrawGraph: ParsableCommand {
+  static let configuration = CommandConfiguration(
+    commandName: "graph",
+    abstract: "Draws the graph of a script: its tasks, and which waits for which.",
+    discussion: """
+      DOT for Graphviz, in which scopes are boxes, or a plain SVG. Nothing is run: who waits for
+      whom is worked out from the script, element by element.
+      Exit status: 0, 64 for wrong usage, 65 when the script has an error.
+
+      Examples:
+        pto2 graph Tests/Scripts/basics/diamond.yaml
+        pto2 graph --format svg Tests/Scripts/basics/diamond.yaml
+        pto2 graph --json Tests/Scripts/basics/diamond.yaml
+      """)
+
+  enum Format: String, ExpressibleByArgument, CaseIterable {
+    case dot, svg
+  }
+
+  @Argument(help: "The script.", completion: .file(extensions: ["yaml"])) var script: String
+  @Option(help: "dot or svg.") var format = Format.dot
+  @Option(
+    help: ArgumentHelp("The seed that expressions may use.", valueName: "n"), transform: count(_:))
+  var seed = 1
+  @Flag(help: "One JSON object: the tasks, and for each the numbers of those it waits for.")
+  var json = false
+
+  func run() throws {
+    let plan = try plan(try load(script), seed: seed)
+    guard plan.tasks.count <= 5000 else {
+      throw ValidationError("\(plan.tasks.count) tasks: at most 5000 can be drawn")
+    }
+    let drawing = Drawing(plan)
+    if json {
+      try say(drawing.json.text)
+    } else {
+      try sayText(format == .dot ? drawing.dot : drawing.svg)
+    }
+  }
+}
