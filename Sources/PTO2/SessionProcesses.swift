@@ -121,14 +121,16 @@ internal import PTO2Trace
     return path[..<dot] + ".\(number)" + path[dot...]
   }
 
-  private func finishTrace() {
+  /// - Parameter saysWhy: a trace that is not written is told of here; otherwise the report has
+  ///   it.
+  private func finishTrace(saysWhy: Bool) {
     guard let outcome = collector?.finish() else { return }
     collector = nil
     traceFile = RunReport.TraceFile(
       path: outcome.path, bytes: Int(clamping: outcome.bytes),
       records: Int(clamping: outcome.records), dropped: Int(clamping: outcome.dropped),
       error: outcome.error.map { "\($0)" })
-    if let error = outcome.error {
+    if let error = outcome.error, saysWhy {
       say("pto2: warning: the trace \(outcome.path) is not written: \(error)")
     }
   }
@@ -246,7 +248,7 @@ internal import PTO2Trace
     lastRestarts = restarts
     supervisor?.stop()
     supervisor = nil
-    finishTrace()
+    finishTrace(saysWhy: error != nil)
   }
 
   // MARK: For the supervisor

@@ -123,6 +123,11 @@ extension RuntimeOptions {
             exitStatus: ExitStatus.cannotReport)
         }
       }
+      if let lost = report.trace?.error {
+        throw SessionFailure(
+          text: "error: the run has succeeded, and its trace is lost: \(lost)",
+          exitStatus: ExitStatus.cannotReport)
+      }
       return report
     } catch {
       error.print(program, json: json)

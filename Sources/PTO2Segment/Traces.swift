@@ -1,4 +1,3 @@
-internal import CPTO2Segment
 package import PTO2Protocol
 
 /// Whose a trace buffer is.
@@ -11,8 +10,8 @@ package enum TraceSource: Equatable, Hashable, Sendable {
   package var index: Int {
     switch self {
     case .orchestrator: 0
-    case .scheduler(let thread): 1 + thread
-    case .core(let core): 1 + Int(PTO2_MAX_SCHEDULER_THREADS) + core
+    case .scheduler(let thread): TraceReader.firstThread + thread
+    case .core(let core): TraceReader.firstCore + core
     }
   }
 

@@ -54,9 +54,10 @@ internal import Synchronization
 
   private func takeAll() {
     for place in readers.indices {
-      let source = UInt64(readers[place].source.index)
+      let source = readers[place].source.index
       unsafe readers[place].reader.take { records in
-        SpoolHeader(source: source, bytes: UInt64(records.count)).write(to: spool)
+        SpoolHeader(source: source, count: records.count / MemoryLayout<TraceRecord>.stride)
+          .write(to: spool)
         unsafe spool.write(records)
       }
     }
@@ -103,12 +104,23 @@ package struct TraceOutcome: Sendable {
   package var error: SystemError?
 }
 
-/// Before each piece of the spool.
-struct SpoolHeader: BitwiseCopyable {
-  var source: UInt64
-  var bytes: UInt64
+/// Before each piece of the spool, in the place of a record: whose it is, and how many follow.
+struct SpoolHeader {
+  var source: Int
+  var count: Int
+
+  init(source: Int, count: Int) {
+    self.source = source
+    self.count = count
+  }
+
+  init(_ record: TraceRecord) {
+    source = Int(record.what)
+    count = Int(record.task)
+  }
 
   func write(to file: OutputFile) {
-    unsafe withUnsafeBytes(of: self) { unsafe file.write($0) }
+    let record = TraceRecord(what: UInt64(source), task: UInt64(count))
+    unsafe withUnsafeBytes(of: record) { unsafe file.write($0) }
   }
 }

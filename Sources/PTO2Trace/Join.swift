@@ -34,25 +34,19 @@ struct TraceJoin {
   func trace(_ spool: UnsafeRawBufferPointer) -> Trace {
     var join = self
     var pieces: [[Range<Int>]] = Array(
-      repeating: [], count: 1 + Int(PTO2_MAX_SCHEDULER_THREADS) + trace.session.coreCount)
-    let headerBytes = MemoryLayout<SpoolHeader>.stride
+      repeating: [], count: TraceReader.firstCore + trace.session.coreCount)
+    let records = unsafe spool.bindMemory(to: TraceRecord.self)
     var place = 0
-    while place + headerBytes <= spool.count {
-      let header = unsafe spool.loadUnaligned(fromByteOffset: place, as: SpoolHeader.self)
-      place += headerBytes
-      let end = place + Int(header.bytes)
-      pieces[Int(header.source)].append(place..<end)
+    while place < records.count {
+      let header = unsafe SpoolHeader(records[place])
+      let end = place + 1 + header.count
+      pieces[header.source].append(place + 1..<end)
       place = end
     }
     for source in trace.session.sources {
       var cause = Self.noCause
       for piece in pieces[source.index] {
-        for offset in stride(
-          from: piece.lowerBound, to: piece.upperBound, by: MemoryLayout<TraceRecord>.stride)
-        {
-          let record = unsafe spool.loadUnaligned(fromByteOffset: offset, as: TraceRecord.self)
-          join.add(record, from: source, &cause)
-        }
+        for index in piece { unsafe join.add(records[index], from: source, &cause) }
       }
     }
     return join.finish()
@@ -137,18 +131,15 @@ struct TraceJoin {
       bases.append(trace.tasks.count)
       trace.tasks += ring
     }
-    func index(_ id: TaskID) -> Int32? {
-      guard id.ring < rings.count else { return nil }
-      let place = Int(id.local &- firstPosition)
-      return place < rings[id.ring].count ? Int32(clamping: bases[id.ring] + place) : nil
-    }
+    let index = TaskIndex(
+      bases: bases, counts: rings.map(\.count), firstPosition: firstPosition)
     for ring in rings.indices {
       for (place, cause) in causes[ring].enumerated() where cause != Self.noCause {
-        trace.tasks[bases[ring] + place].cause = index(TaskID(rawValue: cause)) ?? -1
+        trace.tasks[bases[ring] + place].cause = index[TaskID(rawValue: cause)] ?? -1
       }
     }
     for (producer, consumer) in edges {
-      if let producer = index(producer), let consumer = index(consumer) {
+      if let producer = index[producer], let consumer = index[consumer] {
         trace.edges.append(TraceEdge(producer: producer, consumer: consumer))
       }
     }
@@ -160,7 +151,7 @@ struct TraceJoin {
   }
 
   /// A lane has one dispatch at a time: a run is of the last one before it began.
-  private mutating func addRuns(of core: Int, end: UInt64, _ index: (TaskID) -> Int32?) {
+  private mutating func addRuns(of core: Int, end: UInt64, _ index: TaskIndex) {
     var lanes = [[Dispatch]](repeating: [], count: Int(PTO2_MAX_LANES))
     var next = [Int](repeating: 0, count: Int(PTO2_MAX_LANES))
     for dispatch in dispatches[core].sorted(by: { $0.time < $1.time }) {
@@ -176,7 +167,7 @@ struct TraceJoin {
     }
     for record in coreEvents[core] {
       let lane = Int(record.runLane)
-      guard let task = index(record.taskID) else {
+      guard let task = index[record.taskID] else {
         damaged()
         continue
       }
@@ -199,6 +190,18 @@ struct TraceJoin {
       }
     }
     if let open { trace.runs.append(lost(open)) }
+  }
+
+  /// Places among all tasks.
+  private struct TaskIndex {
+    let bases, counts: [Int]
+    let firstPosition: UInt32
+
+    subscript(id: TaskID) -> Int32? {
+      guard id.ring < bases.count else { return nil }
+      let place = Int(id.local &- firstPosition)
+      return place < counts[id.ring] ? Int32(clamping: bases[id.ring] + place) : nil
+    }
   }
 
   private mutating func numberAttempts() {

@@ -4,15 +4,15 @@ import Testing
 
 /// Runs with --trace: what the file says, read by `WireTrace` and by `pto2 trace`, beside what
 /// the run's report says.
-@Suite struct TraceTests {
+@Suite(.serialized) struct TraceTests {
   private func traced(
     _ scene: [String], _ options: [String], file: String = "run.pftrace",
     during: (Command, String) -> Void = { _, _ in },
     _ check: (Command.Result, String) throws -> Void
   ) throws {
-    let segment = freshSegment("trace")
     let folder = Command.temporaryDirectory()
     defer { removeDirectory(folder) }
+    let segment = freshSegment("trace-" + folder.suffix(6))
     let path = folder + "/" + file
     let command = conformance(scene, segment: segment, options: ["--trace", path] + options)
     during(command, segment)
@@ -112,11 +112,13 @@ import Testing
     try traced(
       ["pure", "3000"], [],
       during: { command, segment in
-        while command.isRunning && kills < 12 {
-          usleep(20_000)
-          guard let victim = processes(segment, named: "pto2-worker").randomElement() else {
-            continue
+        // One that runs is in a kernel, mostly.
+        while command.isRunning && kills < 20 {
+          usleep(15_000)
+          let running = processes(segment, named: "pto2-worker").filter {
+            readFile("/proc/\($0)/stat").contains(") R ")
           }
+          guard let victim = running.randomElement() else { continue }
           if kill(victim, SIGKILL) == 0 { kills += 1 }
         }
       },
@@ -210,6 +212,19 @@ import Testing
       #expect((result.errors + result.output).contains(text), "\(result.errors)\(result.output)")
       expectClean(segment)
     }
+  }
+
+  @Test func fullDiskLosesTheTraceAlone() throws {
+    let folder = Command.temporaryDirectory()
+    defer { removeDirectory(folder) }
+    let path = folder + "/run.pftrace"
+    #expect(symlink("/dev/full", path) == 0)
+    let segment = freshSegment("trace-full")
+    let result = conformance(["pure", "20"], segment: segment, options: ["--trace", path]).wait()
+    #expect(result.status == 74)
+    #expect(result.messages.count == 1 && result.errors.contains("its trace is lost: write"))
+    #expect(result.output.contains("\"result\":\"success\""))
+    expectClean(segment)
   }
 
   /// Files that are no traces, or no whole ones.

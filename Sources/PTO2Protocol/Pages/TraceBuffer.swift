@@ -170,6 +170,10 @@ package struct TraceWriter {
     capacity = Self.capacity(bytes: bytes)
   }
 
+  /// Places among the trace positions; the orchestrator's is 0.
+  package static var firstThread: Int { 1 }
+  package static var firstCore: Int { firstThread + Int(PTO2_MAX_SCHEDULER_THREADS) }
+
   /// Records that fit a buffer behind its head.
   static func capacity(bytes: UInt64) -> UInt64 {
     (bytes - UInt64(MemoryLayout<pto2_trace_head>.stride))

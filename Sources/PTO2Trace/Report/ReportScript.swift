@@ -7,7 +7,8 @@ let reportScript = #"""
     '#ff9da7', '#9c755f', '#86bcb6', '#8cd17d', '#d37295', '#499894', '#d7b5a6', '#79706e'];
   const pathColours = ['#4e79a7', '#e15759', '#f28e2b', '#edc948', '#b07aa1', '#79706e',
     '#bab0ac'];
-  const colour = kernel => colours[kernel % colours.length];
+  const ranks = new Map(meta.table.map((kernel, n) => [meta.kernels.indexOf(kernel.name), n]));
+  const colour = kernel => colours[(ranks.get(kernel) || 0) % colours.length];
   const count = number => Math.round(number).toLocaleString('en');
   const share = (part, whole) => whole > 0 ? (100 * part / whole).toFixed(1) + ' %' : '0 %';
 
