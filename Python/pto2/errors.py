@@ -30,6 +30,9 @@ NAMES = {
     210: "SEGMENT_TRUNCATED",
 }
 
+#: A program's own.
+PROGRAM_CODES = range(1000, 1040)
+
 
 class Error(Exception):
     """What pto2 refuses, or what ended a run. docs/operations.md says what to do about a code.
@@ -53,7 +56,7 @@ class Error(Exception):
                  ring: Optional[int] = None, needed: Optional[int] = None,
                  available: Optional[int] = None, submitted: Optional[int] = None) -> None:
         self.code = code
-        self.name = NAMES.get(code, "UNKNOWN")
+        self.name = NAMES.get(code, "PROGRAM" if code in PROGRAM_CODES else "UNKNOWN")
         prefix = f"error {code} {self.name}: "
         self.message = message[len(prefix):] if message.startswith(prefix) else message
         self.task = task

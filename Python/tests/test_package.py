@@ -51,7 +51,12 @@ class PackageTests(Case):
         text = (HEADERS / "pto2.h").read_text()
         for code, name in pto2.errors.NAMES.items():
             self.assertIn(f"PTO2_ERROR_{name} = {code},", text)
-        self.assertEqual(text.count("    PTO2_ERROR_") - 2, len(pto2.errors.NAMES))
+        # NONE, the first and the last of a program's own, WIDEST.
+        self.assertEqual(text.count("    PTO2_ERROR_") - 4, len(pto2.errors.NAMES))
+        own = pto2.errors.PROGRAM_CODES
+        self.assertIn(f"PTO2_ERROR_PROGRAM = {own[0]},", text)
+        self.assertIn(f"PTO2_ERROR_PROGRAM_LAST = {own[-1]},", text)
+        self.assertEqual("PROGRAM", pto2.Error(own[3], "mine").name)
         for dtype in pto2.dtypes.ALL:
             self.assertIn(f"PTO2_{dtype.name.upper()} = {dtype.code}", text)
         program = (HEADERS / "pto2_program.h").read_text()
