@@ -116,5 +116,5 @@ static void nothing(const pto2_kernel_args *args) { (void)args; }
 PTO2_KERNELS({"add", add, PTO2_AIV}, {"scale", scale, PTO2_AIV}, {"copy", copy, PTO2_AIV},
              {"bytes", bytes, PTO2_AIV}, {"scalars", scalars, PTO2_AIV},
              {"block", block, PTO2_AIV}, {"append", append, PTO2_AIV}, {"mark", mark, PTO2_AIV},
-             {"mark_aic", mark, PTO2_AIC}, {"nap", nap, PTO2_AIV}, {"hold", hold, PTO2_AIV}, {"endless", endless, PTO2_AIV},
-             {"crash", crash, PTO2_AIV}, {"nothing", nothing, PTO2_AIV})
+             {"mark_aic", mark, PTO2_AIC}, {"nap", nap, PTO2_AIV}, {"hold", hold, PTO2_AIV},
+             {"endless", endless, PTO2_AIV}, {"crash", crash, PTO2_AIV}, {"nothing", nothing, PTO2_AIV})

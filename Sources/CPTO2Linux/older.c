@@ -1,6 +1,8 @@
 /* What static libraries ask of glibc 2.35, so that 2.34 is enough where this runs. Hidden:
  * each executable and library has its own. */
+#ifndef _GNU_SOURCE
 #define _GNU_SOURCE
+#endif
 #include <features.h>
 
 #if defined __x86_64__ && __GLIBC_PREREQ(2, 35)
