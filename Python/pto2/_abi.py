@@ -20,12 +20,13 @@ MAX_IMAGES = 16
 MAX_RINGS = 8
 MAX_BLOCKS = 1 << 20
 
-INPUT, OUTPUT, INOUT, OUTPUT_EXISTING, NO_DEP = range(5)
+INPUT, OUTPUT, INOUT, OUTPUT_EXISTING, NO_DEP, NO_DEP_CREATED = range(6)
 AIC, AIV = 0, 1
 
 OPEN_SIGNALS, OPEN_DRAIN, OPEN_MEMFD, OPEN_NO_LAUNCH = 1, 2, 4, 8
 
 RECOVERIES = {"automatic": 0, "again": 1, "once": 2, "snapshot": 3}
+LOG_LEVELS = {"error": 0, "warning": 1, "info": 2, "debug": 3}
 COMPARISONS = {"==": 0, "!=": 1, ">": 2, "<": 3, ">=": 4, "<=": 5}
 
 #: pto2_tensor_handle: twelve words.
@@ -90,6 +91,9 @@ API = (
     ("replay", _waits(_int, _P, c.c_uint64, _P, _P, _P)),
     ("template_free", _quick(_int, _P, c.c_uint64)),
     ("free_tensor", _waits(_int, _P, _P)),
+    ("bit_cast", _quick(_int, _P, _P, _int, _P)),
+    ("fail_with", _quick(_int, _P, c.c_uint32, c.c_char_p)),
+    ("log", _quick(None, _P, _int, c.c_char_p)),
 )
 API_BYTES = 8 + 8 * len(API)
 

@@ -8,7 +8,7 @@ from typing import Any, Dict, Iterable, List, NamedTuple, Optional, Sequence, Tu
 
 from . import _abi
 from ._abi import address_of
-from .errors import invalid
+from .errors import PROGRAM_CODES, invalid
 from .graph_memory import GraphMemory
 from .recording import Recording, Template, kind_of
 from .scopes import Scope
@@ -303,13 +303,29 @@ class Graph(GraphMemory):
         self._call(self._api.wait)
         self._dirty = False
 
-    def fail(self, message: str) -> None:
+    def fail(self, message: str, code: int = 9) -> None:
         """Ends the run.
 
+        Args:
+            code: 9, or one of the program's own, 1000 to 1039.
+
         Raises:
-            Error: 9 with this message, or the run's first error.
+            Error: with this code and message, or the run's first error.
         """
-        self._call(self._api.fail, message.encode("utf-8", "replace"))
+        text = message.encode("utf-8", "replace")
+        if code == 9:
+            return self._call(self._api.fail, text)
+        if code not in PROGRAM_CODES:
+            raise invalid(f"code {code!r}: expected 9, or {PROGRAM_CODES[0]} to "
+                          f"{PROGRAM_CODES[-1]}")
+        self._call(self._api.fail_with, code, text)
+
+    def log(self, message: str, level: str = "info") -> None:
+        """A line on standard error, after the level: "error", "warning" or "info". "debug" is
+        shown only by programs that pto2-orchestrator runs. Also after an error."""
+        if level not in _abi.LOG_LEVELS:
+            raise invalid(f"level {level!r}: expected one of {', '.join(_abi.LOG_LEVELS)}")
+        self._api.log(self._handle(), _abi.LOG_LEVELS[level], message.encode("utf-8", "replace"))
 
     # ---- scopes
 

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any, Dict, List, Optional, Sequence, Tuple, Un
 
 from . import _abi, _dlpack
 from ._memory import Memory
-from .dtypes import DType, bfloat16
+from .dtypes import DType, bfloat16, dtype as _dtype
 from .errors import invalid
 from .shapes import count_of, row_major, shape_of
 
@@ -275,6 +275,35 @@ class Tensor:
                     view._address)
         return view
 
+    def view(self, dtype: Any) -> "Tensor":
+        """The same bytes as elements of another type, as `numpy.ndarray.view`: if that has
+        another size, the innermost dimension becomes so much longer or shorter.
+
+        Raises:
+            Error: 5 when the innermost dimension has gaps, or is no whole number of such
+                elements, or these would not lie at multiples of their size.
+        """
+        kind = _dtype(dtype)
+        old, new = self.dtype.itemsize, kind.itemsize
+        shape, strides = self.shape, self.strides
+        if old != new:
+            def scaled(count: int) -> int:
+                if count * old % new:
+                    raise invalid(f"view of {self.dtype.name} {list(self.shape)} as {kind.name}: "
+                                  f"{count * old} bytes are no whole number of elements")
+                return count * old // new
+            if not shape:
+                raise invalid(f"view of one {self.dtype.name} as {kind.name}: sizes differ")
+            if strides[-1] != 1 and shape[-1] > 1:
+                raise invalid(f"view of {list(shape)} as {kind.name}: the innermost dimension has "
+                              "gaps")
+            shape = shape[:-1] + (scaled(shape[-1]),)
+            strides = tuple(scaled(stride) if extent > 1 else stride
+                            for stride, extent in zip(strides[:-1], shape)) + (1,)
+        view = Tensor(self._graph, self._buffer, shape, strides, kind, _abi.Handle())
+        self._graph._call(self._graph._api.bit_cast, self._address, kind.code, view._address)
+        return view
+
     def tiles(self, *shape: int) -> "Any":
         """All tiles of that shape, as `Tensors` with one index for each dimension.
 
@@ -399,7 +428,7 @@ class Tensor:
     def _record(self, access: int) -> bytes:
         records = self._records
         if records is None:
-            records = self._records = [None] * 5
+            records = self._records = [None] * 6
             self._buffer.used = True  # type: ignore[union-attr]
         record = records[access]
         if record is None:

@@ -21,8 +21,8 @@ class Use:
         self.access = access
 
     def __repr__(self) -> str:
-        return f"<{('input', 'output', 'inout', 'overwrite', 'unordered')[self.access]} " \
-               f"of {self.tensor!r}>"
+        names = ("input", "output", "inout", "overwrite", "unordered", "unordered after its creator")
+        return f"<{names[self.access]} of {self.tensor!r}>"
 
 
 class Output:
@@ -72,9 +72,13 @@ def overwrite(tensor: Any) -> Use:
     return Use(tensor, _abi.OUTPUT_EXISTING)
 
 
-def unordered(tensor: Any) -> Use:
-    """The kernel gets the tensor, and nobody waits for anybody because of it."""
-    return Use(tensor, _abi.NO_DEP)
+def unordered(tensor: Any, after_creator: bool = False) -> Use:
+    """The kernel gets the tensor, and nobody waits for anybody because of it.
+
+    Args:
+        after_creator: the task waits for the one that put the tensor out, and for no other.
+    """
+    return Use(tensor, _abi.NO_DEP_CREATED if after_creator else _abi.NO_DEP)
 
 
 def out(shape: Shape, dtype: Any) -> Output:

@@ -92,6 +92,14 @@ static void nap(const pto2_kernel_args *args) {
     for (uint32_t i = 0; i < args->tensor[0].element_count; i++) x[i] += 1;
 }
 
+/* Sleeps scalar 0 milliseconds, then sets element 0 of tensor 0, f32, to 41. */
+static void late(const pto2_kernel_args *args) {
+    const int64_t ms = (int64_t)args->scalar[0];
+    struct timespec left = {ms / 1000, ms % 1000 * 1000000};
+    while (nanosleep(&left, &left)) {}
+    *(float *)args->data[0] = 41;
+}
+
 /* Sets element 0 of tensor 0, f32, in place, and sleeps scalar 0 milliseconds. */
 static void hold(const pto2_kernel_args *args) {
     *(volatile float *)args->data[0] = 1;
@@ -116,5 +124,6 @@ static void nothing(const pto2_kernel_args *args) { (void)args; }
 PTO2_KERNELS({"add", add, PTO2_AIV}, {"scale", scale, PTO2_AIV}, {"copy", copy, PTO2_AIV},
              {"bytes", bytes, PTO2_AIV}, {"scalars", scalars, PTO2_AIV},
              {"block", block, PTO2_AIV}, {"append", append, PTO2_AIV}, {"mark", mark, PTO2_AIV},
-             {"mark_aic", mark, PTO2_AIC}, {"nap", nap, PTO2_AIV}, {"hold", hold, PTO2_AIV},
-             {"endless", endless, PTO2_AIV}, {"crash", crash, PTO2_AIV}, {"nothing", nothing, PTO2_AIV})
+             {"mark_aic", mark, PTO2_AIC}, {"nap", nap, PTO2_AIV}, {"late", late, PTO2_AIV},
+             {"hold", hold, PTO2_AIV}, {"endless", endless, PTO2_AIV},
+             {"crash", crash, PTO2_AIV}, {"nothing", nothing, PTO2_AIV})

@@ -87,6 +87,44 @@ class ArrayTests(Case):
                 self.assertEqual(4, len(t))
                 self.assertEqual(4, len(list(t)))
 
+    @needs_numpy
+    def test_views_of_another_type(self):
+        with self.session() as s:
+            @s.run
+            def _(g):
+                for values in (np.arange(24, dtype=np.float32).reshape(2, 3, 4),
+                               np.arange(8, dtype=np.uint16), np.float32(1.5)):
+                    values = np.asarray(values)
+                    x = g.tensor(values)
+                    for name in ("int32", "uint8", "float16", "uint64", "int16"):
+                        same = np.dtype(name).itemsize == values.dtype.itemsize
+                        if values.ndim == 0 and not same:
+                            with self.refused(5, "sizes differ"):
+                                x.view(name)
+                            continue
+                        seen, expected = np.asarray(x.view(name)), values.view(name)
+                        self.assertEqual((expected.dtype, expected.shape, expected.tobytes()),
+                                         (seen.dtype, seen.shape, seen.tobytes()))
+                m = g.tensor(np.arange(32, dtype=np.float32).reshape(4, 8))
+                array = np.asarray(m)
+                np.testing.assert_array_equal(np.asarray(m[::2, 2:6].view("uint16")),
+                                              array[::2, 2:6].view(np.uint16))
+                np.testing.assert_array_equal(np.asarray(m[:, ::2].view("int32")),
+                                              array[:, ::2].view(np.int32))
+                # A task writes through it, and a reader of the floats waits for that.
+                floats = g.zeros(2, "float32")
+                g.submit("scalars", pto2.overwrite(floats.view("uint64")), 0x40000000_3F800000)
+                self.assertEqual(2.0, floats.get(1))
+                for word, call in (("has gaps", lambda: m[:, ::2].view("uint8")),
+                                   ("no whole number", lambda: g.zeros(3).view("uint64")),
+                                   ("no whole number", lambda: g.zeros((2, 3)).view("uint64")),
+                                   ("float64", lambda: m.view("float64"))):
+                    with self.refused(5, word):
+                        call()
+                with self.refused(5):
+                    m[:, 1:3].view("uint64")
+                g.wait()
+
     def test_view_outlives_run_and_session(self):
         given = np.arange(5000, dtype=np.float32)
         s = self.session()

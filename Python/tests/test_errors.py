@@ -91,6 +91,32 @@ class ErrorTests(Case):
             self.assertEqual("enough", refused.error.message)
             self.assertEqual(7, s.run(lambda g: 7))
 
+    def test_codes_of_a_program(self):
+        with self.session() as s:
+            with self.refused(1007, "mine") as refused:
+                s.run(lambda g: g.fail("mine", code=1007))
+            self.assertEqual("PROGRAM", refused.error.name)
+            for code in (0, 5, 999, 1040):
+                with self.refused(5, f"code {code}"):
+                    s.run(lambda g: g.fail("no", code=code))
+            self.assertEqual(7, s.run(lambda g: 7))
+
+    def test_log(self):
+        output, errors = self.script("""
+with pto2.Session(IMAGE) as s:
+    @s.run
+    def _(g):
+        g.log("so far")
+        g.log("look at this", "warning")
+        g.log("not this", "debug")
+        try:
+            g.log("x", "loud")
+        except pto2.Error as error:
+            print(error.code, "expected one of error, warning" in error.message)
+""").communicate(timeout=60)
+        self.assertEqual("5 True\n", output)
+        self.assertEqual("pto2: info: so far\npto2: warning: look at this\n", errors)
+
     def test_fields(self):
         with self.session(heap=1 << 16) as s:
             with self.refused(2) as refused:

@@ -276,6 +276,15 @@ class GraphTests(Case):
                 return list(y.memoryview())
         self.assertEqual([1, 2], result)
 
+    def test_unordered_after_its_creator(self):
+        with self.session(clusters=2) as s:
+            @s.run
+            def result(g):
+                x = g.submit("late", out(1, "float32"), 200).output
+                seen = g.submit("copy", pto2.unordered(x, after_creator=True), out(1, "float32"))
+                return seen.output.get(0)
+        self.assertEqual(41.0, result)
+
 
 @needs_numpy
 class RandomGraphTests(Case):
