@@ -263,7 +263,7 @@ final class SchedulerTarget: FuzzTarget {
 
   /// Any word of any section that somebody else writes.
   private func storeAnywhere(_ input: inout Input) {
-    let sections = segment.layout.sections.filter { !$0.writers.contains(.scheduler) }
+    let sections = segment.sections { !$0.contains(.scheduler) }
     let section = sections[input.index(sections.count)]
     let offset = Int(input.number(UInt16.self))
     segment.damage(input.value(), section, at: offset)
@@ -273,7 +273,7 @@ final class SchedulerTarget: FuzzTarget {
   private func damageOwn(_ input: inout Input) {
     isOwnDamaged = true
     cores.mayGetGarbage = true
-    let sections = segment.layout.sections.filter { $0.writers.contains(.scheduler) }
+    let sections = segment.sections { $0.contains(.scheduler) }
     let section = sections[input.index(sections.count)]
     segment.damage(input.value(), section, at: Int(input.number(UInt16.self)))
   }

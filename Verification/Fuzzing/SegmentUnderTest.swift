@@ -88,6 +88,11 @@ final class SegmentUnderTest: SegmentViews {
 
   var base: UnsafeRawPointer { UnsafeRawPointer(raw) }
 
+  /// Those of some writers, without those that are empty.
+  func sections(of writers: (RoleSet) -> Bool) -> [SegmentLayout.Section] {
+    layout.sections.filter { $0.bytes > 0 && writers($0.writers) }
+  }
+
   /// What an accident stores: a value at any place of a section.
   /// - Parameter offset: taken modulo the section's size.
   func damage<Value: FixedWidthInteger>(
