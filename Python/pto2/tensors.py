@@ -286,20 +286,10 @@ class Tensor:
         kind = _dtype(dtype)
         old, new = self.dtype.itemsize, kind.itemsize
         shape, strides = self.shape, self.strides
-        if old != new:
-            def scaled(count: int) -> int:
-                if count * old % new:
-                    raise invalid(f"view of {self.dtype.name} {list(self.shape)} as {kind.name}: "
-                                  f"{count * old} bytes are no whole number of elements")
-                return count * old // new
-            if not shape:
-                raise invalid(f"view of one {self.dtype.name} as {kind.name}: sizes differ")
-            if strides[-1] != 1 and shape[-1] > 1:
-                raise invalid(f"view of {list(shape)} as {kind.name}: the innermost dimension has "
-                              "gaps")
-            shape = shape[:-1] + (scaled(shape[-1]),)
-            strides = tuple(scaled(stride) if extent > 1 else stride
-                            for stride, extent in zip(strides[:-1], shape)) + (1,)
+        if old != new and shape:
+            # What is no whole number is refused by the call.
+            shape = shape[:-1] + (shape[-1] * old // new,)
+            strides = tuple(stride * old // new for stride in strides[:-1]) + (1,)
         view = Tensor(self._graph, self._buffer, shape, strides, kind, _abi.Handle())
         self._graph._call(self._graph._api.bit_cast, self._address, kind.code, view._address)
         return view

@@ -99,7 +99,7 @@ class ArrayTests(Case):
                     for name in ("int32", "uint8", "float16", "uint64", "int16"):
                         same = np.dtype(name).itemsize == values.dtype.itemsize
                         if values.ndim == 0 and not same:
-                            with self.refused(5, "sizes differ"):
+                            with self.refused(5):
                                 x.view(name)
                             continue
                         seen, expected = np.asarray(x.view(name)), values.view(name)
