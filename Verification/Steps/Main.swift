@@ -146,8 +146,13 @@ struct StepCampaign {
     if let step = options.step {
       steps = [step]
     } else {
-      number += 1
-      let measured = StepRun(session(number, point), point: point, hit: hit).run(killAt: nil)
+      var measured = run(point, hit: hit, killAt: nil)
+      // Of several threads another may do what would end the stretch.
+      var tries = 1
+      while options.threads > 1, !measured.isExercised, measured.exitStatus == 0, tries < 10 {
+        measured = run(point, hit: hit, killAt: nil)
+        tries += 1
+      }
       guard measured.isExercised, measured.exitStatus == 0, measured.leftovers.isEmpty else {
         rows[row].runs += 1
         return violation(
@@ -166,21 +171,20 @@ struct StepCampaign {
       var one = StepCase(point: point, hit: hit, step: step)
       status.show(
         "\(point.rawValue), store \(hit): instruction \(step) of \(steps.last!)")
-      var outcome = kill(at: one)
+      var outcome = run(point, hit: hit, killAt: step)
       // Of several threads a stretch has more instructions one time than another.
       while options.threads > 1, !outcome.isExercised, outcome.exitStatus == 0, one.step > 0 {
         one.step /= 2
-        outcome = kill(at: one)
+        outcome = run(point, hit: hit, killAt: one.step)
       }
       rows[row].runs += 1
       if let fault = judge(one, outcome) { violation(row, one, fault) }
     }
   }
 
-  private mutating func kill(at one: StepCase) -> StepRun.Outcome {
+  private mutating func run(_ point: StepPoint, hit: Int, killAt: Int?) -> StepRun.Outcome {
     number += 1
-    return StepRun(session(number, one.point), point: one.point, hit: one.hit)
-      .run(killAt: one.step)
+    return StepRun(session(number, point), point: point, hit: hit).run(killAt: killAt)
   }
 
   /// What is wrong with a run; nil when all is as it must be.
