@@ -1,3 +1,4 @@
+internal import CPTO2Segment
 internal import PTO2Protocol
 
 /// Cores of each cluster: a bit per cluster, by subtask.
@@ -36,18 +37,38 @@ struct CoreMasks: Equatable {
     }
   }
 
-  /// The AICs, or the AIVs, of clusters that are not reserved.
+  /// The AICs, or the AIVs.
   @inline(__always)
-  func unreserved(isMatrix: Bool, _ reserved: UInt64) -> CoreMasks {
+  func ofKind(matrix: Bool) -> CoreMasks {
+    matrix ? CoreMasks(aic: aic) : CoreMasks(aiv0: aiv0, aiv1: aiv1)
+  }
+
+  /// Of these clusters alone.
+  @inline(__always)
+  func of(_ clusters: UInt64) -> CoreMasks {
+    CoreMasks(aic: aic & clusters, aiv0: aiv0 & clusters, aiv1: aiv1 & clusters)
+  }
+
+  @inline(__always)
+  func intersection(_ other: CoreMasks) -> CoreMasks {
+    CoreMasks(aic: aic & other.aic, aiv0: aiv0 & other.aiv0, aiv1: aiv1 & other.aiv1)
+  }
+
+  var count: Int { aic.nonzeroBitCount + aiv0.nonzeroBitCount + aiv1.nonzeroBitCount }
+
+  /// The first so many, cluster by cluster.
+  func first(_ limit: Int) -> CoreMasks {
     var masks = CoreMasks()
-    if isMatrix {
-      masks.aic = aic & ~reserved
-    } else {
-      masks.aiv0 = aiv0 & ~reserved
-      masks.aiv1 = aiv1 & ~reserved
+    for cluster in 0..<UInt64.bitWidth {
+      for subtask in 0..<Int(PTO2_SLOTS) where self[subtask] >> UInt64(cluster) & 1 != 0 {
+        if masks.count == limit { return masks }
+        masks.insert(CoreID(cluster: cluster, subtask: subtask))
+      }
     }
     return masks
   }
+
+  static var all: CoreMasks { CoreMasks(aic: .max, aiv0: .max, aiv1: .max) }
 
   /// Clusters whose cores that are in suffice for a mixed shape.
   func clusters(for shape: TaskShape) -> UInt64 {
@@ -69,6 +90,8 @@ struct CoreTable {
   var idle = CoreMasks()
   /// READY cores with fewer dispatches than their depth, the idle ones included.
   var room = CoreMasks()
+  /// Cores that get what others could get as well; see `Crowding`.
+  private(set) var favoured = CoreMasks.all
   /// A cluster kept for a mixed task that found no place; set anew each step.
   var reservedClusters: UInt64 = 0
   /// A block waits for an idle AIC, or AIV; set anew each step.
@@ -93,7 +116,18 @@ struct CoreTable {
   func roomAhead(isMatrix: Bool) -> CoreMasks {
     if isMatrix ? isIdleAwaited.matrix : isIdleAwaited.vector { return CoreMasks() }
     return (isComplete(isMatrix: isMatrix) ? room : idle)
-      .unreserved(isMatrix: isMatrix, reservedClusters)
+      .ofKind(matrix: isMatrix).of(~reservedClusters).intersection(favoured)
+  }
+
+  mutating func favourAll(matrix: Bool) { favour(.all, matrix: matrix) }
+
+  /// - Parameter masks: of which those of the kind count.
+  mutating func favour(_ masks: CoreMasks, matrix: Bool) {
+    if matrix {
+      favoured.aic = masks.aic
+    } else {
+      (favoured.aiv0, favoured.aiv1) = (masks.aiv0, masks.aiv1)
+    }
   }
 
   /// A core has announced READY, or had a FIN: enters it in the masks.

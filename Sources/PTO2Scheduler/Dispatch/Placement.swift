@@ -28,35 +28,61 @@ extension Dispatcher {
           mask: entry.activeMask, clusters: UInt32(thread.cores.clusterCount))
   }
 
-  /// The AIC of an unreserved cluster: an idle one, else one with a free lane.
+  /// The AIC of an unreserved cluster: a favoured one if there is one, an idle one before
+  /// one with a free lane.
   /// - Parameter isSpread: an idle one alone.
   @inline(__always)
   func matrixCore<S: Sharing>(
     isSpread: Bool, _ thread: borrowing SchedulerThread<S>
   ) -> CoreID? {
-    let open = ~table.reservedClusters
-    let idle = table.idle.aic & open
+    let (open, favoured) = (~table.reservedClusters, table.favoured.aic)
+    let core =
+      matrixCore(among: open & favoured, isSpread: isSpread, thread)
+      ?? matrixCore(among: open & ~favoured, isSpread: isSpread, thread)
+    if core == nil, isSpread || !table.isComplete(isMatrix: true) {
+      table.isIdleAwaited.matrix = true
+    }
+    return core
+  }
+
+  @inline(__always)
+  private func matrixCore<S: Sharing>(
+    among clusters: UInt64, isSpread: Bool, _ thread: borrowing SchedulerThread<S>
+  ) -> CoreID? {
+    let idle = table.idle.aic & clusters
     if idle != 0 {
       return CoreID(
         cluster: awake(idle, subtask: 0, thread) ?? idle.trailingZeroBitCount, subtask: 0)
     }
-    if isSpread || !table.isComplete(isMatrix: true) {
-      table.isIdleAwaited.matrix = true
-      return nil
-    }
-    return idlest(table.room.aic & open, subtask: 0, thread)
+    if isSpread || !table.isComplete(isMatrix: true) { return nil }
+    return idlest(table.room.aic & clusters, subtask: 0, thread)
   }
 
-  /// Either AIV of any unreserved cluster, an idle one if there is one; among busy
-  /// ones, that with the fewest dispatches.
+  /// Either AIV of any unreserved cluster: a favoured one if there is one, an idle one
+  /// before busy ones, of these that with the fewest dispatches.
   /// - Parameter isSpread: an idle one alone.
   @inline(__always)
   func vectorCore<S: Sharing>(
     isSpread: Bool, _ thread: borrowing SchedulerThread<S>
   ) -> CoreID? {
-    let open = ~table.reservedClusters
-    let idle0 = table.idle.aiv0 & open
-    let idle1 = table.idle.aiv1 & open
+    let (open, favoured) = (~table.reservedClusters, table.favoured)
+    let core =
+      vectorCore(among: open & favoured.aiv0, open & favoured.aiv1, isSpread: isSpread, thread)
+      ?? vectorCore(
+        among: open & ~favoured.aiv0, open & ~favoured.aiv1, isSpread: isSpread, thread)
+    if core == nil, isSpread || !table.isComplete(isMatrix: false) {
+      table.isIdleAwaited.vector = true
+    }
+    return core
+  }
+
+  @inline(__always)
+  private func vectorCore<S: Sharing>(
+    among clusters0: UInt64, _ clusters1: UInt64, isSpread: Bool,
+    _ thread: borrowing SchedulerThread<S>
+  ) -> CoreID? {
+    let idle0 = table.idle.aiv0 & clusters0
+    let idle1 = table.idle.aiv1 & clusters1
     if idle0 | idle1 != 0 {
       if let cluster = awake(idle0, subtask: 1, thread) {
         return CoreID(cluster: cluster, subtask: 1)
@@ -67,12 +93,9 @@ extension Dispatcher {
       let cluster = (idle0 | idle1).trailingZeroBitCount
       return CoreID(cluster: cluster, subtask: idle0 >> UInt64(cluster) & 1 != 0 ? 1 : 2)
     }
-    if isSpread || !table.isComplete(isMatrix: false) {
-      table.isIdleAwaited.vector = true
-      return nil
-    }
-    let first = idlest(table.room.aiv0 & open, subtask: 1, thread)
-    let second = idlest(table.room.aiv1 & open, subtask: 2, thread)
+    if isSpread || !table.isComplete(isMatrix: false) { return nil }
+    let first = idlest(table.room.aiv0 & clusters0, subtask: 1, thread)
+    let second = idlest(table.room.aiv1 & clusters1, subtask: 2, thread)
     guard let first, let second else { return first ?? second }
     return thread.outstanding(first.index) <= thread.outstanding(second.index) ? first : second
   }

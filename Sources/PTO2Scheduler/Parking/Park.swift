@@ -47,10 +47,10 @@ extension SchedulerThread {
     if S.isShared { _ = S.add(own.parkedBits, 0 &- bit) } else { own.parked.storeRelaxed(0) }
   }
 
-  /// Every core that has had work has enough before it.
+  /// Every core that is in use has enough before it.
   var isStocked: Bool {
     guard !S.isShared, dispatcher.ofOnlyThread.table.busyCores > 0 else { return false }
-    for index in 0..<cores.count where cores[index].position.value != 0 {
+    for index in 0..<cores.count where isInUse(index) {
       if outstanding(index) < enough(index) { return false }
     }
     return true
@@ -67,7 +67,7 @@ extension SchedulerThread {
   /// Tells every own core when to wake this thread, and finds out when the orchestrator
   /// is to.
   ///
-  /// A core that has enough before it says nothing. Once all that have had work have
+  /// A core that has enough before it says nothing. Once all that are in use have
   /// enough, records may gather in the log; a core of a kind that was not used so far may
   /// be what they are for, so the sleep is short then.
   private mutating func setWakes() -> Hunger {
@@ -75,7 +75,7 @@ extension SchedulerThread {
     for index in 0..<cores.count where isOwn(index) {
       let outstanding = outstanding(index)
       if outstanding > 0 { isBusy = true } else { isIdle = true }
-      if outstanding < enough(index) && cores[index].position.value != 0 { isHungry = true }
+      if outstanding < enough(index) && isInUse(index) { isHungry = true }
     }
     let isEager = S.isShared || (isHungry && lookahead.unstarted > 0)
     for index in 0..<cores.count where isOwn(index) {

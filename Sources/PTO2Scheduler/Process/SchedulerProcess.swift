@@ -134,6 +134,7 @@ struct SchedulerProcess<S: Sharing>: ~Copyable {
     scheduler.checkOrchestrator(orchestratorIdentity, now)
     checkAttached()
     for core in scheduler.checkHealth(now) { workers.kill(core) }
+    scheduler.updateFavoured(now)
     scheduler.audit(now)
   }
 
