@@ -1,6 +1,7 @@
 import CPTO2Segment
 import Glibc
 import Harness
+import PTO2Script
 import PTO2Segment
 import PTO2Sight
 import PTO2System
@@ -89,6 +90,9 @@ import Testing
       ring.tasks.first.flatMap { reader.task($0.id, in: picture) }.map(inspection.task)
     }
     texts += picture.cores.map(inspection.core)
+    if let run = try? reader.recordedRun(), let text = try? Transcript.text(run) {
+      texts.append(text)
+    }
     var history = TopHistory()
     history.note(reader.cores(), at: 0)
     let lines = render(
@@ -105,6 +109,7 @@ import Testing
     let whole = try copyOfASession(freshSegment("damage"), to: path)
     let layout = try PictureReader(path).layout
     #expect(look(at: path), "not exercised: the copy is refused")
+    #expect(try Transcript.text(PictureReader(path).recordedRun()).contains("c_sleep"))
     // Of another boot nobody is alive, and /proc is not asked; but at times it is.
     var old = whole
     let bootID = MemoryLayout<pto2_header>.offset(of: \.boot_id)!
