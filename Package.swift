@@ -228,7 +228,11 @@ var tests: [Target] {
     test("PagedAttentionReferenceTests", ["PagedAttentionReference"]),
     // Real processes, from outside.
     test(
-      "ProcessTests", ["CPTO2Linux", "CPTO2Segment", "PTO2Segment", "PTO2Sight", "PTO2"],
+      "ProcessTests",
+      [
+        "CPTO2Linux", "CPTO2Segment", "PTO2Segment", "PTO2Sight", "PTO2Faults", "PTO2Script",
+        "PTO2",
+      ],
       path: "Tests/Processes"),
     // What a parent, a container or an administrator can do: run by ProcessTests.
     .executableTarget(

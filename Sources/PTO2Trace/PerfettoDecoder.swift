@@ -66,6 +66,7 @@ struct PerfettoDecoder {
     where edge.producer >= 0 && edge.consumer >= 0 {
       trace.edges.append(edge)
     }
+    trace.sortTasks()
     return .success(trace)
   }
 
@@ -228,5 +229,35 @@ struct PerfettoDecoder {
     }
     trace.tasks.reserveCapacity(Int(clamping: min(number(.tasks), 1 << 24)))
     trace.runs.reserveCapacity(Int(clamping: min(number(.runs), 1 << 24)))
+  }
+}
+
+extension Trace {
+  /// A file has the tasks in the order of the runs, core by core.
+  fileprivate mutating func sortTasks() {
+    // Local ids wrap: they count from the first submission of the ring.
+    var first = [TraceTask?](repeating: nil, count: 8)
+    for task in tasks {
+      let old = first[task.id.ring]
+      if task.submitted != 0 && (old == nil || task.submitted < old!.submitted) {
+        first[task.id.ring] = task
+      }
+    }
+    let keys = tasks.map { task in
+      let since = Int32(bitPattern: task.id.local &- (first[task.id.ring]?.id.local ?? 0))
+      return Int64(task.id.ring) << 32 + Int64(since)
+    }
+    let order = tasks.indices.sorted { keys[$0] < keys[$1] }
+    var places = [Int32](repeating: -1, count: tasks.count)
+    for (place, old) in order.enumerated() { places[old] = Int32(place) }
+    tasks = order.map { tasks[$0] }
+    for index in tasks.indices where tasks[index].cause >= 0 {
+      tasks[index].cause = places[Int(tasks[index].cause)]
+    }
+    for index in runs.indices { runs[index].task = places[Int(runs[index].task)] }
+    for index in edges.indices {
+      edges[index].producer = places[Int(edges[index].producer)]
+      edges[index].consumer = places[Int(edges[index].consumer)]
+    }
   }
 }

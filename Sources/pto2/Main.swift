@@ -22,7 +22,7 @@ struct Tool: ParsableCommand {
     subcommands: [
       List.self, Reap.self, Stuck.self, Top.self, Inspect.self, Stat.self, Decode.self,
       Layout.self, Doctor.self, TraceCommand.self, Report.self, Test.self, Run.self,
-      DrawGraph.self,
+      DrawGraph.self, Record.self,
     ])
 
   static func main() {

@@ -1,6 +1,7 @@
 import CPTO2Segment
 import Glibc
 import Harness
+import PTO2Script
 import PTO2Segment
 import PTO2Sight
 import PTO2System
@@ -75,8 +76,10 @@ import Testing
   }
 
   /// All that the tools say of it.
+  /// - Parameter path: in /dev/shm, where `pto2 list` finds it.
   /// - Returns: false when it is refused.
   private func look(at path: String) -> Bool {
+    if Segment.sweep(String(path.dropFirst(9)), removing: false) == .absent { return false }
     guard let reader = try? PictureReader(path, taskLimit: 64) else { return false }
     let picture = reader.picture()
     let diagnosis = diagnose(picture, since: [picture])
@@ -87,6 +90,9 @@ import Testing
       ring.tasks.first.flatMap { reader.task($0.id, in: picture) }.map(inspection.task)
     }
     texts += picture.cores.map(inspection.core)
+    if let run = try? reader.recordedRun(), let text = try? Transcript.text(run) {
+      texts.append(text)
+    }
     var history = TopHistory()
     history.note(reader.cores(), at: 0)
     let lines = render(
@@ -95,14 +101,15 @@ import Testing
     return !lines.isEmpty && texts.allSatisfy { !$0.isEmpty && !$0.contains("\u{1B}") }
   }
 
-  /// So many times, or as often as PTO2_DAMAGE_ROUNDS says.
+  /// So many times, or as often as PTO2_DAMAGE_ROUNDS says. One process does it all: one for
+  /// each tool and damage would take minutes.
   @Test func anyDamageIsSurvived() throws {
-    let folder = Command.temporaryDirectory()
-    defer { removeDirectory(folder) }
-    let path = folder + "/segment"
+    let path = "/dev/shm/" + freshSegment("damage-anywhere")
+    defer { unlink(path) }
     let whole = try copyOfASession(freshSegment("damage"), to: path)
     let layout = try PictureReader(path).layout
     #expect(look(at: path), "not exercised: the copy is refused")
+    #expect(try Transcript.text(PictureReader(path).recordedRun()).contains("c_sleep"))
     // Of another boot nobody is alive, and /proc is not asked; but at times it is.
     var old = whole
     let bootID = MemoryLayout<pto2_header>.offset(of: \.boot_id)!
@@ -111,7 +118,7 @@ import Testing
     defer { close(descriptor) }
     var random = SplitMix64(seed: 0xDA_3A6E)
     var shown = 0
-    let rounds = environment("PTO2_DAMAGE_ROUNDS").flatMap { Int($0) } ?? 1000
+    let rounds = environment("PTO2_DAMAGE_ROUNDS").flatMap { Int($0) } ?? 10_000
     for round in 0..<rounds {
       let bytes = damage(round % 16 == 0 ? whole : old, layout, &random)
       write(bytes, to: descriptor)

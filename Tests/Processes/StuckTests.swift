@@ -67,6 +67,62 @@ struct StuckCase: Sendable, CustomTestStringConvertible {
   ]
 }
 
+/// A row of sessions that are over: how it has ended, and what `pto2 stuck` says then.
+struct EndCase: Sendable, CustomTestStringConvertible {
+  /// Of StuckProgram; `isOne`: it stops before its end, where the test opens the segment.
+  var scene: String
+  var isOne = false
+  var options: [String] = []
+  var surroundings: [String] = []
+  var status: Int32
+  var words: [String]
+
+  var testDescription: String { scene }
+
+  private static func error(_ text: String) -> String {
+    "stuck: the session has ended with error \(text)"
+  }
+
+  static let all = [
+    EndCase(
+      scene: "brief", isOne: true, status: 0, words: ["finished: the program has ended"]),
+    EndCase(
+      scene: "fails", isOne: true, status: 19,
+      words: [
+        error("9 EXPLICIT_ORCH_FATAL"), "The orchestrator says: as the test asked.",
+        "To do: the program itself",
+      ]),
+    EndCase(
+      scene: "scope", options: StuckCase.small, status: 11,
+      words: [error("1 SCOPE_DEADLOCK"), "To do: end the scope earlier, or set a larger"]),
+    EndCase(
+      scene: "forgotten", options: StuckCase.small, status: 12,
+      words: [error("2 HEAP_RING_DEADLOCK"), "end the scope earlier, or set a larger --heap"]),
+    EndCase(
+      scene: "big", options: StuckCase.small, status: 12,
+      words: [error("2 HEAP_RING_DEADLOCK"), "32768", "a larger --heap"]),
+    EndCase(
+      scene: "flow", options: ["--task-window", "4", "--consumed-window", "4"], status: 13,
+      words: [error("3 FLOW_CONTROL_DEADLOCK"), "a larger --consumed-window"]),
+    EndCase(
+      scene: "many", options: ["--dep-pool", "4"], status: 14,
+      words: [error("4 DEP_POOL_OVERFLOW"), "--dep-pool, or give the task fewer producers"]),
+    EndCase(
+      scene: "one", options: ["--stall-limit", "0.5"], status: 30,
+      words: [
+        error("100 SCHEDULER_TIMEOUT"), "c_sleep",
+        "the message says whose turn it was; or set a larger --stall-limit",
+      ]),
+    // A /dev/shm of its own, which needs root.
+    EndCase(
+      scene: "full", surroundings: ["shm=48M"], status: 48,
+      words: [
+        error("208 OUT_OF_MEMORY"), "The orchestrator says: /dev/shm is full: ", " bytes needed",
+        "To do: make /dev/shm larger, or the rings and the arena smaller",
+      ]),
+  ]
+}
+
 /// What `pto2 stuck` says of sessions that stand still, one cause each, in its own words.
 @Suite(.serialized) struct StuckTests {
   private func program(_ scene: String, _ segment: String, _ options: [String] = []) -> Command {
@@ -286,9 +342,10 @@ struct StuckCase: Sendable, CustomTestStringConvertible {
   }
 
   /// The words of a session that has ended, which the test has kept open.
-  @Test(arguments: ["fails", "brief"])
-  func endIsSaid(scene: String) throws {
-    let segment = freshSegment("stuck-" + scene)
+  @Test(arguments: EndCase.all)
+  func endIsSaid(row: EndCase) throws {
+    guard Surroundings(settings: row.surroundings).arePossible else { return }
+    let segment = freshSegment("stuck-end-" + row.scene)
     let folder = Command.temporaryDirectory()
     defer { removeDirectory(folder) }
     let fifo = folder + "/go"
@@ -297,24 +354,20 @@ struct StuckCase: Sendable, CustomTestStringConvertible {
       "pto2-orchestrator",
       [
         "--program", Command.buildDirectory + "libStuckProgram.so", "--quiet", "--segment", segment,
-        "--", scene, "cat \(fifo)",
-      ])
+      ] + row.options + ["--", row.isOne ? row.scene : "then", "cat \(fifo)", row.scene],
+      surroundings: row.surroundings)
     try #require(command.waitUntil { command.output.contains("idle") })
-    let descriptor = open("/dev/shm/" + segment, O_RDONLY)
+    // Its own /dev/shm at times.
+    let descriptor = open("/proc/\(command.pid)/root/dev/shm/" + segment, O_RDONLY)
+    try #require(descriptor >= 0)
     defer { close(descriptor) }
     close(open(fifo, O_WRONLY))
-    #expect(command.wait().status == (scene == "fails" ? 19 : 0))
+    let result = command.wait()
+    #expect(result.status == row.status, "\(result.errors)")
     let place = "/proc/\(getpid())/fd/\(descriptor)"
-    if scene == "fails" {
-      expect(
-        place,
-        says: [
-          "stuck: the session has ended with error 9 EXPLICIT_ORCH_FATAL",
-          "The orchestrator says: as the test asked.", "To do: the program itself",
-        ])
-    } else {
-      expect(place, says: ["finished: the program has ended"], status: 0)
-    }
+    expect(place, says: row.words, status: row.status == 0 ? 0 : 1)
+    let cause = row.status == 0 ? "finished" : "error"
+    #expect(stuck(place, ["--json"]).output.contains("\"cause\":\"\(cause)\""))
     expectClean(segment)
   }
 

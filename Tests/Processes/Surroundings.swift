@@ -10,6 +10,8 @@ struct Surroundings: CustomTestStringConvertible, Sendable {
   /// Standard output is closed, or not to be read.
   var isSilent = false
 
+  init(settings: [String]) { self.settings = settings }
+
   init(
     _ settings: String..., status: Int32 = 0, words: [String] = [], isSilent: Bool = false
   ) {

@@ -27,6 +27,7 @@ import Testing
       $0.replacing("./copy-of-my-session", with: folder + "/copy")
         .replacing("./copy-of-a-segment", with: folder + "/copy")
         .replacing("./results.xml", with: folder + "/results.xml")
+        .replacing("./recorded.yaml", with: folder + "/recorded.yaml")
         .replacing("Tests/Scripts", with: repositoryRoot + "Tests/Scripts")
         .replacing("run.pftrace", with: folder + "/run.pftrace")
         .replacing("report.html", with: folder + "/report.html")
@@ -80,7 +81,7 @@ import Testing
     let commands = Set(examples.map { $0.words[1] })
     for name in [
       "stuck", "top", "inspect", "decode", "stat", "layout", "doctor", "trace", "report", "test",
-      "run", "graph",
+      "run", "graph", "record",
     ] {
       #expect(commands.contains(name), "no example of \(name)")
     }
@@ -108,7 +109,7 @@ import Testing
           == 0)
       for name in [
         "stuck", "top", "inspect", "stat", "decode", "layout", "doctor", "trace", "report", "list",
-        "reap", "test", "run", "graph",
+        "reap", "test", "run", "graph", "record",
       ] {
         #expect(help.output.contains("\n  \(name) "), "\(name)")
         let text = Command.run("pto2", [name, "--help"]).output

@@ -170,7 +170,7 @@ import Testing
   /// The page of `pto2 report` is one file that asks nobody for anything; its runs are those of
   /// the trace, and the pieces of the critical path tile the time.
   @Test func pageHasWhatTheTraceHas() throws {
-    try traced(["pure", "300"], []) { _, path in
+    try traced(["pure", "300"], ["--task-window", "16"]) { _, path in
       var trace = WireTrace(path)
       let slices = trace.slices()
       let page = path + ".html"
@@ -195,8 +195,41 @@ import Testing
       let meta = String(part("meta"))
       let pieces = numbers("sum", in: meta).reduce(0, +)
       #expect(pieces == number("span", in: meta) && pieces > 0)
+      // The fill of the ring, as the times of the tasks have it.
+      let peak = mostToReleased(slices)
+      let shown = levels("released", in: meta).max() ?? 0
+      #expect(shown <= peak && shown > peak / 2, "\(shown) of \(peak)")
       #expect(Command.run("pto2", ["report", path, "-o", "/nowhere/page.html"]).status == 74)
     }
+  }
+
+  /// The most tasks between submission and the watermark of their one ring.
+  private func mostToReleased(_ slices: [WireTrace.Slice]) -> Int {
+    var watermark: Int64 = 0
+    var steps: [(time: Int64, change: Int)] = []
+    let times = slices.map { slice in
+      let (facts, time) = (slice.begin.numbers, Int64(slice.begin.time))
+      return (
+        id: facts["task"] ?? 0, submitted: time - (facts["since_submitted_ns"] ?? 0),
+        released: time + (facts["until_released_ns"] ?? 0)
+      )
+    }
+    for task in times.sorted(by: { $0.id < $1.id }) {
+      watermark = max(watermark, task.released)
+      steps += [(task.submitted, 1), (watermark, -1)]
+    }
+    var (count, most) = (0, 0)
+    for step in steps.sorted(by: { ($0.time, $0.change) < ($1.time, $1.change) }) {
+      count += step.change
+      most = max(most, count)
+    }
+    return most
+  }
+
+  private func levels(_ key: String, in meta: String) -> [Int] {
+    guard let begin = meta.firstRange(of: "\"\(key)\":[") else { return [] }
+    return meta[begin.upperBound...].prefix { $0 != "]" }.split(separator: ",")
+      .compactMap { Int($0.filter { $0 != "\"" }) }
   }
 
   /// What cannot be is said before anything is started.

@@ -22,6 +22,7 @@ package struct View: Sendable {
     case transpose(Int, Int)
     case reshape([Int])
     case broadcast([Int])
+    case strided(from: Int, shape: [Int], strides: [Int])
   }
 
   package var buffer: Int
@@ -82,6 +83,14 @@ package struct View: Sendable {
         d < added || shape[d - added] != new[d] ? 0 : strides[d - added]
       }
       shape = new
+    case .strided(let from, let new, let steps):
+      guard isContiguous else { return "a view \(shape) with gaps has no strides of its own" }
+      let last = zip(new, steps).reduce(from) { $0 + ($1.0 - 1) * $1.1 }
+      guard new.contains(0) || last < count else {
+        return "element \(last) of a tensor \(shape), which has \(count)"
+      }
+      if !new.contains(0) { offset += from }
+      (shape, strides) = (new, steps)
     }
     changes.append(change)
     return nil

@@ -120,6 +120,7 @@ private struct Planner {
           try b.whole(variables, "a dimension", 0...4, place))
       case .reshape(let extents): planned = .reshape(try shape(extents, variables, place))
       case .broadcast(let extents): planned = .broadcast(try shape(extents, variables, place))
+      case .strided(let numbers): planned = try strided(numbers, variables, place)
       }
       if let wrong = view.apply(planned) { throw TextError(place, wrong) }
     }
@@ -137,6 +138,20 @@ private struct Planner {
       }
     }
     return shape
+  }
+
+  private func strided(_ numbers: [Expression], _ variables: Variables, _ place: TextPlace)
+    throws(TextError) -> View.Change
+  {
+    let rank = numbers.count / 2
+    let from = try numbers[0].whole(variables, "the first element", 0...(1 << 24), place)
+    let extents = try shape(
+      Array(numbers.dropFirst().prefix(rank)), variables, place)
+    var strides: [Int] = []
+    for number in numbers.dropFirst(rank + 1) {
+      strides.append(try number.whole(variables, "a stride", 0...(1 << 24), place))
+    }
+    return .strided(from: from, shape: extents, strides: strides)
   }
 
   private func slice(

@@ -90,6 +90,8 @@ package struct Reference: Sendable {
     case transpose(Expression, Expression)
     case reshape([Expression])
     case broadcast([Expression])
+    /// The first element, then extents, then strides.
+    case strided([Expression])
   }
 
   package var name: Template
@@ -156,9 +158,11 @@ extension Letters {
   fileprivate mutating func change(_ here: TextPlace) throws(TextError) -> Reference.Change {
     let name = word() ?? ""
     if name == "T" { return .transpose(.constant(.whole(0)), .constant(.whole(1))) }
-    guard ["transpose", "reshape", "broadcast"].contains(name) else {
+    guard ["transpose", "reshape", "broadcast", "strided"].contains(name) else {
       throw TextError(
-        here, "expected .T, .transpose(a, b), .reshape(...) or .broadcast(...), found .\(name)")
+        here,
+        "expected .T, .transpose(a, b), .reshape(...), .broadcast(...) or .strided(...), found .\(name)"
+      )
     }
     try need("(")
     var numbers: [Expression] = []
@@ -167,6 +171,13 @@ extension Letters {
     switch name {
     case "reshape": return .reshape(numbers)
     case "broadcast": return .broadcast(numbers)
+    case "strided":
+      guard numbers.count % 2 == 1 else {
+        throw TextError(
+          here,
+          ".strided takes an element, extents, as many strides; found \(numbers.count) numbers")
+      }
+      return .strided(numbers)
     default:
       guard numbers.count == 2 else {
         throw TextError(here, ".transpose takes two dimensions, found \(numbers.count)")

@@ -131,6 +131,15 @@ package struct Player {
       case .transpose(let a, let b): tensor = try tensor.transposed(a, b)
       case .reshape(let shape): tensor = try tensor.reshaped(to: Shape(shape))
       case .broadcast(let shape): tensor = try tensor.broadcast(to: Shape(shape))
+      case .strided(let from, let shape, let strides):
+        func stride(_ dimension: Int) -> Int32 {
+          dimension < strides.count ? Int32(strides[dimension]) : 0
+        }
+        tensor = AnyTensor(
+          buffer: tensor.buffer, generation: tensor.generation,
+          offset: tensor.offset + UInt64(from * tensor.dataType.byteCount), shape: Shape(shape),
+          strides: (stride(0), stride(1), stride(2), stride(3), stride(4)),
+          dataType: tensor.dataType)
       }
     }
     return tensor

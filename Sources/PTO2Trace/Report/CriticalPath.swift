@@ -12,7 +12,7 @@ enum PathKind: Int, CaseIterable {
   case start
   /// From the end of a kernel to the submission that its main slot was needed for.
   case ringFull
-  /// Between two submissions: the program.
+  /// Between two submissions: the program, or its wait for what the trace has no sizes of.
   case program
   /// After the last kernel.
   case end
@@ -23,8 +23,8 @@ enum PathKind: Int, CaseIterable {
     case .dispatch: "end of a producer to begin"
     case .core: "end of the kernel before on the core to begin"
     case .start: "submission to begin"
-    case .ringFull: "waiting for a full ring"
-    case .program: "the program between submissions"
+    case .ringFull: "waiting for a full task window"
+    case .program: "between submissions: the program, or its wait for heap or pool"
     case .end: "after the last kernel"
     }
   }

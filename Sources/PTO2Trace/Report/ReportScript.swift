@@ -10,14 +10,15 @@ let reportScript = #"""
   const ranks = new Map(meta.table.map((kernel, n) => [meta.kernels.indexOf(kernel.name), n]));
   const colour = kernel => colours[(ranks.get(kernel) || 0) % colours.length];
   const count = number => Math.round(number).toLocaleString('en');
-  const share = (part, whole) => whole > 0 ? (100 * part / whole).toFixed(1) + ' %' : '0 %';
+  const share = (part, whole) => whole > 0 ? (100 * part / whole).toFixed(1) + '\u00a0%' : '0\u00a0%';
 
   function time(ns) {
     const size = Math.abs(ns);
-    if (size < 1000) return Math.round(ns) + ' ns';
-    if (size < 1e6) return (ns / 1e3).toFixed(size < 1e4 ? 2 : 1) + ' µs';
-    if (size < 1e9) return (ns / 1e6).toFixed(size < 1e7 ? 2 : 1) + ' ms';
-    return (ns / 1e9).toFixed(3) + ' s';
+    // The spaces do not break a line.
+    if (size < 1000) return Math.round(ns) + '\u00a0ns';
+    if (size < 1e6) return (ns / 1e3).toFixed(size < 1e4 ? 2 : 1) + '\u00a0µs';
+    if (size < 1e9) return (ns / 1e6).toFixed(size < 1e7 ? 2 : 1) + '\u00a0ms';
+    return (ns / 1e9).toFixed(3) + '\u00a0s';
   }
 
   // Runs of each core: when they begin and end, what they are, and how busy it was before.
@@ -98,8 +99,8 @@ let reportScript = #"""
     + meta.cores.length + ' cores in ' + time(meta.span) + '.'
     + (meta.shown < meta.runs ? ' ' + count(meta.runs - meta.shown)
       + ' short runs are drawn together with their neighbours.' : '')
-    + (meta.ahead ? ' ' + count(meta.ahead)
-      + ' tasks were dispatched before they were READY.' : '');
+    + (meta.ahead ? ' ' + count(meta.ahead) + (meta.ahead === 1 ? ' task was' : ' tasks were')
+      + ' dispatched before READY.' : '');
   if (meta.dropped) {
     byId('lead').after(Object.assign(element('p', 'Incomplete: ' + count(meta.dropped)
       + ' records were dropped. A larger --trace-buffer takes more.'), { className: 'bad' }));
@@ -125,11 +126,14 @@ let reportScript = #"""
     count(kernel.lost)]));
   key(byId('pathKey'), meta.path.kinds.flatMap((kind, n) =>
     n && kind.count ? [[pathColours[n], kind.name]] : []));
-  table('pathTable', ['on the critical path', 'pieces', 'time', 'of the makespan'],
+  table('pathTable', ['on the critical path', 'pieces', 'time', 'of all'],
     meta.path.kinds.filter(kind => kind.count).sort((a, b) => b.sum - a.sum).map(kind =>
       [kind.name, count(kind.count), time(kind.sum), share(kind.sum, meta.span)]));
-  if (meta.events.length) {
-    table('events', ['what', 'where', 'at', ''], meta.events.slice(0, 500).map(event =>
+  // That the scheduler is there is no news at first.
+  const start = meta.events.findIndex(event => event.what === 'scheduler ready');
+  const news = meta.events.filter((event, n) => n !== start);
+  if (news.length) {
+    table('events', ['what', 'where', 'at', ''], news.slice(0, 500).map(event =>
       [event.what, event.core < 0 ? '' : meta.cores[event.core].name, time(event.time),
         event.text]));
   } else {

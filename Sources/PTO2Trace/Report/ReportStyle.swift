@@ -26,7 +26,7 @@ let reportStyle = """
   th, td { text-align: right; padding: 3px 8px; border-bottom: 1px solid var(--line);
     white-space: nowrap; }
   th { color: var(--soft); font-weight: 500; }
-  th:first-child, td:first-child { text-align: left; white-space: normal; }
+  th:first-child, td:first-child { text-align: left; white-space: normal; min-width: 9em; }
   .grid { display: grid; grid-template-columns: repeat(auto-fill, minmax(300px, 1fr)); gap: 12px; }
   .grid > div { min-width: 0; }
   .grid h3 { font-size: 13px; margin: 0 0 4px; font-weight: 500; }

@@ -188,6 +188,47 @@ static int32_t brief(void) {
 
 static int32_t fails(void) { return brief() ? 1 : api->fail(graph, "as the test asked"); }
 
+/* An output of 32 KiB. */
+static int32_t big(void) {
+    pto2_tensor_handle out;
+    return put_out(4096, &out) || api->wait(graph);
+}
+
+/* Scopes inside one another, with three outputs each. */
+static int32_t flow(void) {
+    pto2_tensor_handle out;
+    for (int depth = 0; depth < 8; depth++) {
+        if (api->scope_begin(graph)) return 1;
+        for (int k = 0; k < 3; k++)
+            if (put_out(8, &out)) return 1;
+    }
+    return api->wait(graph);
+}
+
+/* A task with more producers than the dependency pool has entries. */
+static int32_t many(void) {
+    enum { PRODUCERS = 64 };
+    pto2_dependency after[PRODUCERS];
+    for (int i = 0; i < PRODUCERS; i++) {
+        pto2_task producer;
+        if (submit(NULL, "t_empty", NULL, 0, 0, &producer)) return 1;
+        after[i] = pto2_after(producer);
+    }
+    pto2_submission submission = {.bytes = sizeof submission,
+                                  .kernel_names = {NULL, "t_empty", NULL},
+                                  .dependencies = after,
+                                  .dependency_count = PRODUCERS};
+    return api->submit(graph, &submission, NULL) || api->wait(graph);
+}
+
+/* Outputs of 1 MiB until there is no memory. */
+static int32_t full(void) {
+    pto2_tensor_handle out;
+    for (int i = 0; i < 200; i++)
+        if (put_out(1 << 17, &out)) return 1;
+    return api->wait(graph);
+}
+
 /* Tasks without an end. */
 static int32_t busy(void) {
     pto2_tensor_handle x;
@@ -202,8 +243,9 @@ static int32_t busy(void) {
     }
 }
 
-int32_t pto2_program_main(const pto2_program_api *program_api, pto2_graph *program_graph,
-                          int32_t argc, const char *const *argv) {
+/* Under their names; `then` is for a scene to end with, after the command: its name is the
+ * third argument. */
+static int32_t run(const char *name, const char *next) {
     static const struct {
         const char *name;
         int32_t (*run)(void);
@@ -211,11 +253,23 @@ int32_t pto2_program_main(const pto2_program_api *program_api, pto2_graph *progr
                   {"window", window},   {"chain", chain},         {"pool", pool},
                   {"payload", payload}, {"spins", spins},         {"predicate", predicate},
                   {"later", later},     {"one", one},             {"idle", idle},
-                  {"brief", brief},     {"fails", fails},         {"busy", busy}};
+                  {"brief", brief},     {"fails", fails},         {"busy", busy},
+                  {"big", big},         {"flow", flow},           {"many", many},
+                  {"full", full}};
+    if (!strcmp(name, "then")) {
+        if (brief()) return 1;
+        command = "true";
+        name = next;
+    }
+    for (size_t k = 0; k < sizeof scenes / sizeof *scenes; k++)
+        if (!strcmp(name, scenes[k].name)) return scenes[k].run();
+    return api->fail(graph, "no such scene");
+}
+
+int32_t pto2_program_main(const pto2_program_api *program_api, pto2_graph *program_graph,
+                          int32_t argc, const char *const *argv) {
     api = program_api;
     graph = program_graph;
     command = argc > 2 ? argv[2] : "true";
-    for (size_t k = 0; argc > 1 && k < sizeof scenes / sizeof *scenes; k++)
-        if (!strcmp(argv[1], scenes[k].name)) return scenes[k].run();
-    return api->fail(graph, "no such scene");
+    return run(argc > 1 ? argv[1] : "", argc > 3 ? argv[3] : "");
 }

@@ -1,0 +1,113 @@
+import Glibc
+import Harness
+import Testing
+
+/// `pto2 record`: what a session has run becomes a script that does the same.
+@Suite(.serialized) struct RecordTests {
+  /// A run that begins when its segment is open here, so that it can be recorded at its end.
+  /// - Parameter check: is given the path under which the segment still is.
+  private func afterwards(
+    _ name: String, _ arguments: [String], status: Int32 = 0,
+    _ check: (String) throws -> Void
+  ) throws {
+    let segment = freshSegment("record")
+    let command = Command(
+      name, arguments.map { $0 == "SEGMENT" ? segment : $0 })
+    try #require(command.waitUntil { isNamed(segment) }, "\(command.errors)")
+    let descriptor = open("/dev/shm/" + segment, O_RDONLY)
+    try #require(descriptor >= 0)
+    defer { close(descriptor) }
+    let scheduler = Command("pto2-scheduler", ["--segment", segment])
+    let worker = Command("pto2-worker", ["--segment", segment, "--cores", "aic0,aiv0,aiv1"])
+    let result = command.wait()
+    #expect(result.status == status, "\(result.errors)")
+    for other in [scheduler, worker] { _ = other.wait() }
+    try check("/proc/\(getpid())/fd/\(descriptor)")
+    expectClean(segment)
+  }
+
+  private func byHand(_ program: [String], _ rest: [String]) -> [String] {
+    program + ["--quiet", "--no-launch", "--segment", "SEGMENT"] + rest
+  }
+
+  private func program(_ scene: [String], _ options: [String] = []) -> [String] {
+    byHand(
+      ["--program", Command.buildDirectory + "libTestProgram.so"] + options, ["--"] + scene)
+  }
+
+  private func record(_ place: String) -> String {
+    let result = Command.run("pto2", ["record", place])
+    #expect(result.status == 0, "\(result.errors)")
+    return result.output
+  }
+
+  /// Its script has the results that the program checks, and is recorded as itself.
+  @Test(
+    arguments: [
+      ("mixed", "60", "[30, 40, 20]"), ("outputs", "30", "[29]"), ("rounds", "20", ""),
+      ("spmd", "7", ""), ("predicates", "", ""),
+    ])
+  func scriptDoesWhatTheProgramDid(scene: String, count: String, results: String) throws {
+    let folder = Command.temporaryDirectory()
+    defer { removeDirectory(folder) }
+    var first = ""
+    try afterwards("pto2-orchestrator", program([scene, count])) { first = record($0) }
+    let path = folder + "/recorded.yaml"
+    write(first, to: path)
+    try afterwards("pto2", byHand(["run", path], [])) { #expect(record($0) == first) }
+    // What the program expects of its first tensor.
+    var script = first
+    if !results.isEmpty {
+      #expect(first.contains("x0: any"), "\(first.suffix(500))")
+      script = first.replacing("x0: any", with: "x0: \(results)")
+    }
+    write(script, to: folder + "/checked.yaml")
+    let test = Command.run("pto2", ["test", folder + "/checked.yaml"])
+    #expect(test.status == 0, "\(test.output)\(test.errors)\n\(script.prefix(3000))")
+  }
+
+  /// A run that has failed is a script that fails in the same way, and only in that.
+  @Test func failureBecomesAScript() throws {
+    let folder = Command.temporaryDirectory()
+    defer { removeDirectory(folder) }
+    write(
+      """
+      tensors: {x: {type: int32, shape: [4]}, y: {type: int32, shape: [4]}}
+      graph:
+        - scope: automatic
+          do:
+            - {task: copy, args: [{in: x}, {out: t}]}
+            - {task: crash, args: [{inout: x}, {in: "t[1:3]"}]}
+        - {task: copy, args: [{in: x}, {overwrite: y}]}
+      """, to: folder + "/crash.yaml")
+    // The worker by hand is not started again.
+    let segment = freshSegment("record-crash")
+    let program = Command("pto2", ["run", folder + "/crash.yaml", "--segment", segment, "--quiet"])
+    try #require(program.waitUntil { isNamed(segment) })
+    let descriptor = open("/dev/shm/" + segment, O_RDONLY)
+    try #require(descriptor >= 0)
+    defer { close(descriptor) }
+    #expect(program.wait().status == 40)
+    let script = record("/proc/\(getpid())/fd/\(descriptor)")
+    #expect(script.contains("  error: WORKER_DIED\n"), "\(script)")
+    #expect(script.contains("t0.strided(1, 2, 1)"), "\(script)")
+    write(script, to: folder + "/recorded.yaml")
+    let test = Command.run("pto2", ["test", folder + "/recorded.yaml"])
+    #expect(test.status == 0, "\(test.output)\n\(script)")
+    write(script.replacing("script_crash", with: "script_spin"), to: folder + "/tame.yaml")
+    #expect(Command.run("pto2", ["test", folder + "/tame.yaml"]).status == 1)
+  }
+
+  /// What the rings no longer hold is said, with the option that makes them larger.
+  @Test func whatIsGoneIsSaid() throws {
+    try afterwards("pto2-orchestrator", program(["chain", "40"], ["--task-window", "16"])) {
+      let result = Command.run("pto2", ["record", $0])
+      #expect(result.status == 1 && result.output.isEmpty)
+      for words in ["ring 0 has had 40 tasks", "a larger --task-window"] {
+        #expect(result.errors.contains(words), "\(result.errors)")
+      }
+    }
+    #expect(Command.run("pto2", ["record", "no-such-segment-\(getpid())"]).status == 73)
+    #expect(Command.run("pto2", ["record", "x", "--json"]).status == 64)
+  }
+}
