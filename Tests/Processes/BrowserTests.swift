@@ -2,7 +2,7 @@ import Harness
 import Testing
 
 /// The page of `pto2 report` in a real browser: it fits, and answers.
-@Suite(.serialized, .enabled(if: Browser.isWanted, Browser.missing)) struct BrowserTests {
+@Suite(.serialized, .enabled(if: Browser.isThere, Browser.missing)) struct BrowserTests {
   /// Opens the page.
   private func withPage(
     tasks: Int, width: Int, height: Int, _ check: (Browser, WireTrace) throws -> Void

@@ -4,7 +4,7 @@ import PTO2System
 import Testing
 
 /// A trace in Perfetto's own UI, which has its trace processor in it, in a real browser.
-@Suite(.serialized, .enabled(if: Browser.isWanted, Browser.missing)) struct PerfettoTests {
+@Suite(.serialized, .enabled(if: Browser.isThere, Browser.missing)) struct PerfettoTests {
   private static let perfetto = repositoryRoot + ".build/perfetto"
 
   /// The UI that Scripts/setup.sh has fetched, from a server on loopback, with a trace in it.
@@ -40,7 +40,7 @@ import Testing
   /// tracks.
   @Test(
     .enabled(
-      if: access(perfetto + "/index.html", R_OK) == 0 || environment("CI") == "true",
+      if: access(perfetto + "/index.html", R_OK) == 0,
       "no Perfetto in .build/perfetto: Scripts/setup.sh fetches it"))
   func perfettoReadsTheTrace() throws {
     try withTrace(["pure", "400"], ["--trace-edges", "--no-ahead", "--clusters", "2"]) {
