@@ -47,7 +47,7 @@ struct TaskBenchCommand: ParsableCommand {
       "Kernels differ in length by this times the mean, 0 to 2.", valueName: "f"))
   var imbalance = 0.0
 
-  @Option(help: ArgumentHelp("Cores, threads or ranks (one for each CPU).", valueName: "n"))
+  @Option(help: ArgumentHelp("Cores, threads or ranks (one for each CPU it may use).", valueName: "n"))
   var workers: Int?
 
   @Option(
@@ -166,7 +166,8 @@ struct Plan {
   var isBroken: Bool
   /// How often a run that others disturbed is repeated.
   var repeats: Int
-  let processors = sysconf(Int32(_SC_NPROCESSORS_ONLN))
+  /// CPUs that this process, and so each of its children, may use.
+  let processors = max(1, CPUSet.allowed().count)
 
   init(_ command: TaskBenchCommand) {
     let quick = command.quick

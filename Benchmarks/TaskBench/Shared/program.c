@@ -1,6 +1,10 @@
+#ifndef _GNU_SOURCE
+#define _GNU_SOURCE
+#endif
 #include "taskbench.h"
 
 #include <errno.h>
+#include <sched.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -20,7 +24,7 @@ static void help(const char *system) {
            "  --radix N         of nearest, spread and random_nearest, 1 to %d (5)\n"
            "  --iter N          iterations of a task, %d FLOP each (0)\n"
            "  --imbalance F     iterations differ by F times the mean, 0 to 2 (0)\n"
-           "  --workers N       (one for each CPU)\n"
+           "  --workers N       (one for each CPU it may use)\n"
            "  --seconds S       repeats runs for so long (0.2)\n"
            "  --break           one task puts out something wrong: exit status 1\n",
            TASKBENCH_MAX_WIDTH, TASKBENCH_MAX_RADIX, TASKBENCH_FLOP);
@@ -105,6 +109,13 @@ static int is_of_pto2(const char *name) {
            strcmp(name, "--threads") == 0 || strcmp(name, "--replay") == 0;
 }
 
+/* That this process may use. */
+static uint32_t cpus(void) {
+    cpu_set_t set;
+    if (sched_getaffinity(0, sizeof set, &set) == 0) return (uint32_t)CPU_COUNT(&set);
+    return (uint32_t)sysconf(_SC_NPROCESSORS_ONLN);
+}
+
 int taskbench_parse(taskbench_options *options, const char *system, int argc,
                     char *const *argv) {
     memset(options, 0, sizeof *options);
@@ -112,7 +123,7 @@ int taskbench_parse(taskbench_options *options, const char *system, int argc,
     options->graph.width = 4;
     options->graph.steps = 1000;
     options->graph.radix = 5;
-    options->workers = (uint32_t)sysconf(_SC_NPROCESSORS_ONLN);
+    options->workers = cpus();
     options->seconds = 0.2;
     options->window = 1024;
     options->lanes = 64;
