@@ -39,14 +39,9 @@ struct CoreMasks: Equatable {
   /// The AICs, or the AIVs, of clusters that are not reserved.
   @inline(__always)
   func unreserved(isMatrix: Bool, _ reserved: UInt64) -> CoreMasks {
-    var masks = CoreMasks()
-    if isMatrix {
-      masks.aic = aic & ~reserved
-    } else {
-      masks.aiv0 = aiv0 & ~reserved
-      masks.aiv1 = aiv1 & ~reserved
-    }
-    return masks
+    isMatrix
+      ? CoreMasks(aic: aic & ~reserved)
+      : CoreMasks(aiv0: aiv0 & ~reserved, aiv1: aiv1 & ~reserved)
   }
 
   /// Clusters whose cores that are in suffice for a mixed shape.
@@ -116,21 +111,22 @@ struct CoreTable {
     // Stale at worst: a FIN that comes meanwhile enters the core once more.
     if before + 1 >= core.depth.value { room.remove(id) }
     if !S.isShared && before == 0 { busyCores += 1 }
-    let share = share(of: id, core) + 1
+    let isMatrix = id.subtask == 0
+    let share = max(core.share.value, leastShare(isMatrix: isMatrix)) + 1
     core.share.value = share
-    if id.subtask == 0 {
+    if isMatrix {
       largestShare.matrix = max(largestShare.matrix, share)
     } else {
       largestShare.vector = max(largestShare.vector, share)
     }
   }
 
-  /// Dispatches that the core has had, as far as those count that are to be made up for:
-  /// a core that was full, or away, is not given all that it has missed.
+  /// What a core counts as having had at least: one that was full, or away, is not given
+  /// all that it has missed.
   @inline(__always)
-  func share(of id: CoreID, _ core: Core) -> UInt64 {
-    let largest = id.subtask == 0 ? largestShare.matrix : largestShare.vector
-    return max(core.share.value, largest - min(largest, Self.mostArrears))
+  func leastShare(isMatrix: Bool) -> UInt64 {
+    let largest = isMatrix ? largestShare.matrix : largestShare.vector
+    return largest - min(largest, Self.mostArrears)
   }
 
   private static var mostArrears: UInt64 { 4 }
