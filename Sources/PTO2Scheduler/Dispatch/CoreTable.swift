@@ -54,6 +54,37 @@ struct CoreMasks: Equatable {
   }
 }
 
+/// Some cores: a bit each, by number.
+struct CoreSet {
+  private var bits: (UInt64, UInt64, UInt64) = (0, 0, 0)
+
+  @inline(__always)
+  var isEmpty: Bool { bits.0 | bits.1 | bits.2 == 0 }
+
+  @inline(__always)
+  mutating func insert(_ core: Int) {
+    let bit = 1 &<< UInt64(truncatingIfNeeded: core)
+    switch core >> 6 {
+    case 0: bits.0 |= bit
+    case 1: bits.1 |= bit
+    default: bits.2 |= bit
+    }
+  }
+
+  mutating func removeFirst() -> Int? {
+    if bits.0 != 0 { return Self.removeFirst(&bits.0) }
+    if bits.1 != 0 { return 64 + Self.removeFirst(&bits.1) }
+    return bits.2 != 0 ? 128 + Self.removeFirst(&bits.2) : nil
+  }
+
+  @inline(__always)
+  private static func removeFirst(_ word: inout UInt64) -> Int {
+    let first = word.trailingZeroBitCount
+    word &= word &- 1
+    return first
+  }
+}
+
 /// Who is idle, who has a free lane.
 struct CoreTable {
   /// A bit for each cluster of the session.

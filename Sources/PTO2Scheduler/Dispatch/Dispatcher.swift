@@ -210,7 +210,7 @@ internal import PTO2Segment
     place.word.storeRelease(word.rawValue)
     // Release: the polling thread sees the lane's record.
     S.store(core.started, core.started.value &+ 1)
-    thread.pendingWakes.cores.insert(id)
+    thread.pendingWakes.cores.insert(id.index)
     thread.counters.dispatched += 1
   }
 }
