@@ -173,7 +173,7 @@ internal import PTO2System
       let core = cores[index]
       guard core.incarnation.value == 0 else { continue }
       let incarnation = core.page.ready.loadAcquire()
-      guard incarnation != own.fenced(index).loadOwn() else { continue }
+      guard incarnation != 0, incarnation != own.fenced(index).loadOwn() else { continue }
       // As long as no kernel has run there.
       if let process = core.page.process.read() { core.host = CoreHost(process) }
       // Before anything is dispatched there.

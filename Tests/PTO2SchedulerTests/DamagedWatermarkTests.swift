@@ -48,4 +48,32 @@ import Testing
     rig.shared.segment.ownSchedulerPage.consumed(0).storeRelease(2)
     expectViolation { try rig.graph.wait() }
   }
+
+  // MARK: Before the scheduler says that it takes part
+
+  /// Its page is overwritten while it attaches: it has failed, and does not know.
+  @Test func errorBlockThatTheSchedulerDidNotWriteEndsTheSession() throws {
+    let rig = try Rig(configuration(), announcing: [])
+    rig.settle()
+    rig.auditForSixSeconds()
+    #expect(rig.failure == nil)
+    var block = pto2_error_block()
+    block.code = .max
+    rig.shared.segment.ownSchedulerPage.ownError.whole = block
+    rig.audit(7_000_000_000)
+    #expect(rig.failure?.code == .protocolViolation)
+    expectViolation { try rig.submit(aic: true) }
+  }
+
+  /// A worker that waits to be let in does not announce itself: it counts as missing,
+  /// whatever the scheduler's page says of it.
+  @Test func overwrittenFenceLetsNoWorkerCountAsThere() throws {
+    let rig = try Rig(configuration(), announcing: [0, 2])
+    rig.shared.segment.ownSchedulerPage.fenced(1).storeRelease(.max)
+    rig.settle()
+    #expect(rig.missingCores == ["aiv0"])
+    rig.announce(1)
+    rig.settle()
+    #expect(rig.missingCores == [])
+  }
 }

@@ -161,6 +161,7 @@ import Testing
     rig.settle()
     rig.store(0x8000_0004, core: 1, lane: 0)
     try rig.restartScheduler()
+    rig.settle()
     #expect(rig.missingCores == [])
   }
 }

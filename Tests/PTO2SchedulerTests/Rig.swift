@@ -230,8 +230,11 @@ final class Rig {
 
   /// The looks of six seconds in which nothing moves.
   func auditForSixSeconds() {
-    for look in 0..<60 where failure == nil { threads[0].audit(UInt64(1 + look) * 100_000_000) }
+    for look in 0..<60 where failure == nil { audit(UInt64(1 + look) * 100_000_000) }
   }
+
+  /// What the first thread does every 20 ms.
+  func audit(_ now: UInt64) { threads[0].audit(now) }
 
   private func look(_ core: Int) {
     let line = worker.dispatchLanes(core)

@@ -38,9 +38,11 @@ extension SchedulerThread {
     }
     let changed = dispatcher.withLock { _ in changedLane() }
     if let changed, let (core, lane) = changed { laneHasChanged(core, lane) }
-    guard hasFailed || own.control.loadOwn() == PTO2_SCHED_ATTACHED else {
-      return violation("the scheduler's state is not what the scheduler says")
-    }
+    // An error of a scheduler that died before it could say so ends the session as well.
+    guard
+      hasFailed
+        || own.control.loadOwn() == PTO2_SCHED_ATTACHED && own.error.code.loadRelaxed() == 0
+    else { return violation("the scheduler's state is not what the scheduler says") }
   }
 
   /// A lane that does not hold the word last stored there.

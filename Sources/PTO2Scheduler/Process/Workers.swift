@@ -10,11 +10,14 @@ extension SchedulerThread {
     cores[core].page.ready.loadAcquire() != own.fenced(core).loadOwn()
   }
 
-  private var missing: [Int] { (0..<cores.count).filter { !isHosted($0) } }
+  /// By what this process has admitted, whatever its page says.
+  private var missing: [Int] {
+    (0..<cores.count).filter { S.load(cores[$0].incarnation) == 0 }
+  }
 
   package var hasAllCores: Bool { missing.isEmpty }
 
-  /// Cores that nobody hosts, by name.
+  /// Cores whose worker has not come, by name.
   package func missingCores() -> [String] { missing.map(coreName) }
 
   /// The error a worker has left in its core's page.
