@@ -120,7 +120,7 @@ private struct LineModel {
   }
 
   /// Blocks of a run lie where they would be placed one by one.
-  @Test(arguments: 0..<20)
+  @Test(arguments: 0..<6)
   func runOfBlocksIsWhatIsPlacedOneByOne(seed: Int) {
     var random = SplitMix64(seed: UInt64(seed))
     let capacity = UInt64.random(in: 4...40, using: &random) * 64
