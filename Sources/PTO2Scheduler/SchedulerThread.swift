@@ -34,6 +34,8 @@ internal import PTO2System
   /// Of `words.deaths`, how many this thread has dealt with.
   var deathsSeen: UInt32 = 0
   var pendingWakes = PendingWakes()
+  /// Rings with tasks that were RELEASED in this step, a bit each. With one thread alone.
+  var dueRings: UInt32 = 0
   var counters = SchedulerCounters()
   var lookahead: Lookahead
   /// First thread: the others have nothing there.
@@ -83,6 +85,7 @@ internal import PTO2System
       lookahead.depthsUpdated = counters.dispatched
       updateDepths()
     }
+    if !S.isShared && dueRings != 0 { advanceDue() }
     wakePeers(isIdle: work == 0)
     return work
   }
@@ -99,10 +102,12 @@ internal import PTO2System
     while left > 0 && core < cores.count {
       if outstanding(core) > 0 {
         left -= 1
+        let before = work
         repeat {
           guard pollOldest(core) else { break }
           work += 1
         } while outstanding(core) > 0
+        if !S.isShared && work != before { noteRetired(core) }
       }
       core += 1
       if S.isShared && core % Int(PTO2_CORES_PER_CLUSTER) == 0 {
@@ -133,17 +138,22 @@ internal import PTO2System
       laneHasChanged(index, laneIndex)
       return false
     }
-    retireOldest(index)
+    retireOldest(core)
+    if S.isShared { noteRetired(index) }
     finishSubtask(lane.task)
     return true
   }
 
-  /// The oldest dispatch of a core has its FIN: the lane is free again.
+  /// The oldest dispatch of a core has its FIN: the lane is free again. `noteRetired` follows,
+  /// before anything is dispatched.
   @inline(__always)
-  mutating func retireOldest(_ index: Int) {
-    let core = cores[index]
+  func retireOldest(_ core: Core) {
     core.oldestLane.value = cores.laneAfter(core.oldestLane.value)
     S.store(core.retired, core.retired.value &+ 1)
+  }
+
+  @inline(__always)
+  func noteRetired(_ index: Int) {
     if !S.isShared && outstanding(index) == 0 { dispatcher.ofOnlyThread.table.busyCores -= 1 }
     markFree(CoreID(index))
   }

@@ -119,6 +119,39 @@ private struct LineModel {
     #expect(wraps > 10, "the ring never wrapped: not exercised")
   }
 
+  /// Blocks of a run lie where they would be placed one by one.
+  @Test(arguments: 0..<6)
+  func runOfBlocksIsWhatIsPlacedOneByOne(seed: Int) {
+    var random = SplitMix64(seed: UInt64(seed))
+    let capacity = UInt64.random(in: 4...40, using: &random) * 64
+    var ring = HeapRing(capacity: capacity)
+    var model = LineModel(capacity: capacity)
+    var (runs, refused) = (0, 0)
+    for _ in 0..<2000 {
+      if Bool.random(using: &random), !model.live.isEmpty {
+        ring.free(upTo: model.freeOldest())
+        continue
+      }
+      let sizes = (0..<Int.random(in: 1...4, using: &random)).map { _ in
+        UInt64.random(in: 0...capacity / 4, using: &random)
+      }
+      guard ring.hasRun(bytes: sizes.reduce(0) { $0 + HeapRing.rounded($1) }) else {
+        refused += 1
+        continue
+      }
+      runs += 1
+      for bytes in sizes {
+        let block = ring.placeInRun(bytes: bytes)
+        #expect(block == ring.place(bytes: bytes))
+        ring.take(block)
+        let isFree = model.take(block, bytes: bytes)
+        #expect(isFree, "straddles or overlaps")
+      }
+      check(ring, model)
+    }
+    #expect(runs > 100 && refused > 100, "\(runs) runs, \(refused) refused")
+  }
+
   @Test func fullAndEmptyAreToldApart() throws {
     var ring = HeapRing(capacity: 256)
     for lap in 0..<5 {

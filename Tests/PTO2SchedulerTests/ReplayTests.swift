@@ -190,6 +190,53 @@ private final class SubmittedWatcher: @unchecked Sendable {
     }
   }
 
+  /// Rings that are a little larger than what is in use: outputs and payloads of a replay lie
+  /// where submitting puts them, around the ends too, and with a window that holds up one task
+  /// of three.
+  @Test(arguments: [UInt32(4), 16])
+  func replayTakesTheRoomThatSubmittingTakes(window: UInt32) throws {
+    let rigs = try (0..<2).map { _ in
+      try Rig(configuration(rings: 2, window: window, consumed: 32, heap: 11 * 64, pool: 8))
+    }
+    let tensors = try rigs.map { try $0.external(16) }
+    func submit(_ rig: Rig, _ x: Tensor<Float>) throws {
+      for lines in 1...3 {
+        try rig.submit(aiv0: true) { task in
+          task.input(x)
+          _ = task.output(of: Float.self, Shape(16 * lines))
+        }
+      }
+    }
+    var template: TaskTemplate?
+    var (wraps, last) = (0, UInt64(0))
+    for round in UInt32(0)..<60 {
+      for (rig, x) in zip(rigs, tensors) {
+        try rig.graph.beginScope()
+        if rig === rigs[0] {
+          try submit(rig, x)
+        } else if let template {
+          try rig.graph.replay(template, tensors: [AnyTensor(x)])
+        } else {
+          template = try rig.graph.record(tensors: [AnyTensor(x)]) { _ in try submit(rig, x) }
+        }
+      }
+      for task in UInt32(0)..<3 {
+        let id = TaskID(ring: 1, local: 3 * round + task)
+        #expect(WrittenTask(id, rigs[0]) == WrittenTask(id, rigs[1]), "task \(id)")
+        let offset = rigs[1].slot(id).output_offset
+        if offset < last { wraps += 1 }
+        last = offset
+      }
+      for rig in rigs {
+        rig.runAll()
+        try rig.graph.endScope()
+        rig.runAll()
+        #expect(rig.counts(ring: 1) == [3 * round + 3, 3 * round + 3] && rig.failure == nil)
+      }
+    }
+    #expect(wraps > 10, "the heap never wrapped: not exercised")
+  }
+
   /// The map is too small for the analysis to be left out.
   @Test(arguments: 0..<6) func replayInASmallMapIsSubmittedOneByOne(seed: Int) throws {
     // Nothing runs here: no submit may find the map full.

@@ -15,11 +15,14 @@ extension Orchestrator {
     let ring = scopes.innermost.ring
     let first = rings[ring].current
     for _ in boundary.rootCount..<template.rootCount { replaying.roots.append(ReplayRoot()) }
+    let isRoomy = hasRoom(for: template, ring)
     do throws(PTO2Error) {
-      for index in 0..<template.tasks.count {
+      var index = 0
+      while index < template.tasks.count {
         let task = template.tasks[index]
         findProducers(task, first, ring, template, boundary)
-        try write(task, ring, template, scalars)
+        try write(task, ring, template, scalars, isRoomy: isRoomy)
+        index &+= 1
       }
     } catch {
       log.publish()
@@ -98,12 +101,18 @@ extension Orchestrator {
   // MARK: Tasks
 
   /// Everything of a task but its publication.
+  /// - Parameter isRoomy: there was room for all of the template's tasks together.
   @inline(__always)
   private mutating func write(
     _ task: TemplateTask, _ ring: Int, _ template: borrowing TemplateTasks,
-    _ scalars: [UInt64]
+    _ scalars: [UInt64], isRoomy: Bool
   ) throws(PTO2Error) {
-    let room = try roomOrWait(ring, task.needs)
+    let room =
+      isRoomy && rings[ring].hasPool(producers.count)
+      ? Room(
+        payload: rings[ring].payload.placeInRun(bytes: task.needs.payload),
+        heap: rings[ring].heap.placeInRun(bytes: task.needs.outputs))
+      : try roomOrWait(ring, task.needs)
     let (block, payload) = (room.heap, room.payload)
     try reserve(ring, block, payload, task.needs)
 
@@ -148,6 +157,15 @@ extension Orchestrator {
         count: 0))
   }
 
+  /// The log, the windows, the payload ring and the heap have room for a whole template, one
+  /// task's behind the other. How many producers come from outside is known task by task.
+  private func hasRoom(for template: borrowing TemplateTasks, _ ring: Int) -> Bool {
+    let count = template.tasks.count
+    return log.hasRoom(for: count) && rings[ring].hasWindow(count)
+      && rings[ring].payload.hasRun(bytes: template.needs.payload)
+      && rings[ring].heap.hasRun(bytes: template.needs.outputs)
+  }
+
   /// What is written so far is published before a wait.
   @inline(__always)
   private mutating func roomOrWait(_ ring: Int, _ needs: TaskNeeds) throws(PTO2Error) -> Room {
@@ -163,18 +181,22 @@ extension Orchestrator {
     _ scalars: [UInt64], from heap: UInt64
   ) {
     var index = 0
-    for place in task.tensors.range {
-      let argument = template.tensors[place]
-      if argument.isOutput { replaying.roots[argument.root].base = heap + argument.place }
-      var tensor = argument.tensor
-      tensor.offset &+= replaying.roots[argument.root].base
-      writer.set(index, tensor)
-      index += 1
+    var place = task.tensors.first
+    while place < task.tensors.end {
+      let root = template.tensors[place].root
+      if template.tensors[place].isOutput {
+        replaying.roots[root].base = heap &+ template.tensors[place].place
+      }
+      writer.set(index, template.tensors[place].tensor, from: replaying.roots[root].base)
+      index &+= 1
+      place &+= 1
     }
-    for place in task.scalars.range {
+    place = task.scalars.first
+    while place < task.scalars.end {
       let scalar = template.scalars[place]
       writer.set(index, scalar.hole < 0 ? scalar.bits : scalars[Int(scalar.hole)])
-      index += 1
+      index &+= 1
+      place &+= 1
     }
     for place in task.predicate.range {
       let predicate = template.predicates[place]
@@ -275,9 +297,10 @@ extension StagedArgument {
 
 extension SlotWriter {
   @inline(__always)
-  fileprivate func set(_ index: Int, _ tensor: pto2_tensor) {
-    unsafe arguments[index] = tensor.offset
-    payload.setTensor(index, tensor)
+  fileprivate func set(_ index: Int, _ tensor: pto2_tensor, from base: UInt64) {
+    let offset = base &+ tensor.offset
+    unsafe arguments[index] = offset
+    payload.setTensor(index, tensor, at: offset)
   }
 
   /// - Parameter index: among tensors and scalars.

@@ -56,6 +56,8 @@ struct TemplateTasks: ~Copyable {
 
   /// Holes, fixed buffers and outputs.
   var rootCount = 0
+  /// Of all tasks, each one's in whole cache lines.
+  var needs = TaskNeeds(outputs: 0, payload: 0)
 
   // For a submission task by task.
 

@@ -49,6 +49,10 @@ struct TemplateBuilder: ~Copyable {
     chooseEntries(kept)
     noteWrites()
     tasks.rootCount = roots.count
+    for task in recording.tasks {
+      tasks.needs.outputs += HeapRing.rounded(task.needs.outputs)
+      tasks.needs.payload += HeapRing.rounded(task.needs.payload)
+    }
     recorded = outputs
   }
 

@@ -88,6 +88,17 @@ struct TaskMemory: BitwiseCopyable {
   /// Every task is CONSUMED as far as this process knows.
   var isEmpty: Bool { consumed == current }
 
+  /// As far as is known: so many more tasks have main slots and consumed entries.
+  @inline(__always)
+  func hasWindow(_ count: Int) -> Bool {
+    current &- released &+ UInt64(count) <= window
+      && current &- consumed &+ UInt64(count) <= consumedWindow
+  }
+
+  /// And so many more fanin entries.
+  @inline(__always)
+  func hasPool(_ count: Int) -> Bool { poolHead &- poolTail &+ UInt64(count) <= pool }
+
   // MARK: Runs
 
   /// From here on tasks belong to the next run.

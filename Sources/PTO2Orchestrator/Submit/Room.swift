@@ -123,8 +123,7 @@ extension Orchestrator {
     if current &- rings[ring].consumed >= rings[ring].consumedWindow {
       return .lacks(.consumedRing)
     }
-    let pool = rings[ring].poolHead &- rings[ring].poolTail &+ UInt64(producers.count)
-    if pool > rings[ring].pool { return .lacks(.dependencyPool) }
+    if !rings[ring].hasPool(producers.count) { return .lacks(.dependencyPool) }
     guard let payload = rings[ring].payload.place(bytes: needs.payload) else {
       return .lacks(.payload)
     }

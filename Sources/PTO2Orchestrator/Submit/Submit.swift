@@ -265,6 +265,9 @@ struct SubmissionLog: ~Copyable {
   @inline(__always)
   var hasRoom: Bool { submitted &- wired < capacity }
 
+  /// As far as is known.
+  func hasRoom(for count: Int) -> Bool { submitted &- wired &+ UInt64(count) <= capacity }
+
   /// Reads how far the scheduler has come. Acquire: pairs with its release after its
   /// last look at the records.
   /// - Returns: false for a value no scheduler stores.

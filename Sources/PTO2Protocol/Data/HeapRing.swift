@@ -44,7 +44,8 @@ package struct HeapRing: Equatable {
     (bytes + (alignment - 1)) & ~(alignment - 1)
   }
 
-  @inlinable package var used: UInt64 { head - tail }
+  @inlinable @inline(__always)
+  package var used: UInt64 { head &- tail }
 
   /// Where the block would lie, or nil while there is no room. A block of no
   /// bytes always fits and takes nothing.
@@ -63,7 +64,21 @@ package struct HeapRing: Equatable {
     return Block(offset: gap > 0 ? 0 : headOffset, begin: head, end: head + gap + size)
   }
 
-  /// Takes a block that `place` has just returned.
+  /// True when blocks of so many bytes together, of whole cache lines each, have room one
+  /// behind the other before the end of the range.
+  @inlinable @inline(__always)
+  package func hasRun(bytes: UInt64) -> Bool {
+    bytes <= capacity &- headOffset && bytes <= capacity &- used
+  }
+
+  /// Where the next block of such a run lies.
+  @inlinable @inline(__always)
+  package func placeInRun(bytes: UInt64) -> Block {
+    let size = Self.rounded(bytes)
+    return Block(offset: size == 0 ? 0 : headOffset, begin: head, end: head &+ size)
+  }
+
+  /// Takes a block that `place` or `placeInRun` has just returned.
   @inlinable @inline(__always)
   package mutating func take(_ block: Block) {
     if used == 0 { tail = block.begin }

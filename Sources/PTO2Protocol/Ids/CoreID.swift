@@ -24,10 +24,10 @@ package struct CoreID: Equatable, Hashable, Sendable, CustomStringConvertible {
   }
 
   @inlinable @inline(__always)
-  package var cluster: Int { index / Int(PTO2_CORES_PER_CLUSTER) }
+  package var cluster: Int { Int(UInt(bitPattern: index) / UInt(PTO2_CORES_PER_CLUSTER)) }
   /// 0 AIC, 1 AIV0, 2 AIV1.
   @inlinable @inline(__always)
-  package var subtask: Int { index % Int(PTO2_CORES_PER_CLUSTER) }
+  package var subtask: Int { Int(UInt(bitPattern: index) % UInt(PTO2_CORES_PER_CLUSTER)) }
 
   /// `aic0`, `aiv0`, `aiv1`: AIC c is in cluster c, AIV v in cluster v / 2.
   @usableFromInline package var description: String {

@@ -132,7 +132,7 @@ extension Lane where Word == OwnedWord {
 
   /// All but the word, which publishes it. The lane is free: its last dispatch has its FIN.
   @inlinable @inline(__always)
-  package func begin(_ newPosition: UInt32, block: UInt32, gates: borrowing Gates) {
+  package func begin(_ newPosition: UInt32, block: UInt32, gates: Gates) {
     // First: a core that waits for the lane's last dispatch sees that it is over, or that
     // the lane is as it was.
     position.storeRelease(newPosition)
@@ -250,40 +250,71 @@ package struct CoreParked: Equatable {
   }
 }
 
-/// The gates of one dispatch: at most PTO2_MAX_GATES, one per core.
-@frozen @usableFromInline
+/// The gates of one dispatch: at most PTO2_MAX_GATES, one per core. Copies share their
+/// memory: there is one dispatch at a time.
+@safe @frozen @usableFromInline
 package struct Gates {
-  @usableFromInline var gates: InlineArray<5, Gate> = .init(
-    repeating: Gate(core: 0, lane: 0, position: 0))
+  @usableFromInline let places: UnsafeMutablePointer<Place>
   @usableFromInline package private(set) var count = 0
 
-  @inlinable @inline(__always)
-  package init() {}
+  /// A gate, and how many producers it stands for.
+  @frozen @usableFromInline
+  struct Place {
+    @usableFromInline var gate: Gate
+    @usableFromInline var producers: UInt32
 
+    @inlinable @inline(__always)
+    init(gate: Gate, producers: UInt32) {
+      self.gate = gate
+      self.producers = producers
+    }
+  }
+
+  package init() {
+    unsafe places = .allocate(capacity: Int(PTO2_MAX_GATES))
+    let none = Place(gate: Gate(core: 0, lane: 0, position: 0), producers: 0)
+    unsafe places.initialize(repeating: none, count: Int(PTO2_MAX_GATES))
+  }
+
+  package func deallocate() { unsafe places.deallocate() }
+
+  /// - Parameter index: less than `count`.
   @inlinable @inline(__always)
-  package subscript(index: Int) -> Gate { gates[index] }
+  package subscript(index: Int) -> Gate { unsafe places[index].gate }
+
+  /// How many producers the gate on a core stands for; 0 where there is none.
+  @inlinable @inline(__always)
+  package func producers(on core: Int) -> UInt32 {
+    for index in 0..<count where self[index].core == core {
+      return unsafe places[index].producers
+    }
+    return 0
+  }
 
   /// What lies before a dispatch on its own core needs no gate.
   @inlinable @inline(__always)
   package mutating func remove(core: Int) {
-    for index in 0..<count where gates[index].core == core {
-      count -= 1
-      gates[index] = gates[count]
+    for index in 0..<count where self[index].core == core {
+      count &-= 1
+      unsafe places[index] = places[count]
       return
     }
   }
 
   /// Of two on one core the later one counts: it finishes later.
-  /// - Returns: the number of the gate on that core; nil when there is no place left.
-  @usableFromInline
-  package mutating func add(_ gate: Gate) -> Int? {
-    for index in 0..<count where gates[index].core == gate.core {
-      if Int32(bitPattern: gate.position &- gates[index].position) > 0 { gates[index] = gate }
-      return index
+  /// - Returns: false when there is no place left.
+  @inlinable @inline(__always)
+  package mutating func add(_ gate: Gate) -> Bool {
+    for index in 0..<count where self[index].core == gate.core {
+      if Int32(bitPattern: gate.position &- self[index].position) > 0 {
+        unsafe places[index].gate = gate
+      }
+      unsafe places[index].producers &+= 1
+      return true
     }
-    guard count < Int(PTO2_MAX_GATES) else { return nil }
-    gates[count] = gate
-    count += 1
-    return count - 1
+    guard count < Int(PTO2_MAX_GATES) else { return false }
+    unsafe places[count] = Place(gate: gate, producers: 1)
+    count &+= 1
+    return true
   }
 }

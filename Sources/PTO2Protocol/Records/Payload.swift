@@ -58,6 +58,14 @@ package struct OwnedPayload {
     unsafe base.assumingMemoryBound(to: pto2_tensor.self)[index] = tensor
   }
 
+  /// The same tensor elsewhere.
+  @inlinable @inline(__always)
+  package func setTensor(_ index: Int, _ tensor: pto2_tensor, at offset: UInt64) {
+    let record = unsafe base.assumingMemoryBound(to: pto2_tensor.self) + index
+    unsafe record.initialize(to: tensor)
+    unsafe record.pointee.offset = offset
+  }
+
   /// Where the task's arguments belong: tensors first, then scalars.
   @inlinable @inline(__always)
   package func arguments(of descriptor: OwnedDescriptor) -> UnsafeMutablePointer<UInt64> {

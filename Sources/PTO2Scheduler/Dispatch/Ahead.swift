@@ -19,6 +19,7 @@ internal import PTO2Protocol
   @safe private struct State {
     let tasks: UnsafeMutablePointer<UInt64>
     let places: UnsafeMutablePointer<UInt64>
+    let noGates = Gates()
     let mask: Int
     var head = 0
     var tail = 0
@@ -38,6 +39,7 @@ internal import PTO2Protocol
   func deallocate() {
     unsafe state.pointee.tasks.deallocate()
     unsafe state.pointee.places.deallocate()
+    unsafe state.pointee.noGates.deallocate()
     unsafe state.deallocate()
   }
 
@@ -63,6 +65,10 @@ internal import PTO2Protocol
 
   @inline(__always)
   func removeFirst() { unsafe state.pointee.head += 1 }
+
+  /// Where the gates of one dispatch are collected.
+  @inline(__always)
+  var noGates: Gates { unsafe state.pointee.noGates }
 
   // MARK: Where tasks of one kernel were dispatched to
 
@@ -100,7 +106,7 @@ struct Lookahead {
 
 /// Where a task may be dispatched to before its producers are COMPLETED.
 enum AheadPlan {
-  case dispatch(CoreID, Gates)
+  case dispatch(CoreID)
   /// No core of its kind has room.
   case noRoom
   /// Some producer is not dispatched, or has many kernels, or there are too many.
@@ -110,7 +116,10 @@ enum AheadPlan {
 extension ConsumedEntry {
   /// One kernel of one block.
   @inline(__always)
-  var isSingle: Bool { blockCount == 1 && activeMask.nonzeroBitCount == 1 }
+  var isSingle: Bool {
+    let mask = activeMask
+    return blockCount == 1 && mask & (mask &- 1) == 0 && mask != 0
+  }
 
   /// It may be dispatched ahead: what it is to do does not depend on when it is READY.
   @inline(__always)
@@ -139,10 +148,11 @@ extension Dispatcher {
           thread.entryHasChanged(id)
           return work
         }
-        switch plan(id, entry, thread) {
+        var gates = ahead.noGates
+        switch plan(id, entry, &gates, thread.rings, thread.cores) {
         case .noRoom: return work
         case .no: break
-        case .dispatch(let core, let gates):
+        case .dispatch(let core):
           let subtask = UInt32(entry.activeMask.trailingZeroBitCount)
           intent.willDispatch(id, block: 0, subtasks: entry.activeMask)
           // Release: after the intent.
@@ -159,37 +169,38 @@ extension Dispatcher {
   }
 
   /// Where a task can go whose producers are not all COMPLETED.
-  func plan<S: Sharing>(
-    _ id: TaskID, _ entry: ConsumedEntry, _ thread: borrowing SchedulerThread<S>
+  /// - Parameter gates: empty; what the dispatch has to wait for.
+  func plan(
+    _ id: TaskID, _ entry: ConsumedEntry, _ gates: inout Gates, _ rings: Rings, _ cores: Cores
   ) -> AheadPlan {
     let isMatrix = entry.activeMask == 0b001
     let room = table.roomAhead(isMatrix: isMatrix)
     if room.isEmpty { return .noRoom }
-    let ring = thread.rings[id.ring]
+    let ring = rings[id.ring]
+    let slot = ring.slot(id.local)
     let count = ring.slotState(id.local).faninCount &- 1
-    let first = ring.slot(id.local).faninFirst
+    let first = slot.faninFirst
     // When its producers are COMPLETED, this is found.
-    guard count == ring.slot(id.local).faninCount, count <= ring.dependencyPool else { return .no }
-    var gates = Gates()
-    var producers = InlineArray<5, UInt32>(repeating: 0)
-    for k in 0..<count {
+    guard count == slot.faninCount, count <= ring.dependencyPool else { return .no }
+    var k: UInt32 = 0
+    while k < count {
       let fanin = ring.fanin(ring.poolIndex(first &+ k))
+      k &+= 1
       guard fanin.waits else { continue }
       let producer = fanin.producer
-      guard producer.ring < thread.rings.count else { return .no }
-      let other = thread.rings.entry(producer)
+      guard producer.ring < rings.count else { return .no }
+      let other = rings.entry(producer)
       guard other.belongs(to: producer), other.state.value < TaskState.completed.rawValue else {
         continue
       }
       guard other.isDispatched, other.isSingle, other.outcome.value == 0,
-        let place = ahead.place(slot: thread.rings[producer.ring].slotNumber(producer.local)),
-        let index = gates.add(place)
+        let place = ahead.place(slot: rings[producer.ring].slotNumber(producer.local)),
+        gates.add(place)
       else { return .no }
-      producers[index] += 1
     }
-    let core = core(among: room, behind: gates, producers, thread)
+    let core = core(among: room, isMatrix: isMatrix, behind: gates, cores)
     gates.remove(core: core.index)
-    return .dispatch(core, gates)
+    return .dispatch(core)
   }
 }
 

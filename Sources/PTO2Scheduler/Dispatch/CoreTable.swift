@@ -80,6 +80,37 @@ struct CoreMasks: Equatable {
   }
 }
 
+/// Some cores: a bit each, by number.
+struct CoreSet {
+  private var bits: (UInt64, UInt64, UInt64) = (0, 0, 0)
+
+  @inline(__always)
+  var isEmpty: Bool { bits.0 | bits.1 | bits.2 == 0 }
+
+  @inline(__always)
+  mutating func insert(_ core: Int) {
+    let bit = 1 &<< UInt64(truncatingIfNeeded: core)
+    switch core >> 6 {
+    case 0: bits.0 |= bit
+    case 1: bits.1 |= bit
+    default: bits.2 |= bit
+    }
+  }
+
+  mutating func removeFirst() -> Int? {
+    if bits.0 != 0 { return Self.removeFirst(&bits.0) }
+    if bits.1 != 0 { return 64 + Self.removeFirst(&bits.1) }
+    return bits.2 != 0 ? 128 + Self.removeFirst(&bits.2) : nil
+  }
+
+  @inline(__always)
+  private static func removeFirst(_ word: inout UInt64) -> Int {
+    let first = word.trailingZeroBitCount
+    word &= word &- 1
+    return first
+  }
+}
+
 /// Who is idle, who has a free lane.
 struct CoreTable {
   /// A bit for each cluster of the session.
@@ -150,21 +181,22 @@ struct CoreTable {
     // Stale at worst: a FIN that comes meanwhile enters the core once more.
     if before + 1 >= core.depth.value { room.remove(id) }
     if !S.isShared && before == 0 { busyCores += 1 }
-    let share = share(of: id, core) + 1
+    let isMatrix = id.subtask == 0
+    let share = max(core.share.value, leastShare(isMatrix: isMatrix)) + 1
     core.share.value = share
-    if id.subtask == 0 {
+    if isMatrix {
       largestShare.matrix = max(largestShare.matrix, share)
     } else {
       largestShare.vector = max(largestShare.vector, share)
     }
   }
 
-  /// Dispatches that the core has had, as far as those count that are to be made up for:
-  /// a core that was full, or away, is not given all that it has missed.
+  /// What a core counts as having had at least: one that was full, or away, is not given
+  /// all that it has missed.
   @inline(__always)
-  func share(of id: CoreID, _ core: Core) -> UInt64 {
-    let largest = id.subtask == 0 ? largestShare.matrix : largestShare.vector
-    return max(core.share.value, largest - min(largest, Self.mostArrears))
+  func leastShare(isMatrix: Bool) -> UInt64 {
+    let largest = isMatrix ? largestShare.matrix : largestShare.vector
+    return largest - min(largest, Self.mostArrears)
   }
 
   private static var mostArrears: UInt64 { 4 }

@@ -49,7 +49,7 @@ internal import PTO2Segment
   var intent: Intent { unsafe state.pointee.intent }
   @inline(__always)
   var table: CoreTable {
-    get { unsafe state.pointee.table }
+    _read { yield unsafe state.pointee.table }
     nonmutating _modify { yield unsafe &state.pointee.table }
   }
   /// Subtasks that a scheduler before this one had begun to dispatch.
@@ -161,14 +161,14 @@ internal import PTO2Segment
   private func start<S: Sharing>(
     _ subtask: Subtask, on core: CoreID, _ thread: inout SchedulerThread<S>
   ) {
-    send(subtask, to: core, Gates(), &thread)
+    send(subtask, to: core, ahead.noGates, &thread)
     intent.didStore(subtask: subtask.index)
   }
 
   /// RUNNING: stores a word to the core's next lane. The core must have room.
   @inline(__always)
   func send<S: Sharing>(
-    _ subtask: Subtask, to id: CoreID, _ gates: borrowing Gates,
+    _ subtask: Subtask, to id: CoreID, _ gates: Gates,
     _ thread: inout SchedulerThread<S>
   ) {
     let ring = thread.rings[subtask.task.ring]
@@ -210,7 +210,7 @@ internal import PTO2Segment
     place.word.storeRelease(word.rawValue)
     // Release: the polling thread sees the lane's record.
     S.store(core.started, core.started.value &+ 1)
-    thread.pendingWakes.cores.insert(id)
+    thread.pendingWakes.cores.insert(id.index)
     thread.counters.dispatched += 1
   }
 }

@@ -103,38 +103,36 @@ extension Dispatcher {
   /// For a task that waits at some gates: the core whose newest dispatch is one of its
   /// producers, since it would begin no sooner on another one; else that which has had the
   /// least.
-  /// - Parameters:
-  ///   - room: cores to choose from; not empty.
-  ///   - producers: how many of its producers each gate stands for.
-  func core<S: Sharing>(
-    among room: CoreMasks, behind gates: borrowing Gates,
-    _ producers: borrowing InlineArray<5, UInt32>, _ thread: borrowing SchedulerThread<S>
+  /// - Parameter room: cores to choose from, all of one kind; not empty.
+  @inline(__always)
+  func core(
+    among room: CoreMasks, isMatrix: Bool, behind gates: Gates, _ cores: Cores
   ) -> CoreID {
-    var best: CoreID?
-    var (least, most) = (UInt64.max, UInt32(0))
+    let arrears = table.leastShare(isMatrix: isMatrix)
+    var (best, least, most) = (-1, UInt64.max, UInt32(0))
     for index in 0..<gates.count {
       let id = CoreID(gates[index].core)
-      let core = thread.cores[id]
-      guard room.contains(id), gates[index].position &+ 1 == core.position.value else { continue }
-      let share = table.share(of: id, core)
-      if share < least { (best, least) = (id, share) }
+      let core = cores[id]
+      guard gates[index].position &+ 1 == core.position.value, room.contains(id) else { continue }
+      let share = max(core.share.value, arrears)
+      if share < least { (best, least) = (id.index, share) }
     }
-    if let best { return best }
-    for subtask in 0..<Int(PTO2_SLOTS) {
-      var clusters = room[subtask]
+    if best >= 0 { return CoreID(best) }
+    var clusters = isMatrix ? room.aic : room.aiv0
+    var subtask = isMatrix ? 0 : 1
+    while true {
       while clusters != 0 {
         let id = CoreID(cluster: clusters.trailingZeroBitCount, subtask: subtask)
         clusters &= clusters &- 1
-        let share = table.share(of: id, thread.cores[id])
+        let share = max(cores[id].share.value, arrears)
         if share > least { continue }
-        var count: UInt32 = 0
-        for index in 0..<gates.count where gates[index].core == id.index {
-          count = producers[index]
-        }
-        if share < least || count > most { (best, least, most) = (id, share, count) }
+        let count = gates.producers(on: id.index)
+        if share < least || count > most { (best, least, most) = (id.index, share, count) }
       }
+      if subtask != 1 { break }
+      (clusters, subtask) = (room.aiv1, 2)
     }
-    return best ?? CoreID(0)
+    return CoreID(max(best, 0))
   }
 
   /// Of some clusters' cores, that with the fewest dispatches.

@@ -94,11 +94,12 @@ extension Dispatcher {
       let core =
         lost.index == 0
         ? matrixCore(isSpread: isSpread, thread) : vectorCore(isSpread: isSpread, thread)
-      return core.map { ($0, Gates()) }
+      return core.map { ($0, ahead.noGates) }
     }
+    var gates = ahead.noGates
     guard
-      case .dispatch(let core, let gates) = plan(
-        lost.task, thread.rings.entry(lost.task), thread)
+      case .dispatch(let core) = plan(
+        lost.task, thread.rings.entry(lost.task), &gates, thread.rings, thread.cores)
     else { return nil }
     return (core, gates)
   }

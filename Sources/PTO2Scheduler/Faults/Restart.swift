@@ -34,8 +34,7 @@ extension SchedulerThread {
       advanceConsumed(rings[ring])
     }
     // The dead scheduler may have stored a word without waking who waits for it.
-    let all = UInt64.max >> UInt64(64 - cores.clusterCount)
-    pendingWakes.cores = CoreMasks(aic: all, aiv0: all, aiv1: all)
+    for core in 0..<cores.count { pendingWakes.cores.insert(core) }
     pendingWakes.advances += 1
     pendingWakes.hasConsumed = true
   }

@@ -103,5 +103,9 @@ extension SchedulerThread {
 extension ConsumedEntry {
   /// Over all blocks.
   @inline(__always)
-  var subtaskCount: UInt32 { UInt32(activeMask.nonzeroBitCount) &* blockCount }
+  var subtaskCount: UInt32 {
+    // How many bits each number of three bits has.
+    let kernels: UInt32 = 0x3221_2110 &>> (4 &* UInt32(activeMask & 7)) & 7
+    return kernels &* blockCount
+  }
 }

@@ -77,7 +77,8 @@ extension SchedulerThread {
       }
       if isOver && isHead {
         ended.append(lane.value.task)
-        retireOldest(index)
+        retireOldest(core)
+        noteRetired(index)
       } else {
         isHead = false
         if isOver { core.skip(laneIndex) }

@@ -5,7 +5,7 @@ internal import PTO2System
 /// Who may have to be woken for what has been stored since the last look.
 struct PendingWakes {
   /// Cores that were dispatched to.
-  var cores = CoreMasks()
+  var cores = CoreSet()
   /// Watermark advances.
   var advances: UInt32 = 0
   /// `last_task_consumed` of some ring has moved.
@@ -32,17 +32,10 @@ extension SchedulerThread {
   private mutating func wakeCores() {
     let asleep = S.isShared ? own.parked.loadOwn() & ~(1 << UInt32(index)) : 0
     var bells: UInt32 = 0
-    for subtask in 0..<Int(PTO2_SLOTS) {
-      var mask = pendingWakes.cores[subtask]
-      while mask != 0 {
-        let cluster = mask.trailingZeroBitCount
-        mask &= mask &- 1
-        if S.isShared { bells |= 1 << UInt32(cluster % threads) }
-        let id = CoreID(cluster: cluster, subtask: subtask)
-        cores[id].wakeIfParked()
-      }
+    while let core = pendingWakes.cores.removeFirst() {
+      if S.isShared { bells |= 1 << UInt32(CoreID(core).cluster % threads) }
+      cores[core].wakeIfParked()
     }
-    pendingWakes.cores = CoreMasks()
     if S.isShared && bells & asleep != 0 { ring(bells & asleep) }
   }
 

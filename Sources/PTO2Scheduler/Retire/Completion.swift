@@ -80,7 +80,7 @@ extension SchedulerThread {
     note(.released, id)
     // Release: the main slot, its fanin list and edges are not read any more.
     S.store(ring.entry(id.local).state, TaskState.released.rawValue)
-    advanceReleased(ring)
+    if S.isShared { advanceReleased(ring) } else { dueRings |= 1 &<< UInt32(id.ring) }
     dropReference(id)
   }
 
@@ -105,10 +105,19 @@ extension SchedulerThread {
     if S.isShared || id.local == ring.consumed.position.value { advanceConsumed(ring) }
   }
 
+  /// Moves the watermarks once for all tasks that were RELEASED in a step.
+  mutating func advanceDue() {
+    while dueRings != 0 {
+      advanceReleased(rings[dueRings.trailingZeroBitCount])
+      dueRings &= dueRings &- 1
+    }
+  }
+
   @inline(__always)
   mutating func advanceReleased(_ ring: Ring) {
+    let before = ring.released.position.value
     guard ring.released.advance(in: ring, lost: lostLocks, S.self) else { return }
-    pendingWakes.advances += 1
+    pendingWakes.advances &+= S.isShared ? 1 : ring.released.position.value &- before
     // A task CONSUMED before its elders were RELEASED waits for them.
     if S.isShared || ring.consumed.position.value != ring.released.position.value {
       advanceConsumed(ring)
