@@ -40,8 +40,6 @@ internal import PTO2System
   var lookahead: Lookahead
   /// First thread: the others have nothing there.
   var health: SessionHealth
-  /// First thread.
-  var crowding = Crowding()
   var sleeper = Sleeper()
   /// Unused unless `S.isTraced`.
   var trace: SchedulerTrace

@@ -47,7 +47,8 @@ struct TaskBenchCommand: ParsableCommand {
       "Kernels differ in length by this times the mean, 0 to 2.", valueName: "f"))
   var imbalance = 0.0
 
-  @Option(help: ArgumentHelp("Cores, threads or ranks (one for each CPU it may use).", valueName: "n"))
+  @Option(
+    help: ArgumentHelp("Cores, threads or ranks (one for each CPU it may use).", valueName: "n"))
   var workers: Int?
 
   @Option(

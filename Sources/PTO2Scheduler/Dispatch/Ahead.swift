@@ -97,6 +97,8 @@ struct Lookahead {
   var unstarted = 0
   /// `SchedulerCounters.dispatched` as the depths of the cores were last looked at.
   var depthsUpdated: UInt64 = 0
+  /// Who is given what any core may do.
+  var crowding = Crowding()
 
   init(isOn: Bool, logPatience: UInt32) {
     self.isOn = isOn

@@ -86,7 +86,7 @@ struct Crowding {
 extension SchedulerThread {
   /// The only thread, now and then: which cores are favoured.
   package mutating func updateFavoured(_ now: UInt64) {
-    guard !S.isShared, crowding.isDue(now, cores: cores.count) else { return }
+    guard !S.isShared, lookahead.crowding.isDue(now, cores: cores.count) else { return }
     let cpus = CPUSet.allowed().count
     favour(matrix: true, cpus: cpus)
     favour(matrix: false, cpus: cpus)
@@ -102,9 +102,9 @@ extension SchedulerThread {
       guard let runnable = cores[index].host?.identity.runnableNanoseconds() else {
         return dispatcher.ofOnlyThread.table.favourAll(matrix: matrix)
       }
-      crowding.add(index, cores[index].page.counters, runnable: runnable)
+      lookahead.crowding.add(index, cores[index].page.counters, runnable: runnable)
     }
-    switch crowding.isComputing(matrix: matrix) {
+    switch lookahead.crowding.isComputing(matrix: matrix) {
     case true?: dispatcher.ofOnlyThread.table.favour(present.first(cpus), matrix: matrix)
     case false?: dispatcher.ofOnlyThread.table.favourAll(matrix: matrix)
     case nil: break
