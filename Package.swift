@@ -81,6 +81,8 @@ var modules: [Target] {
     module(
       "PTO2Sight",
       ["CPTO2Segment", "CPTO2Linux", "PTO2Protocol", "PTO2System", "PTO2Segment"]),
+    // What makes programs and kernel images out of foreign sources.
+    module("PTO2Image", ["PTO2System"]),
     // Graphs without a program: scripts, and the tests that they are.
     module(
       "PTO2Script",
@@ -114,7 +116,7 @@ var executables: [Target] {
       "pto2",
       [
         "PTO2Protocol", "PTO2System", "PTO2Segment", "PTO2Sight", "PTO2Trace", "PTO2",
-        "PTO2CommandLine", "PTO2Script", argumentParser,
+        "PTO2CommandLine", "PTO2Script", "PTO2Image", argumentParser,
       ]),
   ]
 }

@@ -17,12 +17,13 @@ struct Tool: ParsableCommand {
         pto2 stuck my-session
         pto2 top my-session
         pto2 test Tests/Scripts/basics
+        pto2 compile vector.cpp --kernel 0:aiv:add.cpp
         pto2 --generate-completion-script bash > ~/.local/share/bash-completion/completions/pto2
       """,
     subcommands: [
       List.self, Reap.self, Stuck.self, Top.self, Inspect.self, Stat.self, Decode.self,
       Layout.self, Doctor.self, TraceCommand.self, Report.self, Test.self, Run.self,
-      DrawGraph.self, Record.self,
+      DrawGraph.self, Compile.self,
     ])
 
   static func main() {

@@ -109,7 +109,7 @@ import Testing
           == 0)
       for name in [
         "stuck", "top", "inspect", "stat", "decode", "layout", "doctor", "trace", "report", "list",
-        "reap", "test", "run", "graph", "record",
+        "reap", "test", "run", "graph", "compile",
       ] {
         #expect(help.output.contains("\n  \(name) "), "\(name)")
         let text = Command.run("pto2", [name, "--help"]).output
@@ -144,6 +144,7 @@ import Testing
       ["inspect", "x", "--task", "0:0", "--ring", "1"], ["doctor", "--clusters", "0"],
       ["test"], ["test", "--jobs", "0", "x"], ["test", "--repeat", "0", "x"], ["run"],
       ["test", "--tap", "--json", "x"], ["graph", "--format", "png", "x"],
+      ["compile"], ["compile", "x.cpp"], ["compile", "x.cpp", "--kernel", "0:x"],
       ["layout", "--task-window", "3"], ["stuck", "--seconds", "nan", "x"],
     ] {
       let result = Command.run("pto2", arguments)
