@@ -110,14 +110,14 @@ var executables: [Target] {
       "pto2-worker",
       ["PTO2Protocol", "PTO2System", "PTO2Segment", "PTO2Worker", argumentParser],
       linking: quickStart),
-    executable("pto2-fault", ["PTO2System", "PTO2Faults", argumentParser]),
-    executable("pto2-orchestrator", ["PTO2CommandLine", argumentParser]),
+    executable("pto2-fault", ["PTO2System", "PTO2Faults", argumentParser], linking: quickStart),
+    executable("pto2-orchestrator", ["PTO2CommandLine", argumentParser], linking: quickStart),
     executable(
       "pto2",
       [
         "PTO2Protocol", "PTO2System", "PTO2Segment", "PTO2Sight", "PTO2Trace", "PTO2",
         "PTO2CommandLine", "PTO2Script", "PTO2Image", argumentParser,
-      ]),
+      ], linking: quickStart),
   ]
 }
 
@@ -315,11 +315,11 @@ var ownRuntime: [String] {
     + ["-L", Context.packageDirectory + "/Scripts/link"]
 }
 
-/// Scheduler and workers are started once a core, and again after a crash, so they must
-/// start quickly: the libraries of Swift and C++ are linked in, and the executable lies
-/// at a fixed address, so that the loader has next to nothing to do. The C library
-/// stays a shared one, for `dlopen` and LD_PRELOAD. PTO2_DYNAMIC_STDLIB=1 links them in
-/// the usual way, for toolchains without static libraries and for sanitizers.
+/// What is installed runs where no Swift is: the libraries of Swift and C++ are linked in.
+/// Scheduler and workers are started once a core, and again after a crash, so they must start
+/// quickly, too: the executable lies at a fixed address, so that the loader has next to nothing
+/// to do. The C library stays a shared one, for `dlopen` and LD_PRELOAD. PTO2_DYNAMIC_STDLIB=1
+/// links them in the usual way, for toolchains without static libraries and for sanitizers.
 var quickStart: [String] {
   if Context.environment["PTO2_DYNAMIC_STDLIB"] != nil { return [] }
   return ["-static-stdlib", "-use-ld=lld", "-Xclang-linker", "-no-pie"]
