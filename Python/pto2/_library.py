@@ -3,6 +3,7 @@ from __future__ import annotations
 
 import ctypes
 import os
+import shutil
 import threading
 from pathlib import Path
 from typing import Iterator, Optional
@@ -77,3 +78,21 @@ def load() -> ctypes.CDLL:
                     raise OSError(f"{where} is of another version: {error}") from None
                 _loaded = library
     return _loaded
+
+
+def tool(name: str) -> Path:
+    """An executable such as pto2 or pto2-orchestrator that belongs to the library.
+
+    Raises:
+        FileNotFoundError: there is none beside this library, and none on the PATH.
+    """
+    library = path()
+    for folder in (library.parent, library.parent.parent / "bin"):
+        if os.access(folder / name, os.X_OK):
+            return folder / name
+    found = shutil.which(name)
+    if found:
+        return Path(found)
+    raise FileNotFoundError(
+        f"no {name} beside {library} or in ../bin from there, and none on the PATH: "
+        "install pto2 again, or `make build`")

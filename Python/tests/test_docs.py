@@ -28,6 +28,10 @@ class DocumentTests(Case):
                 line = text[:block.start()].count("\n") + 1
                 exec(compile("\n" * line + block.group(1), str(PAGE), "exec"), names)
         self.assertEqual([(999.0, 2)], printed)
+        with tempfile.TemporaryDirectory(prefix="pto2-python-tests-") as folder:
+            tasks, values = names["vector"](
+                folder, PACKAGE.parent / "Tests" / "Fixtures" / "Compat")
+            self.assertEqual((5, [47.0] * 8), (tasks, values.tolist()))
         self.assertEqual("goes on", names["s"].run(lambda g: "goes on"))
 
     def test_block_of_the_readme(self):

@@ -33,7 +33,7 @@ class PackageTests(Case):
     def test_every_public_name_has_a_docstring(self):
         for module in ("", ".graph", ".tensors", ".uses", ".scopes", ".recording", ".shapes",
                        ".session", ".batch", ".images", ".errors",
-                       ".testing", ".dtypes"):
+                       ".testing", ".dtypes", ".programs", ".scene", ".scene_args"):
             module = importlib.import_module("pto2" + module)
             self.assertTrue(module.__doc__, module)
             for name, value in vars(module).items():
