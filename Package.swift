@@ -81,8 +81,8 @@ var modules: [Target] {
     module(
       "PTO2Sight",
       ["CPTO2Segment", "CPTO2Linux", "PTO2Protocol", "PTO2System", "PTO2Segment"]),
-    // What makes programs and kernel images out of foreign sources.
-    module("PTO2Image", ["PTO2System"]),
+    // What makes kernel images out of foreign sources, and what is wrong with an image.
+    module("PTO2Image", ["CPTO2", "PTO2System", "PTO2Segment", "PTO2Sight"]),
     // Graphs without a program: scripts, and the tests that they are.
     module(
       "PTO2Script",
