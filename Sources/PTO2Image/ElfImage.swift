@@ -115,7 +115,8 @@ struct ElfImage {
     func record<Record: BitwiseCopyable>(_ at: UInt64, as: Record.Type) throws(Failure) -> Record {
       guard at <= size, size - at >= MemoryLayout<Record>.size
       else { throw .cut }
-      return unsafe bytes.loadUnaligned(fromByteOffset: Int(at), as: Record.self)
+      let rest = unsafe UnsafeRawBufferPointer(rebasing: bytes[Int(at)...])
+      return unsafe rest.loadUnaligned(as: Record.self)
     }
 
     func text(_ at: UInt64) -> String? {

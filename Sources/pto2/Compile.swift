@@ -23,11 +23,11 @@ struct Compile: ParsableCommand {
       128 + n after signal n.
 
       Examples:
-        pto2 compile vector.cpp --kernel 0:aiv:add.cpp --kernel 1:aiv:mul.cpp -o build
+        pto2 compile vector.cpp --kernel 0:aiv:add.cpp --output build
         pto2-orchestrator --program build/libvector.so -- \\
             in:float32:16384:=2 in:float32:16384:=3 out:float32:16384:f.bin
-        pto2 compile bgemm.cpp --kernel 0:aic:gemm.cpp -I ~/pto-isa/include
-        CXX=g++-14 pto2 compile bgemm.cpp --kernel 0:aic:gemm.cpp -I ~/pto-isa --json
+        pto2 compile bgemm.cpp --kernel 0:aic:gemm.cpp -I ./pto-isa/include
+        CXX=g++-14 pto2 compile bgemm.cpp --kernel 0:aic:gemm.cpp --json
       """)
 
   @Argument(help: "The orchestration's source, C++17.", completion: .file(extensions: ["cpp"]))

@@ -31,10 +31,11 @@ struct CompatScene: CustomTestStringConvertible, Sendable {
   struct Values: Sendable {
     let bytes: [UInt8]
     func read<T: BitwiseCopyable>(_: T.Type) -> [T] {
-      bytes.withUnsafeBytes { raw in
-        (0..<raw.count / MemoryLayout<T>.stride).map {
-          raw.loadUnaligned(fromByteOffset: $0 * MemoryLayout<T>.stride, as: T.self)
-        }
+      let whole = bytes.count / MemoryLayout<T>.stride
+      return [T](unsafeUninitializedCapacity: whole) { buffer, count in
+        let part = bytes.prefix(whole * MemoryLayout<T>.stride)
+        UnsafeMutableRawBufferPointer(buffer).copyBytes(from: part)
+        count = whole
       }
     }
     var floats: [Float] { read(Float.self) }
