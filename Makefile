@@ -16,6 +16,7 @@
 # make format  swift-format over the tree
 # make test-python   the tests of the Python package, in 20 s (docs/python.md)
 # make wheel   dist/pto2-*.whl: the Python package with library and executables inside
+# make deb     dist/*.deb: Debian packages; Scripts/deb --setup installs what it needs
 # make install PREFIX=/usr/local DESTDIR=   headers, libraries, executables (Scripts/install);
 #              make uninstall takes them away
 # make setup   apt packages a bare machine may lack (Scripts/setup.sh)
@@ -32,7 +33,7 @@ SETUP = yes
 PREFIX = /usr/local
 DESTDIR =
 
-.PHONY: run demo test test-python wheel bench taskbench peers differential verify verify-models mutants simulate campaign steps \
+.PHONY: run demo test test-python wheel deb bench taskbench peers differential verify verify-models mutants simulate campaign steps \
   fuzz build executables library images install uninstall simulator format lint setup setup-run setup-test clean
 
 run: setup-run build
@@ -58,6 +59,9 @@ test-python:
 
 wheel: library
 	$(PYTHON) Scripts/wheel --bin $(BIN) --out dist
+
+deb: build
+	BIN=$(BIN) OUT=dist Scripts/deb
 
 bench: build
 	$(BIN)/pto2-bench
