@@ -23,7 +23,7 @@ struct Tool: ParsableCommand {
     subcommands: [
       List.self, Reap.self, Stuck.self, Top.self, Inspect.self, Stat.self, Decode.self,
       Layout.self, Doctor.self, TraceCommand.self, Report.self, Test.self, Run.self,
-      DrawGraph.self, Compile.self,
+      DrawGraph.self, Record.self, Compile.self,
     ])
 
   static func main() {

@@ -1,6 +1,7 @@
 import Glibc
 import Harness
 import PTO2System
+import Synchronization
 import Testing
 
 /// A program in the style of the original: sources of Tests/Fixtures/Compat, what it is given,
@@ -65,8 +66,14 @@ final class CompatBench: Sendable {
   let folder = Command.temporaryDirectory()
 
   init() {
-    removal = folder
-    atexit { _ = Command("/bin/rm", ["-rf", removal]).wait() }
+    // A static is never deinitialised; there may be several, made at the same time.
+    let isFirst = removals.withLock { folders in
+      folders.append(folder)
+      return folders.count == 1
+    }
+    if isFirst {
+      atexit { _ = Command("/bin/rm", ["-rf"] + removals.withLock { $0 }).wait() }
+    }
   }
 
   func compile(
@@ -131,4 +138,4 @@ final class CompatBench: Sendable {
   }
 }
 
-nonisolated(unsafe) private var removal = ""
+private let removals = Mutex<[String]>([])

@@ -109,7 +109,7 @@ import Testing
           == 0)
       for name in [
         "stuck", "top", "inspect", "stat", "decode", "layout", "doctor", "trace", "report", "list",
-        "reap", "test", "run", "graph", "compile",
+        "reap", "test", "run", "graph", "record", "compile",
       ] {
         #expect(help.output.contains("\n  \(name) "), "\(name)")
         let text = Command.run("pto2", [name, "--help"]).output
