@@ -28,6 +28,19 @@ import Testing
     #expect(address(rig, b) != nil)
   }
 
+  /// There is no other memory, and the task that may use it is not done.
+  @Test func memoryThatATaskMayUseIsWaitedFor() throws {
+    let rig = try Rig(configuration())
+    let a = try rig.external(8192)
+    _ = try rig.external(4096)
+    try rig.submit(aic: true) { $0.unordered(a) }
+    try rig.graph.free(a)
+    _ = try rig.external(4096)
+    rig.graph.orchestrator.pointee.waiting.handler = { true }
+    let error = #expect(throws: PTO2Error.self) { _ = try rig.external(8192) }
+    #expect(error?.code == .interrupted)
+  }
+
   /// Neighbours become one piece, in any order, and the end of the arena is free again.
   @Test(arguments: [[0, 1, 2], [2, 1, 0], [0, 2, 1], [1, 0, 2]])
   func piecesThatTouchBecomeOne(order: [Int]) throws {
