@@ -5,9 +5,10 @@ internal import Synchronization
 /// A compiler, linker or the like that is run with its words in files.
 package struct ToolRun {
   package let command: [String]
-  package private(set) var status: Int32?
-  private let pid: pid_t
+  private var child: ChildStatus
   private let outputPath: String
+
+  package var status: Int32? { child.status }
 
   /// - Parameter output: a file for what it says on standard output and error.
   init(_ command: [String], output: String) throws(SystemError) {
@@ -23,26 +24,16 @@ package struct ToolRun {
     var argv: [UnsafeMutablePointer<CChar>?] = unsafe command.map { unsafe strdup($0) }
     unsafe argv.append(nil)
     defer { for index in unsafe argv.indices { unsafe free(argv[index]) } }
-    var child: pid_t = 0
-    let status = unsafe posix_spawnp(&child, command[0], &actions, nil, argv, environ)
+    var pid: pid_t = 0
+    let status = unsafe posix_spawnp(&pid, command[0], &actions, nil, argv, environ)
     guard status == 0 else { throw SystemError("posix_spawn", command[0], errno: status) }
-    pid = child
+    child = ChildStatus(of: pid)
   }
 
   /// False once it has ended.
-  mutating func isRunning() -> Bool {
-    guard status == nil else { return false }
-    var value: Int32 = 0
-    let result = unsafe waitpid(pid, &value, WNOHANG)
-    if result == pid {
-      status = value & 0x7F == 0 ? value >> 8 & 0xFF : 128 + value & 0x7F
-    } else if result < 0 && errno != EINTR {
-      status = 255
-    }
-    return status == nil
-  }
+  mutating func isRunning() -> Bool { child.isRunning() }
 
-  func end(by signal: Int32 = SIGTERM) { if status == nil { kill(pid, signal) } }
+  func end(by signal: Int32 = SIGTERM) { child.signal(signal) }
 
   package var output: String { readWholeFile(outputPath) ?? "" }
 }

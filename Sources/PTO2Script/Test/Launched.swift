@@ -4,11 +4,13 @@ internal import PTO2System
 
 /// A process that a test has started: in a process group of its own, its output in files.
 struct Launched {
-  let pid: Int32
+  private var child: ChildStatus
   let outputPath: String
   let errorsPath: String
-  /// As a shell says it: 128 + the signal.
-  private(set) var status: Int?
+
+  var pid: Int32 { child.pid }
+  /// See `ChildStatus.status`.
+  var status: Int? { child.status.map { Int($0) } }
 
   /// - Parameter files: where its output goes: with ".out" and ".err" behind.
   init(_ executable: String, _ arguments: [String], files: String) throws(SystemError) {
@@ -41,28 +43,16 @@ struct Launched {
     }
     unsafe argv.append(nil)
     defer { for index in unsafe argv.indices { unsafe free(argv[index]) } }
-    var child: pid_t = 0
-    let status = unsafe posix_spawn(&child, executable, &actions, &attributes, argv, environ)
+    var pid: pid_t = 0
+    let status = unsafe posix_spawn(&pid, executable, &actions, &attributes, argv, environ)
     guard status == 0 else { throw SystemError("posix_spawn", executable, errno: status) }
-    pid = child
+    child = ChildStatus(of: pid)
   }
 
   /// False once it has ended.
-  mutating func isRunning() -> Bool {
-    guard status == nil else { return false }
-    var value: Int32 = 0
-    let result = unsafe waitpid(pid, &value, WNOHANG)
-    if result == pid {
-      status = Int(value & 0x7F == 0 ? value >> 8 & 0xFF : 128 + value & 0x7F)
-    } else if result < 0 && errno != EINTR {
-      // Somebody else has collected it.
-      status = 255
-    }
-    return status == nil
-  }
+  mutating func isRunning() -> Bool { child.isRunning() }
 
-  /// A child that is not collected keeps its pid, so no stranger is signalled.
-  func signal(_ number: Int32) { if status == nil { kill(pid, number) } }
+  func signal(_ number: Int32) { child.signal(number) }
 
   var output: String { readWholeFile(outputPath) ?? "" }
   var errors: String { readWholeFile(errorsPath) ?? "" }
