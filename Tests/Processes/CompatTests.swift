@@ -27,7 +27,7 @@ func exponential(_ x: Double) -> Double { exp(x) }
     expectClean(segment)
   }
 
-  /// The same program while a worker is killed fifty times.
+  /// The same program while workers are killed fifty times, whichever the tasks go to.
   @Test func sceneSurvivesFiftyKills() throws {
     let scene = CompatScenes.ringRebase
     let name = "killed"
@@ -36,7 +36,7 @@ func exponential(_ x: Double) -> Double { exp(x) }
     let script = Self.bench.folder + "/kills.json"
     write(
       """
-      {"faults": [{"point": "ack", "core": "aiv0", "hit": 3, "count": 50, "do": "kill"}]}
+      {"faults": [{"point": "ack", "hit": 3, "count": 50, "do": "kill"}]}
       """, to: script)
     let segment = freshSegment("compat-kills")
     let (result, values) = Self.bench.run(
