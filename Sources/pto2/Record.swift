@@ -41,11 +41,7 @@ struct Record: ParsableCommand {
       throw ExitCode(1)
     }
     guard let output else { return try sayText(text) }
-    do throws(SystemError) {
-      let file = try OutputFile(creating: output)
-      file.write(Array(text.utf8))
-      if let error = file.error { throw error }
-    } catch {
+    if let error = writeText(text, to: output) {
       writeError("pto2: error: \(error)")
       throw ExitCode(Status.lostOutput)
     }

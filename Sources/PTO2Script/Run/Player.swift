@@ -217,17 +217,9 @@ package struct Player {
 /// A new file, or a new content of one.
 /// - Returns: why it could not be written.
 func writeFile(_ bytes: [UInt8], _ path: String) -> SystemError? {
-  let descriptor = unsafe open(path, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0o600)
-  guard descriptor >= 0 else { return SystemError("open", path, errno: errno) }
-  defer { close(descriptor) }
-  var written = 0
-  while written < bytes.count {
-    let count = unsafe bytes.withUnsafeBytes {
-      unsafe write(descriptor, $0.baseAddress! + written, bytes.count - written)
-    }
-    if count < 0 && errno == EINTR { continue }
-    guard count > 0 else { return SystemError("write", path, errno: errno) }
-    written += count
-  }
-  return nil
+  do throws(SystemError) {
+    let file = try OutputFile(creating: path)
+    file.write(bytes)
+    return file.error
+  } catch { return error }
 }
