@@ -1,4 +1,3 @@
-internal import Glibc
 internal import PTO2
 package import PTO2Orchestrator
 package import PTO2Protocol
