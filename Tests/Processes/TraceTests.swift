@@ -7,7 +7,6 @@ import Testing
 @Suite(.serialized) struct TraceTests {
   private func traced(
     _ scene: [String], _ options: [String], file: String = "run.pftrace",
-    during: (Command, String) -> Void = { _, _ in },
     _ check: (Command.Result, String) throws -> Void
   ) throws {
     let folder = Command.temporaryDirectory()
@@ -15,7 +14,6 @@ import Testing
     let segment = freshSegment("trace-" + folder.suffix(6))
     let path = folder + "/" + file
     let command = conformance(scene, segment: segment, options: ["--trace", path] + options)
-    during(command, segment)
     try check(command.wait(), path)
     expectClean(segment)
     #expect(entries(of: folder) == [file], "nothing else is left")
@@ -106,44 +104,26 @@ import Testing
     }
   }
 
-  /// A worker that is killed in a kernel: the run is there twice, and so is its end.
-  @Test func killedWorkerShowsTwoAttempts() throws {
-    var kills = 0
-    try traced(
-      ["pure", "3000"], [],
-      during: { command, segment in
-        // One that runs is in a kernel, mostly.
-        while command.isRunning && kills < 20 {
-          usleep(15_000)
-          let running = processes(segment, named: "pto2-worker").filter {
-            readFile("/proc/\($0)/stat").contains(") R ")
-          }
-          guard let victim = running.randomElement() else { continue }
-          if kill(victim, SIGKILL) == 0 { kills += 1 }
-        }
-      },
-      { result, path in
-        #expect(result.status == 0, "\(result.errors)")
-        #expect(kills > 0, "not exercised")
-        var trace = WireTrace(path)
-        let slices = trace.slices()
-        #expect(trace.faults.isEmpty, "\(trace.faults.prefix(5))")
-        let lost = slices.filter { $0.begin.numbers["lost"] == 1 }
-        #expect(!lost.isEmpty, "not exercised: \(kills) kills met no kernel")
-        for slice in lost {
-          let runs = slices.filter {
-            $0.begin.task == slice.begin.task
-              && $0.begin.numbers["slot"] == slice.begin.numbers["slot"]
-          }
-          let attempts = runs.map { $0.begin.numbers["attempt"] ?? 1 }.sorted()
-          #expect(runs.count >= 2 && attempts == Array(1...Int64(runs.count)), "\(attempts)")
-          #expect(runs.contains { $0.begin.numbers["lost"] == nil })
-        }
-        let whole = slices.count - lost.count
-        #expect(Double(whole) == number("kernels", in: result.output))
-        let died = trace.events.filter { $0.type == 3 && $0.name == "worker died" }
-        #expect(died.count >= lost.count)
-      })
+  /// Each of six tasks in a chain is lost twice with its worker, which its kernel kills, and then
+  /// done: in whichever order Linux runs who takes part.
+  @Test func killedWorkerShowsEveryAttempt() throws {
+    try traced(["halfway", "6"], []) { result, path in
+      #expect(result.status == 0, "\(result.errors)")
+      #expect(number("kernels", in: result.output) == 6)
+      var trace = WireTrace(path)
+      let slices = trace.slices()
+      #expect(trace.faults.isEmpty, "\(trace.faults.prefix(5))")
+      #expect(slices.count == 18)
+      for (task, runs) in Dictionary(grouping: slices, by: { $0.begin.task }) {
+        let attempts = runs.map { $0.begin.numbers["attempt"] ?? 1 }
+        #expect(attempts.sorted() == [1, 2, 3], "\(task): \(attempts)")
+        let lost = runs.filter { $0.begin.numbers["lost"] == 1 }
+        #expect(
+          Set(lost.map { $0.begin.numbers["attempt"] ?? 1 }) == [1, 2], "\(task): not the third")
+      }
+      let died = trace.events.filter { $0.type == 3 && $0.name == "worker died" }
+      #expect(died.count == 12)
+    }
   }
 
   /// A fault script's fault is an event, and a file whose name ends in .json is JSON.
