@@ -55,6 +55,10 @@ class Session:
         attach_timeout, stall_limit, kernel_deadline, stop_grace: seconds; math.inf for no
             limit. docs/operations.md says what they mean and their defaults.
         memfd: shared memory without a name in /dev/shm.
+        confine: workers give up what a kernel could harm the session with. Needs Landlock;
+            not with memfd.
+        pin: where workers run: "auto", "none" (as Linux likes), or CPUs for the cores in
+            turn: "0,2-5", or numbers.
         drain: when this process dies, what it submitted is still done.
         launch: False: somebody else starts scheduler and workers.
         signals: True: the library takes SIGINT, SIGTERM, SIGHUP and SIGQUIT while the session
@@ -77,6 +81,7 @@ class Session:
         attach_timeout: Optional[float] = None, stall_limit: Optional[float] = None,
         kernel_deadline: Optional[float] = None, stop_grace: Optional[float] = None,
         memfd: bool = False, drain: bool = False, launch: bool = True, signals: bool = False,
+        confine: bool = False, pin: Union[None, str, Sequence[int]] = None,
     ) -> None:
         self._handle = 0
         self._state = _State()
@@ -89,10 +94,12 @@ class Session:
         image_list = (c.c_char_p * max(1, len(texts)))(*texts)
         ring_count, ring_list = _rings(rings, task_window, consumed_window, heap, dep_pool)
         flags = (_abi.OPEN_SIGNALS if signals else 0) | (_abi.OPEN_DRAIN if drain else 0) | \
-            (_abi.OPEN_MEMFD if memfd else 0) | (0 if launch else _abi.OPEN_NO_LAUNCH)
+            (_abi.OPEN_MEMFD if memfd else 0) | (0 if launch else _abi.OPEN_NO_LAUNCH) | \
+            (_abi.OPEN_CONFINE if confine else 0)
         name = c.create_string_buffer(segment.encode()) if segment is not None else None
         folder = c.create_string_buffer(os.fsencode(executables)) \
             if executables is not None else None
+        where = c.create_string_buffer(_cpus(pin)) if pin is not None else None
         options = bytearray(_abi.SESSION_OPTIONS.pack(
             _abi.SESSION_OPTIONS.size, flags, c.addressof(name) if name else 0,
             c.addressof(folder) if folder else 0, c.addressof(image_list), len(texts),
@@ -100,7 +107,8 @@ class Session:
             _number("threads", threads), address_of(ring_list) if ring_list else 0, ring_count,
             _number("tensor_map", tensor_map), _number("arena", arena, limit=2**64),
             _seconds("attach_timeout", attach_timeout), _seconds("stall_limit", stall_limit),
-            _seconds("kernel_deadline", kernel_deadline), _seconds("stop_grace", stop_grace)))
+            _seconds("kernel_deadline", kernel_deadline), _seconds("stop_grace", stop_grace),
+            c.addressof(where) if where else 0))
         self._library = _library.load()
         handle = c.c_void_p()
         info = bytearray(_abi.ERROR_INFO.size)
@@ -309,6 +317,17 @@ def _number(name: str, value: Any, least: int = 0, limit: int = 2**32) -> int:
     if not max(1, least) <= number < limit:
         raise invalid(f"{name}={value!r}: expected {max(1, least)} to {limit - 1}")
     return number
+
+
+def _cpus(pin: Union[str, Sequence[int]]) -> bytes:
+    """As the library takes it, which says what is wrong with a text."""
+    if isinstance(pin, str):
+        return pin.encode()
+    try:
+        return ",".join(str(cpu.__index__()) for cpu in pin).encode()
+    except (TypeError, AttributeError):
+        raise invalid(
+            f"pin={pin!r}: expected 'auto', 'none', or CPUs as '0,2-5' or [0, 2]") from None
 
 
 def _seconds(name: str, value: Optional[float]) -> int:

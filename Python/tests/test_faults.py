@@ -44,6 +44,37 @@ class DeathTests(Case):
             self.assertEqual(6, s.run(program))
             self.assertGreater(s.report["worker_restarts"], 0)
 
+    def said_of_workers(self, field):
+        """What /proc/PID/status says of each worker."""
+        texts = [open(f"/proc/{pid}/status").read() for pid in workers()]
+        self.assertEqual(3, len(texts))
+        return {line.split(":")[1].strip() for text in texts for line in text.splitlines()
+                if line.startswith(field + ":")}
+
+    def test_pinned_workers(self):
+        cpus = sorted(os.sched_getaffinity(0))
+        for pin in ([cpus[-1]], str(cpus[-1])):
+            with self.subTest(pin=pin), self.session(pin=pin) as s:
+                s.run(lambda g: g.submit("nothing"))
+                self.assertEqual({str(cpus[-1])}, self.said_of_workers("Cpus_allowed_list"))
+        for pin, word in (("1-", "--pin=1- is not valid"), ([4095], "--pin=4095"),
+                          (3, "pin=3: expected"), ([], "--pin= is not valid")):
+            with self.subTest(pin=pin), self.refused(5, word):
+                self.session(pin=pin)
+
+    def test_confined_workers(self):
+        try:
+            s = self.session(confine=True)
+        except pto2.Error as error:
+            self.assertEqual(5, error.code)
+            self.assertIn("needs Landlock", str(error))
+            self.skipTest(str(error))
+        with s:
+            s.run(lambda g: g.submit("nothing"))
+            self.assertEqual({"1"}, self.said_of_workers("NoNewPrivs"))
+        with self.refused(5, "--memfd"):
+            self.session(confine=True, memfd=True)
+
     def test_worker_that_is_killed_in_a_task_that_runs_once(self):
         with self.session() as s:
             s.run(lambda g: g.submit("nothing"))

@@ -59,6 +59,20 @@ public struct Configuration: Equatable, Sendable {
     /// The worker of core c stays on the CPU at c, wrapping; at least one. A CPU that this
     /// process may not use is `invalidArgs`.
     case pinned([Int])
+
+    /// As `--pin` has it: `auto`, `none`, or CPUs such as `0,2-5`.
+    package init(_ text: String) throws(ConfigurationError) {
+      switch text {
+      case "auto": self = .automatic
+      case "none": self = .byKernel
+      default:
+        guard let cpus = CPUSet.parse(text) else {
+          throw ConfigurationError(
+            variable: "--pin", value: text, range: "auto, none, or CPUs such as 0,2-5")
+        }
+        self = .pinned(cpus)
+      }
+    }
   }
 
   /// What is recorded of each task, and where it goes.

@@ -37,7 +37,9 @@ extension Configuration {
       }
     }
     let flags = unsafe options.flags
-    let known = UInt32(PTO2_OPEN_SIGNALS | PTO2_OPEN_DRAIN | PTO2_OPEN_MEMFD | PTO2_OPEN_NO_LAUNCH)
+    let known = UInt32(
+      PTO2_OPEN_SIGNALS | PTO2_OPEN_DRAIN | PTO2_OPEN_MEMFD | PTO2_OPEN_NO_LAUNCH
+        | PTO2_OPEN_CONFINE)
     guard flags & ~known == 0 else {
       throw PTO2Error(
         .invalidArgs, "flags \(flags) of pto2_session_options: this runtime knows \(known)")
@@ -46,6 +48,10 @@ extension Configuration {
     drainsAfterDeath = flags & UInt32(PTO2_OPEN_DRAIN) != 0
     usesMemfd = flags & UInt32(PTO2_OPEN_MEMFD) != 0
     launchesProcesses = flags & UInt32(PTO2_OPEN_NO_LAUNCH) == 0
+    confinesWorkers = flags & UInt32(PTO2_OPEN_CONFINE) != 0
+    if let pin = unsafe text(options.pin) {
+      do { workerPlacement = try WorkerPlacement(pin) } catch { throw PTO2Error(error) }
+    }
     segmentName = unsafe text(options.segment)
     executableDirectory = unsafe text(options.executables) ?? installedExecutables()
     if unsafe options.clusters > 0 { clusters = unsafe Int(options.clusters) }

@@ -94,7 +94,7 @@ public struct RuntimeOptions: ParsableArguments {
     try limits.apply(to: &configuration, launches: launch)
     configuration.drainsAfterDeath = drain
     configuration.worksAhead = !noAhead
-    configuration.workerPlacement = try workerPlacement()
+    configuration.workerPlacement = try PTO2.Configuration.WorkerPlacement(pin)
     configuration.isQuiet = quiet
     configuration.launchesProcesses = launch
     configuration.segmentName = segment
@@ -104,21 +104,6 @@ public struct RuntimeOptions: ParsableArguments {
     configuration.firstPosition = firstPosition
     configuration.handlesSignals = true
     return configuration
-  }
-
-  private func workerPlacement() throws(ConfigurationError)
-    -> PTO2.Configuration.WorkerPlacement
-  {
-    switch pin {
-    case "auto": return .automatic
-    case "none": return .byKernel
-    default:
-      guard let cpus = CPUSet.parse(pin) else {
-        throw ConfigurationError(
-          variable: "--pin", value: pin, range: "auto, none, or CPUs such as 0,2-5")
-      }
-      return .pinned(cpus)
-    }
   }
 }
 

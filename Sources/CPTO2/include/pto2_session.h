@@ -72,6 +72,9 @@ PTO2_ASSERT_LAYOUT(pto2_ring_options, PTO2_RING_OPTIONS_FIELDS, 24);
 #define PTO2_OPEN_DRAIN 0x2u   /* when this process dies, what it submitted is still done */
 #define PTO2_OPEN_MEMFD 0x4u   /* shared memory without a name in /dev/shm */
 #define PTO2_OPEN_NO_LAUNCH 0x8u /* somebody else starts scheduler and workers */
+/* Workers give up what a kernel could harm the session with; needs Landlock, and error 5 says
+ * so where it is not; not with PTO2_OPEN_MEMFD. */
+#define PTO2_OPEN_CONFINE 0x10u
 
 /* Everything but `bytes` may be 0: then it is the default. docs/operations.md has the
  * meaning, the defaults and the limits of each. */
@@ -93,6 +96,7 @@ typedef struct pto2_session_options {
     uint64_t stall_limit_nanoseconds;     /* without progress; 0 = for ever */
     uint64_t kernel_deadline_nanoseconds; /* for one kernel; 0 = for ever */
     uint64_t stop_grace_nanoseconds;      /* a stopped process has; 0 = 5 s, or PTO2_FOREVER */
+    const char *pin; /* where workers run: "auto", "none", or CPUs as in "0,2-5"; NULL = auto */
 } pto2_session_options;
 
 #define PTO2_SESSION_OPTIONS_FIELDS(F, T)                                               \
@@ -101,8 +105,8 @@ typedef struct pto2_session_options {
     F(T, scheduler_threads, 44) F(T, rings, 48) F(T, ring_count, 56)                    \
     F(T, tensor_map_entries, 60) F(T, arena_bytes, 64)                                  \
     F(T, attach_timeout_nanoseconds, 72) F(T, stall_limit_nanoseconds, 80)              \
-    F(T, kernel_deadline_nanoseconds, 88) F(T, stop_grace_nanoseconds, 96)
-PTO2_ASSERT_LAYOUT(pto2_session_options, PTO2_SESSION_OPTIONS_FIELDS, 104);
+    F(T, kernel_deadline_nanoseconds, 88) F(T, stop_grace_nanoseconds, 96) F(T, pin, 104)
+PTO2_ASSERT_LAYOUT(pto2_session_options, PTO2_SESSION_OPTIONS_FIELDS, 112);
 
 /* What a run did. The caller sets `bytes`; the rest is filled in, for a run that failed
  * as far as it came. */

@@ -122,6 +122,15 @@ int main(int argc, char **argv) {
     printf("open: %d %s\n", code, error.message);
     if (code != PTO2_ERROR_IMAGE_REFUSED || session || error.code != code) return 1;
 
+    wrong = options;
+    wrong.pin = "0-x";
+    code = pto2_session_open(&wrong, &session, &error);
+    if (code != PTO2_ERROR_INVALID_ARGS || !strstr(error.message, "--pin=0-x")) return 2;
+    /* A program that was built before there was a `pin`. */
+    wrong.bytes = offsetof(pto2_session_options, pin);
+    if (pto2_session_open(&wrong, &session, &error)) return 3;
+    pto2_session_close(session);
+
     code = pto2_session_open(&options, &session, &error);
     if (code) {
         fprintf(stderr, "%s\n", error.message);
