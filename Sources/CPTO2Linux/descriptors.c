@@ -91,32 +91,37 @@ static int write_within(int fd, const char *bytes, size_t count, int limit) {
     return 0;
 }
 
-/* SIGPIPE, held off this thread. */
-struct pipe_signal {
+/* SIGPIPE and SIGXFSZ (`ulimit -f`, and standard output a long file), held off this thread. */
+struct write_signals {
     sigset_t own, before, pending;
 };
 
-static void hold_pipe_signal(struct pipe_signal *it) {
+static void hold_write_signals(struct write_signals *it) {
     sigemptyset(&it->own);
     sigaddset(&it->own, SIGPIPE);
+    sigaddset(&it->own, SIGXFSZ);
     sigpending(&it->pending);
     pthread_sigmask(SIG_BLOCK, &it->own, &it->before);
 }
 
 /* After a write with that result; one that was pending before stays so. */
-static int drop_pipe_signal(struct pipe_signal *it, int result) {
-    if (result == -EPIPE && !sigismember(&it->pending, SIGPIPE)) {
+static int drop_write_signal(struct write_signals *it, int result) {
+    const int number = result == -EPIPE ? SIGPIPE : result == -EFBIG ? SIGXFSZ : 0;
+    if (number != 0 && !sigismember(&it->pending, number)) {
         const struct timespec none = {0, 0};
-        sigtimedwait(&it->own, NULL, &none);
+        sigset_t one;
+        sigemptyset(&one);
+        sigaddset(&one, number);
+        sigtimedwait(&one, NULL, &none);
     }
     pthread_sigmask(SIG_SETMASK, &it->before, NULL);
     return result;
 }
 
 int pto2_write_all(int fd, const void *bytes, size_t count, int limit_milliseconds) {
-    struct pipe_signal held;
-    hold_pipe_signal(&held);
-    return drop_pipe_signal(&held, write_within(fd, bytes, count, limit_milliseconds));
+    struct write_signals held;
+    hold_write_signals(&held);
+    return drop_write_signal(&held, write_within(fd, bytes, count, limit_milliseconds));
 }
 
 static int write_once(int fd, const void *bytes, size_t count) {
@@ -130,9 +135,9 @@ static int write_once(int fd, const void *bytes, size_t count) {
 }
 
 int pto2_write_now(int fd, const void *bytes, size_t count) {
-    struct pipe_signal held;
-    hold_pipe_signal(&held);
-    return drop_pipe_signal(&held, write_once(fd, bytes, count));
+    struct write_signals held;
+    hold_write_signals(&held);
+    return drop_write_signal(&held, write_once(fd, bytes, count));
 }
 
 int pto2_replace(int fd, int with) { return dup3(with, fd, O_CLOEXEC) < 0 ? -errno : 0; }

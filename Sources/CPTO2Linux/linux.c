@@ -153,6 +153,7 @@ uint64_t pto2_limit(int which) {
     if (which == PTO2_LIMIT_FILE_BYTES) getrlimit(RLIMIT_FSIZE, &limit);
     if (which == PTO2_LIMIT_ADDRESSES) getrlimit(RLIMIT_AS, &limit);
     if (which == PTO2_LIMIT_PROCESSES) getrlimit(RLIMIT_NPROC, &limit);
+    if (which == PTO2_LIMIT_DATA) getrlimit(RLIMIT_DATA, &limit);
     return limit.rlim_cur == RLIM_INFINITY ? UINT64_MAX : limit.rlim_cur;
 }
 

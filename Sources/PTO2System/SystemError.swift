@@ -44,15 +44,23 @@ package struct SystemError: Error, Equatable, CustomStringConvertible {
     case ENFILE: return "The machine has no more open files (fs.file-max)"
     case EAGAIN where call == "posix_spawn" || call == "pthread_create":
       let own = limit(PTO2_LIMIT_PROCESSES).map { " (ulimit -u \($0))" } ?? ""
+      let memory = [("v", PTO2_LIMIT_ADDRESSES), ("d", PTO2_LIMIT_DATA)].compactMap { name, which in
+        limit(which).map { "ulimit -\(name) \($0 >> 10)" }
+      }
+      let stack =
+        memory.isEmpty ? "" : ", or no memory for a stack (\(memory.joined(separator: ", ")))"
       return
-        "No more processes or threads are allowed\(own), or in this container (pids.max): raise that, or use fewer clusters"
+        "No more processes or threads are allowed\(own), or in this container (pids.max)\(stack): raise that, or use fewer clusters"
     case ENOMEM:
       return limit(PTO2_LIMIT_ADDRESSES).map {
         "This process may have \($0) bytes of addresses (ulimit -v \($0 >> 10)): raise that, or make --arena, --heap and the windows smaller"
       }
+        ?? limit(PTO2_LIMIT_DATA).map {
+          "This process may have \($0) bytes of memory (ulimit -d \($0 >> 10)): raise that"
+        }
     case EFBIG:
       return limit(PTO2_LIMIT_FILE_BYTES).map {
-        "This process may make files of \($0) bytes (ulimit -f \($0 >> 10)): raise that, or make --arena, --heap and the windows smaller"
+        "This process may make files of \($0) bytes (ulimit -f): raise that, or make --arena, --heap and the windows smaller"
       }
     case ENOENT where call == "shm_open": return "Is there a /dev/shm?"
     case EBADF:

@@ -89,7 +89,13 @@ int pto2_give_name(int fd, const char *path);
 int pto2_file_type(const char *path);
 
 /* getrlimit(2): the soft limit; all ones without one. */
-enum { PTO2_LIMIT_FILES, PTO2_LIMIT_FILE_BYTES, PTO2_LIMIT_ADDRESSES, PTO2_LIMIT_PROCESSES };
+enum {
+    PTO2_LIMIT_FILES,
+    PTO2_LIMIT_FILE_BYTES,
+    PTO2_LIMIT_ADDRESSES,
+    PTO2_LIMIT_PROCESSES,
+    PTO2_LIMIT_DATA
+};
 uint64_t pto2_limit(int which);
 
 /* The stack of the first thread may grow to so many bytes, as far as the hard limit lets

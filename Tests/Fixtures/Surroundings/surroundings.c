@@ -4,6 +4,7 @@
  *
  *   close=FDS          closed descriptors, as 0,1
  *   full=FDS           /dev/full behind them
+ *   far=FDS            the end of a file of 1 TiB
  *   broken=FD          a pipe without a reader
  *   stuck=FD           a pipe that is full and that nobody reads
  *   slow=FD            a non-blocking pipe whose reader, `cat` to the old FD, is slow to start
@@ -11,7 +12,8 @@
  *   block=SIGNALS      blocked, by number; block=all
  *   alarm=SECONDS      SIGALRM comes then
  *   umask=OCTAL
- *   nofile=N  fsize=BYTES  as=BYTES  nproc=N  stack=BYTES  memlock=BYTES  core=BYTES
+ *   nofile=N  fsize=BYTES  as=BYTES  data=BYTES  nproc=N  stack=BYTES  memlock=BYTES
+ *   core=BYTES
  *   cpus=N             the first N CPUs of those that are allowed
  *   nice=N
  *   deny=ERRNO:NUMBERS these system calls are refused, by number
@@ -65,6 +67,14 @@ static void fill(int fd) {
     const int full = open("/dev/full", O_RDWR);
     need(full >= 0 && dup2(full, fd) >= 0);
     if (full != fd) close(full);
+}
+
+static void go_far(int fd) {
+    char path[] = "/tmp/pto2-surroundings-XXXXXX";
+    const int far = mkstemp(path);
+    need(far >= 0 && unlink(path) == 0);
+    need(lseek(far, (off_t)1 << 40, SEEK_SET) > 0 && dup2(far, fd) >= 0);
+    if (far != fd) close(far);
 }
 
 static void break_pipe(int fd) {
@@ -181,6 +191,7 @@ static void apply(const char *name, const char *value) {
 #define IS(text) if (!strcmp(name, text))
     IS("close") return each(value, shut);
     IS("full") return each(value, fill);
+    IS("far") return each(value, go_far);
     IS("broken") return break_pipe(atoi(value));
     IS("stuck") return stick(atoi(value));
     IS("slow") return slow(atoi(value));
@@ -205,6 +216,7 @@ static void apply(const char *name, const char *value) {
     IS("nofile") return limit(RLIMIT_NOFILE, value);
     IS("fsize") return limit(RLIMIT_FSIZE, value);
     IS("as") return limit(RLIMIT_AS, value);
+    IS("data") return limit(RLIMIT_DATA, value);
     IS("nproc") return limit(RLIMIT_NPROC, value);
     IS("stack") { /* the soft one */
         struct rlimit both;
