@@ -77,6 +77,9 @@ package struct ChildProcess {
       identity: ProcessIdentity(pid: pid, startTime: ProcessIdentity.startTime(of: pid) ?? 0))
   }
 
+  /// The signal at which a child has stopped for its tracer, which would be this process.
+  private var tracedSignal: Int32?
+
   private init(launch: Launch, pid: Int32, descriptor: Int32, identity: ProcessIdentity) {
     self.launch = launch
     self.pid = pid
@@ -89,8 +92,13 @@ package struct ChildProcess {
     if end != nil { return true }
     var value: Int32 = 0
     let result = unsafe waitpid(pid, &value, WNOHANG)
-    if result == pid {
-      end = .status(value)
+    if result == pid && value & 0xFF == 0x7F {
+      // Only a child that has asked to be traced by this process (PTRACE_TRACEME) is reported
+      // when it stops, at any signal. Nobody here traces: it ends of that signal.
+      tracedSignal = tracedSignal ?? value >> 8 & 0x7F
+      signal(SIGKILL)
+    } else if result == pid {
+      end = .status(value == SIGKILL ? tracedSignal ?? value : value)
     } else if result < 0 && errno == ECHILD && identity.isGone {
       end = .untold
     }

@@ -52,6 +52,7 @@ import Testing
       (["overflow"], "kernel overflow, by an overflow of its stack (8 MiB)"),
       (["block_all", "null_store"], "(SIGSEGV) while running task 0:1, kernel null_store"),
       (["default_segv", "null_store"], "(SIGSEGV) while running task 0:1, kernel null_store"),
+      (["ask_for_trace", "null_store"], "(SIGSEGV) while running task 0:1, kernel null_store"),
       (["timer", "hang"], "(SIGALRM) while running task 0:1, kernel hang"),
     ])
   func endOfAKernelIsNamed(kernels: [String], words: String) {
