@@ -188,7 +188,7 @@ extension Orchestrator {
       if !isDone {
         throw PTO2Error(
           .tensorWaitTimeout,
-          "tensor \(tensor.shape) is not ready after \(limitSeconds) s: task \(id) is not done. Give a larger limit, or look what that task waits for",
+          "tensor \(tensor.shape) is not ready after \((limitSeconds * 1e9).rounded() / 1e9) s: task \(id) is not done. Give a larger limit, or look what that task waits for",
           task: id, ring: id.ring)
       }
     }
