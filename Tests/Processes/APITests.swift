@@ -2,7 +2,7 @@ import Harness
 import Testing
 
 /// The Swift program API in real processes.
-@Suite(.serialized) struct APITests {
+@Suite(.serialized, .elsewhereToo) struct APITests {
   private func run(_ scene: String, _ options: [String] = []) -> Command.Result {
     Command.run("pto2-api-test", [scene, "--quiet"] + options)
   }

@@ -4,7 +4,7 @@ import PTO2System
 import Testing
 
 /// Settings, usage, running by hand, and what the executables are made of.
-@Suite(.serialized) struct CommandLineTests {
+@Suite(.serialized, .elsewhereToo) struct CommandLineTests {
   @Test(
     arguments: [
       ("PTO2_RING_TASK_WINDOW", "100", "a power of two"),

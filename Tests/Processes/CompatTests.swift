@@ -8,7 +8,7 @@ func exponential(_ x: Double) -> Double { exp(x) }
 
 /// Programs as they are written for the original: compiled by `pto2 compile`, run in sessions of
 /// real processes, compared with values that are computed here.
-@Suite struct CompatTests {
+@Suite(.elsewhereToo) struct CompatTests {
   private static let bench = CompatBench()
 
   @Test(arguments: CompatScenes.all)

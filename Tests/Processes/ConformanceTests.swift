@@ -135,7 +135,7 @@ struct ConformanceCase: Sendable, CustomTestStringConvertible {
 /// Every case, whatever the number of scheduler threads and of clusters, and
 /// beside processes that take the CPUs. The counters start at 0 or just below
 /// their wrap.
-@Suite(.serialized) struct ConformanceTests {
+@Suite(.serialized, .elsewhereToo) struct ConformanceTests {
   private static let belowWrap: UInt32 = 4_294_967_290
 
   private func check(

@@ -3,7 +3,7 @@ import Harness
 import Testing
 
 /// `--drain`: what the orchestrator has published is done even if it dies.
-@Suite(.serialized) struct DrainTests {
+@Suite(.serialized, .elsewhereToo) struct DrainTests {
   /// As many as the arena has room for: nobody comes too late.
   static let tasks = 120_000
 

@@ -4,7 +4,7 @@ import Testing
 
 /// Every way a run ends: bounded time (the watchdog), its own exit status, one
 /// clear message, no process and no segment left.
-@Suite(.serialized) struct EndingTests {
+@Suite(.serialized, .elsewhereToo) struct EndingTests {
   private func program(_ arguments: [String], segment: String, options: [String] = [])
     -> Command
   {

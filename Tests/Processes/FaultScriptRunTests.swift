@@ -4,7 +4,7 @@ import Testing
 
 /// `--faults`: what a script says is done to real processes, and what was not done
 /// fails the run.
-@Suite(.serialized) struct FaultScriptRunTests {
+@Suite(.serialized, .elsewhereToo) struct FaultScriptRunTests {
   /// Runs the scene of tasks that may all be run again, whose results must be exact.
   private func run(
     _ label: String, _ script: String, options: [String] = [], tasks: Int = 1000,

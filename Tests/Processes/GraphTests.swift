@@ -3,7 +3,7 @@ import Testing
 
 /// Programs that check their own results, in real processes, over cluster and
 /// lane counts, small rings, and ids that wrap.
-@Suite(.serialized) struct GraphTests {
+@Suite(.serialized, .elsewhereToo) struct GraphTests {
   static let programs = [
     ["chain", "3000"], ["aivchain", "1000"], ["rounds", "100"], ["mixed", "1500"],
     ["outputs", "1500"], ["spmd", "96"], ["wavefront", "48"], ["manual", "48"],

@@ -3,7 +3,7 @@ import Testing
 
 /// A kernel that stores into pages of another writer dies of it, in its own worker,
 /// and the error says where; nothing else is touched.
-@Suite(.serialized) struct IsolationTests {
+@Suite(.serialized, .elsewhereToo) struct IsolationTests {
   /// PTO2_SECTION_..., and what the message calls it.
   static let sections: [(kind: Int, name: String)] = [
     (0, "the header"), (1, "the table of images"), (2, "the table of kernels"),

@@ -3,7 +3,7 @@ import Testing
 
 /// Every limit of docs/programs.md: what is just within it works, what is beyond
 /// is the error that the table there names, in one message.
-@Suite(.serialized) struct LimitTests {
+@Suite(.serialized, .elsewhereToo) struct LimitTests {
   private func run(
     _ arguments: [String], environment: [String: String] = [:]
   ) -> Command.Result {

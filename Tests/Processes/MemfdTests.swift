@@ -4,7 +4,7 @@ import Harness
 import Testing
 
 /// `--memfd`: a segment without a name, whose size nobody can change.
-@Suite(.serialized) struct MemfdTests {
+@Suite(.serialized, .elsewhereToo) struct MemfdTests {
   private func program(_ library: String, _ arguments: [String], options: [String] = []) -> Command
   {
     Command(

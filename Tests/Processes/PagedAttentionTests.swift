@@ -3,7 +3,7 @@ import Testing
 
 /// The golden workload through real processes, checked by the program itself
 /// against its reference in double.
-@Suite(.serialized) struct PagedAttentionTests {
+@Suite(.serialized, .elsewhereToo) struct PagedAttentionTests {
   @Test(
     arguments: ["small-31", "small-33", "small-128", "small-b2", "small-b4", "medium"],
     ["1", "2"])

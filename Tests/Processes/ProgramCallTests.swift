@@ -2,7 +2,7 @@ import Harness
 import Testing
 
 /// Calls of pto2_program.h whose whole effect a program can see: each scene checks itself.
-@Suite(.serialized) struct ProgramCallTests {
+@Suite(.serialized, .elsewhereToo) struct ProgramCallTests {
   @Test(arguments: [["bit-cast", "5"], ["creator", "6"], ["refused-view", "4"]])
   func sceneSeesWhatItShould(scene: [String]) {
     let segment = freshSegment("call")

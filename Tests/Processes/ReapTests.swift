@@ -5,7 +5,7 @@ import PTO2System
 import Testing
 
 /// What stays when every process of a session is killed, and who removes it.
-@Suite(.serialized) struct ReapTests {
+@Suite(.serialized, .elsewhereToo) struct ReapTests {
   /// A session of which every process has been killed at once. Its name stays,
   /// unless it has the prefix of default names and some other run was quicker.
   private func deadSession(_ segment: String) throws {

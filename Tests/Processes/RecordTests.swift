@@ -3,7 +3,7 @@ import Harness
 import Testing
 
 /// `pto2 record`: what a session has run becomes a script that does the same.
-@Suite(.serialized) struct RecordTests {
+@Suite(.serialized, .elsewhereToo) struct RecordTests {
   /// A run that begins when its segment is open here, so that it can be recorded at its end.
   /// - Parameter check: is given the path under which the segment still is.
   private func afterwards(

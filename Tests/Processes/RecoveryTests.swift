@@ -4,7 +4,7 @@ import Testing
 
 /// Workers that die cost an attempt of what they were running, not the run. A
 /// test fails as "not exercised" when nothing was killed, or nothing was lost.
-@Suite(.serialized) struct RecoveryTests {
+@Suite(.serialized, .elsewhereToo) struct RecoveryTests {
   /// Kills a worker of the session every so many microseconds until it ends.
   private func killWorkers(
     of command: Command, _ segment: String, every microseconds: UInt32, signal: Int32 = SIGKILL

@@ -4,7 +4,7 @@ import Testing
 
 /// Recorded tasks in real processes, bit for bit against an interpreter that knows of no
 /// recording.
-@Suite(.serialized) struct ReplayTests {
+@Suite(.serialized, .elsewhereToo) struct ReplayTests {
   @Test func replaysEqualTheInterpreter() {
     let result = Command.run("pto2-random", ["--seeds", "1-10", "--replay"])
     #expect(result.status == 0, "\(result.output)\(result.errors)")

@@ -5,7 +5,7 @@ import Testing
 /// A scheduler that is killed is started again and goes on where the dead one
 /// was; kernels run meanwhile. A test fails as "not exercised" when none was
 /// started again.
-@Suite(.serialized) struct SchedulerRestartTests {
+@Suite(.serialized, .elsewhereToo) struct SchedulerRestartTests {
   /// Kills a process of the session every so many microseconds until it ends;
   /// the first time once there is one.
   private func strike(

@@ -4,7 +4,7 @@ import PTO2System
 import Testing
 
 /// `pto2 test`, `run` and `graph`: scripts that pass, scripts that must fail, and what is left.
-@Suite(.serialized) struct ScriptRunTests {
+@Suite(.serialized, .elsewhereToo) struct ScriptRunTests {
   /// Files of a folder of their own, by name.
   private func withScripts(_ files: [String: String], _ body: (String) throws -> Void) rethrows {
     let folder = Command.temporaryDirectory()

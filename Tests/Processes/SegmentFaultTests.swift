@@ -4,7 +4,7 @@ import Testing
 
 /// What lies under a name in /dev/shm that is no session of this user, this build, or
 /// this life; and two runs that want one name.
-@Suite(.serialized) struct SegmentFaultTests {
+@Suite(.serialized, .elsewhereToo) struct SegmentFaultTests {
   private func program(_ segment: String, _ arguments: [String]) -> Command {
     Command(
       "pto2-orchestrator",

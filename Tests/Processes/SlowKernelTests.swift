@@ -2,7 +2,7 @@ import Harness
 import Testing
 
 /// A kernel that runs for a second is reported while it runs, once.
-@Suite(.serialized) struct SlowKernelTests {
+@Suite(.serialized, .elsewhereToo) struct SlowKernelTests {
   private func run(_ arguments: [String], _ options: [String] = []) -> Command.Result {
     Command.run(
       "pto2-orchestrator",

@@ -4,7 +4,7 @@ import Testing
 
 /// Processes that are stopped (SIGSTOP) are waited for; a worker or scheduler that
 /// stays stopped is killed, and its tasks go the way of any death.
-@Suite(.serialized) struct StopTests {
+@Suite(.serialized, .elsewhereToo) struct StopTests {
   private func program(_ arguments: [String], _ segment: String, _ options: [String]) -> Command {
     Command(
       "pto2-orchestrator",

@@ -124,7 +124,7 @@ struct EndCase: Sendable, CustomTestStringConvertible {
 }
 
 /// What `pto2 stuck` says of sessions that stand still, one cause each, in its own words.
-@Suite(.serialized) struct StuckTests {
+@Suite(.serialized, .elsewhereToo) struct StuckTests {
   private func program(_ scene: String, _ segment: String, _ options: [String] = []) -> Command {
     Command(
       "pto2-orchestrator",

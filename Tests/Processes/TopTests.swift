@@ -110,7 +110,7 @@ private final class PseudoTerminal {
   }
 }
 
-@Suite(.serialized) struct TopTests {
+@Suite(.serialized, .elsewhereToo) struct TopTests {
   private func session(_ scene: String, _ segment: String) -> Command {
     Command(
       "pto2-orchestrator",

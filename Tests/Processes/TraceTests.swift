@@ -4,7 +4,7 @@ import Testing
 
 /// Runs with --trace: what the file says, read by `WireTrace` and by `pto2 trace`, beside what
 /// the run's report says.
-@Suite(.serialized) struct TraceTests {
+@Suite(.serialized, .elsewhereToo) struct TraceTests {
   private func traced(
     _ scene: [String], _ options: [String], file: String = "run.pftrace",
     _ check: (Command.Result, String) throws -> Void

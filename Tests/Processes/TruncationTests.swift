@@ -4,7 +4,7 @@ import Testing
 
 /// Somebody makes the segment smaller under a run: error 210 with the byte and the
 /// section, whoever touches it first, and nothing is left.
-@Suite(.serialized) struct TruncationTests {
+@Suite(.serialized, .elsewhereToo) struct TruncationTests {
   enum Size: String, CaseIterable {
     case none, onePage, half, allButArena
   }

@@ -22,7 +22,8 @@ package final class Command {
   package static let watchdogSeconds = 300
 
   /// In `surroundings`, as pto2-surroundings makes them; an executable of ours also in those
-  /// of the variable PTO2_TEST_SURROUNDINGS, so that every test can be run in them.
+  /// of the variable PTO2_TEST_SURROUNDINGS and of `around`, so that every test can be run in
+  /// them.
   /// - Parameter name: an executable beside this one (of tests: in `buildDirectory`), on
   ///   the PATH with `isOnPath`, or a path with a slash.
   /// - Parameter workingDirectory: nil: this process's.
@@ -39,7 +40,7 @@ package final class Command {
     }
     // Compilers, make and shells are not what is looked at.
     let isOurs = !isOnPath && !name.contains("/")
-    let settings = (isOurs ? Self.everywhere : []) + surroundings
+    let settings = (isOurs ? Self.everywhere + Self.around : []) + surroundings
     if !settings.isEmpty {
       words = [Self.buildDirectory + "pto2-surroundings"] + settings + ["--"] + words
     }
@@ -91,6 +92,9 @@ package final class Command {
     }
     removeDirectory(directory)
   }
+
+  /// The surroundings of our executables that the current task starts.
+  @TaskLocal package static var around: [String] = []
 
   private static let everywhere: [String] =
     environment("PTO2_TEST_SURROUNDINGS")?.split(separator: " ").map(String.init) ?? []
