@@ -97,8 +97,7 @@ public struct RuntimeOptions: ParsableArguments {
     configuration.workerPlacement = try workerPlacement()
     configuration.isQuiet = quiet
     configuration.launchesProcesses = launch
-    configuration.segmentName = segment
-    configuration.usesMemfd = memfd
+    configuration.segment = memfd ? .memfd : segment.map { .named($0) } ?? .fresh
     configuration.confinesWorkers = confine
     configuration.trace = try tracing.configuration()
     configuration.firstPosition = firstPosition

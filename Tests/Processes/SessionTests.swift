@@ -10,7 +10,7 @@ import Testing
     _ label: String, _ change: (inout Configuration) -> Void = { _ in }
   ) throws -> Session {
     var configuration = Configuration()
-    configuration.segmentName = freshSegment(label)
+    configuration.segment = .named(freshSegment(label))
     configuration.executableDirectory = Command.buildDirectory
     configuration.imageDirectories = [Command.buildDirectory]
     change(&configuration)
@@ -298,7 +298,7 @@ import Testing
       } catch { return error }
     }
     #expect(code { $0.clusters = 41 }?.message.contains("1 to 40") == true)
-    #expect(code { $0.segmentName = "a/b" }?.code == .invalidArgs)
+    #expect(code { $0.segment = .named("a/b") }?.code == .invalidArgs)
     #expect(code({ _ in }, images: ["/no/such.so"])?.code == .imageRefused)
     #expect(ownChildren().isEmpty)
   }
