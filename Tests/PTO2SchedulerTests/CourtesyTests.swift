@@ -16,18 +16,11 @@ import Testing
     return pause
   }
 
-  @Test func turnIsShortWhileAPartnerIsThere() {
+  @Test func yieldEndsEachTurn() {
     var courtesy = Courtesy()
     #expect(courtesy.isOver(at: 0))
-    #expect(pause(&courtesy, after: partner) == Courtesy.shortest)
-    #expect(pause(&courtesy, after: partner) == Courtesy.shortest)
-  }
-
-  @Test func turnGrowsWhileNobodyIsThere() {
-    var courtesy = Courtesy()
-    let pauses = (0..<5).map { _ in pause(&courtesy, after: alone) }
-    #expect(pauses == [20_000, 40_000, 80_000, 80_000, 80_000])
-    #expect(pause(&courtesy, after: partner) == Courtesy.shortest)
+    #expect(pause(&courtesy, after: alone) == Courtesy.turn)
+    #expect(pause(&courtesy, after: partner) == Courtesy.turn)
   }
 
   /// One lost time slice costs 3 ms; a hog that stays costs one in more than a second.
