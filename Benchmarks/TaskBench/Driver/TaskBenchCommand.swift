@@ -1,4 +1,5 @@
 internal import ArgumentParser
+internal import BenchSupport
 internal import Glibc
 internal import Harness
 internal import PTO2System
@@ -193,12 +194,4 @@ struct Case {
   var pattern: Pattern
   var width: Int
   var name: String { "\(pattern.name) width \(width)" }
-}
-
-/// `30us`, `1.5ms`.
-private func microseconds(_ text: Substring) -> Double? {
-  let scale = text.hasSuffix("us") ? 1.0 : text.hasSuffix("ms") ? 1000 : 0
-  guard scale > 0, let value = Double(text.dropLast(2)), (0.01...1e6).contains(value * scale)
-  else { return nil }
-  return value * scale
 }
