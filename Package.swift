@@ -183,6 +183,14 @@ var tools: [Target] {
         argumentParser,
       ],
       path: "Benchmarks/TaskBench/Driver"),
+    // The real scheduler on cores whose time is simulated.
+    .executableTarget(
+      name: "pto2-scaling",
+      dependencies: [
+        "CTaskBench", "CPTO2Segment", "PTO2System", "PTO2Segment", "PTO2Protocol",
+        "PTO2Orchestrator", "PTO2Scheduler", "BenchSupport", argumentParser,
+      ],
+      path: "Benchmarks/Scaling", swiftSettings: Rules.plain),
     executable(
       "pto2-verify", ["Harness", "PTO2Faults", "PTO2System", argumentParser],
       path: "Verification/Verify"),
