@@ -15,7 +15,8 @@ enum Report {
       near: runs between two ping-pongs under 0.25 us; thrown away, disturbed: runs in which other
       processes had more than 5 % of the CPU time or the CPUs were slow before or after, and such
       runs that count as there was no other
-      \(missing.isEmpty ? "" : "not built (make peers): \(missing.joined(separator: ", "))\n")
+      \(missing.isEmpty ? "" : "not built (make peers): \(missing.joined(separator: ", "))\n")\
+      \(plan.systems.filter { !$0.change.isEmpty }.map { "\($0.name): \($0.change)\n" }.joined())
       """
   }
 
