@@ -171,11 +171,26 @@ var tools: [Target] {
     .target(
       name: "Harness", dependencies: ["CPTO2Linux", "PTO2System"], path: "Verification/Harness",
       swiftSettings: Rules.plain),
+    // What benchmarks print and draw with.
+    .target(
+      name: "BenchSupport", dependencies: ["PTO2System"], path: "Benchmarks/Support",
+      swiftSettings: Rules.strict),
     // Task Bench in all systems that are there.
     executable(
       "pto2-taskbench",
-      ["CTaskBench", "CBenchRaw", "CPTO2Linux", "Harness", "PTO2System", argumentParser],
+      [
+        "CTaskBench", "CBenchRaw", "CPTO2Linux", "Harness", "PTO2System", "BenchSupport",
+        argumentParser,
+      ],
       path: "Benchmarks/TaskBench/Driver"),
+    // The real scheduler on cores whose time is simulated.
+    .executableTarget(
+      name: "pto2-scaling",
+      dependencies: [
+        "CTaskBench", "CPTO2Segment", "PTO2System", "PTO2Segment", "PTO2Protocol",
+        "PTO2Orchestrator", "PTO2Scheduler", "BenchSupport", argumentParser,
+      ],
+      path: "Benchmarks/Scaling", swiftSettings: Rules.plain),
     executable(
       "pto2-verify", ["Harness", "PTO2Faults", "PTO2System", argumentParser],
       path: "Verification/Verify"),

@@ -61,18 +61,32 @@ public struct Configuration: Equatable, Sendable {
     case pinned([Int])
 
     /// As `--pin` has it: `auto`, `none`, or CPUs such as `0,2-5`.
-    package init(_ text: String) throws(ConfigurationError) {
+    package init(_ text: String) throws(PTO2Error) {
       switch text {
       case "auto": self = .automatic
       case "none": self = .byKernel
       default:
         guard let cpus = CPUSet.parse(text) else {
-          throw ConfigurationError(
-            variable: "--pin", value: text, range: "auto, none, or CPUs such as 0,2-5")
+          throw PTO2Error(
+            ConfigurationError(
+              variable: "--pin", value: text, range: "auto, none, or CPUs such as 0,2-5"))
         }
         self = .pinned(cpus)
       }
     }
+  }
+
+  /// Where processes find the shared memory.
+  public enum SegmentPlace: Equatable, Sendable {
+    /// In /dev/shm, under a new name, which `Session.name` then says.
+    case fresh
+    /// In /dev/shm, under this name: 1 to 250 bytes, no slash.
+    case named(String)
+    /// In a memfd_create(2) file of a fixed size without a name: nothing can be left behind.
+    case memfd
+
+    /// The name in /dev/shm that is asked for.
+    var name: String? { if case .named(let name) = self { name } else { nil } }
   }
 
   /// What is recorded of each task, and where it goes.
@@ -134,14 +148,11 @@ public struct Configuration: Equatable, Sendable {
   /// Nil: nothing is recorded.
   public var trace: Trace?
 
-  /// The segment's name in /dev/shm; nil: a new one.
-  public var segmentName: String?
-  /// The segment is a memfd of a fixed size, not a name in /dev/shm: nothing can be left
-  /// behind.
-  public var usesMemfd = false
+  /// Where the segment is.
+  public var segment = SegmentPlace.fresh
   /// Workers give up, with Landlock and seccomp, to open anything in /dev/shm or /proc for
   /// writing, and to trace or change other processes: a kernel that means harm can spoil the
-  /// data and its own core's page, no more. Linux 5.13; not together with `usesMemfd`.
+  /// data and its own core's page, no more. Linux 5.13; not together with `.memfd`.
   public var confinesWorkers = false
   /// Where pto2-scheduler and pto2-worker are; then PTO2_BIN_DIR, beside the executable
   /// of this process, and PATH.

@@ -70,9 +70,6 @@ public final class Session {
     self.configuration = configuration
     self.observer = observer
     do { layout = try configuration.segmentConfiguration() } catch { throw PTO2Error(error) }
-    if configuration.usesMemfd, let name = configuration.segmentName {
-      throw PTO2Error(.invalidArgs, "a memfd has no name in /dev/shm: leave out \(name)")
-    }
     try Self.checkConfinement(configuration)
     // Before anything can be left behind, and before an image's constructors run.
     signalDescriptor = configuration.handlesSignals ? Supervisor.takeSignals() : -1
@@ -93,7 +90,7 @@ public final class Session {
   /// Landlock has no say in what has no name.
   private static func checkConfinement(_ configuration: Configuration) throws(PTO2Error) {
     guard configuration.confinesWorkers else { return }
-    if configuration.usesMemfd {
+    if configuration.segment == .memfd {
       throw PTO2Error(
         .invalidArgs,
         "--confine keeps workers from names in /dev/shm, and a memfd has none: leave out --memfd or --confine"

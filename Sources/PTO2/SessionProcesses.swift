@@ -36,12 +36,12 @@ internal import PTO2Trace
   ) throws(PTO2Error) {
     self.configuration = configuration
     self.observer = observer
-    if configuration.segmentName == nil { Segment.sweepDefaultNames() }
+    if configuration.segment == .fresh { Segment.sweepDefaultNames() }
     let orchestrator: Orchestrator
     do throws(SegmentError) {
       let segment = try Segment.create(
-        name: configuration.segmentName ?? Self.freshName(), configuration: layout,
-        images: images, isUnnamed: configuration.usesMemfd)
+        name: configuration.segment.name ?? Self.freshName(), configuration: layout,
+        images: images, isUnnamed: configuration.segment == .memfd)
       name = segment.name
       orchestrator = Orchestrator(segment, mapLimit: configuration.tensorMapRanges)
     } catch { throw Self.error(error) }

@@ -46,13 +46,18 @@ extension Configuration {
     }
     handlesSignals = flags & UInt32(PTO2_OPEN_SIGNALS) != 0
     drainsAfterDeath = flags & UInt32(PTO2_OPEN_DRAIN) != 0
-    usesMemfd = flags & UInt32(PTO2_OPEN_MEMFD) != 0
     launchesProcesses = flags & UInt32(PTO2_OPEN_NO_LAUNCH) == 0
     confinesWorkers = flags & UInt32(PTO2_OPEN_CONFINE) != 0
-    if let pin = unsafe text(options.pin) {
-      do { workerPlacement = try WorkerPlacement(pin) } catch { throw PTO2Error(error) }
+    if let pin = unsafe text(options.pin) { workerPlacement = try WorkerPlacement(pin) }
+    let name = unsafe text(options.segment)
+    if flags & UInt32(PTO2_OPEN_MEMFD) == 0 {
+      segment = name.map { .named($0) } ?? .fresh
+    } else {
+      if let name {
+        throw PTO2Error(.invalidArgs, "a memfd has no name in /dev/shm: leave out \(name)")
+      }
+      segment = .memfd
     }
-    segmentName = unsafe text(options.segment)
     executableDirectory = unsafe text(options.executables) ?? installedExecutables()
     if unsafe options.clusters > 0 { clusters = unsafe Int(options.clusters) }
     if unsafe options.lanes > 0 { lanes = unsafe Int(options.lanes) }

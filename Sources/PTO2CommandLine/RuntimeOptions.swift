@@ -85,7 +85,10 @@ public struct RuntimeOptions: ParsableArguments {
   /// The configuration these options and the environment make.
   /// - Throws: `invalidArgs`, naming the option or variable, its value, and what it may be.
   public func configuration() throws(PTO2Error) -> PTO2.Configuration {
-    do { return try checkedConfiguration() } catch { throw PTO2Error(error) }
+    var configuration: PTO2.Configuration
+    do { configuration = try checkedConfiguration() } catch { throw PTO2Error(error) }
+    configuration.workerPlacement = try PTO2.Configuration.WorkerPlacement(pin)
+    return configuration
   }
 
   private func checkedConfiguration() throws(ConfigurationError) -> PTO2.Configuration {
@@ -94,11 +97,9 @@ public struct RuntimeOptions: ParsableArguments {
     try limits.apply(to: &configuration, launches: launch)
     configuration.drainsAfterDeath = drain
     configuration.worksAhead = !noAhead
-    configuration.workerPlacement = try PTO2.Configuration.WorkerPlacement(pin)
     configuration.isQuiet = quiet
     configuration.launchesProcesses = launch
-    configuration.segmentName = segment
-    configuration.usesMemfd = memfd
+    configuration.segment = memfd ? .memfd : segment.map { .named($0) } ?? .fresh
     configuration.confinesWorkers = confine
     configuration.trace = try tracing.configuration()
     configuration.firstPosition = firstPosition

@@ -24,6 +24,7 @@ internal import PTO2System
   var scopes = ScopeStack()
   var failed: FailedTasks
   var waiting: Waiting
+  var courtesy = Courtesy()
   let trace: TraceWriter
 
   // The task of the submit that lasts.

@@ -172,17 +172,10 @@ package struct TraceSummary: Sendable {
     }
     func table(_ head: [String], _ rows: [[String]]) {
       if rows.isEmpty { return }
-      let all = [head] + rows
-      let widths = head.indices.map { column in all.map { $0[column].count }.max()! }
-      text += "\n"
-      for row in all {
-        var line = ""
-        for (column, cell) in row.enumerated() {
-          let pad = String(repeating: " ", count: widths[column] - cell.count)
-          line += column == 0 ? cell + pad : "  " + pad + cell
-        }
-        text += line + "\n"
-      }
+      var table = TextTable(
+        head.enumerated().map { TextTable.Column($1, $0 == 0 ? .left : .right) })
+      for row in rows { table.add(row) }
+      text += "\n" + table.text
     }
     func cells(_ times: Distribution) -> [String] {
       [

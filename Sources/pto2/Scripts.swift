@@ -87,10 +87,14 @@ struct Test: ParsableCommand {
     if list {
       for file in files {
         let text = file.script.description.split(separator: "\n").first ?? ""
-        try say(
-          json
-            ? "{\"file\":\(quoted(file.path)),\"description\":\(quoted(String(text)))}"
-            : "\(file.path)\(text.isEmpty ? "" : "  \(text)")")
+        guard json else {
+          try say("\(file.path)\(text.isEmpty ? "" : "  \(text)")")
+          continue
+        }
+        var object = JSONObject()
+        object.add("file", file.path)
+        object.add("description", String(text))
+        try say(object.text)
       }
       return
     }
@@ -114,8 +118,6 @@ struct Test: ParsableCommand {
     }
     try finish(ending, isTAP: isTAP)
   }
-
-  private func quoted(_ text: String) -> String { JSONObject.quoted(text) }
 
   /// All of them are read before one is run.
   private func loadAll() throws -> [ScriptFile] {

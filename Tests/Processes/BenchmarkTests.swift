@@ -88,16 +88,8 @@ import Testing
     }
   }
 
-  /// What docs/performance.md takes away, one thing at a time.
-  @Test(arguments: ["pto2-no-ahead", "pto2-no-moves", "pto2-lanes-4", "pto2-threads-2"])
-  func taskBenchRunsWithoutParts(system: String) {
-    let result = Command("pto2-taskbench", quick(system)).wait()
-    #expect(result.status == 0, "\(result.errors)")
-    #expect(texts("system", in: result.output) == [system])
-  }
-
   /// One task that puts out something wrong is noticed by those that read it.
-  @Test(arguments: ["pto2", "pto2-explicit"])
+  @Test(arguments: ["pto2", "pto2-explicit", "pto2-in-place"])
   func taskBenchNoticesAWrongInput(system: String) {
     let result = Command("pto2-taskbench", quick(system) + ["--pattern", "all", "--break"])
       .wait()
@@ -115,7 +107,7 @@ import Testing
     for (index, pattern) in Self.patterns.enumerated() {
       let result = Command.run(
         "taskbench-pto2",
-        (index % 2 == 0 ? ["--explicit"] : []) + [
+        [["--explicit"], ["--snapshots"], []][(index + width) % 3] + [
           "--pattern", pattern, "--width", "\(width)", "--steps", "12", "--radix", "7", "--iter",
           "20", "--imbalance", "1.5", "--seconds", "0", "--workers", "\(min(width, 3))",
         ])

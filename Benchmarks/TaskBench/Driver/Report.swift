@@ -1,4 +1,4 @@
-internal import Glibc
+internal import BenchSupport
 internal import PTO2System
 
 enum Report {
@@ -7,7 +7,7 @@ enum Report {
   static func header(_ plan: Plan) -> String {
     let missing = System.all.filter { !$0.isBuilt }.map(\.name)
     return """
-      \(processor()), \(plan.processors) CPUs, Linux \(kernel())
+      \(MachineName.processor()), \(plan.processors) CPUs, Linux \(MachineName.kernel())
       \(plan.steps) steps, \(plan.workers) workers, \(plan.rounds) rounds of all systems in turns; \
       every input checked
       METG: wall time x CPUs / tasks at 50 and 75 % of the best rate, us; at: efficiency there
@@ -15,7 +15,8 @@ enum Report {
       near: runs between two ping-pongs under 0.25 us; thrown away, disturbed: runs in which other
       processes had more than 5 % of the CPU time or the CPUs were slow before or after, and such
       runs that count as there was no other
-      \(missing.isEmpty ? "" : "not built (make peers): \(missing.joined(separator: ", "))\n")
+      \(missing.isEmpty ? "" : "not built (make peers): \(missing.joined(separator: ", "))\n")\
+      \(plan.systems.filter { !$0.change.isEmpty }.map { "\($0.name): \($0.change)\n" }.joined())
       """
   }
 
@@ -75,25 +76,13 @@ enum Report {
     (system.empty.runs.first?.tasks ?? .nan) / system.empty.seconds
   }
 
-  private static func processor() -> String {
-    let line = readWholeFile("/proc/cpuinfo")?.split(separator: "\n")
-      .first { $0.hasPrefix("model name") }
-    let name = line?.split(separator: ":").last?.drop { $0 == " " }
-    return name.map(String.init) ?? "unknown processor"
-  }
-
-  private static func kernel() -> String {
-    readWholeFile("/proc/sys/kernel/osrelease").map { String($0.prefix { $0 != "\n" }) }
-      ?? "unknown"
-  }
-
   // MARK: JSON
 
   static func document(_ results: [CaseResult], _ plan: Plan) -> String {
     var json = JSONObject()
-    json.add("processor", processor())
+    json.add("processor", MachineName.processor())
     json.add("processors", plan.processors)
-    json.add("kernel", kernel())
+    json.add("kernel", MachineName.kernel())
     json.add("steps", plan.steps)
     json.add("radix", plan.radix)
     json.add("imbalance", plan.imbalance)

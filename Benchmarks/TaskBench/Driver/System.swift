@@ -22,31 +22,51 @@ struct Pattern {
 /// One of the programs that run graphs.
 struct System {
   var name: String
+  /// What is different from pto2; empty for other systems, and for pto2 itself.
+  private(set) var change = ""
   private var executable: String
   private var arguments: [String] = []
   private var isMPI = false
 
-  static let all = [
-    System(name: "pto2", executable: "taskbench-pto2"),
-    System(name: "pto2-explicit", executable: "taskbench-pto2", arguments: ["--explicit"]),
-    System(name: "pto2-no-ahead", executable: "taskbench-pto2", arguments: ["--no-ahead"]),
-    System(name: "pto2-no-moves", executable: "taskbench-pto2", arguments: ["--no-moves"]),
-    System(name: "pto2-lanes-4", executable: "taskbench-pto2", arguments: ["--lanes", "4"]),
-    System(name: "pto2-threads-2", executable: "taskbench-pto2", arguments: ["--threads", "2"]),
-    System(name: "pto2-replay", executable: "taskbench-pto2", arguments: ["--replay", "16"]),
-    System(name: "mpi", executable: "taskbench-mpi", isMPI: true),
-    System(name: "tbb", executable: "taskbench-tbb"),
-    System(name: "openmp", executable: "taskbench-openmp"),
-    System(name: "starpu", executable: "taskbench-starpu"),
+  static let all =
+    [System(name: "pto2", executable: "taskbench-pto2")] + variants + [
+      System(name: "mpi", executable: "taskbench-mpi", isMPI: true),
+      System(name: "tbb", executable: "taskbench-tbb"),
+      System(name: "openmp", executable: "taskbench-openmp"),
+      System(name: "starpu", executable: "taskbench-starpu"),
+    ]
+
+  /// pto2 with one part switched off, or on.
+  private static let variants = [
+    variant("no-ahead", "no work ahead: no gates", ["--no-ahead"]),
+    variant("lanes-4", "4 lanes a core instead of 64", ["--lanes", "4"]),
+    variant("explicit", "producers by id: no views looked up", ["--explicit"]),
+    variant("replay", "16 steps recorded and replayed", ["--replay", "16"]),
+    variant("no-moves", "cores run where Linux leaves them", ["--no-moves"]),
+    variant("pinned", "each core stays on a CPU", ["--pinned"]),
+    variant("threads-2", "2 scheduler threads, so no work ahead", ["--threads", "2"]),
+    variant("in-place", "outputs are external tensors, changed in place", ["--in-place"]),
+    variant("snapshots", "the same, copied first for a second run", ["--snapshots"]),
+    variant("trace", "each task is recorded", ["--trace", "/dev/null"]),
   ]
+
+  private static func variant(_ name: String, _ change: String, _ arguments: [String]) -> System {
+    System(
+      name: "pto2-" + name, executable: "taskbench-pto2", change: change, arguments: arguments)
+  }
+
+  /// pto2, and what each of its parts that can be switched does to it.
+  static var ablation: [System] { all.filter { $0.name == "pto2" || !$0.change.isEmpty } }
 
   /// Those that are run when nobody says which.
   static var usual: [System] { all.filter { !$0.name.hasPrefix("pto2-") && $0.isBuilt } }
 
   private init(
-    name: String, executable: String, arguments: [String] = [], isMPI: Bool = false
+    name: String, executable: String, change: String = "", arguments: [String] = [],
+    isMPI: Bool = false
   ) {
     self.name = name
+    self.change = change
     self.executable = executable
     self.arguments = arguments
     self.isMPI = isMPI

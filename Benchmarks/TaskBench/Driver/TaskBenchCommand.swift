@@ -1,4 +1,5 @@
 internal import ArgumentParser
+internal import BenchSupport
 internal import Glibc
 internal import Harness
 internal import PTO2System
@@ -18,6 +19,7 @@ struct TaskBenchCommand: ParsableCommand {
         pto2-taskbench --pattern fft --pattern tree --width 2 --width 8
         pto2-taskbench --table                  (six graphs, what `make taskbench` runs)
         pto2-taskbench --system pto2 --system pto2-explicit --rounds 9
+        pto2-taskbench --ablation               (what each part of pto2 gives)
         pto2-taskbench --imbalance 1 --json --plot stencil.svg > figures.json
         pto2-taskbench --quick --pattern all    (tiny inputs: only shows that everything runs)
 
@@ -56,6 +58,9 @@ struct TaskBenchCommand: ParsableCommand {
       "Only this system; may be repeated. Otherwise pto2 and the others that are built.",
       valueName: "name"))
   var system: [String] = []
+
+  @Flag(help: "pto2, and pto2 with one part off, or on, at a time.")
+  var ablation = false
 
   @Option(help: ArgumentHelp("Times that all systems are run in turns.", valueName: "n"))
   var rounds: Int?
@@ -113,6 +118,7 @@ struct TaskBenchCommand: ParsableCommand {
     for text in at.split(separator: ",") + [from[...]] where microseconds(text) == nil {
       throw ValidationError("\(text): expected a length of time, such as 30us or 1.5ms")
     }
+    if ablation, !system.isEmpty { throw ValidationError("--ablation says which systems") }
     if table, !pattern.isEmpty || !width.isEmpty {
       throw ValidationError("--table says which patterns and widths")
     }
@@ -172,7 +178,7 @@ struct Plan {
 
   init(_ command: TaskBenchCommand) {
     let quick = command.quick
-    let chosen = command.system.map { System($0)! }
+    let chosen = command.ablation ? System.ablation : command.system.map { System($0)! }
     systems = chosen.isEmpty ? (quick ? [System("pto2")!] : System.usual) : chosen
     steps = command.steps ?? (quick ? 20 : 1000)
     radix = command.radix
@@ -193,12 +199,4 @@ struct Case {
   var pattern: Pattern
   var width: Int
   var name: String { "\(pattern.name) width \(width)" }
-}
-
-/// `30us`, `1.5ms`.
-private func microseconds(_ text: Substring) -> Double? {
-  let scale = text.hasSuffix("us") ? 1.0 : text.hasSuffix("ms") ? 1000 : 0
-  guard scale > 0, let value = Double(text.dropLast(2)), (0.01...1e6).contains(value * scale)
-  else { return nil }
-  return value * scale
 }

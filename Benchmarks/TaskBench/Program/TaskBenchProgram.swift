@@ -32,7 +32,9 @@ struct TaskBenchProgram {
         isValid =
           options.is_explicit != 0
           ? try runExplicit(graph, &options)
-          : try runThroughTensors(graph, &options, &replayed)
+          : options.is_in_place != 0
+            ? try runInPlace(graph, &options)
+            : try runThroughTensors(graph, &options, &replayed)
       }
       taskbench_add(series, &options, taskbench_seconds() - begin, isValid ? 1 : 0)
     }
@@ -60,6 +62,15 @@ struct TaskBenchProgram {
     configuration.schedulerThreads = Int(options.threads)
     configuration.worksAhead = options.without_ahead == 0
     if options.without_moves != 0 { configuration.workerPlacement = .byKernel }
+    if options.is_pinned != 0 {
+      // The kernels' cores are 1 and 2 of each cluster.
+      let cores = 3 * UInt32(configuration.clusters)
+      configuration.workerPlacement = .pinned(
+        (0..<cores).map { Int(taskbench_cpu($0 / 3 * 2 + ($0 % 3) / 2)) })
+    }
+    if let trace = options.trace {
+      configuration.trace = Configuration.Trace(file: String(cString: trace))
+    }
     return configuration
   }
 
@@ -91,15 +102,59 @@ struct TaskBenchProgram {
         swap(&before, &current)
       }
       try graph.wait()
-      var points = taskbench_points(&options.graph, shape.steps - 1)
-      while points != 0 {
-        let point = taskbench_next(&points)
-        let values = try graph.array(before[Int(point)]!)
-        var output = taskbench_output(mark: values[0], point: values[1])
-        if taskbench_is_final(&options.graph, &output, point) == 0 { return false }
-      }
-      return true
+      return try isFinal(graph, &options, before)
     }
+  }
+
+  /// What the last step has put out is right.
+  private static func isFinal(
+    _ graph: Graph, _ options: inout taskbench_options, _ outputs: [Tensor<Int64>?]
+  ) throws -> Bool {
+    var points = taskbench_points(&options.graph, options.graph.steps - 1)
+    while points != 0 {
+      let point = taskbench_next(&points)
+      let values = try graph.array(outputs[Int(point)]!)
+      var output = taskbench_output(mark: values[0], point: values[1])
+      if taskbench_is_final(&options.graph, &output, point) == 0 { return false }
+    }
+    return true
+  }
+
+  /// Each point has two tensors of the program's, which its tasks change in turn. So a task
+  /// also waits for those that read what the one two steps before it has put out.
+  /// - Returns: whether the last step is right.
+  private static func runInPlace(
+    _ graph: Graph, _ options: inout taskbench_options
+  ) throws -> Bool {
+    let shape = options.graph
+    let packed = taskbench_packed(&options.graph)
+    let work = UInt64(shape.run) << 40 | options.iterations
+    let recovery: Recovery = options.with_snapshots != 0 ? .snapshot : .automatic
+    let kernel = try graph.kernel("taskbench")
+    func tensors() throws -> [Tensor<Int64>] {
+      try (0..<shape.width).map { _ in try graph.externalTensor(of: Int64.self, Shape(2)) }
+    }
+    var (before, current) = (try tensors(), try tensors())
+    try graph.scope {
+      for step in 0..<shape.steps {
+        var points = taskbench_points(&options.graph, step)
+        while points != 0 {
+          let point = taskbench_next(&points)
+          var producers = taskbench_inputs(&options.graph, step, point)
+          try graph.submit(aiv: kernel) { task in
+            while producers != 0 { task.input(before[Int(taskbench_next(&producers))]) }
+            task.inout(current[Int(point)])
+            task.scalar(bits: packed)
+            task.scalar(bits: UInt64(step) << 32 | UInt64(point))
+            task.scalar(bits: work)
+            task.recovery = recovery
+          }
+        }
+        swap(&before, &current)
+      }
+      try graph.wait()
+    }
+    return try isFinal(graph, &options, before)
   }
 
   /// All outputs are one tensor that nobody waits for; each task names its producers.

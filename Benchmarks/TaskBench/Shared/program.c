@@ -35,6 +35,10 @@ static void help(const char *system) {
                "  --threads N       of the scheduler, 1 to 8 (1)\n"
                "  --no-ahead        no dispatch before every producer is COMPLETED\n"
                "  --no-moves        cores run where Linux leaves them\n"
+               "  --pinned          each core stays on a CPU\n"
+               "  --in-place        outputs are external tensors, which are changed in place\n"
+               "  --snapshots       the same, and each task's output is copied before it\n"
+               "  --trace FILE      what happens to each task is recorded\n"
                "  --replay N        N steps are recorded and then replayed; 0 = none (0)\n");
     printf("\nExit status: 0, 1 for a wrong or failed run, 64 for wrong usage.\n");
 }
@@ -116,6 +120,15 @@ static uint32_t cpus(void) {
     return (uint32_t)sysconf(_SC_NPROCESSORS_ONLN);
 }
 
+uint32_t taskbench_cpu(uint32_t index) {
+    cpu_set_t set;
+    if (sched_getaffinity(0, sizeof set, &set) != 0) return 0;
+    index %= (uint32_t)CPU_COUNT(&set);
+    uint32_t cpu = 0;
+    for (;; cpu++)
+        if (CPU_ISSET(cpu, &set) && index-- == 0) return cpu;
+}
+
 int taskbench_parse(taskbench_options *options, const char *system, int argc,
                     char *const *argv) {
     memset(options, 0, sizeof *options);
@@ -140,6 +153,14 @@ int taskbench_parse(taskbench_options *options, const char *system, int argc,
             options->without_ahead = 1;
         } else if (is_ours && strcmp(name, "--no-moves") == 0) {
             options->without_moves = 1;
+        } else if (is_ours && strcmp(name, "--pinned") == 0) {
+            options->is_pinned = 1;
+        } else if (is_ours && strcmp(name, "--in-place") == 0) {
+            options->is_in_place = 1;
+        } else if (is_ours && strcmp(name, "--snapshots") == 0) {
+            options->is_in_place = options->with_snapshots = 1;
+        } else if (is_ours && strcmp(name, "--trace") == 0 && index + 1 < argc) {
+            options->trace = argv[++index];
         } else {
             const char *text = index + 1 < argc ? argv[++index] : "";
             int known, fits = take(options, name, text, &known);

@@ -44,6 +44,10 @@ extension TensorMap {
     _ isLive: (TaskOrdinal) -> Bool
   ) {
     let (begin, end) = (access.offset, access.end)
+    if root == Self.null {
+      root = makeRecord(access.buffer, begin, end)
+      return addReader(root, task, isLive)
+    }
     let (before, inside, after) = cut(root, begin, end)
     var middle = inside
     var position = begin
@@ -73,6 +77,10 @@ extension TensorMap {
 
   /// Makes the access one range.
   mutating func enterRangeWrite(_ root: inout UInt32, _ access: StagedArgument) -> UInt32 {
+    if root == Self.null {
+      root = makeRecord(access.buffer, access.offset, access.end)
+      return root
+    }
     let (before, middle, after) = cut(root, access.offset, access.end)
     if middle != Self.null { freeTree(middle) }
     let range = makeRecord(access.buffer, access.offset, access.end)

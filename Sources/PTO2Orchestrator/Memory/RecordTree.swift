@@ -10,7 +10,7 @@ extension TensorMap {
     random ^= random << 5
     let record = Record(begin: begin, end: end, buffer: buffer, priority: random)
     count += 1
-    if count > recent.count / 2 {
+    if count > recent.count / 4 {
       recent = PlainArray(repeating: Self.null, count: 2 * recent.count)
     }
     guard firstFreeRecord != Self.null else { return UInt32(records.append(record)) }
@@ -102,13 +102,21 @@ extension TensorMap {
     firstFreeReader = index
   }
 
-  /// Adds a reader; when the list has doubled, drops the RELEASED ones first,
-  /// so a tensor that is only ever read costs constant time and memory.
+  /// Adds a reader, in constant time and memory for a tensor that is only ever read: the
+  /// newest ones are dropped while they are RELEASED, which is all of them where tasks of
+  /// one ring alone read it; when the list has doubled, those behind a live one are, too.
   mutating func addReader(
     _ record: UInt32, _ task: TaskOrdinal, _ isLive: (TaskOrdinal) -> Bool
   ) {
-    let head = records[record].readers
+    var head = records[record].readers
     if head != Self.null && readers[head].task == task { return }
+    while head != Self.null && !isLive(readers[head].task) {
+      let next = readers[head].next
+      freeReader(head)
+      records[record].readers = next
+      records[record].readerCount -= 1
+      head = next
+    }
     if records[record].readerCount >= records[record].pruneAt {
       pruneReaders(record, isLive)
       records[record].pruneAt = max(Record.fewReaders, 2 * records[record].readerCount)

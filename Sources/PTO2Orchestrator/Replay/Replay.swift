@@ -1,5 +1,6 @@
 internal import CPTO2Segment
 package import PTO2Protocol
+internal import PTO2System
 internal import Synchronization
 
 /// What a replay works with: empty between two.
@@ -47,6 +48,7 @@ extension Orchestrator {
       let first = nextTaskID
       // Fresh watermarks keep fanin lists and the TensorMap small.
       refreshAll()
+      courtesy.offer()
       if areDisjoint(template.boundary, tensors) && hasMapRoom(template.boundary) {
         try submitAtOnce(template.tasks, template.boundary, scalars)
       } else {

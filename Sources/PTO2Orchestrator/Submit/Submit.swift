@@ -31,7 +31,10 @@ extension Orchestrator {
     let snapshotBytes = staged.attributes.recovery == .snapshot ? try staged.snapshotBytes() : 0
     let outputBytes = staged.attributes.outputBytes + snapshotBytes
     // Fresh watermarks now and then keep fanin lists and the TensorMap small.
-    if counters.tasks & 15 == 0 { refreshAll() }
+    if counters.tasks & 15 == 0 {
+      refreshAll()
+      courtesy.offer()
+    }
     let scope = scopes.innermost
     let ring = scope.ring
 

@@ -31,9 +31,11 @@ final class HelperThread<S: Sharing>: @unchecked Sendable {
 
   func run() {
     var backoff = Backoff()
+    var courtesy = Courtesy()
     while !scheduler.isStopping {
       if scheduler.step() > 0 {
         backoff.reset()
+        courtesy.offer()
       } else if scheduler.hasFailed || scheduler.request == .abort {
         // The first thread ends the session.
         return

@@ -78,10 +78,12 @@ struct SchedulerProcess<S: Sharing>: ~Copyable {
   /// Works until everything is done, or a fault.
   mutating func schedule() {
     var backoff = Backoff()
+    var courtesy = Courtesy()
     var rounds: UInt32 = 0
     while true {
       if scheduler.step() > 0 {
         backoff.reset()
+        courtesy.offer()
         rounds &+= 1
         if rounds & 1023 == 0 { checkPeers() }
       } else if !scheduler.hasFailed {

@@ -215,6 +215,13 @@ typedef struct taskbench_options {
     int is_explicit;
     int without_ahead;
     int without_moves;
+    /* Outputs are tensors of the program's, changed in place; with snapshots before. */
+    int is_in_place;
+    int with_snapshots;
+    /* Worker c stays on the CPU at c. */
+    int is_pinned;
+    /* The file of a trace, or NULL. */
+    const char *trace;
     /* Steps that are recorded, and replayed together; 0 = none. */
     uint32_t replay;
 } taskbench_options;
@@ -241,6 +248,9 @@ void taskbench_add(taskbench_series *series, taskbench_options *options, double 
 /* Prints one line of JSON. Returns the exit status: 0, or 1 for a wrong run. */
 int taskbench_finish(taskbench_series *series, const taskbench_options *options,
                      const char *system);
+
+/* The CPU at an index of those that this process may use, wrapping. */
+uint32_t taskbench_cpu(uint32_t index);
 
 /* One line on standard error. */
 void taskbench_complain(const char *system, const char *what);
