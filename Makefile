@@ -33,7 +33,7 @@ SETUP = yes
 PREFIX = /usr/local
 DESTDIR =
 
-.PHONY: run demo test test-python wheel deb bench taskbench peers differential verify verify-models mutants simulate campaign steps \
+.PHONY: run demo test test-elsewhere test-python wheel deb bench taskbench peers differential verify verify-models mutants simulate campaign steps \
   fuzz build executables library images install uninstall simulator format lint setup setup-run setup-test clean
 
 run: setup-run build
@@ -47,6 +47,12 @@ test: setup-test build
 	$(SWIFT) build --build-tests
 	PTO2_TEST_BIN=$(CURDIR)/$(BIN) timeout --kill-after=10 1800 $(SWIFT) test --skip-build
 	@$(MAKE) --no-print-directory test-python
+
+# Every test that starts executables, in two hostile surroundings as well (docs/testing.md).
+test-elsewhere: build
+	$(SWIFT) build --build-tests
+	PTO2_TEST_ELSEWHERE=yes PTO2_TEST_BIN=$(CURDIR)/$(BIN) timeout --kill-after=10 3600 \
+	  $(SWIFT) test --skip-build --filter ProcessTests
 
 # As it is built: `make test` has done so. NUMPY=optional skips what needs numpy.
 PYTHON = $(firstword $(shell for python in python3 /usr/bin/python3; do \
