@@ -94,6 +94,7 @@ API = (
     ("bit_cast", _quick(_int, _P, _P, _int, _P)),
     ("fail_with", _quick(_int, _P, c.c_uint32, c.c_char_p)),
     ("log", _quick(None, _P, _int, c.c_char_p)),
+    ("scope_begin_named", _waits(_int, _P, c.c_char_p, _int)),
 )
 API_BYTES = 8 + 8 * len(API)
 

@@ -329,15 +329,19 @@ class Graph(GraphMemory):
 
     # ---- scopes
 
-    def scope(self, manual: bool = False) -> "Scope":
+    def scope(self, name: str = "", *, manual: bool = False) -> "Scope":
         """``with g.scope():``: outputs of tasks submitted in it live until its end. Scopes nest
         64 deep.
 
         Args:
+            name: for ``pto2 stuck``, ``stat``, ``inspect`` and traces, which count scopes of a
+                name together; without one it is that of the scope around it.
             manual: only explicit dependencies (`after`, `retain`) order the tasks in it; a
                 scope inside it has its own mode.
         """
-        return Scope(self, manual)
+        if not isinstance(name, str) or "\0" in name:
+            raise invalid(f"the name of a scope is {name!r}: expected a text without NUL")
+        return Scope(self, name, manual)
 
     # ---- recordings
 

@@ -21,14 +21,15 @@ class ScopeMemory:
 class Scope:
     """A scope of a graph; see `Graph.scope`."""
 
-    def __init__(self, graph: Graph, manual: bool) -> None:
+    def __init__(self, graph: Graph, name: str, manual: bool) -> None:
         self._graph = graph
+        self._name = name.encode("utf-8", "replace")
         self._manual = manual
 
     def __enter__(self) -> Graph:
         graph = self._graph
         graph._refuse_recording("a scope")
-        graph._call(graph._api.scope_begin_manual if self._manual else graph._api.scope_begin)
+        graph._call(graph._api.scope_begin_named, self._name, int(self._manual))
         graph._scopes.append(ScopeMemory())
         return graph
 

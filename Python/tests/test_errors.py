@@ -162,6 +162,17 @@ with pto2.Session(IMAGE) as s:
                 return x.get(0)
         self.assertEqual(1, result)
 
+    def test_name_of_a_scope_is_a_text(self):
+        with self.session() as s:
+            @s.run
+            def result(g):
+                for name in (b"x", True, "a\0b"):
+                    with self.refused(5, "the name of a scope is"):
+                        g.scope(name)
+                with g.scope("\u00e9" * 100):
+                    return 1
+        self.assertEqual(1, result)
+
     def test_kernel_that_crashes(self):
         with self.session() as s:
             with self.refused(200, "crash", "SIGABRT") as refused:

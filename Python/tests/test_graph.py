@@ -101,7 +101,7 @@ class GraphTests(Case):
             def result(g):
                 log = g.zeros(16, "int32")
                 entry = g.barrier(log)
-                with g.scope(manual=True):
+                with g.scope("names are for tools", manual=True):
                     last = g.submit("nap", 30, after=entry)
                     last = g.submit("append", inout(log), 1, after=[last, entry])
                     last = g.submit("append", inout(log), 2, after=last.id)

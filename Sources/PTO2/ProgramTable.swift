@@ -56,6 +56,13 @@ extension pto2_program_api {
       let graph = unsafe CGraph.of(handle)
       return graph.call { () throws(PTO2Error) in try graph.graph.beginScope(.manual) }
     }
+    unsafe scope_begin_named = { handle, text, isManual in
+      let graph = unsafe CGraph.of(handle)
+      let name = unsafe text.map { unsafe String(cString: $0) } ?? ""
+      return graph.call { () throws(PTO2Error) in
+        try graph.graph.beginScope(name, isManual == 0 ? .automatic : .manual)
+      }
+    }
     unsafe scope_end = { handle in
       let graph = unsafe CGraph.of(handle)
       return graph.call { () throws(PTO2Error) in try graph.graph.endScope() }

@@ -124,8 +124,9 @@ internal import PTO2Trace
   /// - Parameter saysWhy: a trace that is not written is told of here; otherwise the report has
   ///   it.
   private func finishTrace(saysWhy: Bool) {
-    guard let outcome = collector?.finish() else { return }
-    collector = nil
+    guard let collector else { return }
+    let outcome = collector.finish(scopes: withSegment { $0.namesOfScopes })
+    self.collector = nil
     traceFile = RunReport.TraceFile(
       path: outcome.path, bytes: Int(clamping: outcome.bytes),
       records: Int(clamping: outcome.records), dropped: Int(clamping: outcome.dropped),

@@ -22,6 +22,7 @@ internal import PTO2System
   var map: TensorMap
   var buffers = BufferTable()
   var scopes = ScopeStack()
+  var scopeNames: ScopeNames
   var failed: FailedTasks
   var waiting: Waiting
   var courtesy = Courtesy()
@@ -47,6 +48,7 @@ internal import PTO2System
     arena = Arena(segment)
     failed = FailedTasks(segment.schedulerPage.failures)
     waiting = Waiting(segment)
+    scopeNames = ScopeNames(segment)
     trace = segment.traceWriter(.orchestrator)
     segment.ownOrchestratorPage.ownProcess.announce(isSupervised: false)
     self.segment = segment

@@ -60,6 +60,17 @@ extension SegmentViews where Self: ~Copyable {
   package var kernelRecords: RecordList<KernelRecord> {
     unsafe RecordList(read(.kernels), count: Int(configuration.kernelCount))
   }
+  package var scopeNames: RecordList<ScopeName> {
+    unsafe RecordList(read(.scopeNames), count: Int(PTO2_MAX_SCOPE_NAMES))
+  }
+  /// Those that there are so far. Acquire: pairs with the orchestrator's release behind them.
+  package var namesOfScopes: [String] {
+    let count = min(orchestratorPage.scopeNames.loadAcquire(), UInt32(PTO2_MAX_SCOPE_NAMES))
+    return (0..<Int(count)).map { scopeNames[$0].text }
+  }
+  package var scopeUses: RecordList<ScopeUse> {
+    unsafe RecordList(read(.scopeUses), count: Int(PTO2_MAX_SCOPE_USES))
+  }
   package var log: RingTable<LogPlace> {
     unsafe RingTable(read(.submissionLog), count: configuration.logCapacity)
   }
@@ -116,6 +127,12 @@ extension Segment {
   package func ownDispatchLanes(_ core: Int) -> DispatchLanes<OwnedWord> {
     unsafe RecordList<DispatchLanes<OwnedWord>>(
       write(.dataMainBase), count: configuration.coreCount)[core]
+  }
+  package var ownScopeNames: RecordList<OwnedScopeName> {
+    unsafe RecordList(write(.scopeNames), count: Int(PTO2_MAX_SCOPE_NAMES))
+  }
+  package var ownScopeUses: RecordList<OwnedScopeUse> {
+    unsafe RecordList(write(.scopeUses), count: Int(PTO2_MAX_SCOPE_USES))
   }
   package var ownLog: RingTable<LogPlace> {
     unsafe RingTable(write(.submissionLog), count: configuration.logCapacity)

@@ -19,6 +19,7 @@ package enum SectionKind: UInt32, CaseIterable, Sendable {
   case schedulerWords, dataMainBase, consumedRing, slotStates, fanout
   case cores
   case tracePositions, orchestratorTrace, schedulerTrace, coreTrace
+  case scopeNames, scopeUses
   case heap, arena
 
   package var spec: SectionSpec { SectionSpec.all[Int(rawValue)] }
@@ -43,6 +44,8 @@ package struct SectionSpec: Sendable {
     case traceBytes = "trace buffer"
     case schedulerTraceBytes = "trace buffer x scheduler threads"
     case coreTraceBytes = "trace buffer x cores"
+    case scopeNames = "511"
+    case scopeUses = "256"
 
     func of(_ configuration: Configuration, ring: Int) -> UInt64 {
       let sizes = configuration.rings[ring]
@@ -63,6 +66,8 @@ package struct SectionSpec: Sendable {
       case .schedulerTraceBytes:
         configuration.traceBytes * UInt64(configuration.schedulerThreads)
       case .coreTraceBytes: configuration.traceBytes * UInt64(configuration.coreCount)
+      case .scopeNames: UInt64(PTO2_MAX_SCOPE_NAMES)
+      case .scopeUses: UInt64(PTO2_MAX_SCOPE_USES)
       }
     }
   }
@@ -74,6 +79,7 @@ package struct SectionSpec: Sendable {
     case submit = "orchestrator, at submit"
     case wiring = "scheduler, at wiring"
     case external = "orchestrator, with a tensor of the program"
+    case naming = "orchestrator, with the first name"
   }
 
   package let kind: SectionKind
@@ -107,7 +113,7 @@ package struct SectionSpec: Sendable {
     switch count {
     case .taskWindow, .payloadBytes, .consumedWindow, .dependencyPool, .heapBytes: true
     case .one, .images, .kernels, .cores, .logCapacity, .arenaBytes, .tracePositions, .traceBytes,
-      .schedulerTraceBytes, .coreTraceBytes:
+      .schedulerTraceBytes, .coreTraceBytes, .scopeNames, .scopeUses:
       false
     }
   }
@@ -176,6 +182,12 @@ package struct SectionSpec: Sendable {
       of: UInt8.self),
     .init(
       .coreTrace, "the cores' traces", .worker, .creation, .coreTraceBytes, of: UInt8.self),
+    .init(
+      .scopeNames, "the names of scopes", .orchestrator, .naming, .scopeNames,
+      of: pto2_scope_name.self),
+    .init(
+      .scopeUses, "what scopes took", .orchestrator, .naming, .scopeUses,
+      of: pto2_scope_use.self),
     .init(.heap, "the heap", [.orchestrator, .worker], .submit, .heapBytes, of: UInt8.self),
     .init(
       .arena, "the arena", [.orchestrator, .worker], .external, .arenaBytes, of: UInt8.self),

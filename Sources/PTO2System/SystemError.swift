@@ -75,6 +75,7 @@ extension SystemError {
   package static let notFound = ENOENT
   package static let alreadyExists = EEXIST
   package static let noSpace = ENOSPC
+  package static let brokenPipe = EPIPE
   package static let accessDenied = EACCES
   /// A FIFO, a device, a directory or a link lies under a name that is a file's.
   package static let notAFile = ENXIO

@@ -67,7 +67,8 @@ internal import Synchronization
   package func note(_ instants: [TraceInstant]) { faults += instants }
 
   /// The last records, then the trace: once, when nobody records any more.
-  package func finish() -> TraceOutcome {
+  /// - Parameter scopes: the names of scopes, by number less one.
+  package func finish(scopes: [String]) -> TraceOutcome {
     isStopping.store(true, ordering: .releasing)
     thread?.join()
     thread = nil
@@ -75,6 +76,7 @@ internal import Synchronization
     session.dropped = readers.reduce(0) { $0 &+ min($1.reader.dropped, 1 << 40) }
     session.damaged = readers.reduce(0) { $0 &+ $1.reader.damaged }
     readers = []
+    session.scopes = scopes
     var outcome = TraceOutcome(path: output.path)
     do throws(SystemError) {
       if let error = spool.error { throw error }

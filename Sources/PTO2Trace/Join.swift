@@ -60,7 +60,8 @@ struct TraceJoin {
     trace.session.records += 1
     guard let event = record.event else { return damaged() }
     switch (event, source) {
-    case (.submitted, .orchestrator): set(\.submitted, record)
+    case (.submitted, .orchestrator):
+      if set(\.submitted, record) { setScope(record) }
     case (.wired, .scheduler):
       set(\.wired, record)
       cause = Self.noCause
@@ -117,6 +118,12 @@ struct TraceJoin {
     guard rings[record.taskID.ring][place][keyPath: time] == 0 else { return false }
     rings[record.taskID.ring][place][keyPath: time] = record.value
     return true
+  }
+
+  private mutating func setScope(_ record: TraceRecord) {
+    let scope = ScopePlace(rawValue: UInt16(truncatingIfNeeded: record.detail)).name
+    guard scope > 0, let place = place(record.taskID) else { return }
+    rings[record.taskID.ring][place].scope = UInt16(scope)
   }
 
   private mutating func setCause(_ id: TaskID, _ cause: UInt64) {

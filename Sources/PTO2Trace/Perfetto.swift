@@ -74,6 +74,8 @@ enum Fact: UInt64, CaseIterable {
   // Of the session.
   case name, pid, clusters, schedulerThreads, tasks, runs, records, dropped, damaged
   case taskWindow, consumedWindow, core, text
+  // Of a task.
+  case scope
 
   var text: String {
     switch self {
@@ -116,6 +118,7 @@ extension Trace {
     until(.untilCompleted, task.completed)
     until(.untilReleased, task.released)
     until(.untilConsumed, task.consumed)
+    if let name = session.scopeName(Int(task.scope)) { body(.scope, .text(name)) }
     if task.cause >= 0 {
       body(.readyBy, .number(Int64(bitPattern: tasks[Int(task.cause)].id.rawValue)))
     }

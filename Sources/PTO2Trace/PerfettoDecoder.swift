@@ -33,6 +33,7 @@ struct PerfettoDecoder {
   private var hasSession = false
   private var windows: [UInt64] = []
   private var flows: [UInt64: TraceEdge] = [:]
+  private var scopes: [String: UInt16] = [:]
 
   private struct Event {
     var type: UInt64 = 0
@@ -203,6 +204,7 @@ struct PerfettoDecoder {
     task.completed = until(.untilCompleted)
     task.released = until(.untilReleased)
     task.consumed = until(.untilConsumed)
+    if let name = event.texts.first(where: { $0.0 == .scope })?.1 { task.scope = scope(name) }
     trace.tasks[Int(place)] = task
     if let cause = event[.readyBy] { causes.append((place, UInt64(bitPattern: cause))) }
     for (id, ends) in event.flows {
@@ -210,6 +212,14 @@ struct PerfettoDecoder {
       if ends { edge.consumer = place } else { edge.producer = place }
       flows[id] = edge
     }
+  }
+
+  private mutating func scope(_ name: String) -> UInt16 {
+    if let number = scopes[name] { return number }
+    guard scopes.count < 1 << 15 else { return 0 }
+    trace.session.scopes.append(name)
+    scopes[name] = UInt16(trace.session.scopes.count)
+    return UInt16(trace.session.scopes.count)
   }
 
   private mutating func readSession(_ event: Event) {

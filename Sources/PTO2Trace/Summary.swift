@@ -67,7 +67,15 @@ package struct TraceSummary: Sendable {
     package var nanoseconds: UInt64
   }
 
+  /// Tasks of scopes of one name, and the time of their kernels.
+  package struct Scope: Sendable {
+    package var name: String
+    package var tasks: Int
+    package var nanoseconds: UInt64
+  }
+
   package let session: TraceSession
+  package let scopes: [Scope]
   package let seconds: Double
   package let tasks: Int
   /// Dispatched before they were READY.
@@ -112,6 +120,23 @@ package struct TraceSummary: Sendable {
     }
     stages = Stage.allCases.map { ($0, Distribution(trace.times(of: $0))) }
     instants = trace.instants
+    scopes = Self.scopes(trace)
+  }
+
+  /// By name, of those that tasks were submitted in.
+  private static func scopes(_ trace: Trace) -> [Scope] {
+    if trace.session.scopes.isEmpty { return [] }
+    var all = trace.session.scopes.map { Scope(name: $0, tasks: 0, nanoseconds: 0) }
+    func place(_ task: TraceTask) -> Int? {
+      trace.session.scopeName(Int(task.scope)) == nil ? nil : Int(task.scope) - 1
+    }
+    for task in trace.tasks { if let place = place(task) { all[place].tasks += 1 } }
+    for run in trace.runs where !run.isLost {
+      if let place = place(trace.tasks[Int(run.task)]) {
+        all[place].nanoseconds += run.ended - run.begun
+      }
+    }
+    return all.filter { $0.tasks > 0 }
   }
 
   package var json: JSONObject {
@@ -139,6 +164,15 @@ package struct TraceSummary: Sendable {
         entry.add("name", core.name)
         entry.add("kernels", core.kernels)
         entry.add("kernel_ns", core.nanoseconds)
+        return entry
+      })
+    object.add(
+      "scopes",
+      scopes.map { scope in
+        var entry = JSONObject()
+        entry.add("name", scope.name)
+        entry.add("tasks", scope.tasks)
+        entry.add("kernel_ns", scope.nanoseconds)
         return entry
       })
     object.add(
@@ -188,6 +222,9 @@ package struct TraceSummary: Sendable {
     table(
       ["FROM, TO"] + head,
       stages.filter { $0.times.count > 0 }.map { [$0.stage.name] + cells($0.times) })
+    table(
+      ["SCOPE", "TASKS", "IN KERNELS"],
+      scopes.map { [$0.name, "\($0.tasks)", duration($0.nanoseconds)] })
     table(
       ["CORE", "KERNELS", "BUSY"],
       cores.map {

@@ -44,6 +44,8 @@ package struct TraceSession: Equatable, Sendable {
   package var schedulerThreads = 1
   /// By kernel id.
   package var kernels: [String] = []
+  /// Names of scopes, by number less one.
+  package var scopes: [String] = []
   package var rings: [Ring] = []
   package var records: UInt64 = 0
   /// Records that found their buffer full, and those that were overwritten.
@@ -53,6 +55,10 @@ package struct TraceSession: Equatable, Sendable {
   package init() {}
 
   package var coreCount: Int { clusters * 3 }
+  /// Nil for 0, and for a number that none has.
+  package func scopeName(_ number: Int) -> String? {
+    number > 0 && number <= scopes.count ? scopes[number - 1] : nil
+  }
   package func kernelName(_ id: Int) -> String {
     id < kernels.count && !kernels[id].isEmpty ? kernels[id] : "kernel \(id)"
   }
@@ -72,6 +78,8 @@ package struct TraceTask: Equatable, Sendable {
   package var consumed: UInt64 = 0
   /// Whose end has made it ready: a place in `Trace.tasks`, -1 when no one's.
   package var cause: Int32 = -1
+  /// The number of its scope's name; 0 for none.
+  package var scope: UInt16 = 0
 
   package init(_ id: TaskID) { self.id = id }
 

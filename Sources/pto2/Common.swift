@@ -17,7 +17,8 @@ func say(_ line: String) throws { try sayText(line + "\n") }
 /// Text as it is.
 func sayText(_ text: String) throws {
   guard let lost = sendOutput(text) else { return }
-  writeError("pto2: error: \(lost)")
+  // Whoever reads it has seen enough.
+  if lost.errno != SystemError.brokenPipe { writeError("pto2: error: \(lost)") }
   throw ExitCode(Status.lostOutput)
 }
 
@@ -34,12 +35,23 @@ func openSegment(_ place: String, taskLimit: UInt32 = 2048) throws -> PictureRea
       sleepNanoseconds(10_000_000)
       continue
     }
-    let text =
-      if case .notFound(let name, _) = found {
-        "no segment \"\(printable(name))\": `pto2 list` shows those in /dev/shm; a path has a slash"
-      } else { printable(found.description) }
-    writeError("pto2: error: \(text)")
+    writeError("pto2: error: \(printable(sentence(found, place)))")
     throw ExitCode(Status.noSegment)
+  }
+}
+
+/// Of the path of a file it is said what that is; other errors speak of /dev/shm.
+private func sentence(_ error: SegmentError, _ place: String) -> String {
+  let isPath = place.contains("/")
+  return switch error {
+  case .notFound where isPath: "\(place): no such file"
+  case .notFound(let name, _):
+    "no segment \"\(name)\": `pto2 list` shows those in /dev/shm; a path has a slash"
+  case .notOurs where isPath: "\(place): no file"
+  case .notASegment where isPath: "\(place): no segment of pto2, nor a copy of one"
+  case .truncated(let expected, let found) where found < expected && isPath:
+    "\(place): no segment of pto2, or one of which too little is left: \(found) bytes of \(expected)"
+  default: error.description
   }
 }
 

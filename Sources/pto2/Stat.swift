@@ -8,7 +8,8 @@ struct Stat: ParsableCommand {
     discussion: """
       The peaks are those that the scheduler keeps in the segment, since the session began:
       tasks to RELEASED and to CONSUMED, the dependency pool, the heap. The payload ring has
-      none there, and nothing is kept for a scope.
+      none there. Of scopes that the program has named and that have ended there is what they
+      took of their rings, by name.
 
       Exit status: 0, 1 when something in the segment contradicts itself, 64 for wrong usage,
       73 when there is no such segment.

@@ -37,7 +37,7 @@ import Testing
     #expect(slot.task_id == task.rawValue && slot.active_mask == 0b101)
     #expect(slot.tensor_count == 3 && slot.scalar_count == 2)
     #expect(slot.output_offset == heap && slot.heap_end - slot.heap_begin == 64 + 192)
-    #expect(slot.kernel_ids.0 == 0 && slot.kernel_ids.2 == 1 && slot.scope_depth == 1)
+    #expect(slot.kernel_ids.0 == 0 && slot.kernel_ids.2 == 1 && slot.scope == 1)
     let tensor = payload.tensor(0)
     #expect(tensor.offset == arena + 40 && tensor.rank == 2 && tensor.dtype == 0)
     #expect(tensor.shape.0 == 2 && tensor.shape.1 == 3 && tensor.shape.2 == 1)

@@ -54,7 +54,7 @@ private let tiny = ring(2, 2, 64, 4)
     let layout = SegmentLayout(configuration, pageBytes: 4096)
     let orchestrator: Set<SectionKind> = [
       .header, .images, .kernels, .orchestratorWords, .submissionLog, .mainRing, .dispatchTable,
-      .payload, .fanin, .tracePositions, .orchestratorTrace,
+      .payload, .fanin, .tracePositions, .orchestratorTrace, .scopeNames, .scopeUses,
     ]
     let scheduler: Set<SectionKind> = [
       .schedulerWords, .dataMainBase, .consumedRing, .slotStates, .fanout, .schedulerTrace,

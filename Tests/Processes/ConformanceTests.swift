@@ -17,6 +17,16 @@ struct ConformanceCase: Sendable, CustomTestStringConvertible {
   /// The executable; by default the conformance program is loaded.
   var executable: String?
 
+  /// A script in Tests/Scripts, which says the same shorter than a program; `pto2 test` holds it
+  /// to more than the status and the message.
+  static func script(_ id: String, _ file: String, status: Int32, message: String)
+    -> ConformanceCase
+  {
+    ConformanceCase(
+      id: id, program: ["run", repositoryRoot + "Tests/Scripts/" + file + ".yaml"],
+      status: status, message: message, executable: "pto2")
+  }
+
   var testDescription: String { id }
 
   static let all = errors + scenes
@@ -26,34 +36,32 @@ struct ConformanceCase: Sendable, CustomTestStringConvertible {
       id: "error-1", program: ["outputs", "8"],
       options: ["--task-window", "4", "--consumed-window", "4"], status: 11,
       message: "error 1 SCOPE_DEADLOCK"),
-    ConformanceCase(
-      id: "error-2-output", program: ["large", "32768"], options: ["--heap", "1024"], status: 12,
+    .script(
+      "error-2-output", "errors/heap-output", status: 12,
       message: "Set PTO2_RING_HEAP to at least 32768"),
-    ConformanceCase(
-      id: "error-2-scope", program: ["held", "3"], options: ["--heap", "1024"], status: 12,
+    .script(
+      "error-2-scope", "errors/heap-scope", status: 12,
       message: "belongs to a scope that is open"),
-    ConformanceCase(
-      id: "error-3", program: ["nested", "8"],
-      options: ["--task-window", "4", "--consumed-window", "4"], status: 13,
-      message: "error 3 FLOW_CONTROL_DEADLOCK"),
+    .script(
+      "error-3", "errors/flow-deadlock", status: 13, message: "error 3 FLOW_CONTROL_DEADLOCK"),
     ConformanceCase(
       id: "error-4", program: ["fanin", "128"], options: ["--dep-pool", "4"], status: 14,
       message: "producers, the dependency pool of ring 0 has 4 entries"),
     ConformanceCase(
       id: "error-5-tensors", program: ["tensors", "33"], status: 15,
       message: "a task can have 32 tensors at most"),
-    ConformanceCase(
-      id: "error-5-scalars", program: ["scalars", "17"], status: 15,
+    .script(
+      "error-5-scalars", "errors/scalars", status: 15,
       message: "a task can have 16 scalars at most"),
-    ConformanceCase(
-      id: "error-7", program: ["sync-start", "5"], status: 17,
-      message: "5 blocks are to start together, but this session has 4 places", clusters: 2),
+    .script(
+      "error-7", "errors/sync-start", status: 17,
+      message: "9 blocks are to start together, but this session has "),
     ConformanceCase(
       id: "error-8", program: ["lateElement"], status: 18, message: "error 8 TENSOR_WAIT_TIMEOUT",
       executable: "pto2-api-test"),
-    ConformanceCase(
-      id: "error-9", program: ["fail"], status: 19,
-      message: "error 9 EXPLICIT_ORCH_FATAL: as the case asked"),
+    .script(
+      "error-9", "errors/program-fails", status: 19,
+      message: "error 9 EXPLICIT_ORCH_FATAL: step 42 is wrong"),
     ConformanceCase(
       id: "error-11", program: ["comb", "20"], options: ["--tensor-map", "16"], status: 21,
       message: "error 11 TENSORMAP_OVERFLOW", executable: "libTestProgram.so"),

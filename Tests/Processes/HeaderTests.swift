@@ -138,6 +138,7 @@ import Testing
       options.blocks = 3;
       graph.submit(options, graph.aic<decltype(where)>("place"), pto2::unordered(whole));
       for (float value : graph.read(z)) if (value != 2) graph.fail("wrong", 1001);
+      { pto2::scope named(graph, "layer"); }
       graph.log(PTO2_LOG_INFO, std::to_string(graph.get(graph.bit_cast<uint8_t>(z), {1})));
       """)
     for result in compile(program, standard) { #expect(result.status == 0, "\(result.errors)") }

@@ -98,6 +98,54 @@ import Testing
     #expect(Command.run("pto2", ["test", folder + "/tame.yaml"]).status == 1)
   }
 
+  /// Who waits for whom by id alone, and what is retained so, is in the script: recorded while
+  /// nobody has taken a task, so that no producer is done; run on two cores, where the one that
+  /// reads would begin too early without it.
+  @Test func dependenciesByIDAreKept() throws {
+    let folder = Command.temporaryDirectory()
+    defer { removeDirectory(folder) }
+    write(
+      """
+      tensors:
+        y: {type: int32, shape: [4]}
+        z: {type: int32, shape: [4]}
+      graph:
+        - {task: fill, name: first, args: [{out: t, type: int32, shape: 4}], scalars: 7}
+        - {task: sleep, name: late, args: [{in: t}, {unordered: y}], scalars: 300000}
+        - {task: copy, args: [{in: y}, {overwrite: z}], after: late}
+        - {task: none, retain: [first, late]}
+      """, to: folder + "/by-id.yaml")
+    let script = try recordUnwired(folder + "/by-id.yaml", tasks: 4)
+    for words in ["overwrite: x1}], after: [task_0_1]}", "retain: [task_0_0]"] {
+      #expect(script.contains(words), "\(script)")
+    }
+    write(script, to: folder + "/recorded.yaml")
+    #expect(try recordUnwired(folder + "/recorded.yaml", tasks: 4) == script)
+    let checked = script.replacing("x0: any", with: "x0: 7").replacing("x1: any", with: "x1: 7")
+    write(checked, to: folder + "/checked.yaml")
+    let test = Command.run("pto2", ["test", folder + "/checked.yaml"])
+    #expect(test.status == 0, "\(test.output)\(test.errors)\n\(checked)")
+    write(checked.replacing(", after: [task_0_1]", with: ""), to: folder + "/dropped.yaml")
+    let dropped = Command.run("pto2", ["test", folder + "/dropped.yaml"])
+    #expect(dropped.status == 1 && dropped.output.contains("x1 is wrong"), "\(dropped.output)")
+  }
+
+  /// The script of a session that has submitted so many tasks, and has no scheduler.
+  private func recordUnwired(_ path: String, tasks: Int) throws -> String {
+    let segment = freshSegment("record-unwired")
+    let program = Command("pto2", ["run", path, "--segment", segment, "--quiet", "--no-launch"])
+    let isSubmitted = program.waitUntil {
+      let look = Command.run("pto2", ["stat", segment, "--json"])
+      return number("main_used", in: look.output) == Double(tasks)
+    }
+    try #require(isSubmitted, "\(program.errors)")
+    let script = record(segment)
+    program.signal(SIGTERM)
+    _ = program.wait()
+    expectClean(segment)
+    return script
+  }
+
   /// What the rings no longer hold is said, with the option that makes them larger.
   @Test func whatIsGoneIsSaid() throws {
     try afterwards("pto2-orchestrator", program(["chain", "40"], ["--task-window", "16"])) {

@@ -22,9 +22,10 @@ struct StuckCase: Sendable, CustomTestStringConvertible {
       scene: "heap", options: small, cause: "kernel-runs",
       words: [
         "stuck: kernel c_sleep on core aiv", "The program waits in submit for the heap of ring 1",
-        "The oldest task of ring 1 that is not CONSUMED is 1:0 (kernel c_fill): it holds 512 bytes",
-        "references on its outputs are not given back: task 1:1 (kernel c_sleep) needs them",
-        "has run task 1:1 (kernel c_sleep) for at least 0.", "--heap 2048 (PTO2_RING_HEAP)",
+        "that is not CONSUMED is 1:0 (kernel c_fill, in scope \"layer\"): it holds 512",
+        "given back: task 1:1 (kernel c_sleep, in scope \"layer\") needs them",
+        "has run task 1:1 (kernel c_sleep, in scope \"layer\") for at",
+        "--heap 2048 (PTO2_RING_HEAP)",
       ]),
     StuckCase(
       scene: "window", options: ["--task-window", "4"], cause: "kernel-runs",
@@ -288,7 +289,7 @@ struct EndCase: Sendable, CustomTestStringConvertible {
       "stuck: the session is dead: every process of it is gone",
       "Gone: orchestrator \(command.pid), scheduler ", "At that time:",
       "the heap of ring 1", "The oldest task of ring 1 that is not CONSUMED is 1:0",
-      "task 1:1 (kernel c_sleep)",
+      "task 1:1 (kernel c_sleep, in scope \"layer\")",
     ]
     expect(segment, says: words + ["`pto2 reap \(segment)` removes it"])
     let folder = Command.temporaryDirectory()
@@ -319,7 +320,8 @@ struct EndCase: Sendable, CustomTestStringConvertible {
         "scope", 11,
         [
           "the consumed window of ring 1 (8 of 8 tasks are not CONSUMED)",
-          "(1 deep inside the outermost one) is open: only the program can end it",
+          "stuck: scope \"loop\" that is open holds task 1:0, the oldest of ring 1",
+          "(\"loop\", 1 deep inside the outermost one) is open: only the program can end it",
         ]
       ),
     ] as [(String, Int32, [String])])

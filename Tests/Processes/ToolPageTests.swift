@@ -135,6 +135,38 @@ import Testing
     }
   }
 
+  /// A reader that has seen enough is no error to speak of; nor is there a line of its own.
+  @Test func closedPipeIsSilent() throws {
+    try withSession { segment, _ in
+      for arguments in [
+        "layout", "inspect SEGMENT", "test --list Tests/Scripts/basics",
+        "test --json Tests/Scripts/basics", "top -b -n 100 -d 0.01 SEGMENT",
+      ] {
+        let words = arguments.replacing("SEGMENT", with: segment)
+          .replacing("Tests/", with: repositoryRoot + "Tests/")
+        let result = Command.run(
+          "/bin/sh", ["-c", "(\(Command.buildDirectory)pto2 \(words); echo $? >&2) | :"])
+        // A short text may be in the pipe before it is closed.
+        #expect(["74\n", "0\n"].contains(result.errors), "\(words): \(result.errors)")
+        #expect(result.errors == "74\n" || !words.hasPrefix("t"), "\(words)")
+      }
+    }
+  }
+
+  /// What a path is that is none of what was asked for is said of the path, not of /dev/shm.
+  @Test(arguments: [
+    ("stuck", "./no-such-file", 73, "./no-such-file: no such file"),
+    ("inspect", "/tmp", 73, "/tmp: no file"),
+    ("stat", "/etc/passwd", 73, "/etc/passwd: no segment of pto2, or one of which too little"),
+    ("graph", "/tmp", 65, "/tmp: is a folder: expected a script"),
+    ("run", "no-such.yaml", 65, "no-such.yaml: no such file"),
+  ])
+  func pathsAreCalledWhatTheyAre(command: String, path: String, status: Int32, words: String) {
+    let result = Command.run("pto2", [command, path])
+    #expect(result.status == status && result.output.isEmpty)
+    #expect(result.errors.hasPrefix("pto2: error: " + words), "\(result.errors)")
+  }
+
   /// Nothing is coloured but a terminal, and no number is read by halves.
   @Test func wrongUsageIsSaid() {
     for arguments in [

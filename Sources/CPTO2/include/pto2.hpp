@@ -311,6 +311,10 @@ public:
         graph.check(manual ? graph.api()->scope_begin_manual(graph.handle())
                            : graph.api()->scope_begin(graph.handle()));
     }
+    /* With a name for tools. */
+    scope(const graph &graph, const char *name, bool manual = false) : graph_(graph) {
+        graph.check(graph.api()->scope_begin_named(graph.handle(), name, manual));
+    }
     scope(const scope &) = delete;
     scope &operator=(const scope &) = delete;
     /* An error is the run's: the next call throws it. */

@@ -335,6 +335,12 @@ typedef struct pto2_program_api {
     /* A line on standard error, after the run's name and the level; --log and --quiet of
      * the command line say up to which level. Changes nothing, also after an error. */
     void (*log)(pto2_graph *, pto2_log_level level, const char *message);
+
+    /* As scope_begin, or scope_begin_manual if is_manual is not 0, with a name for tools;
+     * scopes of one name are counted together. 60 bytes of it are kept, and 511 names of a
+     * session: scopes of more have none. NULL and "" are none: the name of the scope
+     * around it. */
+    pto2_error (*scope_begin_named)(pto2_graph *, const char *name, int32_t is_manual);
 } pto2_program_api;
 
 #define PTO2_PROGRAM_API_FIELDS(F, T)                                                   \
@@ -346,8 +352,9 @@ typedef struct pto2_program_api {
     F(T, submit_many, 144) F(T, wait, 152) F(T, fail, 160) F(T, error_message, 168)     \
     F(T, error_info, 176) F(T, record_begin, 184) F(T, record_end, 192)                 \
     F(T, replay, 200) F(T, template_free, 208) F(T, free_tensor, 216)                   \
-    F(T, bit_cast, 224) F(T, fail_with, 232) F(T, log, 240)
-PTO2_ASSERT_LAYOUT(pto2_program_api, PTO2_PROGRAM_API_FIELDS, 248);
+    F(T, bit_cast, 224) F(T, fail_with, 232) F(T, log, 240)        \
+    F(T, scope_begin_named, 248)
+PTO2_ASSERT_LAYOUT(pto2_program_api, PTO2_PROGRAM_API_FIELDS, 256);
 
 /* ---- entry points of a shared object -------------------------------------- */
 
@@ -411,6 +418,14 @@ static inline void pto2_logf(const pto2_program_api *api, pto2_graph *graph,
     vsnprintf(text, sizeof text, format, arguments);
     va_end(arguments);
     api->log(graph, level, text);
+}
+
+/* api->scope_begin_named; a scope without a name where the runtime is older. */
+static inline pto2_error pto2_scope_begin_named(const pto2_program_api *api, pto2_graph *graph,
+                                                const char *name) {
+    if (api->bytes < offsetof(pto2_program_api, scope_begin_named) + sizeof api->scope_begin_named)
+        return api->scope_begin(graph);
+    return api->scope_begin_named(graph, name, 0);
 }
 
 PTO2_END_C

@@ -69,7 +69,11 @@ typedef struct pto2_orchestrator_page {
     pto2_process_record process;
     uint32_t reserved4[8];
     pto2_error_block error;
-    uint32_t reserved5[64];
+    uint32_t scope_names; /* (word) names in their table; release: their records */
+    uint32_t scope_uses;  /* (word) records of what scopes took; release: whose they are */
+    uint32_t unnamed_scopes;    /* (word) begun with a name for which there was no room */
+    uint32_t unmeasured_scopes; /* (word) of which the table of uses had no room */
+    uint32_t reserved5[60];
     pto2_orchestrator_ring rings[PTO2_MAX_RINGS];
 } pto2_orchestrator_page;
 
@@ -77,7 +81,9 @@ typedef struct pto2_orchestrator_page {
     F(T, submitted, 0) F(T, woken, 4) F(T, reserved, 8) F(T, parked, 64) F(T, target, 68) \
     F(T, failed_before, 72) F(T, reserved2, 76) F(T, control, 128) F(T, reserved3, 132) \
     F(T, process, 192) \
-    F(T, reserved4, 224) F(T, error, 256) F(T, reserved5, 1280) F(T, rings, 1536)
+    F(T, reserved4, 224) F(T, error, 256) F(T, scope_names, 1280) F(T, scope_uses, 1284) \
+    F(T, unnamed_scopes, 1288) F(T, unmeasured_scopes, 1292) F(T, reserved5, 1296) \
+    F(T, rings, 1536)
 PTO2_ASSERT_LAYOUT(pto2_orchestrator_page, PTO2_ORCHESTRATOR_PAGE_FIELDS, 2048);
 
 #define PTO2_CONTROL_RUNNING 0u

@@ -54,7 +54,7 @@ typedef struct pto2_main_slot {
     uint8_t tensor_count;    /* of the payload's tensors */
     uint8_t scalar_count;
     uint16_t kernel_ids[PTO2_SLOTS]; /* index into the kernel names; for people */
-    uint16_t scope_depth;
+    uint16_t scope;          /* name 15:7, 0 = none; depth 6:0 */
     uint32_t block_count;    /* SPMD blocks, 1 for any other task */
     uint32_t snapshot_line;  /* of a task with PTO2_SLOT_SNAPSHOT: where its snapshot */
                              /* begins, in cache lines from output_offset */
@@ -67,9 +67,15 @@ typedef struct pto2_main_slot {
 #define PTO2_MAIN_SLOT_FIELDS(F, T) \
     F(T, task_id, 0) F(T, fanin_first, 8) F(T, fanin_count, 12) F(T, scope_previous, 16) \
     F(T, active_mask, 20) F(T, flags, 21) F(T, tensor_count, 22) F(T, scalar_count, 23) \
-    F(T, kernel_ids, 24) F(T, scope_depth, 30) F(T, block_count, 32) F(T, snapshot_line, 36) \
+    F(T, kernel_ids, 24) F(T, scope, 30) F(T, block_count, 32) F(T, snapshot_line, 36) \
     F(T, output_offset, 40) F(T, heap_begin, 48) F(T, heap_end, 56)
 PTO2_ASSERT_LAYOUT(pto2_main_slot, PTO2_MAIN_SLOT_FIELDS, 64);
+
+#define PTO2_SCOPE_NAME_SHIFT 7
+#define PTO2_SCOPE_DEPTH_MASK 0x7Fu
+#define PTO2_MAX_SCOPE_NAMES 511 /* of a session; 0 is none */
+PTO2_STATIC_ASSERT(PTO2_MAX_SCOPE_DEPTH <= PTO2_SCOPE_DEPTH_MASK, "the field holds every depth");
+PTO2_STATIC_ASSERT(PTO2_MAX_SCOPE_NAMES < 1 << (16 - PTO2_SCOPE_NAME_SHIFT), "and every name");
 
 #define PTO2_SLOT_PREDICATE 0x01  /* the payload has a predicate */
 #define PTO2_SLOT_SYNC_START 0x02 /* all blocks start together */

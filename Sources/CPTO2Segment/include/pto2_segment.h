@@ -16,7 +16,7 @@
 #ifndef PTO2_SEGMENT_H
 #define PTO2_SEGMENT_H
 
-#include "pto2_pages.h"
+#include "pto2_scope_records.h"
 #include "pto2_trace_records.h"
 
 /* ---- identity ----------------------------------------------------------- */
@@ -92,9 +92,11 @@ PTO2_ASSERT_LAYOUT(pto2_section, PTO2_SECTION_FIELDS, 32);
 #define PTO2_SECTION_ORCHESTRATOR_TRACE 16u
 #define PTO2_SECTION_SCHEDULER_TRACE 17u
 #define PTO2_SECTION_CORE_TRACE 18u
-#define PTO2_SECTION_HEAP 19u
-#define PTO2_SECTION_ARENA 20u
-#define PTO2_SECTION_KINDS 21u
+#define PTO2_SECTION_SCOPE_NAMES 19u
+#define PTO2_SECTION_SCOPE_USES 20u
+#define PTO2_SECTION_HEAP 21u
+#define PTO2_SECTION_ARENA 22u
+#define PTO2_SECTION_KINDS 23u
 
 /* PTO2DispatchInitInfo: the one-shot start-up information of a core. */
 typedef struct PTO2DispatchInitInfo {
@@ -204,6 +206,8 @@ _Static_assert(sizeof(pto2_header) <= PTO2_CREATION_MARK_OFFSET, "the mark is be
     R(pto2_crash_record, PTO2_CRASH_RECORD_FIELDS) \
     R(pto2_core_counters, PTO2_CORE_COUNTERS_FIELDS) \
     R(pto2_core_page, PTO2_CORE_PAGE_FIELDS) \
+    R(pto2_scope_name, PTO2_SCOPE_NAME_FIELDS) \
+    R(pto2_scope_use, PTO2_SCOPE_USE_FIELDS) \
     R(pto2_trace_positions, PTO2_TRACE_POSITIONS_FIELDS) \
     R(pto2_trace_head, PTO2_TRACE_HEAD_FIELDS) \
     R(pto2_trace_record, PTO2_TRACE_RECORD_FIELDS) \

@@ -116,6 +116,21 @@ public enum ScopeMode: Sendable {
     throws(PTO2Error) -> Result
   {
     try beginScope(mode)
+    return try endScope(after: body)
+  }
+
+  /// The same with a name, which `pto2 stuck`, `stat`, `inspect` and traces show. Scopes of a
+  /// name are counted together; one without takes the name of the scope around it.
+  /// - Parameter name: 60 bytes of it are kept. A session has room for 511 names: scopes
+  ///   of more are unnamed.
+  public func scope<Result>(
+    _ name: String, _ mode: ScopeMode = .automatic, _ body: () throws -> Result
+  ) throws(PTO2Error) -> Result {
+    try beginScope(name, mode)
+    return try endScope(after: body)
+  }
+
+  private func endScope<Result>(after body: () throws -> Result) throws(PTO2Error) -> Result {
     let result: Result
     do { result = try body() } catch {
       try? unsafe orchestrator.pointee.endScope()
@@ -130,6 +145,11 @@ public enum ScopeMode: Sendable {
   public func beginScope(_ mode: ScopeMode = .automatic) throws(PTO2Error) {
     unsafe try orchestrator.pointee.refuseInRecording("a scope")
     unsafe try orchestrator.pointee.beginScope(isManual: mode == .manual)
+  }
+  /// The same with a name.
+  public func beginScope(_ name: String, _ mode: ScopeMode = .automatic) throws(PTO2Error) {
+    unsafe try orchestrator.pointee.refuseInRecording("a scope")
+    unsafe try orchestrator.pointee.beginScope(isManual: mode == .manual, named: name)
   }
   /// The second half: ends the innermost scope.
   /// - Throws: `invalidArgs` when the program has begun none.

@@ -77,7 +77,7 @@ extension pto2_main_slot {
     header.fanin_first = 0
     header.fanin_count = 0
     header.scope_previous = 0
-    header.scope_depth = 0
+    header.scope = 0
     header.output_offset = 0
     header.heap_begin = 0
     header.heap_end = 0

@@ -134,7 +134,7 @@ extension Orchestrator {
     header.fanin_first = UInt32(truncatingIfNeeded: rings[ring].poolHead)
     header.fanin_count = UInt32(truncatingIfNeeded: producers.count)
     header.scope_previous = scope.lastHeld
-    header.scope_depth = UInt16(truncatingIfNeeded: scopes.depth - 1)
+    header.scope = scope.place
     if producers.isCancelled { header.flags |= UInt8(PTO2_SLOT_CANCELLED) }
     header.output_offset = block.end == block.begin ? 0 : heap
     header.heap_begin = block.begin
@@ -150,7 +150,7 @@ extension Orchestrator {
     rings[ring].advance(pool: producers.count)
     scopes.noteSubmitted(ordinal.id.local, isHeld: isHeld)
     counters.noteSubmitted(edges: producers.count)
-    if trace.isOn { trace.note(.submitted, ordinal.id, at: MonotonicClock.now()) }
+    if trace.isOn { noteSubmission(ordinal, scope) }
     log.write(
       pto2_log_record(
         kind: PTO2_LOG_TASK, ring: UInt32(truncatingIfNeeded: ring), id: ordinal.id.local,

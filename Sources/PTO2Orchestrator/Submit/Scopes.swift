@@ -7,12 +7,19 @@ struct Scope: BitwiseCopyable {
   var ring: Int
   /// Its tasks are neither looked up nor entered in the TensorMap.
   var isManual: Bool
+  /// How deep it is, and its name: as main slots have it.
+  var place: UInt16
   /// Tasks submitted directly in it.
   var count: UInt64 = 0
   /// Those of them that it holds until it ends, since they have outputs, and the last
   /// one.
   var heldCount: UInt32 = 0
   var lastHeld: UInt32 = 0
+}
+
+extension Scope {
+  /// The number of its name, or of the innermost scope around it that has one; 0 for none.
+  var name: Int { Int(place >> UInt16(PTO2_SCOPE_NAME_SHIFT)) }
 }
 
 /// The scopes that are open, outermost first.
@@ -26,9 +33,12 @@ struct ScopeStack: ~Copyable {
   @inline(__always)
   var innermost: Scope { open[open.count - 1] }
 
-  mutating func push(ring: Int, isManual: Bool) {
+  /// - Parameter name: its number; 0 for that of the scope around it.
+  mutating func push(ring: Int, isManual: Bool, name: Int = 0) {
     serial &+= 1
-    open.append(Scope(serial: serial, ring: ring, isManual: isManual))
+    let name = name == 0 && depth > 0 ? innermost.name : name
+    let place = UInt16(truncatingIfNeeded: name << Int(PTO2_SCOPE_NAME_SHIFT) | depth)
+    open.append(Scope(serial: serial, ring: ring, isManual: isManual, place: place))
   }
 
   mutating func pop() { open.removeAll(from: open.count - 1) }
@@ -60,7 +70,10 @@ struct ScopeStack: ~Copyable {
 extension Orchestrator {
   package var scopeDepth: Int { scopes.depth }
 
-  package mutating func beginScope(isManual: Bool = false) throws(PTO2Error) {
+  /// - Parameter name: for tools; empty for that of the scope around it.
+  package mutating func beginScope(isManual: Bool = false, named name: String = "")
+    throws(PTO2Error)
+  {
     try fault.check()
     guard scopes.depth <= Int(PTO2_MAX_SCOPE_DEPTH) else {
       throw fault.raise(
@@ -68,11 +81,16 @@ extension Orchestrator {
           .invalidArgs, "scopes are nested \(PTO2_MAX_SCOPE_DEPTH) deep at most",
           needed: UInt64(scopes.depth), available: UInt64(PTO2_MAX_SCOPE_DEPTH)))
     }
-    openScope(isManual: isManual)
+    openScope(
+      isManual: isManual, name: name.isEmpty ? 0 : scopeNames.number(of: name, in: segment))
   }
 
-  mutating func openScope(isManual: Bool) {
-    scopes.push(ring: min(scopes.depth, rings.count - 1), isManual: isManual)
+  mutating func openScope(isManual: Bool, name: Int = 0) {
+    let ring = min(scopes.depth, rings.count - 1)
+    scopes.push(ring: ring, isManual: isManual, name: name)
+    if scopes.innermost.name != 0 {
+      scopeNames.begin(at: scopes.depth - 1, RingPosition(rings[ring]))
+    }
   }
 
   /// Ends the innermost scope: tasks with outputs lose the reference it holds on them.
@@ -93,6 +111,9 @@ extension Orchestrator {
   mutating func endInnermostScope() {
     let scope = scopes.innermost
     scopes.pop()
+    if scope.name != 0 {
+      scopeNames.end(scope, at: scopes.depth, RingPosition(rings[scope.ring]))
+    }
     guard scope.heldCount > 0 else { return }
     log.append(
       pto2_log_record(

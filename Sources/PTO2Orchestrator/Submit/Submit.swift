@@ -54,7 +54,7 @@ extension Orchestrator {
     rings[ring].advance(pool: producers.count)
     scopes.noteSubmitted(task.id.local, isHeld: staged.attributes.hasOutputs)
     counters.noteSubmitted(edges: producers.count)
-    if trace.isOn { trace.note(.submitted, task.id, at: MonotonicClock.now()) }
+    if trace.isOn { noteSubmission(task, scope) }
     log.append(
       pto2_log_record(
         kind: PTO2_LOG_TASK, ring: UInt32(truncatingIfNeeded: ring), id: task.id.local, count: 0))
@@ -110,7 +110,7 @@ extension Orchestrator {
     placeOutputs(of: task, scope, from: heap)
     let writer = SlotWriter(task, rings[ring], staged.payloadShape, payloadAt: payload.offset)
     writer.header(
-      &staged, scope, depth: scopes.depth,
+      &staged, scope,
       fanin: (rings[ring].poolHead, producers.count, producers.isCancelled), block,
       outputAt: heap, snapshotAt: snapshotAt)
     writer.predicate(&staged, &buffers)
@@ -167,7 +167,7 @@ extension Orchestrator {
 
   @inline(__always)
   func header(
-    _ staged: inout StagedTask, _ scope: Scope, depth: Int,
+    _ staged: inout StagedTask, _ scope: Scope,
     fanin: (first: UInt64, count: Int, isCancelled: Bool), _ block: HeapRing.Block,
     outputAt: UInt64, snapshotAt: UInt64?
   ) {
@@ -184,7 +184,7 @@ extension Orchestrator {
       active_mask: staged.attributes.kernels.activeMask, flags: flags.rawValue,
       tensor_count: UInt8(truncatingIfNeeded: staged.arguments.count),
       scalar_count: UInt8(truncatingIfNeeded: staged.scalars.count),
-      kernel_ids: staged.attributes.kernels.ids, scope_depth: UInt16(truncatingIfNeeded: depth - 1),
+      kernel_ids: staged.attributes.kernels.ids, scope: scope.place,
       block_count: staged.attributes.blocks,
       snapshot_line: UInt32(truncatingIfNeeded: (snapshotAt ?? 0) / UInt64(PTO2_CACHE_LINE)),
       output_offset: block.end == block.begin ? 0 : outputAt, heap_begin: block.begin,

@@ -31,6 +31,16 @@ package struct OrchestratorPage<Word: SegmentWord> {
   /// PTO2_CONTROL_...; everybody waits on it.
   @inlinable package var control: Word { word(MemoryLayout<Layout>.offset(of: \.control)) }
 
+  /// Names of scopes. Release: their records. Tools acquire it.
+  @inlinable package var scopeNames: Word { word(MemoryLayout<Layout>.offset(of: \.scope_names)) }
+  /// Records of what scopes took. Release: whose they are. Tools acquire it.
+  @inlinable package var scopeUses: Word { word(MemoryLayout<Layout>.offset(of: \.scope_uses)) }
+  /// Scopes whose name had no room, and scopes that are not in the table of uses.
+  @inlinable
+  package var unnamedScopes: Word { word(MemoryLayout<Layout>.offset(of: \.unnamed_scopes)) }
+  @inlinable
+  package var unmeasuredScopes: Word { word(MemoryLayout<Layout>.offset(of: \.unmeasured_scopes)) }
+
   /// Local id of a ring's next task, for tools.
   @inlinable
   package func currentTaskIndex(_ ring: Int) -> Word {

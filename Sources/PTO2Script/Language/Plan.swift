@@ -171,7 +171,8 @@ package struct PlannedTask: Sendable {
 
 package enum Operation: Sendable {
   case task(PlannedTask)
-  case beginScope(ScopeMode)
+  /// The name is empty for none.
+  case beginScope(ScopeMode, name: String)
   case endScope
   case wait
   case get(View, index: [Int], seconds: Double)

@@ -54,8 +54,8 @@ private struct Planner {
   private mutating func add(_ step: Step, _ variables: Variables) throws(TextError) {
     switch step.kind {
     case .task(let task): try add(task, step.place, variables)
-    case .scope(let mode, let steps):
-      plan.operations.append(.beginScope(mode))
+    case .scope(let mode, let name, let steps):
+      plan.operations.append(.beginScope(mode, name: try name?.text(variables) ?? ""))
       names.append([:])
       scopeCount += 1
       scopes.append(scopeCount)

@@ -49,7 +49,7 @@ package enum Values: Sendable {
 package struct Step: Sendable {
   package indirect enum Kind: Sendable {
     case task(TaskStep)
-    case scope(ScopeMode, [Step])
+    case scope(ScopeMode, name: Template?, [Step])
     case loop(variable: String?, from: Expression, below: Expression, step: Expression, [Step])
     case wait
     case get(Reference, seconds: Double)

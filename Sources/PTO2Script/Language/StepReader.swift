@@ -40,11 +40,8 @@ extension Step {
     let value = try members.need(key)
     switch key {
     case "scope":
-      let words = ["automatic": ScopeMode.automatic, "manual": .manual]
-      guard case .text(let text) = value.value, let mode = words[text] else {
-        throw value.expected("automatic or manual")
-      }
-      return .scope(mode, try steps(try members.need("do")))
+      let (mode, name) = try Self.scope(value)
+      return .scope(mode, name: name, try steps(try members.need("do")))
     case "repeat":
       return .loop(
         variable: nil, from: .constant(.whole(0)), below: try Expression(value),
@@ -62,6 +59,28 @@ extension Step {
     case "fail": return .fail(try Template(text: value))
     default: return .print(try Template(text: value))
     }
+  }
+
+  /// `automatic`, `manual`, or `{name: ..., mode: ...}`.
+  private static func scope(_ value: YAMLNode) throws(TextError) -> (ScopeMode, Template?) {
+    guard case .map = value.value else {
+      return (try Self.mode(value, "automatic, manual, or {name: ...}"), nil)
+    }
+    var members = try Entries(value, "a scope")
+    let name = try Template(text: try members.need("name"))
+    let mode = try members.take("mode").map { (node) throws(TextError) in
+      try Self.mode(node, "automatic or manual")
+    }
+    try members.finish()
+    return (mode ?? .automatic, name)
+  }
+
+  private static func mode(_ value: YAMLNode, _ what: String) throws(TextError) -> ScopeMode {
+    let words = ["automatic": ScopeMode.automatic, "manual": .manual]
+    guard case .text(let text) = value.value, let mode = words[text] else {
+      throw value.expected(what)
+    }
+    return mode
   }
 
   private static func loop(_ value: YAMLNode, _ members: inout Entries) throws(TextError) -> Kind {

@@ -54,11 +54,12 @@ package struct Drawing {
     for operation in plan.operations {
       let indent = String(repeating: "  ", count: depth)
       switch operation {
-      case .beginScope(let mode):
+      case .beginScope(let mode, let name):
         scope += 1
         depth += 1
         text += "\(indent)subgraph cluster_\(scope) {\n"
-        text += "\(indent)  label=\"\(mode == .manual ? "manual scope" : "scope")\";\n"
+        let label = (mode == .manual ? "manual scope" : "scope") + (name.isEmpty ? "" : " " + name)
+        text += "\(indent)  label=\(JSONObject.quoted(label));\n"
       case .endScope:
         depth -= 1
         text += String(repeating: "  ", count: depth) + "}\n"
@@ -135,7 +136,7 @@ private struct Dependencies {
     var modes = [ScopeMode.automatic]
     for operation in plan.operations {
       switch operation {
-      case .beginScope(let mode): modes.append(mode)
+      case .beginScope(let mode, _): modes.append(mode)
       case .endScope: modes.removeLast()
       case .task(let task): add(task, isManual: modes.last == .manual)
       default: break

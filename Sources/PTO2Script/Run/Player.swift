@@ -95,7 +95,7 @@ package struct Player {
   private mutating func run(_ operation: Operation) throws(PTO2Error) {
     switch operation {
     case .task(let task): try submit(task)
-    case .beginScope(let mode): try graph.beginScope(mode)
+    case .beginScope(let mode, let name): try graph.beginScope(name, mode)
     case .endScope: try graph.endScope()
     case .wait: try graph.wait()
     case .get(let view, let index, let seconds):

@@ -33,6 +33,8 @@ package struct Transcript {
   private var earlier: [UInt64: RecordedRun.Task] = [:]
   private var lines: [String] = []
   private var depth = 0
+  /// Of the scopes that are open, from the outermost but one on.
+  private var scopeNames: [String] = []
 
   /// - Throws: a run that no script can say.
   package static func text(_ run: RecordedRun) throws(Failure) -> String {
@@ -54,9 +56,16 @@ package struct Transcript {
       named.formUnion(dependencies(of: task).map(\.producer.rawValue))
     }
     lines.append("graph:")
-    for event in run.events {
+    for (place, event) in run.events.enumerated() {
       switch event {
-      case .task(let task): try write(task)
+      case .task(let task):
+        close(to: task.depth)
+        // A scope has one name: this is the next one at its depth.
+        if depth > 0, depth == task.depth, scopeNames.last != task.scopeName {
+          close(to: depth - 1)
+        }
+        open(to: task.depth, from: place)
+        try write(task)
       // The outermost one ends with the run.
       case .scopeEnd(let ended) where ended > 0: close(to: ended - 1)
       case .scopeEnd: break
@@ -157,15 +166,35 @@ package struct Transcript {
     lines.append(indent + "- " + step)
   }
 
-  private mutating func open(to wanted: Int) {
+  private mutating func open(to wanted: Int, from place: Int) {
     while depth < wanted {
-      add("scope: automatic")
+      let name = scopeName(at: depth + 1, from: place)
+      // One without a name has that of the scope around it.
+      let isOwn = !name.isEmpty && name != scopeNames.last
+      add("scope: " + (isOwn ? "{name: \(Self.quotedText(name))}" : "automatic"))
       lines.append(indent + "  do:")
       depth += 1
+      scopeNames.append(name)
     }
   }
 
-  private mutating func close(to wanted: Int) { depth = min(depth, wanted) }
+  /// Of the scope that begins before this event, as the first task directly in it has it.
+  private func scopeName(at wanted: Int, from place: Int) -> String {
+    for event in run.events[place...] {
+      switch event {
+      case .task(let task) where task.depth == wanted: return task.scopeName
+      case .task(let task) where task.depth > wanted: continue
+      case .scopeEnd(let ended) where ended > wanted: continue
+      default: return scopeNames.last ?? ""
+      }
+    }
+    return scopeNames.last ?? ""
+  }
+
+  private mutating func close(to wanted: Int) {
+    depth = min(depth, wanted)
+    scopeNames.removeLast(scopeNames.count - depth)
+  }
 
   // MARK: Tasks
 
@@ -186,8 +215,6 @@ package struct Transcript {
   private static let accesses = ["in", "out", "inout", "overwrite", "unordered"]
 
   private mutating func write(_ task: RecordedRun.Task) throws(Failure) {
-    close(to: task.depth)
-    open(to: task.depth)
     var parts: [String] = []
     if task.kernels.isEmpty { parts.append("task: none") }
     for kernel in task.kernels {
@@ -235,6 +262,11 @@ package struct Transcript {
   }
 
   private static func name(_ id: TaskID) -> String { "task_\(id.ring)_\(id.local)" }
+
+  /// Braces stand for themselves.
+  private static func quotedText(_ text: String) -> String {
+    JSONObject.quoted(text.replacing("{", with: "{{").replacing("}", with: "}}"))
+  }
 
   private static func quoted(_ text: String) -> String {
     let isPlain = text.unicodeScalars.allSatisfy {

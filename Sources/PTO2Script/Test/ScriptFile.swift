@@ -16,12 +16,18 @@ package struct ScriptFile: Sendable {
   package init(_ path: String) throws(Failure) {
     self.path = path
     guard let text = readWholeFile(path, limit: Script.maximumBytes) else {
-      let why = isAccessible(path) ? "has more than \(Script.maximumBytes) bytes" : "cannot be read"
-      throw Failure(description: "\(path): \(why)")
+      throw Failure(description: "\(path): \(Self.whyUnread(path))")
     }
     do throws(TextError) {
       script = try Script(text, knownOptions: SessionOptions.known)
     } catch { throw Failure(description: "\(path):\(error)") }
+  }
+
+  private static func whyUnread(_ path: String) -> String {
+    var status = stat()
+    guard unsafe stat(path, &status) == 0 else { return "no such file" }
+    if status.st_mode & S_IFMT == S_IFDIR { return "is a folder: expected a script" }
+    return isAccessible(path) ? "has more than \(Script.maximumBytes) bytes" : "cannot be read"
   }
 
   package func plan(seed: Int) throws(Failure) -> Plan {

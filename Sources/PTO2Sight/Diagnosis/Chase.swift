@@ -135,12 +135,17 @@ struct Chase {
 
   func name(_ task: TaskPicture) -> String {
     if task.subtasks.isEmpty {
-      return "\(task.id)" + (task.scopeDepth == nil ? "" : " (no kernel)")
+      return "\(task.id)" + (task.scopeDepth == nil ? "" : " (no kernel\(scope(task)))")
     }
     let kernels = task.subtasks.map(\.kernel)
     let isOne = Set(kernels).count == 1
     let text = isOne ? "kernel \(kernels[0])" : "kernels \(kernels.joined(separator: ", "))"
-    return "\(task.id) (\(text)\(task.blocks.count > 1 ? ", \(task.blocks.count) blocks" : ""))"
+    let blocks = task.blocks.count > 1 ? ", \(task.blocks.count) blocks" : ""
+    return "\(task.id) (\(text)\(blocks)\(scope(task)))"
+  }
+
+  private func scope(_ task: TaskPicture) -> String {
+    task.scopeName.map { ", in scope \"\($0)\"" } ?? ""
   }
 
   // MARK: A task
@@ -276,8 +281,12 @@ struct Chase {
       return follow(consumer)
     }
     if !task.references.hasScopeEnded {
+      let named = task.scopeName.map { " \"\($0)\"" } ?? ""
+      let inside = task.scopeName.map { "\"\($0)\", " } ?? ""
       let depth = task.scopeDepth.map {
-        $0 == 0 ? " (the outermost one)" : " (\($0) deep inside the outermost one)"
+        $0 == 0
+          ? " (the outermost one)"
+          : " (\(inside)\($0) deep inside the outermost one)"
       }
       chain.append(
         "Task \(task.id) is RELEASED, and the scope that it was submitted in\(depth ?? "") is open: only the program can end it, and the program \(picture.orchestrator.wait == nil ? "does not" : "waits here")."
@@ -288,7 +297,7 @@ struct Chase {
       return Finding(
         cause: .scopeOpen,
         summary:
-          "a scope that is open holds task \(task.id), the oldest of ring \(task.id.ring)",
+          "\(named.isEmpty ? "a scope" : "scope\(named)") that is open holds task \(task.id), the oldest of ring \(task.id.ring)",
         task: task.id, kernel: task.subtasks.first?.kernel,
         pid: picture.orchestrator.process?.pid)
     }

@@ -19,6 +19,8 @@ package struct Picture: Equatable, Sendable {
   package var damage: [String] = []
   /// CLOCK_MONOTONIC, nanoseconds.
   package var time: UInt64 = 0
+  /// Of scopes that the program has named.
+  package var scopes = ScopeFacts()
   /// Of a session that is traced.
   package var trace: TraceUse?
 

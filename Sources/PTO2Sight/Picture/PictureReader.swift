@@ -31,6 +31,7 @@ package struct PictureReader {
     copyRecords()
     let before = copy.configuration.rings.indices.map { positions(ring: $0) }
     copy.copyWords()
+    copyScopes()
     var picture = Picture(place: place, session: session())
     picture.time = MonotonicClock.now()
     picture.orchestrator = orchestrator(&picture.damage)
@@ -43,6 +44,7 @@ package struct PictureReader {
       core($0, picture.rings, &picture.damage)
     }
     readPayloads(&picture)
+    picture.scopes = scopes(&picture.damage)
     picture.trace = copy.traceUse()
     if let cut = copy.cutAt {
       picture.damage.append(

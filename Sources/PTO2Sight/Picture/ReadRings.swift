@@ -174,7 +174,9 @@ extension PictureReader {
         .init(slot: UInt32(subtask), kernel: kernelName(Int(ids[subtask]))))
     }
     task.flags = SlotFlags(rawValue: slot.flags)
-    task.scopeDepth = Int(slot.scope_depth)
+    let scope = ScopePlace(rawValue: slot.scope)
+    task.scopeDepth = scope.depth
+    task.scopeName = scopeName(scope.name)
     task.blocks.count = slot.block_count
     guard !isReleased else { return }
     let state = copy.slotStates(ring.index)[task.id.local].copy()

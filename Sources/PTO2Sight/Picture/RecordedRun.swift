@@ -48,6 +48,8 @@ package struct RecordedRun: Sendable {
   package struct Task: Sendable {
     package var id: TaskID
     package var depth: Int
+    /// Empty for none.
+    package var scopeName = ""
     package var flags: SlotFlags
     package var blocks: UInt32
     package var kernels: [(slot: Int, name: String)] = []
@@ -160,13 +162,15 @@ extension PictureReader {
 
   private func recordedTask(_ id: TaskID) throws(RecordingError) -> RecordedRun.Task {
     let slot = copy.mainRing(id.ring)[id.local].header
-    guard slot.task_id == id.rawValue, slot.scope_depth <= PTO2_MAX_SCOPE_DEPTH,
+    guard slot.task_id == id.rawValue,
+      ScopePlace(rawValue: slot.scope).depth <= Int(PTO2_MAX_SCOPE_DEPTH),
       slot.fanin_count <= configuration.rings[id.ring].dependencyPool,
       let payload = copy.copiedPayload(id)
     else { throw damaged("the slot of task \(id)") }
     var task = RecordedRun.Task(
-      id: id, depth: Int(slot.scope_depth), flags: SlotFlags(rawValue: slot.flags),
+      id: id, depth: ScopePlace(rawValue: slot.scope).depth, flags: SlotFlags(rawValue: slot.flags),
       blocks: slot.block_count)
+    task.scopeName = scopeName(ScopePlace(rawValue: slot.scope).name) ?? ""
     let ids = [slot.kernel_ids.0, slot.kernel_ids.1, slot.kernel_ids.2]
     for place in 0..<3 where slot.active_mask >> UInt8(place) & 1 == 1 {
       task.kernels.append((place, kernelName(Int(ids[place]))))

@@ -112,6 +112,8 @@ package struct TaskPicture: Equatable, Sendable {
   package var references = References()
   /// Scopes around it, the outermost not counted; nil once its slot is given to another.
   package var scopeDepth: Int?
+  /// Of its scope, or of the innermost one around it that has a name.
+  package var scopeName: String?
   /// 0 done, or not yet; else `PTO2_OUTCOME_CANCELLED` or the code it FAILED with.
   package var outcome: UInt32 = 0
   package var kills: UInt32 = 0

@@ -121,7 +121,8 @@ package struct Inspection {
         "\(task.id)", stageText(task), task.subtasks.map(\.kernel).joined(separator: ","),
         task.fanin.count == 0 ? "-" : "\(task.fanin.done)/\(task.fanin.count)",
         "\(task.references.left)/\(task.references.taken)", bytes(task.heapBytes),
-        task.references.hasScopeEnded ? "ended" : "open",
+        (task.references.hasScopeEnded ? "ended" : "open")
+          + (task.scopeName.map { " \"\($0)\"" } ?? ""),
       ])
     }
     let more = Int(ring.consumedUsed) - min(32, ring.tasks.count)
@@ -144,7 +145,8 @@ package struct Inspection {
     lines.append("without FIN   \(task.blocks.subtasksLeft) subtasks")
     if let depth = task.scopeDepth {
       lines.append(
-        "scope         depth \(depth), \(task.references.hasScopeEnded ? "ended" : "open")")
+        "scope         \(task.scopeName.map { "\"\($0)\", " } ?? "")depth \(depth), \(task.references.hasScopeEnded ? "ended" : "open")"
+      )
     }
     lines.append(
       "references    \(task.references.left) of \(task.references.taken) not given back")

@@ -74,6 +74,7 @@ extension Inspection {
     object.add("references_left", task.references.left)
     object.add("scope_ended", task.references.hasScopeEnded)
     if let depth = task.scopeDepth { object.add("scope_depth", depth) }
+    if let name = task.scopeName { object.add("scope", name) }
     object.add("blocks", task.blocks.count)
     object.add("blocks_started", task.blocks.started)
     object.add("subtasks_left", task.blocks.subtasksLeft)

@@ -35,8 +35,8 @@ package struct Sizing {
       add("heap", ring.heapUsed, ring.peaks.heap, ring.sizes.heapBytes, isBytes: true)
     }
     return table.text + "\n"
-      + "Peaks are since the session began; the segment has none of the payload, and none for a scope.\n"
-      + "Sizes for these peaks: \(suggestion)\n" + traceText
+      + "Peaks are since the session began; the segment has none of the payload.\n"
+      + "Sizes for these peaks: \(suggestion)\n" + ScopeSizing(picture).text + traceText
   }
 
   private var traceText: String {
@@ -48,28 +48,28 @@ package struct Sizing {
   }
 
   /// Options with a value a ring: the next size that the peaks fit.
-  package var suggestion: String {
+  package var suggestion: String { sizes(entries: { _ in nil }, heap: { _ in nil }) }
+
+  /// The same with another need of consumed entries or heap, where one is given for a ring.
+  func sizes(
+    entries: (RingPicture) -> UInt64?, heap: (RingPicture) -> UInt64?
+  ) -> String {
     func list(_ value: (RingPicture) -> UInt64) -> String {
       let values = picture.rings.map(value)
       return Set(values).count == 1
         ? "\(values[0])" : values.map(String.init).joined(separator: ",")
     }
-    func power(_ value: UInt64, least: UInt64) -> UInt64 {
-      var power = least
-      while power < value && power < 1 << 40 { power *= 2 }
-      return power
+    func consumed(_ ring: RingPicture) -> UInt64 {
+      let need = entries(ring) ?? UInt64(ring.peaks.consumed)
+      return max(window(ring), powerOfTwo(need, least: 2))
     }
-    let windows = picture.rings.map { power(UInt64($0.peaks.main), least: 2) }
-    let consumed = zip(picture.rings, windows).map {
-      max($1, power(UInt64($0.peaks.consumed), least: 2))
+    func window(_ ring: RingPicture) -> UInt64 { powerOfTwo(UInt64(ring.peaks.main), least: 2) }
+    let heaps = list { ring in
+      max(64, ((heap(ring) ?? ring.peaks.heap) + 63) / 64 * 64)
     }
-    func joined(_ values: [UInt64]) -> String {
-      Set(values).count == 1 ? "\(values[0])" : values.map(String.init).joined(separator: ",")
-    }
-    let heap = list { max(64, ($0.peaks.heap + 63) / 64 * 64) }
-    let pool = list { power(UInt64($0.peaks.pool), least: 4) }
+    let pools = list { powerOfTwo(UInt64($0.peaks.pool), least: 4) }
     return
-      "--task-window \(joined(windows)) --consumed-window \(joined(consumed)) --heap \(heap) --dep-pool \(pool)"
+      "--task-window \(list(window)) --consumed-window \(list(consumed)) --heap \(heaps) --dep-pool \(pools)"
   }
 
   package var json: JSONObject {
@@ -95,6 +95,7 @@ package struct Sizing {
         return entry
       })
     object.add("suggestion", suggestion)
+    ScopeSizing(picture).add(to: &object)
     if let trace = picture.trace {
       object.add("trace_records", trace.written)
       object.add("trace_dropped", trace.dropped)
@@ -102,6 +103,12 @@ package struct Sizing {
     object.add("damage", picture.damage)
     return object
   }
+}
+
+private func powerOfTwo(_ value: UInt64, least: UInt64) -> UInt64 {
+  var power = least
+  while power < value && power < 1 << 40 { power *= 2 }
+  return power
 }
 
 /// The sections of a segment, and what a configuration costs.

@@ -75,6 +75,15 @@ struct ReportData {
     object.add("kernels", trace.session.kernels.indices.map { trace.session.kernelName($0) })
     object.add("cores", cores)
     object.add("table", summary.kernels.map(kernel))
+    object.add(
+      "scopes",
+      summary.scopes.map { scope in
+        var entry = JSONObject()
+        entry.add("name", scope.name)
+        entry.add("tasks", scope.tasks)
+        entry.add("sum_ns", scope.nanoseconds)
+        return entry
+      })
     object.add("stages", summary.stages.filter { $0.times.count > 0 }.map(stage))
     object.add("rings", trace.usedRings.map(ring))
     object.add("ready", levels(.ready))

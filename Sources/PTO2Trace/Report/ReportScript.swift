@@ -124,6 +124,11 @@ let reportScript = #"""
     count(kernel.count), time(kernel.sum_ns), share(kernel.sum_ns, busyTime),
     time(kernel.median_ns), time(kernel.p90_ns), time(kernel.p99_ns), time(kernel.max_ns),
     count(kernel.lost)]));
+  if (meta.scopes.length) {
+    table('scopeTable', ['scope', 'tasks', 'time in kernels', 'of all'],
+      meta.scopes.slice().sort((a, b) => b.sum_ns - a.sum_ns).map(scope => [scope.name,
+        count(scope.tasks), time(scope.sum_ns), share(scope.sum_ns, busyTime)]));
+  }
   key(byId('pathKey'), meta.path.kinds.flatMap((kind, n) =>
     n && kind.count ? [[pathColours[n], kind.name]] : []));
   table('pathTable', ['on the critical path', 'pieces', 'time', 'of all'],

@@ -64,6 +64,7 @@ let reportBody = """
   <canvas id="where"></canvas>
   <h2>Kernels</h2>
   <div class="scroll"><table id="kernelTable"></table></div>
+  <div class="scroll"><table id="scopeTable"></table></div>
   <h2>Latencies</h2>
   <div class="grid" id="stages"></div>
   <h2>Rings</h2>

@@ -68,35 +68,6 @@ static int32_t outputs(uint64_t n) {
     return api->wait(graph);
 }
 
-/* One output of n bytes. */
-static int32_t large(uint64_t n) {
-    pto2_tensor_handle out;
-    pto2_argument arguments[] = {output((uint32_t)(n / 8), &out)};
-    return submit(NULL, "c_fill", NULL, arguments, 1, 0, NULL) || api->wait(graph);
-}
-
-/* n outputs of 512 bytes, all in one scope. */
-static int32_t held(uint64_t n) {
-    for (uint64_t i = 0; i < n; i++)
-        if (large(512)) return 1;
-    return 0;
-}
-
-/* n scopes, each inside the one before, of three tasks with an output each. */
-static int32_t nested(uint64_t n) {
-    for (uint64_t i = 0; i < n; i++) {
-        if (api->scope_begin(graph)) return 1;
-        for (int k = 0; k < 3; k++) {
-            pto2_tensor_handle out;
-            pto2_argument arguments[] = {output(1, &out)};
-            if (submit(NULL, "t_empty", NULL, arguments, 1, 0, NULL)) return 1;
-        }
-    }
-    for (uint64_t i = 0; i < n; i++)
-        if (api->scope_end(graph)) return 1;
-    return api->wait(graph);
-}
-
 /* A task that waits for n producers, which sleep. */
 static int32_t fanin(uint64_t n) {
     pto2_task *producers = calloc(n, sizeof *producers);
@@ -108,7 +79,7 @@ static int32_t fanin(uint64_t n) {
     return status || api->wait(graph);
 }
 
-/* A task with n tensors, or n scalars. */
+/* A task with n tensors. */
 static int32_t tensors(uint64_t n) {
     static pto2_tensor_handle x[64];
     static pto2_argument arguments[64];
@@ -117,23 +88,6 @@ static int32_t tensors(uint64_t n) {
         arguments[i] = pto2_use(PTO2_INPUT, &x[i]);
     }
     return submit(NULL, "t_empty", NULL, arguments, (uint32_t)n, 0, NULL) || api->wait(graph);
-}
-
-static int32_t scalars(uint64_t n) {
-    static uint64_t values[64];
-    pto2_submission submission = {.bytes = sizeof submission,
-                                  .kernel_names = {NULL, "t_empty", NULL}, .scalars = values,
-                                  .scalar_count = (uint32_t)n};
-    return api->submit(graph, &submission, NULL) || api->wait(graph);
-}
-
-/* n blocks that are to start together. */
-static int32_t sync_start(uint64_t n) {
-    pto2_submission submission = {.bytes = sizeof submission,
-                                  .kernel_names = {NULL, "t_empty", NULL},
-                                  .block_count = (uint32_t)n,
-                                  .require_sync_start = 1};
-    return api->submit(graph, &submission, NULL) || api->wait(graph);
 }
 
 /* A kernel of n milliseconds, with more tasks behind it than any window. */
@@ -165,20 +119,18 @@ int32_t pto2_program_main(const pto2_program_api *program_api, pto2_graph *progr
     static const struct {
         const char *name;
         int32_t (*run)(uint64_t);
-    } triggers[] = {{"tasks", tasks},     {"large", large},   {"held", held},
-                    {"outputs", outputs}, {"in-place", in_place}, {"spread", spread},
+    } triggers[] = {{"tasks", tasks},     {"outputs", outputs}, {"in-place", in_place},
+                    {"spread", spread},
                     {"freed", freed},     {"empty", empty},   {"machine", machine},
                     {"bit-cast", bit_cast}, {"creator", creator}, {"own-code", own_code},
                     {"refused-view", refused_view}, {"refused-and-used", refused_and_used},
                     {"refused-and-left", refused_and_left}, {"logs", logs},
-                    {"nested", nested},   {"fanin", fanin},   {"tensors", tensors},
-                    {"scalars", scalars}, {"sync-start", sync_start}, {"slow", slow},
+                    {"fanin", fanin},     {"tensors", tensors}, {"slow", slow},
                     {"idle", idle}};
     api = program_api;
     graph = program_graph;
     if (argc < 2) return api->fail(graph, "which case?");
     uint64_t n = argc > 2 ? strtoull(argv[2], NULL, 10) : 0;
-    if (!strcmp(argv[1], "fail")) return api->fail(graph, "as the case asked");
     for (size_t k = 0; k < sizeof triggers / sizeof *triggers; k++)
         if (!strcmp(argv[1], triggers[k].name)) return triggers[k].run(n);
     return run_scene(argv[1], n);

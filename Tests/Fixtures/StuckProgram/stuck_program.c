@@ -41,7 +41,7 @@ static int32_t fill(pto2_tensor_handle *out) { return put_out(64, out); }
 static int32_t heap(void) {
     for (int i = 0;; i++) {
         pto2_tensor_handle out;
-        if (api->scope_begin(graph) || fill(&out)) return 1;
+        if (pto2_scope_begin_named(api, graph, "layer") || fill(&out)) return 1;
         pto2_argument use[] = {pto2_use(PTO2_INPUT, &out)};
         if (i == 0 && submit(NULL, "c_sleep", use, 1, MINUTE, NULL)) return 1;
         if (api->scope_end(graph)) return 1;
@@ -62,7 +62,7 @@ static int32_t forgotten(void) {
 /* A scope that is never ended, around a loop whose tasks put something out. */
 static int32_t scope(void) {
     pto2_tensor_handle out;
-    if (api->scope_begin(graph)) return 1;
+    if (pto2_scope_begin_named(api, graph, "loop")) return 1;
     while (!put_out(8, &out) && !api->wait(graph)) {}
     return system(command) ? 2 : 1;
 }

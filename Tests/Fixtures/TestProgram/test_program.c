@@ -123,7 +123,7 @@ static int32_t outputs(uint64_t n) {
     int64_t *sum = external(&total, 1);
     if (!sum) return 1;
     for (uint64_t i = 0; i < n; i++) {
-        if (api->scope_begin(graph)) return 1;
+        if (pto2_scope_begin_named(api, graph, "output")) return 1;
         pto2_tensor_handle part, one;
         const uint32_t some = 1 + (uint32_t)(i % 100), single = 1;
         pto2_argument make[] = {pto2_output(PTO2_INT64, 1, &some, &part)};
