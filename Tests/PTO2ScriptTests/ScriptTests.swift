@@ -115,7 +115,7 @@ import Testing
     ("{task: none, blocks: 1.5}", "3:5: the number of blocks is 1.5"),
     ("{for: i, below: 9, step: 0, do: []}", "3:5: the step of the loop is 0"),
     ("{repeat: 300000, do: []}", "3:5: the graph has more than 200000 steps"),
-    ("{scope: inner, do: []}", "3:13: expected automatic or manual, found \"inner\""),
+    ("{scope: inner, do: []}", "3:13: expected automatic, manual, or {name: ...}, found \"inner\""),
     ("{get: x}", "3:11: expected one element"),
     ("{set: \"n[0]\"}", "3:5: a step \"set\" has no \"to\""),
   ])

@@ -24,7 +24,7 @@ struct StuckCase: Sendable, CustomTestStringConvertible {
         "stuck: kernel c_sleep on core aiv", "The program waits in submit for the heap of ring 1",
         "that is not CONSUMED is 1:0 (kernel c_fill, in scope \"layer\"): it holds 512",
         "given back: task 1:1 (kernel c_sleep, in scope \"layer\") needs them",
-        "has run task 1:1 (kernel c_sleep, in scope \"layer\") for at",
+        "has run task 1:1 (kernel c_sleep) for at least 0.",
         "--heap 2048 (PTO2_RING_HEAP)",
       ]),
     StuckCase(
@@ -320,7 +320,6 @@ struct EndCase: Sendable, CustomTestStringConvertible {
         "scope", 11,
         [
           "the consumed window of ring 1 (8 of 8 tasks are not CONSUMED)",
-          "stuck: scope \"loop\" that is open holds task 1:0, the oldest of ring 1",
           "(\"loop\", 1 deep inside the outermost one) is open: only the program can end it",
         ]
       ),
@@ -376,8 +375,8 @@ struct EndCase: Sendable, CustomTestStringConvertible {
   @Test func whatIsNoSegmentIsSaid() {
     let missing = stuck("no-such-segment-\(getpid())")
     #expect(missing.status == 73 && missing.errors.contains("no segment \"no-such"))
-    #expect(stuck("/dev/null").errors.contains("/dev/null is no file"))
-    #expect(stuck(Command.buildDirectory + "pto2").errors.contains("is not a pto2 segment"))
+    #expect(stuck("/dev/null").errors.contains("/dev/null: no file"))
+    #expect(stuck(Command.buildDirectory + "pto2").errors.contains("no segment of pto2"))
     #expect(Command.run("pto2", ["stuck"]).status == 64)
     #expect(Command.run("pto2", ["stuck", "--seconds", "0", "x"]).status == 64)
   }

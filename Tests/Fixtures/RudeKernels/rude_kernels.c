@@ -244,9 +244,9 @@ K(fork_sleep) {
 K(run_true) { U[0] += system("true") == 0; }
 
 #define E(name) {#name, name, PTO2_AIC}
-PTO2_KERNELS(E(count), E(flush), E(short_x87), E(full_x87), E(backwards), E(round_up), E(trap_fp),
-             E(divide), E(look), E(leave_dir), E(timer), E(block_all), E(default_segv),
-             E(ask_for_trace), E(close_all), E(few_files), E(outlive), E(hang), E(print), E(talk), E(read_input),
-             E(descriptors), E(exit_0), E(exit_45), E(end_thread), E(run_false), E(null_store),
-             E(thread_crash), E(overflow), E(six_megabytes), E(fork_on), E(fork_sleep),
-             E(run_true), E(forge))
+PTO2_KERNELS(E(count), E(flush), E(short_x87), E(full_x87), E(backwards), E(round_up),
+             E(trap_fp), E(divide), E(look), E(leave_dir), E(timer), E(block_all),
+             E(default_segv), E(ask_for_trace), E(close_all), E(few_files), E(outlive), E(hang),
+             E(print), E(talk), E(read_input), E(descriptors), E(exit_0), E(exit_45),
+             E(end_thread), E(run_false), E(null_store), E(thread_crash), E(overflow),
+             E(six_megabytes), E(fork_on), E(fork_sleep), E(run_true), E(forge))
