@@ -13,26 +13,21 @@ enum Main {
       launch.core == nil
     else { return SchedulerCommand.main() }
     ignoreTerminalSignals()
-    exit(runToEnd(segment: launch.segment, parent: launch.parent))
+    exit(runToEnd(segment: launch.segment, isSupervised: true))
   }
 }
 
 /// Schedules until the end of the session.
-/// - Parameter parent: the orchestrator that has started this process, and reports its errors
-///   as long as it lives.
 /// - Returns: the exit status.
-private func runToEnd(segment: String, parent: Int32?, attachTimeoutSeconds: Double = 10)
+private func runToEnd(segment: String, isSupervised: Bool, attachTimeoutSeconds: Double = 10)
   -> Int32
 {
-  let isSupervised = parent != nil
   do {
     let end = try runScheduler(
       name: segment, isSupervised: isSupervised,
       attachTimeoutMilliseconds: UInt64(attachTimeoutSeconds * 1000))
     guard let error = end else { return 0 }
-    if parent != getppid() || error.code == .orchestratorDied {
-      writeError("pto2-scheduler: \(error)")
-    }
+    if !isSupervised || error.code == .orchestratorDied { writeError("pto2-scheduler: \(error)") }
     return error.code.exitStatus
   } catch {
     // The orchestrator reports a truncated segment itself.
@@ -77,7 +72,7 @@ struct SchedulerCommand: ParsableCommand {
     // A supervised scheduler outlives its orchestrator long enough to clean up.
     if parent != nil { ignoreTerminalSignals() }
     let status = runToEnd(
-      segment: segment, parent: parent, attachTimeoutSeconds: attachTimeout)
+      segment: segment, isSupervised: parent != nil, attachTimeoutSeconds: attachTimeout)
     if status != 0 { throw ExitCode(status) }
   }
 }

@@ -119,41 +119,6 @@ import Testing
     #expect(Leftovers.of(segment) == .none)
   }
 
-  /// Nobody is there who would start workers again: whoever looks is told how, and the session
-  /// ends with a word when nobody has.
-  @Test(arguments: [true, false])
-  func workersThatAreLostAfterTheOrchestratorAreAskedFor(isStarted: Bool) throws {
-    let segment = freshSegment("drain-workers-\(isStarted)")
-    let command = orchestrator(
-      segment, ["--drain", "--attach-timeout", isStarted ? "300" : "2"], ["pure", "\(Self.tasks)"])
-    let cells = try resultsOnceTasksRun(command, segment)
-    let scheduler = try #require(processes(segment, named: "pto2-scheduler").first)
-    let workers = processes(segment, named: "pto2-worker")
-    // So that it does not come to an end in between.
-    kill(scheduler, SIGSTOP)
-    command.signal(SIGKILL)
-    _ = command.wait()
-    for worker in workers { kill(worker, SIGKILL) }
-    kill(scheduler, SIGCONT)
-    try #require(
-      command.waitUntil {
-        ["aic0", "aiv0", "aiv1"].allSatisfy {
-          command.errors.contains("with: pto2-worker --segment \(segment) --cores \($0)")
-        }
-      }, "\(command.errors)")
-    if isStarted {
-      let next = Command("pto2-worker", ["--segment", segment, "--cores", "aic0,aiv0,aiv1"])
-      #expect(next.wait().status == 0, "\(next.errors)")
-    }
-    #expect(waitForNoProcess(segment))
-    if isStarted {
-      expectResults(cells, done: try #require(done(command.errors), "\(command.errors)"))
-    } else {
-      #expect(command.errors.contains("error 203 WORKER_MISSING"), "\(command.errors)")
-    }
-    #expect(Leftovers.of(segment) == .none)
-  }
-
   /// Without it: a worker that was started by hand and is in a long kernel.
   @Test func workerStartedByHandEndsWithItsSession() throws {
     let segment = freshSegment("orphan")

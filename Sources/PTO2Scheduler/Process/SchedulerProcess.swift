@@ -169,11 +169,9 @@ struct SchedulerProcess<S: Sharing>: ~Copyable {
     for core in 0..<scheduler.cores.count where !workers.isWatched(core) {
       if let process = scheduler.coreProcess(core) { workers.watch(core, process.identity) }
     }
-    let isOrphan = orchestrator?.hasEnded() ?? true
     workers.takeEnded { core in
       if let error = scheduler.shared.segment.truncationError() { return scheduler.fail(error) }
-      // Whoever would start the next one has died (--drain), or there is none.
-      if let process = scheduler.coreProcess(core), !process.isSupervised || isOrphan {
+      if let process = scheduler.coreProcess(core), !process.isSupervised {
         if let error = scheduler.coreError(core) { return scheduler.fail(error, core: core) }
         scheduler.reportDeath(of: process.identity, core, nextWithin: attachMilliseconds)
       }
