@@ -143,6 +143,7 @@ typedef enum pto2_comparison {
 typedef enum pto2_core_type {
     PTO2_AIC = 0, /* matrix */
     PTO2_AIV = 1, /* vector */
+    PTO2_ANY_CORE = 2, /* of a kernel: either of them, as each task says */
     PTO2_CORE_TYPE_WIDEST = 0x7FFFFFFF
 } pto2_core_type;
 
