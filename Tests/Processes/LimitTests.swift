@@ -65,7 +65,7 @@ import Testing
       ("output-rank", "rank 6, expected 0 to 5"),
       ("rank", "rank 6: expected 0 to 5"),
       ("broadcast-rank", "rank 6: expected 0 to 5"),
-      ("dtype", "data type 11: expected 0 to 10"),
+      ("dtype", "data type 14: expected 0 to 13"),
       ("steps", "reaches beyond [8]"),
       ("null-steps", "steps of rank 1: the list is NULL"),
       ("dimension", "cannot transpose dimensions 0 and 1"),

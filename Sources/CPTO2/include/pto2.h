@@ -109,9 +109,12 @@ typedef enum pto2_dtype {
     PTO2_UINT16 = 8,
     PTO2_UINT32 = 9,
     PTO2_UINT64 = 10,
+    PTO2_BOOL = 11,           /* a byte: 0 false, anything else true */
+    PTO2_FLOAT8_E4M3FN = 12,  /* OCP's 8-bit floats; pto2_kernel.h converts them */
+    PTO2_FLOAT8_E5M2 = 13,
     PTO2_DTYPE_WIDEST = 0x7FFFFFFF
 } pto2_dtype;
-#define PTO2_DTYPE_COUNT 11
+#define PTO2_DTYPE_COUNT 14
 
 /* ---- tensor access modes ------------------------------------------------ */
 

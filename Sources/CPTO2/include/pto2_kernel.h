@@ -133,6 +133,65 @@ static inline uint16_t pto2_f32_to_bf16(float value) {
     return (uint16_t)((bits + 0x7FFFu + (bits >> 16 & 1u)) >> 16);
 }
 
+/* 8-bit floats as OCP has them; to nearest, ties to even, in the default rounding mode.
+ * E4M3 (E4M3FN) has no infinity: what rounds to more than 448 is NaN. */
+static inline float pto2_e4m3_to_f32(uint8_t bits) {
+    const uint32_t exponent = bits >> 3 & 15u, fraction = bits & 7u;
+    uint32_t wide;
+    float value = (float)fraction / 512.0f;
+    memcpy(&wide, &value, sizeof wide);
+    if (exponent > 0) wide = (exponent + 120) << 23 | fraction << 20;
+    if ((bits & 0x7Fu) == 0x7Fu) wide = 0x7FC00000u;
+    wide |= (uint32_t)(bits & 0x80u) << 24;
+    memcpy(&value, &wide, sizeof value);
+    return value;
+}
+
+/* |value| in steps of the least number of a type, where `magic` is 2^23 of them. */
+static inline uint32_t pto2_small_steps_(uint32_t magnitude, float magic) {
+    uint32_t bits, zero;
+    float value;
+    memcpy(&zero, &magic, sizeof zero);
+    memcpy(&value, &magnitude, sizeof value);
+    value += magic;
+    memcpy(&bits, &value, sizeof bits);
+    return bits - zero;
+}
+
+static inline uint8_t pto2_f32_to_e4m3(float value) {
+    uint32_t bits;
+    memcpy(&bits, &value, sizeof bits);
+    const uint32_t sign = bits >> 24 & 0x80u, magnitude = bits & 0x7FFFFFFFu;
+    if (magnitude > 0x43E80000u) return (uint8_t)(sign | 0x7Fu); /* beyond 464, or NaN */
+    if (magnitude < 0x3C800000u) /* 2^-6 */
+        return (uint8_t)(sign | pto2_small_steps_(magnitude, 16384.0f));
+    return (uint8_t)(sign | (magnitude - (120u << 23) + 0x7FFFFu + (magnitude >> 20 & 1u)) >> 20);
+}
+
+/* E5M2 is the upper half of an IEEE 754 binary16. */
+static inline float pto2_e5m2_to_f32(uint8_t bits) {
+    const uint32_t exponent = bits >> 2 & 31u, fraction = bits & 3u;
+    uint32_t wide;
+    float value = (float)fraction / 65536.0f;
+    memcpy(&wide, &value, sizeof wide);
+    if (exponent > 0) wide = (exponent + 112) << 23 | fraction << 21;
+    if (exponent == 31) wide = 0x7F800000u | (fraction ? 0x400000u : 0);
+    wide |= (uint32_t)(bits & 0x80u) << 24;
+    memcpy(&value, &wide, sizeof value);
+    return value;
+}
+
+static inline uint8_t pto2_f32_to_e5m2(float value) {
+    uint32_t bits;
+    memcpy(&bits, &value, sizeof bits);
+    const uint32_t sign = bits >> 24 & 0x80u, magnitude = bits & 0x7FFFFFFFu;
+    if (magnitude > 0x7F800000u) return (uint8_t)(sign | 0x7Eu);
+    if (magnitude >= 0x47700000u) return (uint8_t)(sign | 0x7Cu); /* from 61440 on */
+    if (magnitude < 0x38800000u) /* 2^-14 */
+        return (uint8_t)(sign | pto2_small_steps_(magnitude, 128.0f));
+    return (uint8_t)(sign | (magnitude - (112u << 23) + 0xFFFFFu + (magnitude >> 21 & 1u)) >> 21);
+}
+
 PTO2_END_C
 
 #endif
