@@ -9,7 +9,7 @@ struct FaultCommand: ParsableCommand {
     commandName: "pto2-fault",
     abstract: "Does the faults of a script to a session.",
     discussion: """
-      The orchestrator starts it, for its option --faults FILE, and tells it the script through
+      The orchestrator starts it, for its option --faults FILE, and tells it the script through \
       a pipe; it has no other use.
       """)
 

@@ -7,7 +7,7 @@ struct Decode: ParsableCommand {
   static let configuration = CommandConfiguration(
     abstract: "Says what a register word, a task's id or an error's code means.",
     discussion: """
-      Words are decimal, or hexadecimal after 0x. One of 32 bits is read as DATA_MAIN_BASE and
+      Words are decimal, or hexadecimal after 0x. One of 32 bits is read as DATA_MAIN_BASE and \
       as COND. Exit status: 0, 1 when some word is one that nobody stores, 64 for wrong usage.
 
       Examples:

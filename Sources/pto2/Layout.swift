@@ -9,9 +9,9 @@ struct Layout: ParsableCommand {
   static let configuration = CommandConfiguration(
     abstract: "Shows the sections of a segment, who writes them, and what they cost.",
     discussion: """
-      Of a segment that is there, or of the sizes that the options of every orchestrator give;
+      Of a segment that is there, or of the sizes that the options of every orchestrator give; \
       the memory of a single task ring beside that of the two there are.
-      Exit status: 0, 64 for wrong usage and sizes that are not valid, 73 when there is no such
+      Exit status: 0, 64 for wrong usage and sizes that are not valid, 73 when there is no such \
       segment.
 
       Examples:

@@ -8,8 +8,8 @@ struct Tool: ParsableCommand {
     abstract:
       "Shows sessions of pto2, live and dead, looks after their segments, and runs scripts.",
     discussion: """
-      A session is given by the name of its segment in /dev/shm, or by the path of a file that
-      is one or a copy of one. All commands that take one but reap only read, and disturb
+      A session is given by the name of its segment in /dev/shm, or by the path of a file that \
+      is one or a copy of one. All commands that take one but reap only read, and disturb \
       nothing. Scripts are files with a graph and what must hold of it.
 
       Examples:

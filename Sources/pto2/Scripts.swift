@@ -28,12 +28,12 @@ struct Test: ParsableCommand {
   static let configuration = CommandConfiguration(
     abstract: "Runs scripts: graphs in sessions of real processes, and what must hold of them.",
     discussion: """
-      A script is a file in YAML with a graph, faults, signals and expectations; docs/scripts.md
-      describes it. A folder stands for all files in it that end with .yaml. Each script has a
+      A script is a file in YAML with a graph, faults, signals and expectations; docs/scripts.md \
+      describes it. A folder stands for all files in it that end with .yaml. Each script has a \
       session of its own; nothing of it is left, also after its timeout, Ctrl-C or SIGTERM.
 
-      Output is TAP, or lines for people on a terminal. Exit status: 0 when all have passed, 1
-      when one has not, 64 for wrong usage, 65 when a script has an error (then none is run),
+      Output is TAP, or lines for people on a terminal. Exit status: 0 when all have passed, 1 \
+      when one has not, 64 for wrong usage, 65 when a script has an error (then none is run), \
       74 when the output cannot be written, 128 + n after signal n.
 
       Examples:
@@ -176,9 +176,9 @@ struct Run: ParsableCommand {
   static let configuration = CommandConfiguration(
     abstract: "Runs the graph of a script and prints the report of the run.",
     discussion: """
-      What the script expects is not looked at: that is `pto2 test`. Its actions are not done.
+      What the script expects is not looked at: that is `pto2 test`. Its actions are not done. \
       Every option of an orchestrator may be given; it goes before what the script says.
-      Exit status: as of every orchestrator (docs/operations.md), 65 when the script has an
+      Exit status: as of every orchestrator (docs/operations.md), 65 when the script has an \
       error.
 
       Examples:
@@ -215,7 +215,7 @@ struct DrawGraph: ParsableCommand {
     commandName: "graph",
     abstract: "Draws the graph of a script: its tasks, and which waits for which.",
     discussion: """
-      DOT for Graphviz, in which scopes are boxes, or a plain SVG. Nothing is run: who waits for
+      DOT for Graphviz, in which scopes are boxes, or a plain SVG. Nothing is run: who waits for \
       whom is worked out from the script, element by element.
       Exit status: 0, 64 for wrong usage, 65 when the script has an error.
 
