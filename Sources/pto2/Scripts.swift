@@ -230,12 +230,18 @@ struct DrawGraph: ParsableCommand {
   }
 
   @Argument(help: "The script.", completion: .file(extensions: ["yaml"])) var script: String
-  @Option(help: "dot or svg.") var format = Format.dot
+  @Option(help: "Of the drawing (default: dot).") var format: Format?
   @Option(
     help: ArgumentHelp("The seed that expressions may use.", valueName: "n"), transform: count(_:))
   var seed = 1
   @Flag(help: "One JSON object: the tasks, and for each the numbers of those it waits for.")
   var json = false
+
+  func validate() throws {
+    guard !(json && format != nil) else {
+      throw ValidationError("--json and --format: one of them, for JSON is no drawing")
+    }
+  }
 
   func run() throws {
     let plan = try plan(try load(script), seed: seed)
@@ -246,7 +252,7 @@ struct DrawGraph: ParsableCommand {
     if json {
       try say(drawing.json.text)
     } else {
-      try sayText(format == .dot ? drawing.dot : drawing.svg)
+      try sayText(format == .svg ? drawing.svg : drawing.dot)
     }
   }
 }

@@ -29,4 +29,27 @@ import Testing
       #expect(!hasRoom || line.hasSuffix("."), "\(line)\n\(next)")
     }
   }
+
+  /// Each form alone, as it can be typed.
+  @Test(arguments: [
+    (
+      "layout",
+      "USAGE: pto2 layout <name> [--json]\n       pto2 layout [<sizes>] [--json]\n"
+    ),
+    (
+      "decode",
+      """
+      USAGE: pto2 decode [--json] <word> ...
+             pto2 decode [--json] --task <id> ...
+             pto2 decode [--json] --error <code> ...
+
+      """
+    ),
+  ])
+  func usageHasEveryForm(command: String, usage: String) {
+    let help = Command.run("pto2", [command, "--help"]).output
+    #expect(help.contains("\n" + usage + "\n"), "\(help)")
+    let wrong = Command.run("pto2", [command, "--no-such-flag"])
+    #expect(wrong.status == 64 && wrong.errors.contains("Usage: pto2 \(command) "))
+  }
 }
