@@ -33,8 +33,9 @@ struct Test: ParsableCommand {
       session of its own; nothing of it is left, also after its timeout, Ctrl-C or SIGTERM.
 
       Output is TAP, or lines for people on a terminal. Exit status: 0 when all have passed, 1 \
-      when one has not, 64 for wrong usage, 65 when a script has an error (then none is run), \
-      74 when the output cannot be written, 128 + n after signal n.
+      when one has not, 64 for wrong usage, 65 when a script has an error, 74 when the output \
+      cannot be written, 128 + n after signal n. With 65, and with 74 for a file of --junit that \
+      cannot be made, none is run.
 
       Examples:
         pto2 test Tests/Scripts/basics
@@ -98,6 +99,7 @@ struct Test: ParsableCommand {
       }
       return
     }
+    let resultsFile = try openResults()
     var suite = Suite(files: files, tool: try tool())
     (suite.jobs, suite.rounds, suite.seed) = (jobs, rounds, seed)
     suite.isKeeping = keep
@@ -116,7 +118,7 @@ struct Test: ParsableCommand {
         try sayText(lines.map { $0 + "\n" }.joined())
       }
     }
-    try finish(ending, isTAP: isTAP)
+    try finish(ending, isTAP: isTAP, resultsFile)
   }
 
   /// All of them are read before one is run.
@@ -141,6 +143,16 @@ struct Test: ParsableCommand {
     return files
   }
 
+  /// The file of --junit, before anything is run, so that no result is lost for want of it.
+  private func openResults() throws -> OutputFile? {
+    guard let junit else { return nil }
+    do throws(SystemError) { return try OutputFile(creating: junit) } catch {
+      writeError(
+        "pto2: error: --junit \(error). No script was run: expected a file that can be written")
+      throw ExitCode(Status.lostOutput)
+    }
+  }
+
   /// This very executable, which runs each script in a process of its own.
   private func tool() throws -> String {
     guard let path = resolvedPath("/proc/self/exe") else {
@@ -150,16 +162,16 @@ struct Test: ParsableCommand {
     return path
   }
 
-  private func finish(_ ending: Suite.Ending, isTAP: Bool) throws {
+  private func finish(_ ending: Suite.Ending, isTAP: Bool, _ resultsFile: OutputFile?) throws {
     let failed = ending.results.count { !$0.hasPassed }
     if let signal = ending.signal {
       if isTAP { try say("Bail out! ended by signal \(signal)") }
       writeError("pto2: ended by signal \(signal), after \(ending.results.count) runs")
       throw ExitCode(128 + signal)
     }
-    if let junit {
-      let text = PTO2Script.junit(ending.results, isRepeated: rounds > 1)
-      if let error = writeText(text, to: junit) {
+    if let resultsFile {
+      resultsFile.write(Array(PTO2Script.junit(ending.results, isRepeated: rounds > 1).utf8))
+      if let error = resultsFile.error {
         writeError("pto2: error: --junit \(error)")
         throw ExitCode(Status.lostOutput)
       }
