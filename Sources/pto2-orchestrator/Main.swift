@@ -1,4 +1,5 @@
 internal import PTO2CommandLine
+internal import PTO2Segment
 
 @main
 struct OrchestratorCommand: ParsableCommand {
@@ -18,7 +19,8 @@ struct OrchestratorCommand: ParsableCommand {
       faults; 64 wrong usage; 73 no segment; 75 a fault of --faults never fired; 80 to 119 a \
       code of the program's own; 130 and 143 after SIGINT and SIGTERM. docs/operations.md \
       lists all.
-      """)
+      """,
+    version: versionText("pto2-orchestrator"))
 
   @Option(help: ArgumentHelp("Shared object of the program.", valueName: "path"))
   var program: String

@@ -49,7 +49,8 @@ struct SchedulerCommand: ParsableCommand {
 
       It ends with the session. Exit status: 0 after a clean end, 40 to 49 for process \
       faults, 64 for wrong usage, 73 when it cannot attach; docs/operations.md lists all.
-      """)
+      """,
+    version: versionText("pto2-scheduler"))
 
   @Option(help: ArgumentHelp("Name of the segment in /dev/shm.", valueName: "name"))
   var segment: String

@@ -56,7 +56,8 @@ struct WorkerCommand: ParsableCommand {
       Cluster c has the cores aic<c>, aiv<2c> and aiv<2c+1>. A worker ends with its session.
       Exit status: 0 after a clean end, 45 for a kernel image that is missing or different, \
       64 for wrong usage, 73 when it cannot attach; docs/operations.md lists all.
-      """)
+      """,
+    version: versionText("pto2-worker"))
 
   @Option(help: ArgumentHelp("Name of the segment in /dev/shm.", valueName: "name"))
   var segment: String

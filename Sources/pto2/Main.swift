@@ -1,4 +1,5 @@
 internal import ArgumentParser
+internal import PTO2Segment
 internal import PTO2System
 
 @main
@@ -20,6 +21,7 @@ struct Tool: ParsableCommand {
         pto2 compile vector.cpp --kernel 0:aiv:add.cpp
         pto2 --generate-completion-script bash > ~/.local/share/bash-completion/completions/pto2
       """,
+    version: versionText("pto2"),
     subcommands: [
       List.self, Reap.self, Stuck.self, Top.self, Inspect.self, Stat.self, Decode.self,
       Layout.self, Doctor.self, TraceCommand.self, Report.self, Test.self, Run.self,

@@ -52,4 +52,41 @@ import Testing
     let wrong = Command.run("pto2", [command, "--no-such-flag"])
     #expect(wrong.status == 64 && wrong.errors.contains("Usage: pto2 \(command) "))
   }
+
+  /// The version of the package, and those that the headers compare.
+  @Test(arguments: executables + ["pto2 layout"])
+  func versionIsSaid(name: String) throws {
+    func defined(_ name: String, _ header: String) throws -> String {
+      let text = readFile(repositoryRoot + "Sources/\(header)")
+      let line = text.split(separator: "\n").first { $0.hasPrefix("#define \(name) ") }
+      let value = try #require(line).split(separator: " ")[2]
+      return value.filter { $0 != "\"" }
+    }
+    let version = try defined("PTO2_VERSION", "CPTO2/include/pto2.h")
+    let segment = try ["MAJOR", "MINOR"].map {
+      try defined("PTO2_SEGMENT_" + $0, "CPTO2Segment/include/pto2_segment.h")
+    }
+    let kernels = try defined("PTO2_KERNEL_MAJOR", "CPTO2/include/pto2_kernel.h")
+    let programs = try defined("PTO2_PROGRAM_MAJOR", "CPTO2/include/pto2_program.h")
+    let library = try defined("PTO2_SESSION_MAJOR", "CPTO2/include/pto2_session.h")
+    let words = name.split(separator: " ").map { String($0) }
+    let said = Command.run(words[0], words.dropFirst() + ["--version"])
+    #expect(said.status == 0 && said.errors.isEmpty)
+    #expect(
+      said.output
+        == "\(words[0]) \(version) (segment \(segment.joined(separator: ".")), kernel images \(kernels), programs \(programs), libpto2.so \(library))\n"
+    )
+  }
+
+  /// Nobody has to look after it in several places.
+  @Test func pythonPackageHasTheSameVersion() {
+    let header = readFile(repositoryRoot + "Sources/CPTO2/include/pto2.h")
+    let version =
+      header.split(separator: "\n").first { $0.hasPrefix("#define PTO2_VERSION ") }?
+      .split(separator: " ").last ?? "none"
+    let module = readFile(repositoryRoot + "Python/pto2/__init__.py")
+    #expect(module.contains("\n__version__ = \(version)\n"))
+    let project = readFile(repositoryRoot + "Python/pyproject.toml")
+    #expect(project.contains("\nversion = \(version)\n"))
+  }
 }

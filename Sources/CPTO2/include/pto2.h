@@ -24,6 +24,9 @@
 #define PTO2_END_C
 #endif
 
+/* Of the package. What fits together is told by versions of its own: docs/c-api.md. */
+#define PTO2_VERSION "1.0.0"
+
 /* Visible to dlsym() whatever -fvisibility says. */
 #define PTO2_EXPORT __attribute__((visibility("default")))
 
