@@ -110,8 +110,12 @@ var executables: [Target] {
       "pto2-worker",
       ["PTO2Protocol", "PTO2System", "PTO2Segment", "PTO2Worker", argumentParser],
       linking: quickStart),
-    executable("pto2-fault", ["PTO2System", "PTO2Faults", argumentParser], linking: quickStart),
-    executable("pto2-orchestrator", ["PTO2CommandLine", argumentParser], linking: quickStart),
+    executable(
+      "pto2-fault", ["PTO2System", "PTO2Segment", "PTO2Faults", argumentParser],
+      linking: quickStart),
+    executable(
+      "pto2-orchestrator", ["PTO2Segment", "PTO2CommandLine", argumentParser],
+      linking: quickStart),
     executable(
       "pto2",
       [

@@ -24,8 +24,8 @@ docs/python.md explains everything; every public name has a docstring.
 """
 from ._library import include, path as library
 from .dtypes import (
-    DType, bfloat16, dtype, float16, float32, int8, int16, int32, int64, uint8, uint16, uint32,
-    uint64)
+    DType, bfloat16, bool_, dtype, float16, float32, float8_e4m3fn, float8_e5m2, int8, int16,
+    int32, int64, uint8, uint16, uint32, uint64)
 from .errors import CompileError, Error
 from .graph import Graph, Machine, Task
 from .images import Image, kernels
@@ -40,8 +40,9 @@ __version__ = "1.0.0"
 
 __all__ = [
     "CompileError", "Condition", "DType", "Error", "Graph", "Hole", "Image", "Machine", "Output",
-    "Recording", "Scope", "Session", "Task", "Template", "Tensor", "Use", "bfloat16", "double",
-    "dtype", "float16", "float32", "hole", "include", "inout", "int16", "int32", "int64", "int8",
+    "Recording", "Scope", "Session", "Task", "Template", "Tensor", "Use", "bfloat16", "bool_",
+    "double", "dtype", "float16", "float32", "float8_e4m3fn", "float8_e5m2", "hole", "include",
+    "inout", "int16", "int32", "int64", "int8",
     "kernels", "library", "out", "overwrite", "uint16", "uint32", "uint64", "uint8", "unordered",
     "when",
 ]

@@ -21,7 +21,7 @@ MAX_RINGS = 8
 MAX_BLOCKS = 1 << 20
 
 INPUT, OUTPUT, INOUT, OUTPUT_EXISTING, NO_DEP, NO_DEP_CREATED = range(6)
-AIC, AIV = 0, 1
+AIC, AIV, ANY_CORE = 0, 1, 2
 
 OPEN_SIGNALS, OPEN_DRAIN, OPEN_MEMFD, OPEN_NO_LAUNCH, OPEN_CONFINE = 1, 2, 4, 8, 16
 
@@ -45,14 +45,14 @@ PREDICATE = struct.Struct("<IIQQqd")
 SUBMISSION = struct.Struct("<II24s24x4Q6IQ")
 HOLES = struct.Struct("<IIQQII")
 RING_OPTIONS = struct.Struct("<4IQ")
-SESSION_OPTIONS = struct.Struct("<2I3Q4IQII6Q")
+SESSION_OPTIONS = struct.Struct("<2I3Q4IQII8Q")
 ERROR_INFO = struct.Struct("<IIQQQiI472s")
 MACHINE = struct.Struct("<6I")
 REPORT = struct.Struct("<4I8Q")
 
 for _record, _bytes in (
     (ARGUMENT_HEAD, 40), (DEPENDENCY, 16), (PREDICATE, 40), (SUBMISSION, 120), (HOLES, 32),
-    (RING_OPTIONS, 24), (SESSION_OPTIONS, 112), (ERROR_INFO, 512), (MACHINE, 24), (REPORT, 80),
+    (RING_OPTIONS, 24), (SESSION_OPTIONS, 128), (ERROR_INFO, 512), (MACHINE, 24), (REPORT, 80),
 ):
     assert _record.size == _bytes, (_record.format, _record.size)
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 import ctypes as c
 from typing import Any, Dict, Sequence, Tuple
 
-from .dtypes import DType, bfloat16
+from .dtypes import DType, bfloat16, float8_e4m3fn, float8_e5m2
 
 _NAME = b"dltensor"
 
@@ -54,11 +54,16 @@ def _destroy(capsule: Any) -> None:
     if _is_valid(capsule, _NAME):
         _held.pop(_pointer(capsule, _NAME), None)
 
+#: kDLBfloat, kDLFloat8_e4m3fn, kDLFloat8_e5m2
+_CODES = {bfloat16: 4, float8_e4m3fn: 10, float8_e5m2: 12}
+
 
 def capsule(owner: Any, address: int, shape: Sequence[int], strides: Sequence[int],
             dtype: DType) -> Any:
     """A capsule for consumers of DLPack; `owner` lives as long as they do."""
-    code = 4 if dtype is bfloat16 else {"f": 2, "i": 0, "u": 1}[dtype.typestr[1]]
+    code = _CODES.get(dtype)
+    if code is None:
+        code = {"f": 2, "i": 0, "u": 1, "b": 6}[dtype.typestr[1]]
     rank = len(shape)
     extents = (c.c_int64 * max(1, rank))(*shape)
     steps = (c.c_int64 * max(1, rank))(*strides)

@@ -15,7 +15,7 @@ class DType:
         self.name = name
         self.code = code
         self.itemsize = int(typestr[2:])
-        #: of numpy's array interface; bfloat16 appears as its bits
+        #: of numpy's array interface; bfloat16 and 8-bit floats appear as their bits
         self.typestr = typestr
         #: of the struct module
         self.format = format
@@ -38,30 +38,41 @@ uint8 = DType("uint8", 7, "|u1", "B")
 uint16 = DType("uint16", 8, "<u2", "H")
 uint32 = DType("uint32", 9, "<u4", "I")
 uint64 = DType("uint64", 10, "<u8", "Q")
+#: a byte, 0 or 1
+bool_ = DType("bool", 11, "|b1", "?")
+#: 8-bit floats; appear as uint8
+float8_e4m3fn = DType("float8_e4m3fn", 12, "|u1", "B")
+float8_e5m2 = DType("float8_e5m2", 13, "|u1", "B")
 
-ALL = (float32, float16, bfloat16, int8, int16, int32, int64, uint8, uint16, uint32, uint64)
+ALL = (float32, float16, bfloat16, int8, int16, int32, int64, uint8, uint16, uint32, uint64,
+       bool_, float8_e4m3fn, float8_e5m2)
+#: What numpy has through ml_dtypes alone.
+FROM_ML_DTYPES = (bfloat16, float8_e4m3fn, float8_e5m2)
+REAL = (float32, float16, *FROM_ML_DTYPES)
 _BY_NAME = {dtype.name: dtype for dtype in ALL}
 _FORMATS = {"f": float32, "e": float16, "b": int8, "h": int16, "i": int32, "q": int64, "l": int64,
-            "B": uint8, "H": uint16, "I": uint32, "Q": uint64, "L": uint64}
+            "?": bool_, "B": uint8, "H": uint16, "I": uint32, "Q": uint64, "L": uint64}
 
 
 def dtype(value: Any) -> DType:
     """The element type of that name: a `DType`, ``"float32"``, ``numpy.float32``, a
-    ``numpy.dtype``, ``ml_dtypes.bfloat16``, ``torch.float32``.
+    ``numpy.dtype``, ``ml_dtypes.bfloat16``, ``torch.float32``, ``bool``.
 
     Raises:
-        Error: 5 for a type that tensors do not have, such as float64 and bool.
+        Error: 5 for a type that tensors do not have, such as float64.
     """
     if type(value) is DType:
         return value
     name = value if isinstance(value, str) else getattr(value, "name", None)
     if not isinstance(name, str):
         name = getattr(value, "__name__", None) or str(value).split(".")[-1]
+    if name == "bool_":
+        name = "bool"
     found = _BY_NAME.get(name)
     if found is None or getattr(value, "byteorder", "=") == ">":
         hint = {"float64": ": convert with .astype('float32')",
                 "float": ": a Python float has 64 bits; say \"float32\"",
-                "bool": ": view it as uint8"}.get(name, "")
+                "float8_e4m3": ": say float8_e4m3fn, the one without infinities"}.get(name, "")
         raise invalid(f"dtype {value}: tensors have {', '.join(_BY_NAME)}{hint}")
     return found
 

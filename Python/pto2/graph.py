@@ -227,7 +227,7 @@ class Graph(GraphMemory):
         """Handles for the three places, packed."""
         places: List[Optional[str]] = [None, None, None]
         if isinstance(kernel, str):
-            places[1 if self._session._core_type(kernel) == _abi.AIV else 0] = kernel
+            places[0 if self._session._core_type(kernel) == _abi.AIC else 1] = kernel
         elif kernel is not None:
             try:
                 names = tuple(kernel)
@@ -240,7 +240,7 @@ class Graph(GraphMemory):
                 if name is None:
                     continue
                 wanted = _abi.AIC if place == 0 else _abi.AIV
-                if self._session._core_type(name) != wanted:
+                if self._session._core_type(name) not in (wanted, _abi.ANY_CORE):
                     raise invalid(f"kernel {name!r} in place {('AIC', 'AIV0', 'AIV1')[place]}: it "
                                   f"is for {('AIC', 'AIV')[1 - wanted]}")
                 places[place] = name

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, Optional, Tuple, cast
 
 from . import _abi, _memory, errors
 from ._abi import address_of
-from .dtypes import dtype as _dtype, of_format
+from .dtypes import FROM_ML_DTYPES, dtype as _dtype, of_format
 from .errors import invalid
 from .scopes import ScopeMemory
 from .shapes import Shape, count_of, row_major, shape_of
@@ -139,13 +139,13 @@ class GraphMemory:
             array = numpy.ascontiguousarray(array)
             c.memmove(address, array.ctypes.data, array.nbytes)
         else:
-            # Of bfloat16 without ml_dtypes there is no conversion.
-            if wanted.name == "bfloat16":
+            # Of these without ml_dtypes there is no conversion.
+            if wanted in FROM_ML_DTYPES:
                 try:
                     import ml_dtypes  # type: ignore[import-not-found]
                 except ImportError:
-                    raise invalid("conversion to bfloat16 needs ml_dtypes") from None
-                array = numpy.ascontiguousarray(array.astype(ml_dtypes.bfloat16))
+                    raise invalid(f"conversion to {wanted.name} needs ml_dtypes") from None
+                array = numpy.ascontiguousarray(array.astype(getattr(ml_dtypes, wanted.name)))
             else:
                 array = numpy.ascontiguousarray(array.astype(wanted.name))
             c.memmove(address, array.ctypes.data, array.nbytes)
@@ -178,12 +178,12 @@ class GraphMemory:
         """A tensor whose every element is `value`, for reading only, until the scope ends.
 
         Raises:
-            Error: 5 for a value that the type cannot hold, or bfloat16.
+            Error: 5 for a value that the type cannot hold, for bfloat16 and 8-bit floats.
         """
         self._refuse_recording("a filled tensor")
         kind = _dtype(dtype)
-        if kind.name == "bfloat16":
-            raise invalid("full() of bfloat16: use a tensor")
+        if kind in FROM_ML_DTYPES:
+            raise invalid(f"full() of {kind.name}: use a tensor")
         cell = (c.c_char * 8)()
         try:
             struct.pack_into("<" + kind.format, cell, 0, value)

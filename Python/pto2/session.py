@@ -52,6 +52,8 @@ class Session:
             list with one for each: tasks, tasks, bytes, edges.
         tensor_map: records of the TensorMap.
         arena: bytes for external tensors.
+        constants: bytes that every kernel sees as ``args->constants``: anything with a buffer, at
+            most 64 MiB, copied. An image's init function sees them first.
         attach_timeout, stall_limit, kernel_deadline, stop_grace: seconds; math.inf for no
             limit. docs/operations.md says what they mean and their defaults.
         memfd: shared memory without a name in /dev/shm.
@@ -82,6 +84,7 @@ class Session:
         kernel_deadline: Optional[float] = None, stop_grace: Optional[float] = None,
         memfd: bool = False, drain: bool = False, launch: bool = True, signals: bool = False,
         confine: bool = False, pin: Union[None, str, Sequence[int]] = None,
+        constants: Any = None,
     ) -> None:
         self._handle = 0
         self._state = _State()
@@ -100,6 +103,7 @@ class Session:
         folder = c.create_string_buffer(os.fsencode(executables)) \
             if executables is not None else None
         where = c.create_string_buffer(_cpus(pin)) if pin is not None else None
+        shared = _constants(constants)
         options = bytearray(_abi.SESSION_OPTIONS.pack(
             _abi.SESSION_OPTIONS.size, flags, c.addressof(name) if name else 0,
             c.addressof(folder) if folder else 0, c.addressof(image_list), len(texts),
@@ -108,7 +112,8 @@ class Session:
             _number("tensor_map", tensor_map), _number("arena", arena, limit=2**64),
             _seconds("attach_timeout", attach_timeout), _seconds("stall_limit", stall_limit),
             _seconds("kernel_deadline", kernel_deadline), _seconds("stop_grace", stop_grace),
-            c.addressof(where) if where else 0))
+            c.addressof(where) if where else 0,
+            address_of(shared) if shared else 0, len(shared)))
         self._library = _library.load()
         handle = c.c_void_p()
         info = bytearray(_abi.ERROR_INFO.size)
@@ -126,7 +131,7 @@ class Session:
         self._closer = weakref.finalize(
             self, _close, self._library, self._handle, self._pid, on_wait)
         self._library.pto2_session_on_wait(self._handle, on_wait, None)
-        #: names of the kernels, and 0 for AIC, 1 for AIV
+        #: names of the kernels, and 0 for AIC, 1 for AIV, 2 for either
         self.kernels: Dict[str, int] = {}
         for path in paths:
             self.kernels.update(_images.table(path))
@@ -304,6 +309,16 @@ def _close(library: c.CDLL, handle: int, pid: int, on_wait: Any) -> None:
     # A child of fork has no part in it.
     if os.getpid() == pid:
         library.pto2_session_close(handle)
+
+
+def _constants(value: Any) -> bytearray:
+    """A copy of the bytes."""
+    if value is None:
+        return bytearray()
+    try:
+        return bytearray(memoryview(value).tobytes())
+    except TypeError:
+        raise invalid(f"constants {value!r}: expected bytes, or anything with a buffer") from None
 
 
 def _number(name: str, value: Any, least: int = 0, limit: int = 2**32) -> int:

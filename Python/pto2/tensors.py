@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any, Dict, List, Optional, Sequence, Tuple, Un
 
 from . import _abi, _dlpack
 from ._memory import Memory
-from .dtypes import DType, bfloat16, dtype as _dtype
+from .dtypes import DType, FROM_ML_DTYPES, dtype as _dtype
 from .errors import invalid
 from .shapes import count_of, row_major, shape_of
 
@@ -55,7 +55,8 @@ class Tensor:
     before are waited for. Array and kernels see each other's stores, so after a submit call
     `Graph.wait` before you touch the array again. The array stays valid for ever: when the
     run, the scope of an output, or the tensor ends, it keeps the contents of that moment.
-    bfloat16 appears as uint16; `numpy()` has ml_dtypes' type where that is installed.
+    bfloat16 appears as uint16 and 8-bit floats as uint8; `numpy()` has ml_dtypes' type where
+    that is installed.
     """
 
     __slots__ = ("shape", "strides", "dtype", "_graph", "_buffer", "_handle", "_address",
@@ -307,7 +308,7 @@ class Tensor:
 
     def get(self, *index: int, timeout: float = 60.0) -> Union[int, float]:
         """One element, after waiting for the tasks that write it, at most `timeout` seconds.
-        Of bfloat16 the bits.
+        Of bfloat16 and 8-bit floats the bits.
 
         Raises:
             Error: 8, which ends the run, when it is not ready in time.
@@ -367,13 +368,14 @@ class Tensor:
             s == 0 and e > 1 for s, e in zip(self.strides, self.shape))
 
     def numpy(self) -> Any:
-        """`numpy.asarray` of it; of bfloat16 as ml_dtypes.bfloat16 where that is installed."""
+        """`numpy.asarray` of it; bfloat16 and 8-bit floats as ml_dtypes has them, where that
+        is installed."""
         from ._numpy import numpy
         array = numpy().asarray(self)
-        if self.dtype is bfloat16:
+        if self.dtype in FROM_ML_DTYPES:
             try:
                 import ml_dtypes  # type: ignore[import-not-found]
-                array = array.view(ml_dtypes.bfloat16)
+                array = array.view(getattr(ml_dtypes, self.dtype.name))
             except ImportError:
                 pass
         return array

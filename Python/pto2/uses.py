@@ -5,7 +5,7 @@ import struct
 from typing import Any, Sequence, Tuple, Union
 
 from . import _abi
-from .dtypes import bfloat16, dtype as _dtype
+from .dtypes import REAL, dtype as _dtype
 from .errors import invalid
 from .shapes import Shape, row_major, shape_of
 from .tensors import Tensor
@@ -105,7 +105,7 @@ def when(tensor: Tensor, index: Union[int, Sequence[int]], comparison: str, valu
         raise invalid(f"comparison {comparison!r}: expected one of == != > < >= <=")
     at = (index,) if hasattr(index, "__index__") else tuple(index)  # type: ignore[arg-type]
     tensor._index(at)  # type: ignore[arg-type]
-    is_real = tensor.dtype.format in "fe" or tensor.dtype is bfloat16
+    is_real = tensor.dtype in REAL
     if not is_real and value != int(value):
         raise invalid(f"{value!r} compared with {tensor.dtype.name}: expected a whole number")
     return Condition(tensor, at, _abi.COMPARISONS[comparison],  # type: ignore[arg-type]

@@ -108,6 +108,13 @@ static void hold(const pto2_kernel_args *args) {
     while (nanosleep(&left, &left)) {}
 }
 
+/* Sleeps until element 0 of tensor 0, f32, is not 0, scalar 0 milliseconds at most, then adds 1. */
+static void until(const pto2_kernel_args *args) {
+    volatile float *x = args->data[0];
+    for (int64_t left = (int64_t)args->scalar[0]; *x == 0 && left > 0; left--) usleep(1000);
+    *x += 1;
+}
+
 /* Until its process is killed. */
 static void endless(const pto2_kernel_args *args) {
     (void)args;
@@ -125,5 +132,5 @@ PTO2_KERNELS({"add", add, PTO2_AIV}, {"scale", scale, PTO2_AIV}, {"copy", copy, 
              {"bytes", bytes, PTO2_AIV}, {"scalars", scalars, PTO2_AIV},
              {"block", block, PTO2_AIV}, {"append", append, PTO2_AIV}, {"mark", mark, PTO2_AIV},
              {"mark_aic", mark, PTO2_AIC}, {"nap", nap, PTO2_AIV}, {"late", late, PTO2_AIV},
-             {"hold", hold, PTO2_AIV}, {"endless", endless, PTO2_AIV},
+             {"hold", hold, PTO2_AIV}, {"until", until, PTO2_AIV}, {"endless", endless, PTO2_AIV},
              {"crash", crash, PTO2_AIV}, {"nothing", nothing, PTO2_AIV})

@@ -185,14 +185,17 @@ class SignalTests(Case):
                         g.zeros(1)
                     except pto2.Error as error:
                         got.append(str(error))
+                    seen[0] = 1
                 before = signal.signal(signal.SIGUSR1, handler)
                 self.addCleanup(signal.signal, signal.SIGUSR1, before)
                 x = g.zeros(1)
-                g.submit("nap", inout(x), 400)
+                seen = x.memoryview()
+                # The task ends when the handler has run, however late that is.
+                g.submit("until", inout(x), 60000)
                 self.signal_soon(signal.SIGUSR1)
                 g.wait()
                 return x.get(0)
-        self.assertEqual(1, value)
+        self.assertEqual(2, value)
         # It came while the library waited, which is no time for calls.
         self.assertEqual(1, len(got))
         self.assertIn("has not returned", got[0])

@@ -123,6 +123,11 @@ public struct Configuration: Equatable, Sendable {
   /// 2 GiB; a task beyond is `encodingOverflow`.
   public var addressSpaceBytes: Int?
 
+  /// What every kernel sees beside its arguments (`constants` of `pto2_kernel_args`), at most
+  /// 64 MiB: parameters that are the same for all tasks. An init function of an image sees them
+  /// first.
+  public var constants: [UInt8] = []
+
   /// How long things may take.
   public var limits = Limits()
 
@@ -254,6 +259,7 @@ extension Configuration {
         .union(workerPlacement == .automatic ? [] : [.noMoves])
         .union(confinesWorkers ? [.confined] : [])
         .union(trace?.hasEdges ?? false ? [.traceEdges] : []))
+    result.constantBytes = UInt64(constants.count)
     if let trace { result.traceBytes = try checked("--trace-buffer", trace.bufferBytes) }
     try result.validate()
     return result

@@ -123,11 +123,10 @@ private func stage(
     throw PTO2Error(.invalidArgs, "predicate: the index is NULL")
   }
   let index = (0..<tensor.shape.rank).map { unsafe Int(predicate.index[$0]) }
-  switch tensor.dataType {
-  case .float32, .float16, .bfloat16:
+  if tensor.dataType.isReal {
     task.run(
       when: tensor, at: index, is: Condition(comparison, unsafe predicate.real))
-  default:
+  } else {
     task.run(
       when: tensor, at: index, is: Condition(comparison, Int(unsafe predicate.integer)))
   }

@@ -41,7 +41,8 @@ internal import PTO2Trace
     do throws(SegmentError) {
       let segment = try Segment.create(
         name: configuration.segment.name ?? Self.freshName(), configuration: layout,
-        images: images, isUnnamed: configuration.segment == .memfd)
+        images: images, constants: configuration.constants,
+        isUnnamed: configuration.segment == .memfd)
       name = segment.name
       orchestrator = Orchestrator(segment, mapLimit: configuration.tensorMapRanges)
     } catch { throw Self.error(error) }

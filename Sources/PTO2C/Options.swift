@@ -74,6 +74,19 @@ extension Configuration {
     limits.stallLimit = unsafe limit(options.stall_limit_nanoseconds, nil)
     limits.kernelDeadline = unsafe limit(options.kernel_deadline_nanoseconds, nil)
     limits.stopGrace = unsafe limit(options.stop_grace_nanoseconds, limits.stopGrace)
+    constants = unsafe try Self.constants(options)
+  }
+
+  private static func constants(_ options: pto2_session_options) throws(PTO2Error) -> [UInt8] {
+    let bytes = unsafe options.constant_bytes
+    guard bytes > 0 else { return [] }
+    guard let start = unsafe options.constants, bytes <= 64 << 20 else {
+      throw PTO2Error(
+        .invalidArgs,
+        "\(bytes) bytes of constants\(unsafe options.constants == nil ? " at NULL" : ""): expected an address, and at most 64 MiB"
+      )
+    }
+    return unsafe [UInt8](UnsafeRawBufferPointer(start: start, count: Int(bytes)))
   }
 
   /// - Returns: nil for the default.

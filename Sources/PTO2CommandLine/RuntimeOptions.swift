@@ -44,6 +44,12 @@ public struct RuntimeOptions: ParsableArguments {
 
   @Option(
     help: ArgumentHelp(
+      "What every kernel sees as constants: the bytes of this file, at most 64 MiB.",
+      valueName: "file"), completion: .file())
+  public var constants: String?
+
+  @Option(
+    help: ArgumentHelp(
       "Does the faults of a script to this session; a fault that never fires fails the run.",
       discussion: """
         For example {"faults": [{"at": 0.1, "do": "kill", "to": "worker aiv0"}]}; see \
@@ -101,11 +107,20 @@ public struct RuntimeOptions: ParsableArguments {
     configuration.launchesProcesses = launch
     configuration.segment = memfd ? .memfd : segment.map { .named($0) } ?? .fresh
     configuration.confinesWorkers = confine
+    if let constants { configuration.constants = try readConstants(constants) }
     configuration.trace = try tracing.configuration()
     configuration.firstPosition = firstPosition
     configuration.handlesSignals = true
     return configuration
   }
+}
+
+private func readConstants(_ path: String) throws(ConfigurationError) -> [UInt8] {
+  guard let bytes = readBytes(path, limit: 64 << 20) else {
+    throw ConfigurationError(
+      variable: "--constants", value: path, range: "a file that can be read, at most 64 MiB")
+  }
+  return bytes
 }
 
 private func count(_ text: String) throws -> UInt32 { try readCount(text) }

@@ -73,6 +73,13 @@ public struct SizeOptions: ParsableArguments {
 
   public init() {}
 
+  /// None says anything else than it does by itself.
+  package var areDefaults: Bool {
+    let texts = [taskWindow, consumedWindow, heap, depPool, tensorMap, addressSpace]
+    return clusters == nil && threads == 1 && lanes == nil && texts.allSatisfy { $0 == nil }
+      && rings == 4 && arena == "4G"
+  }
+
   func apply(to configuration: inout PTO2.Configuration, hasFaults: Bool)
     throws(ConfigurationError)
   {

@@ -70,6 +70,8 @@ package struct Configuration: Equatable, Sendable {
   package var attachTimeoutMilliseconds: UInt32
   /// Of each trace buffer: a multiple of 64 KiB; 0 = nothing is traced.
   package var traceBytes: UInt64 = 0
+  /// Of the session's constants.
+  package var constantBytes: UInt64 = 0
   package var imageCount: UInt32 = 0
   package var kernelCount: UInt32 = 0
 
@@ -152,6 +154,7 @@ package struct Configuration: Equatable, Sendable {
   package static let maximumConsumedWindow: UInt32 = 1 << 24
   package static let maximumHeapBytes: UInt64 = 1 << 40
   package static let maximumArenaBytes: UInt64 = 1 << 42
+  package static let maximumConstantBytes: UInt64 = 64 << 20
 
   /// Checks every relation the protocol relies on. A header that fails this is
   /// refused, whoever wrote it.
@@ -176,6 +179,7 @@ package struct Configuration: Equatable, Sendable {
     try check(
       "--trace-buffer", traceBytes, 0...UInt64(PTO2_TRACE_BYTES_MOST),
       multiple: UInt64(PTO2_TRACE_BYTES_LEAST))
+    try check("bytes of constants", constantBytes, 0...Self.maximumConstantBytes)
     try check("images", UInt64(imageCount), 0...UInt64(PTO2_MAX_IMAGES))
     try check("kernels", UInt64(kernelCount), 0...UInt64(PTO2_MAX_KERNELS))
     for ring in rings {
@@ -217,6 +221,7 @@ extension Configuration {
     record.flags = flags.rawValue
     record.arena_bytes = arenaBytes
     record.trace_bytes = traceBytes
+    record.constant_bytes = constantBytes
     func fill<Value>(_ values: UnsafeMutableBufferPointer<Value>, _ value: (Ring) -> Value) {
       for (index, ring) in rings.enumerated() { unsafe values[index] = value(ring) }
     }
@@ -256,6 +261,7 @@ extension Configuration {
       kernelDeadlineMilliseconds: record.kernel_deadline_milliseconds,
       stopGraceMilliseconds: record.stop_grace_milliseconds, flags: Flags(rawValue: record.flags))
     traceBytes = record.trace_bytes
+    constantBytes = record.constant_bytes
     imageCount = record.image_count
     kernelCount = record.kernel_count
     try validate()

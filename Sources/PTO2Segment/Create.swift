@@ -11,9 +11,11 @@ extension Segment {
   /// - Parameter isUnnamed: a memfd of a size that nobody can change; `name` is then
   ///   only a label, and `Segment.name` the path to attach by.
   package static func create(
-    name: String, configuration: Configuration, images: [KernelImage], isUnnamed: Bool = false
+    name: String, configuration: Configuration, images: [KernelImage], constants: [UInt8] = [],
+    isUnnamed: Bool = false
   ) throws(SegmentError) -> Segment {
     var configuration = configuration
+    configuration.constantBytes = UInt64(constants.count)
     configuration.imageCount = UInt32(images.count)
     configuration.kernelCount = UInt32(images.reduce(0) { $0 + $1.kernels.count })
     do { try configuration.validate() } catch { throw .invalidHeader(error) }
@@ -21,11 +23,12 @@ extension Segment {
     if isUnnamed {
       return try fill(
         try unnamedObject(label: name), configuration: configuration, images: images,
-        isSealed: true)
+        constants: constants, isSealed: true)
     }
     let object = try createObject(named: try objectName(name))
     do {
-      return try fill(object, configuration: configuration, images: images)
+      return try fill(
+        object, configuration: configuration, images: images, constants: constants)
     } catch {
       // The object and its locks are gone by now: the name may already belong
       // to another creator, whose locks then keep it.
@@ -36,7 +39,7 @@ extension Segment {
 
   private static func fill(
     _ object: consuming SharedMemoryObject, configuration: Configuration, images: [KernelImage],
-    isSealed: Bool = false
+    constants: [UInt8], isSealed: Bool = false
   ) throws(SegmentError) -> Segment {
     let layout = SegmentLayout(configuration, pageBytes: systemPageBytes())
     let mapping: Mapping
@@ -52,6 +55,7 @@ extension Segment {
     do { try segment.openOwnSections() } catch { throw .system(error) }
     segment.writeHeader()
     segment.writeImages(images)
+    segment.writeConstants(constants)
     return segment
   }
 

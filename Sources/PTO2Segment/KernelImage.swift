@@ -8,7 +8,7 @@ package struct KernelImage {
     package var name: String
     /// Bytes from the image's load base; the same in every process.
     package var offset: UInt64
-    /// PTO2_AIC or PTO2_AIV.
+    /// PTO2_AIC, PTO2_AIV or PTO2_ANY_CORE.
     package var coreType: UInt32
     /// The function here.
     package var address: UInt
@@ -19,6 +19,8 @@ package struct KernelImage {
   /// The GNU build id; FNV-1a of the file when it has none.
   package let identity: [UInt8]
   package let kernels: [Kernel]
+  /// What every core calls before its first kernel: the function here; nil: nothing.
+  package let initializer: UInt?
   /// Of names, core types and offsets.
   package let tableHash: UInt64
   private let object: LoadedImage
@@ -37,12 +39,10 @@ package struct KernelImage {
       let object = unsafe LoadedImage.object(containing: symbol)
     else { throw .noTable(path: path) }
 
-    guard unsafe LoadedImage.isReadable(symbol, bytes: MemoryLayout<pto2_kernel_table>.size) else {
-      throw .badTable(path: path, reason: "its symbol is no table")
-    }
-    let table = unsafe symbol.loadUnaligned(as: pto2_kernel_table.self)
     do throws(BadTable) {
+      let table = unsafe try Self.table(at: symbol)
       kernels = try unsafe Self.kernels(of: table, in: object)
+      initializer = try unsafe Self.initializer(of: table, in: object)
     } catch { throw .badTable(path: path, reason: error.reason) }
     self.path = path
     identity = object.buildID.isEmpty ? Self.fileIdentity(path) : object.buildID
@@ -62,6 +62,34 @@ package struct KernelImage {
   private struct BadTable: Error {
     var reason: String
     init(_ reason: String) { self.reason = reason }
+  }
+
+  /// The table, whose last member older images do not have.
+  private static func table(at symbol: UnsafeRawPointer) throws(BadTable) -> pto2_kernel_table {
+    var table = unsafe pto2_kernel_table()
+    func read(_ bytes: Int) throws(BadTable) {
+      guard unsafe LoadedImage.isReadable(symbol, bytes: bytes) else {
+        throw BadTable("its symbol is no table")
+      }
+      unsafe withUnsafeMutableBytes(of: &table) {
+        unsafe $0.copyMemory(from: UnsafeRawBufferPointer(start: symbol, count: bytes))
+      }
+    }
+    try read(leastTable)
+    let bytes = unsafe Int(table.bytes)
+    if bytes > leastTable { try read(unsafe min(bytes, MemoryLayout<pto2_kernel_table>.size)) }
+    return unsafe table
+  }
+
+  private static func initializer(
+    of table: pto2_kernel_table, in object: LoadedImage.Object
+  ) throws(BadTable) -> UInt? {
+    guard let function = unsafe table.initializer else { return nil }
+    let address = unsafe unsafeBitCast(function, to: UInt.self)
+    guard object.code.contains(address) else {
+      throw BadTable("its init function is not in the image's code")
+    }
+    return address
   }
 
   private static func kernels(of table: pto2_kernel_table, in object: LoadedImage.Object)
@@ -97,7 +125,7 @@ package struct KernelImage {
     guard (1..<Int(PTO2_KERNEL_NAME_BYTES)).contains(name.utf8.count) else {
       throw BadTable("name \"\(name)\" has \(name.utf8.count) bytes, expected 1 to 47")
     }
-    guard unsafe entry.core_type == PTO2_AIC || entry.core_type == PTO2_AIV else {
+    guard unsafe [PTO2_AIC, PTO2_AIV, PTO2_ANY_CORE].contains(entry.core_type) else {
       throw BadTable("kernel \(name) has core type \(unsafe entry.core_type.rawValue)")
     }
     let address = unsafe unsafeBitCast(function, to: UInt.self)
@@ -130,25 +158,27 @@ package struct KernelImage {
     return String(decoding: bytes, as: UTF8.self)
   }
 
+  /// The table as the first images knew it.
+  private static let leastTable = 32
+
   /// `pto2_kernel_args` as the first images knew it.
   private static let leastArguments = 48
 
   /// Older images know less of a table, an entry or a call, newer ones more than this
-  /// runtime has. Of table and entry there is one size so far.
+  /// runtime has. Of an entry there is one size so far.
   private static func checkSizes(_ table: pto2_kernel_table) throws(BadTable) {
-    let sizes: [(UInt32, Int, String)] = [
-      (unsafe table.bytes, unsafe MemoryLayout<pto2_kernel_table>.size, "table"),
-      (unsafe table.entry_bytes, unsafe MemoryLayout<pto2_kernel_entry>.stride, "entry"),
+    let entry = unsafe MemoryLayout<pto2_kernel_entry>.stride
+    let sizes: [(UInt32, ClosedRange<Int>, String)] = [
+      (unsafe table.bytes, leastTable...(unsafe MemoryLayout<pto2_kernel_table>.size), "table"),
+      (unsafe table.entry_bytes, entry...entry, "entry"),
+      (
+        unsafe table.args_bytes, leastArguments...(unsafe MemoryLayout<pto2_kernel_args>.size),
+        "pto2_kernel_args"
+      ),
     ]
-    for (bytes, expected, what) in sizes where bytes != expected {
+    for (bytes, known, what) in sizes where !known.contains(Int(bytes)) {
       throw BadTable(
-        "its \(what) has \(bytes) bytes, this runtime's \(expected): compile it again")
-    }
-    let known = leastArguments...(unsafe MemoryLayout<pto2_kernel_args>.size)
-    guard known.contains(Int(unsafe table.args_bytes)) else {
-      throw BadTable(
-        "its pto2_kernel_args has \(unsafe table.args_bytes) bytes, this runtime's \(known.upperBound): compile it again"
-      )
+        "its \(what) has \(bytes) bytes, this runtime's \(known.upperBound): compile it again")
     }
   }
 

@@ -71,6 +71,11 @@ extension SegmentViews where Self: ~Copyable {
   package var scopeUses: RecordList<ScopeUse> {
     unsafe RecordList(read(.scopeUses), count: Int(PTO2_MAX_SCOPE_USES))
   }
+  /// What every kernel sees; nil when the session has none.
+  package var constants: UnsafeRawBufferPointer? {
+    let bytes = Int(configuration.constantBytes)
+    return unsafe bytes == 0 ? nil : UnsafeRawBufferPointer(start: read(.constants), count: bytes)
+  }
   package var log: RingTable<LogPlace> {
     unsafe RingTable(read(.submissionLog), count: configuration.logCapacity)
   }

@@ -20,6 +20,7 @@ package enum SectionKind: UInt32, CaseIterable, Sendable {
   case cores
   case tracePositions, orchestratorTrace, schedulerTrace, coreTrace
   case scopeNames, scopeUses
+  case constants
   case heap, arena
 
   package var spec: SectionSpec { SectionSpec.all[Int(rawValue)] }
@@ -39,6 +40,8 @@ package struct SectionSpec: Sendable {
     case dependencyPool = "dependency pool"
     case heapBytes = "heap"
     case arenaBytes = "arena"
+    /// None of a session that has no constants.
+    case constantBytes = "constants"
     /// None of a session that is not traced.
     case tracePositions = "1, or 0 without a trace"
     case traceBytes = "trace buffer"
@@ -61,6 +64,7 @@ package struct SectionSpec: Sendable {
       case .dependencyPool: UInt64(sizes.dependencyPool)
       case .heapBytes: sizes.heapBytes
       case .arenaBytes: configuration.arenaBytes
+      case .constantBytes: configuration.constantBytes
       case .tracePositions: configuration.isTraced ? 1 : 0
       case .traceBytes: configuration.traceBytes
       case .schedulerTraceBytes:
@@ -113,7 +117,7 @@ package struct SectionSpec: Sendable {
     switch count {
     case .taskWindow, .payloadBytes, .consumedWindow, .dependencyPool, .heapBytes: true
     case .one, .images, .kernels, .cores, .logCapacity, .arenaBytes, .tracePositions, .traceBytes,
-      .schedulerTraceBytes, .coreTraceBytes, .scopeNames, .scopeUses:
+      .schedulerTraceBytes, .coreTraceBytes, .scopeNames, .scopeUses, .constantBytes:
       false
     }
   }
@@ -121,7 +125,7 @@ package struct SectionSpec: Sendable {
   /// Takes no page when it has no record.
   var mayBeAbsent: Bool {
     switch count {
-    case .tracePositions, .traceBytes, .schedulerTraceBytes, .coreTraceBytes: true
+    case .tracePositions, .traceBytes, .schedulerTraceBytes, .coreTraceBytes, .constantBytes: true
     default: false
     }
   }
@@ -188,6 +192,8 @@ package struct SectionSpec: Sendable {
     .init(
       .scopeUses, "what scopes took", .orchestrator, .naming, .scopeUses,
       of: pto2_scope_use.self),
+    .init(
+      .constants, "the constants", .orchestrator, .creation, .constantBytes, of: UInt8.self),
     .init(.heap, "the heap", [.orchestrator, .worker], .submit, .heapBytes, of: UInt8.self),
     .init(
       .arena, "the arena", [.orchestrator, .worker], .external, .arenaBytes, of: UInt8.self),

@@ -18,6 +18,13 @@ extension Segment {
     }
   }
 
+  /// Orchestrator, before the magic: what every kernel sees.
+  func writeConstants(_ constants: [UInt8]) {
+    guard !constants.isEmpty else { return }
+    unsafe UnsafeMutableRawBufferPointer(start: write(.constants), count: constants.count)
+      .copyBytes(from: constants)
+  }
+
   /// Worker: loads every image the header names; refuses one that differs.
   package func loadImages() throws(KernelImageError) -> [KernelImage] {
     var images: [KernelImage] = []

@@ -1,3 +1,4 @@
+internal import CPTO2Linux
 internal import CPTO2Segment
 package import PTO2Protocol
 package import PTO2Segment
@@ -67,8 +68,9 @@ internal import PTO2System
     laneCount = segment.configuration.lanes
     calls = CallDecoder(segment, directory)
     snapshots = Snapshots(segment)
-    frame = KernelFrame(
-      segment.bytes, core: id, clusters: segment.configuration.clusters)
+    frame = unsafe KernelFrame(
+      segment.bytes, core: id, clusters: segment.configuration.clusters,
+      constants: segment.constants)
     counters = KernelCounters(page.ownCounters)
     trace = segment.traceWriter(.core(core))
     seat = Seat(id, page.cpu, peers, moves: segment.configuration.movesCores)
@@ -103,6 +105,20 @@ internal import PTO2System
       words.insert(counted, while: admitted)
       words.insert(orchestrator.control, while: PTO2_CONTROL_RUNNING)
       words.wait(timeoutNanoseconds: 100_000_000)
+    }
+  }
+
+  /// Calls what the images want called on every core before its first kernel.
+  /// - Throws: of the first that does not return 0.
+  package func initialise(_ directory: KernelDirectory) throws(InitialisationError) {
+    guard !directory.initializers.isEmpty else { return }
+    page.crashSignal.storeRelaxed(0)
+    unsafe recordCrashes(at: page.ownCrash, in: frame.memory)
+    for image in directory.initializers {
+      let result = unsafe pto2_call_init(image.function, frame.arguments)
+      guard result == 0 else {
+        throw InitialisationError(core: id, path: image.path, result: result)
+      }
     }
   }
 
@@ -297,6 +313,17 @@ internal import PTO2System
 
   /// Publishes this core's error; the process then ends.
   package func publish(_ error: PTO2Error) { page.ownError.write(error, core: id.index) }
+}
+
+/// An image's init function that has not returned 0.
+package struct InitialisationError: Error, CustomStringConvertible {
+  package var core: CoreID
+  package var path: String
+  package var result: Int32
+
+  package var description: String {
+    "worker \(core): the init function of kernel image \(path) returned \(result), expected 0"
+  }
 }
 
 /// What is wrong with a word, descriptor or slot, for the error's text.

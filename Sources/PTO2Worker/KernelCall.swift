@@ -73,13 +73,22 @@ struct CallDecoder {
   private let data: UnsafeMutablePointer<UnsafeMutableRawPointer?>
   let arguments: UnsafeMutablePointer<pto2_kernel_args>
 
-  init(_ memory: SegmentBytes, core: CoreID, clusters: UInt32) {
+  /// - Parameter constants: of the session; nil when there are none.
+  init(
+    _ memory: SegmentBytes, core: CoreID, clusters: UInt32,
+    constants: UnsafeRawBufferPointer? = nil
+  ) {
     self.memory = memory
     unsafe data = .allocate(capacity: Int(PTO2_MAX_TENSORS))
     unsafe data.initialize(repeating: nil, count: Int(PTO2_MAX_TENSORS))
     unsafe arguments = .allocate(capacity: 1)
     unsafe arguments.initialize(to: pto2_kernel_args())
     unsafe arguments.pointee.core = UInt32(truncatingIfNeeded: core.index)
+    unsafe arguments.pointee.slot = UInt32(
+      truncatingIfNeeded: core.index % Int(PTO2_CORES_PER_CLUSTER))
+    unsafe arguments.pointee.block_count = 1
+    unsafe arguments.pointee.constants = constants?.baseAddress
+    unsafe arguments.pointee.constant_bytes = UInt64(constants?.count ?? 0)
     unsafe arguments.pointee.cluster_count = clusters
     unsafe arguments.pointee.core_count = clusters * UInt32(PTO2_CORES_PER_CLUSTER)
   }

@@ -8,8 +8,13 @@ package import PTO2Segment
   private let keys: UnsafeMutablePointer<UInt64>
   private let functions: UnsafeMutablePointer<UInt>
   private let mask: Int
+  /// What every core calls before its first kernel.
+  let initializers: [(path: String, function: UInt)]
 
   package init(_ images: [KernelImage]) {
+    initializers = images.compactMap { image in
+      image.initializer.map { (path: image.path, function: $0) }
+    }
     let count = images.reduce(0) { $0 + $1.kernels.count }
     var capacity = 16
     while capacity < 2 * count { capacity *= 2 }

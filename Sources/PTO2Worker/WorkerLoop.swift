@@ -104,6 +104,11 @@ package import PTO2System
     guard let place = cores.firstIndex(of: index) else { return }
     var core = Core(segment, core: index, page: pages[place], directory: directory)
     guard core.awaitFence() else { return }
+    do { try core.initialise(directory) } catch {
+      core.publish(PTO2Error(.imageRefused, "\(error)"))
+      if !isSupervised { writeError("pto2-worker: error: \(error)") }
+      exitNow(PTO2ErrorCode.imageRefused.exitStatus)
+    }
     core.announce(isSupervised: isSupervised)
     runTasks(of: &core)
     endCrashRecord()

@@ -38,11 +38,14 @@ static const pto2_tensor *tensor(const call *c, uint32_t index) {
     return &c->args->tensor[c->tensor + index];
 }
 
-static int is_real(const pto2_tensor *t) { return t->dtype <= PTO2_BFLOAT16; }
+static int is_real(const pto2_tensor *t) {
+    return t->dtype <= PTO2_BFLOAT16 || t->dtype == PTO2_FLOAT8_E4M3FN ||
+           t->dtype == PTO2_FLOAT8_E5M2;
+}
 
 /* Where the element at a row-major place is. */
 static char *element(const call *c, uint32_t index, uint32_t place) {
-    static const uint8_t sizes[PTO2_DTYPE_COUNT] = {4, 2, 2, 1, 2, 4, 8, 1, 2, 4, 8};
+    static const uint8_t sizes[PTO2_DTYPE_COUNT] = {4, 2, 2, 1, 2, 4, 8, 1, 2, 4, 8, 1, 1, 1};
     const pto2_tensor *t = tensor(c, index);
     int64_t offset = 0;
     for (uint32_t d = t->rank; d-- > 0;) {
@@ -58,6 +61,9 @@ static number load(const call *c, uint32_t index, uint32_t place) {
     case PTO2_FLOAT32: return (number){.real = *(const float *)p};
     case PTO2_FLOAT16: return (number){.real = *(const _Float16 *)p};
     case PTO2_BFLOAT16: return (number){.real = pto2_bf16_to_f32(*(const uint16_t *)p)};
+    case PTO2_FLOAT8_E4M3FN: return (number){.real = pto2_e4m3_to_f32(*(const uint8_t *)p)};
+    case PTO2_FLOAT8_E5M2: return (number){.real = pto2_e5m2_to_f32(*(const uint8_t *)p)};
+    case PTO2_BOOL: return (number){.whole = *(const uint8_t *)p != 0};
     case PTO2_INT8: return (number){.whole = *(const int8_t *)p};
     case PTO2_INT16: return (number){.whole = *(const int16_t *)p};
     case PTO2_INT32: return (number){.whole = *(const int32_t *)p};
@@ -68,8 +74,8 @@ static number load(const call *c, uint32_t index, uint32_t place) {
     }
 }
 
-/* To nearest, ties to even, from the double itself. */
-static uint16_t bfloat16(double value) {
+/* A float from which a narrower type is rounded as from the double itself. */
+static float odd(double value) {
     float near = (float)value;
     uint32_t bits;
     memcpy(&bits, &near, sizeof bits);
@@ -81,7 +87,7 @@ static uint16_t bfloat16(double value) {
         bits |= 1;
     }
     memcpy(&near, &bits, sizeof bits);
-    return pto2_f32_to_bf16(near);
+    return near;
 }
 
 static void store(const call *c, uint32_t index, uint32_t place, number value) {
@@ -89,7 +95,10 @@ static void store(const call *c, uint32_t index, uint32_t place, number value) {
     switch (tensor(c, index)->dtype) {
     case PTO2_FLOAT32: *(float *)p = (float)value.real; break;
     case PTO2_FLOAT16: *(_Float16 *)p = (_Float16)value.real; break;
-    case PTO2_BFLOAT16: *(uint16_t *)p = bfloat16(value.real); break;
+    case PTO2_BFLOAT16: *(uint16_t *)p = pto2_f32_to_bf16(odd(value.real)); break;
+    case PTO2_FLOAT8_E4M3FN: *(uint8_t *)p = pto2_f32_to_e4m3(odd(value.real)); break;
+    case PTO2_FLOAT8_E5M2: *(uint8_t *)p = pto2_f32_to_e5m2(odd(value.real)); break;
+    case PTO2_BOOL: *(uint8_t *)p = value.whole != 0; break;
     case PTO2_INT8:
     case PTO2_UINT8: *(uint8_t *)p = (uint8_t)value.whole; break;
     case PTO2_INT16:

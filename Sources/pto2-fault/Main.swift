@@ -1,6 +1,7 @@
 internal import ArgumentParser
 internal import Glibc
 internal import PTO2Faults
+internal import PTO2Segment
 internal import PTO2System
 
 @main
@@ -9,9 +10,10 @@ struct FaultCommand: ParsableCommand {
     commandName: "pto2-fault",
     abstract: "Does the faults of a script to a session.",
     discussion: """
-      The orchestrator starts it, for its option --faults FILE, and tells it the script through
+      The orchestrator starts it, for its option --faults FILE, and tells it the script through \
       a pipe; it has no other use.
-      """)
+      """,
+    version: versionText("pto2-fault"))
 
   @Option(help: ArgumentHelp("Name of the segment in /dev/shm.", valueName: "name"))
   var segment: String

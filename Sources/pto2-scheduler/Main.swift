@@ -42,14 +42,15 @@ struct SchedulerCommand: ParsableCommand {
     commandName: "pto2-scheduler",
     abstract: "The scheduler process of a pto2 session: wires, dispatches, reclaims.",
     discussion: """
-      The orchestrator starts it by itself. To start it by hand, run the orchestrator with
+      The orchestrator starts it by itself. To start it by hand, run the orchestrator with \
       --no-launch --segment NAME and then, in another terminal:
 
         pto2-scheduler --segment NAME
 
-      It ends with the session. Exit status: 0 after a clean end, 40 to 49 for process
+      It ends with the session. Exit status: 0 after a clean end, 40 to 49 for process \
       faults, 64 for wrong usage, 73 when it cannot attach; docs/operations.md lists all.
-      """)
+      """,
+    version: versionText("pto2-scheduler"))
 
   @Option(help: ArgumentHelp("Name of the segment in /dev/shm.", valueName: "name"))
   var segment: String

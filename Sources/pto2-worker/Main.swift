@@ -47,16 +47,17 @@ struct WorkerCommand: ParsableCommand {
     commandName: "pto2-worker",
     abstract: "A worker process of a pto2 session: hosts AICore cores and runs kernels.",
     discussion: """
-      The orchestrator starts one worker per core by itself. To start workers by hand, run
+      The orchestrator starts one worker per core by itself. To start workers by hand, run \
       the orchestrator with --no-launch --segment NAME and then, in another terminal, one of:
 
         pto2-worker --segment NAME --core aic0
         pto2-worker --segment NAME --cores aic0,aiv0,aiv1
 
       Cluster c has the cores aic<c>, aiv<2c> and aiv<2c+1>. A worker ends with its session.
-      Exit status: 0 after a clean end, 45 for a kernel image that is missing or different,
+      Exit status: 0 after a clean end, 45 for a kernel image that is missing or different, \
       64 for wrong usage, 73 when it cannot attach; docs/operations.md lists all.
-      """)
+      """,
+    version: versionText("pto2-worker"))
 
   @Option(help: ArgumentHelp("Name of the segment in /dev/shm.", valueName: "name"))
   var segment: String

@@ -12,14 +12,14 @@ struct Compile: ParsableCommand {
   static let configuration = CommandConfiguration(
     abstract: "Compiles an orchestration and kernels written for simpler into a program.",
     discussion: """
-      Makes libNAME.so, for pto2-orchestrator, and beside it libNAME_kernels.so, the image with
-      all kernels, with the C++ compiler that is there: --compiler, $CXX, clang++ or g++. The
-      sources stay as they are; docs/compat.md says what of them is taken, and how the program
-      is given its tensors. Kernels that include <pto/pto-inst.hpp> need -I with your copy of
+      Makes libNAME.so, for pto2-orchestrator, and beside it libNAME_kernels.so, the image with \
+      all kernels, with the C++ compiler that is there: --compiler, $CXX, clang++ or g++. The \
+      sources stay as they are; docs/compat.md says what of them is taken, and how the program \
+      is given its tensors. Kernels that include <pto/pto-inst.hpp> need -I with your copy of \
       the ISA library, whose simulation on a CPU is used.
 
-      Exit status: 0, 64 for wrong usage, 65 when a source is refused, 66 when it is not there,
-      69 when no compiler is there or it does not serve, 74 when a file cannot be written,
+      Exit status: 0, 64 for wrong usage, 65 when a source is refused, 66 when it is not there, \
+      69 when no compiler is there or it does not serve, 74 when a file cannot be written, \
       128 + n after signal n.
 
       Examples:

@@ -6,9 +6,15 @@ internal import PTO2System
 struct Decode: ParsableCommand {
   static let configuration = CommandConfiguration(
     abstract: "Says what a register word, a task's id or an error's code means.",
+    usage: """
+      pto2 decode [--json] <word> ...
+      pto2 decode [--json] --task <id> ...
+      pto2 decode [--json] --error <code> ...
+      """,
     discussion: """
-      Words are decimal, or hexadecimal after 0x. One of 32 bits is read as DATA_MAIN_BASE and
-      as COND. Exit status: 0, 1 when some word is one that nobody stores, 64 for wrong usage.
+      Words are decimal, or hexadecimal after 0x. One of 32 bits is read as DATA_MAIN_BASE and \
+      as COND. Words, ids and codes may be given together.
+      Exit status: 0, 1 when some word is one that nobody stores, 64 for wrong usage.
 
       Examples:
         pto2 decode 0x40000005 0xC0000005

@@ -9,10 +9,10 @@ struct Doctor: ParsableCommand {
     abstract:
       "Looks whether sessions can run here, or what is wrong with kernel images.",
     discussion: """
-      Without an image: limits, /dev/shm, CPUs, what Linux lets sessions do. With images: is it
-      one, for this machine, with its table, a build id, all symbols; what do its constructors
+      Without an image: limits, /dev/shm, CPUs, what Linux lets sessions do. With images: is it \
+      one, for this machine, with its table, a build id, all symbols; what do its constructors \
       do in a process that loads it, which has 10 s.
-      One line a check: ok, warn (a session runs, with less speed or fewer means) or bad
+      One line a check: ok, warn (a session runs, with less speed or fewer means) or bad \
       (something will not work), and the remedy.
       Exit status: 0, 1 when a check is bad (with --strict: or a warning), 64 for wrong usage.
 

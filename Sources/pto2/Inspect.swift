@@ -8,7 +8,7 @@ struct Inspect: ParsableCommand {
   static let configuration = CommandConfiguration(
     abstract: "Shows what stands in a segment: header, rings, a task, a core.",
     discussion: """
-      Exit status: 0, 1 when something in the segment contradicts itself, 64 for wrong usage
+      Exit status: 0, 1 when something in the segment contradicts itself, 64 for wrong usage \
       and for a task, core or ring that the session has not, 73 when there is no such segment.
 
       Examples:

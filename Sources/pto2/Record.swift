@@ -7,12 +7,12 @@ struct Record: ParsableCommand {
   static let configuration = CommandConfiguration(
     abstract: "Writes the tasks of a session as a script.",
     discussion: """
-      From the rings of a session that lives, stands still or is dead, or of a copy: tasks with
-      kernels, tensors, scalars, scopes and dependencies, and the session's sizes, for `pto2 run`
-      and `pto2 test`. The rings must still hold all of its tasks: a larger --task-window holds
+      From the rings of a session that lives, stands still or is dead, or of a copy: tasks with \
+      kernels, tensors, scalars, scopes and dependencies, and the session's sizes, for `pto2 run` \
+      and `pto2 test`. The rings must still hold all of its tasks: a larger --task-window holds \
       more.
 
-      Exit status: 0, 1 when the run cannot be recorded, 64 for wrong usage, 73 when there is no
+      Exit status: 0, 1 when the run cannot be recorded, 64 for wrong usage, 73 when there is no \
       such segment, 74 when the script cannot be written.
 
       Examples:

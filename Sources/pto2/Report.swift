@@ -6,10 +6,10 @@ struct Report: ParsableCommand {
   static let configuration = CommandConfiguration(
     abstract: "Makes a page of HTML from a trace.",
     discussion: """
-      One file that needs no network and no other file: cores over time, with zoom and hover;
+      One file that needs no network and no other file: cores over time, with zoom and hover; \
       the critical path; latencies; how full the rings were; deaths and faults.
 
-      Exit status: 0, 64 for wrong usage, 73 when the file is no trace, 74 when the page cannot
+      Exit status: 0, 64 for wrong usage, 73 when the file is no trace, 74 when the page cannot \
       be written.
 
       Examples:

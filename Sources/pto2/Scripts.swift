@@ -28,13 +28,14 @@ struct Test: ParsableCommand {
   static let configuration = CommandConfiguration(
     abstract: "Runs scripts: graphs in sessions of real processes, and what must hold of them.",
     discussion: """
-      A script is a file in YAML with a graph, faults, signals and expectations; docs/scripts.md
-      describes it. A folder stands for all files in it that end with .yaml. Each script has a
+      A script is a file in YAML with a graph, faults, signals and expectations; docs/scripts.md \
+      describes it. A folder stands for all files in it that end with .yaml. Each script has a \
       session of its own; nothing of it is left, also after its timeout, Ctrl-C or SIGTERM.
 
-      Output is TAP, or lines for people on a terminal. Exit status: 0 when all have passed, 1
-      when one has not, 64 for wrong usage, 65 when a script has an error (then none is run),
-      74 when the output cannot be written, 128 + n after signal n.
+      Output is TAP, or lines for people on a terminal. Exit status: 0 when all have passed, 1 \
+      when one has not, 64 for wrong usage, 65 when a script has an error, 74 when the output \
+      cannot be written, 128 + n after signal n. With 65, and with 74 for a file of --junit that \
+      cannot be made, none is run.
 
       Examples:
         pto2 test Tests/Scripts/basics
@@ -98,6 +99,7 @@ struct Test: ParsableCommand {
       }
       return
     }
+    let resultsFile = try openResults()
     var suite = Suite(files: files, tool: try tool())
     (suite.jobs, suite.rounds, suite.seed) = (jobs, rounds, seed)
     suite.isKeeping = keep
@@ -116,7 +118,7 @@ struct Test: ParsableCommand {
         try sayText(lines.map { $0 + "\n" }.joined())
       }
     }
-    try finish(ending, isTAP: isTAP)
+    try finish(ending, isTAP: isTAP, resultsFile)
   }
 
   /// All of them are read before one is run.
@@ -141,6 +143,16 @@ struct Test: ParsableCommand {
     return files
   }
 
+  /// The file of --junit, before anything is run, so that no result is lost for want of it.
+  private func openResults() throws -> OutputFile? {
+    guard let junit else { return nil }
+    do throws(SystemError) { return try OutputFile(creating: junit) } catch {
+      writeError(
+        "pto2: error: --junit \(error). No script was run: expected a file that can be written")
+      throw ExitCode(Status.lostOutput)
+    }
+  }
+
   /// This very executable, which runs each script in a process of its own.
   private func tool() throws -> String {
     guard let path = resolvedPath("/proc/self/exe") else {
@@ -150,16 +162,16 @@ struct Test: ParsableCommand {
     return path
   }
 
-  private func finish(_ ending: Suite.Ending, isTAP: Bool) throws {
+  private func finish(_ ending: Suite.Ending, isTAP: Bool, _ resultsFile: OutputFile?) throws {
     let failed = ending.results.count { !$0.hasPassed }
     if let signal = ending.signal {
       if isTAP { try say("Bail out! ended by signal \(signal)") }
       writeError("pto2: ended by signal \(signal), after \(ending.results.count) runs")
       throw ExitCode(128 + signal)
     }
-    if let junit {
-      let text = PTO2Script.junit(ending.results, isRepeated: rounds > 1)
-      if let error = writeText(text, to: junit) {
+    if let resultsFile {
+      resultsFile.write(Array(PTO2Script.junit(ending.results, isRepeated: rounds > 1).utf8))
+      if let error = resultsFile.error {
         writeError("pto2: error: --junit \(error)")
         throw ExitCode(Status.lostOutput)
       }
@@ -176,9 +188,9 @@ struct Run: ParsableCommand {
   static let configuration = CommandConfiguration(
     abstract: "Runs the graph of a script and prints the report of the run.",
     discussion: """
-      What the script expects is not looked at: that is `pto2 test`. Its actions are not done.
+      What the script expects is not looked at: that is `pto2 test`. Its actions are not done. \
       Every option of an orchestrator may be given; it goes before what the script says.
-      Exit status: as of every orchestrator (docs/operations.md), 65 when the script has an
+      Exit status: as of every orchestrator (docs/operations.md), 65 when the script has an \
       error.
 
       Examples:
@@ -215,7 +227,7 @@ struct DrawGraph: ParsableCommand {
     commandName: "graph",
     abstract: "Draws the graph of a script: its tasks, and which waits for which.",
     discussion: """
-      DOT for Graphviz, in which scopes are boxes, or a plain SVG. Nothing is run: who waits for
+      DOT for Graphviz, in which scopes are boxes, or a plain SVG. Nothing is run: who waits for \
       whom is worked out from the script, element by element.
       Exit status: 0, 64 for wrong usage, 65 when the script has an error.
 
@@ -230,12 +242,18 @@ struct DrawGraph: ParsableCommand {
   }
 
   @Argument(help: "The script.", completion: .file(extensions: ["yaml"])) var script: String
-  @Option(help: "dot or svg.") var format = Format.dot
+  @Option(help: "Of the drawing (default: dot).") var format: Format?
   @Option(
     help: ArgumentHelp("The seed that expressions may use.", valueName: "n"), transform: count(_:))
   var seed = 1
   @Flag(help: "One JSON object: the tasks, and for each the numbers of those it waits for.")
   var json = false
+
+  func validate() throws {
+    guard !(json && format != nil) else {
+      throw ValidationError("--json and --format: one of them, for JSON is no drawing")
+    }
+  }
 
   func run() throws {
     let plan = try plan(try load(script), seed: seed)
@@ -246,7 +264,7 @@ struct DrawGraph: ParsableCommand {
     if json {
       try say(drawing.json.text)
     } else {
-      try sayText(format == .dot ? drawing.dot : drawing.svg)
+      try sayText(format == .svg ? drawing.svg : drawing.dot)
     }
   }
 }

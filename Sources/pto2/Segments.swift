@@ -6,7 +6,7 @@ struct List: ParsableCommand {
   static let configuration = CommandConfiguration(
     abstract: "Shows every segment: live or stale.",
     discussion: """
-      One line a segment: its name, and "live" with the orchestrator's process, "stale" with
+      One line a segment: its name, and "live" with the orchestrator's process, "stale" with \
       the memory it holds, "unfinished" or "of another boot".
 
       Example:
@@ -26,10 +26,10 @@ struct Reap: ParsableCommand {
   static let configuration = CommandConfiguration(
     abstract: "Removes segments in which nobody lives any more.",
     discussion: """
-      Without names it looks at everything in /dev/shm and removes what is a segment of this
-      boot that no process has attached: a lock in the segment proves that. A live session is
-      never touched. A named object that a creator left unfinished is removed as well, after
-      the two seconds that creators get. Exit status: 0, or 1 when a named segment is still
+      Without names it looks at everything in /dev/shm and removes what is a segment of this \
+      boot that no process has attached: a lock in the segment proves that. A live session is \
+      never touched. A named object that a creator left unfinished is removed as well, after \
+      the two seconds that creators get. Exit status: 0, or 1 when a named segment is still \
       there.
 
       Examples:

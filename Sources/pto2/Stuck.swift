@@ -6,12 +6,12 @@ struct Stuck: ParsableCommand {
   static let configuration = CommandConfiguration(
     abstract: "Says why a session stands still: from what is blocked to what is responsible.",
     discussion: """
-      Looks several times at a session that lives, once at one that is dead, and follows the
-      words in the segment: the blocked submit, the ring and what of it is full, the oldest
+      Looks several times at a session that lives, once at one that is dead, and follows the \
+      words in the segment: the blocked submit, the ring and what of it is full, the oldest \
       task, its scope or consumers, the core and kernel that run. Then it says what to change.
 
-      Exit status: 0 when something moves or the program has ended well, 1 when nothing does
-      and the cause is named, 2 when it cannot be told, 64 for wrong usage, 73 when there is
+      Exit status: 0 when something moves or the program has ended well, 1 when nothing does \
+      and the cause is named, 2 when it cannot be told, 64 for wrong usage, 73 when there is \
       no such segment.
 
       Examples:

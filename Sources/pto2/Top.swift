@@ -7,12 +7,12 @@ struct Top: ParsableCommand {
   static let configuration = CommandConfiguration(
     abstract: "Shows a session live: cores, rings, who waits for what.",
     discussion: """
-      Looks at the cores twenty times between two views: BUSY is the share of looks at which a
-      kernel ran, FOR how long a core has had its dispatch, at least. Rings show how full they
-      are. q or Ctrl-C ends it, and so does the end of the session. With -b, views are printed
+      Looks at the cores twenty times between two views: BUSY is the share of looks at which a \
+      kernel ran, FOR how long a core has had its dispatch, at least. Rings show how full they \
+      are. q or Ctrl-C ends it, and so does the end of the session. With -b, views are printed \
       one after the other, 80 columns wide unless --columns says otherwise.
 
-      Exit status: 0, 64 for wrong usage, 73 when there is no such segment, 74 when the output
+      Exit status: 0, 64 for wrong usage, 73 when there is no such segment, 74 when the output \
       cannot be written or is no terminal, 128 + n after signal n.
 
       Examples:

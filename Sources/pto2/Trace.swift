@@ -8,11 +8,11 @@ struct TraceCommand: ParsableCommand {
     commandName: "trace",
     abstract: "Shows what a trace has, in numbers.",
     discussion: """
-      For a file that a run with --trace FILE has written, in Perfetto's format: how long each
-      kernel took, and each part of a task's way; what each core did; deaths and faults; what was
+      For a file that a run with --trace FILE has written, in Perfetto's format: how long each \
+      kernel took, and each part of a task's way; what each core did; deaths and faults; what was \
       dropped. https://ui.perfetto.dev shows the same file as a picture.
 
-      Exit status: 0, 1 when records were dropped or overwritten, 64 for wrong usage, 73 when the
+      Exit status: 0, 1 when records were dropped or overwritten, 64 for wrong usage, 73 when the \
       file is no such trace.
 
       Examples:

@@ -54,8 +54,8 @@ private func offsets(_ tensor: AnyTensor) -> [Int] {
   }
 
   @Test func dataTypesHaveTheirSizes() {
-    #expect(DataType.allCases.map(\.byteCount) == [4, 2, 2, 1, 2, 4, 8, 1, 2, 4, 8])
-    #expect(DataType.allCases.map(\.rawValue) == Array(0...10))
+    #expect(DataType.allCases.map(\.byteCount) == [4, 2, 2, 1, 2, 4, 8, 1, 2, 4, 8, 1, 1, 1])
+    #expect(DataType.allCases.map(\.rawValue) == Array(0...13))
   }
 }
 

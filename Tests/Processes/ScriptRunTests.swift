@@ -266,8 +266,30 @@ import Testing
       #expect(xml.contains("8]]&gt;") && xml.contains("wrong.yaml (seed 8)"), "\(xml)")
       let list = Command.run("pto2", ["test", "--list", folder])
       #expect(list.output.contains("right.yaml  Goes <well> & ends\n"), "\(list.output)")
-      let lost = Command.run("pto2", ["test", "--junit", "/nowhere/x.xml", folder + "/right.yaml"])
-      #expect(lost.status == 74, "\(lost.errors)")
+    }
+  }
+
+  /// A file that cannot be made is told before anything is run.
+  @Test func resultsHaveTheirPlaceBeforeAnythingIsRun() {
+    withScripts(["right.yaml": "graph: [{task: none}]\n", "wrong.yaml": "graph: 7\n"]) { folder in
+      func run(_ junit: String, _ words: String...) -> Command.Result {
+        Command.run("pto2", ["test", "--junit", junit] + words)
+      }
+      for (path, words) in [("/nowhere/x.xml", "No such file"), (folder, "Is a directory")] {
+        let lost = run(path, folder + "/right.yaml")
+        #expect(lost.status == 74 && lost.output.isEmpty, "\(lost.output)")
+        #expect(
+          lost.errors.hasPrefix("pto2: error: --junit open \(path): \(words)")
+            && lost.errors.contains("No script was run"), "\(lost.errors)")
+      }
+      // Its old content is lost only to new results.
+      let path = folder + "/junit.xml"
+      #expect(run(path, folder + "/right.yaml").status == 0)
+      let before = readFile(path)
+      #expect(before.contains("tests=\"1\" failures=\"0\""), "\(before)")
+      #expect(run(path, folder + "/wrong.yaml").status == 65)
+      #expect(run(path, "--list", folder + "/right.yaml").status == 0)
+      #expect(readFile(path) == before)
     }
   }
 

@@ -176,6 +176,8 @@ import Testing
       ["inspect", "x", "--task", "0:0", "--ring", "1"], ["doctor", "--clusters", "0"],
       ["test"], ["test", "--jobs", "0", "x"], ["test", "--repeat", "0", "x"], ["run"],
       ["test", "--tap", "--json", "x"], ["graph", "--format", "png", "x"],
+      ["graph", "--format", "svg", "--json", "x"], ["graph", "--format", "dot", "--json", "x"],
+      ["layout", "--clusters", "2", "x"], ["layout", "--rings", "1", "--json", "x"],
       ["compile"], ["compile", "x.cpp"], ["compile", "x.cpp", "--kernel", "0:x"],
       ["layout", "--task-window", "3"], ["stuck", "--seconds", "nan", "x"],
     ] {

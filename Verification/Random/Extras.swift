@@ -79,7 +79,9 @@ struct Extras {
     let place = number(0...view.elements.count - 1)
     let value: PredicateDescription.Value =
       switch type {
-      case .float32, .float16, .bfloat16: .real([0, 1, -0.5].randomElement(using: &random)!)
+      case .float32, .float16, .bfloat16, .float8E4M3FN, .float8E5M2:
+        .real([0, 1, -0.5].randomElement(using: &random)!)
+      case .bool: .integer([0, 1].randomElement(using: &random)!)
       case .int8, .int16, .int32, .int64: .integer([0, 0, -1].randomElement(using: &random)!)
       case .uint8, .uint16, .uint32:
         .integer([0, 1 << (8 * type.byteCount - 1), -1].randomElement(using: &random)!)

@@ -9,7 +9,7 @@ struct BGEMMExample: ParsableCommand {
     commandName: "bgemm",
     abstract: "Batched tiled matrix product on matrix and vector cores, checked in double.",
     discussion: """
-      Tasks: batch x grid^3 matrix tasks and as many vector tasks. With 128 x 128 tiles,
+      Tasks: batch x grid^3 matrix tasks and as many vector tasks. With 128 x 128 tiles, \
       --batch 4 --grid 2 makes 64 tasks, --batch 2 --grid 5 makes 500.
 
         bgemm

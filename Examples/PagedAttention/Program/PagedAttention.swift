@@ -10,7 +10,7 @@ struct PagedAttention: ParsableCommand {
     commandName: "paged-attention",
     abstract: "Runs a paged-attention case on matrix and vector cores and checks the result.",
     discussion: """
-      Per group of cache blocks: QK product (AIC), softmax-prepare (AIV), PV product (AIC),
+      Per group of cache blocks: QK product (AIC), softmax-prepare (AIV), PV product (AIC), \
       online update (AIV); one more AIV task per sequence sets the accumulators up.
 
         paged-attention                       # the case of `make run`

@@ -24,6 +24,9 @@
 #define PTO2_END_C
 #endif
 
+/* Of the package. What fits together is told by versions of its own: docs/c-api.md. */
+#define PTO2_VERSION "1.0.0"
+
 /* Visible to dlsym() whatever -fvisibility says. */
 #define PTO2_EXPORT __attribute__((visibility("default")))
 
@@ -109,9 +112,12 @@ typedef enum pto2_dtype {
     PTO2_UINT16 = 8,
     PTO2_UINT32 = 9,
     PTO2_UINT64 = 10,
+    PTO2_BOOL = 11,           /* a byte: 0 false, anything else true */
+    PTO2_FLOAT8_E4M3FN = 12,  /* OCP's 8-bit floats; pto2_kernel.h converts them */
+    PTO2_FLOAT8_E5M2 = 13,
     PTO2_DTYPE_WIDEST = 0x7FFFFFFF
 } pto2_dtype;
-#define PTO2_DTYPE_COUNT 11
+#define PTO2_DTYPE_COUNT 14
 
 /* ---- tensor access modes ------------------------------------------------ */
 
@@ -143,6 +149,7 @@ typedef enum pto2_comparison {
 typedef enum pto2_core_type {
     PTO2_AIC = 0, /* matrix */
     PTO2_AIV = 1, /* vector */
+    PTO2_ANY_CORE = 2, /* of a kernel: either of them, as each task says */
     PTO2_CORE_TYPE_WIDEST = 0x7FFFFFFF
 } pto2_core_type;
 

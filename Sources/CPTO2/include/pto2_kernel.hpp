@@ -39,6 +39,20 @@ struct float16 {
     uint16_t bits = 0;
 };
 
+/* OCP's 8-bit floats. */
+struct float8_e4m3fn {
+    uint8_t bits = 0;
+    float8_e4m3fn() = default;
+    explicit float8_e4m3fn(float value) : bits(pto2_f32_to_e4m3(value)) {}
+    operator float() const { return pto2_e4m3_to_f32(bits); }
+};
+struct float8_e5m2 {
+    uint8_t bits = 0;
+    float8_e5m2() = default;
+    explicit float8_e5m2(float value) : bits(pto2_f32_to_e5m2(value)) {}
+    operator float() const { return pto2_e5m2_to_f32(bits); }
+};
+
 namespace detail {
 
 template <class T> struct dtype;
@@ -53,6 +67,10 @@ template <> struct dtype<uint8_t> : std::integral_constant<pto2_dtype, PTO2_UINT
 template <> struct dtype<uint16_t> : std::integral_constant<pto2_dtype, PTO2_UINT16> {};
 template <> struct dtype<uint32_t> : std::integral_constant<pto2_dtype, PTO2_UINT32> {};
 template <> struct dtype<uint64_t> : std::integral_constant<pto2_dtype, PTO2_UINT64> {};
+template <> struct dtype<bool> : std::integral_constant<pto2_dtype, PTO2_BOOL> {};
+template <>
+struct dtype<float8_e4m3fn> : std::integral_constant<pto2_dtype, PTO2_FLOAT8_E4M3FN> {};
+template <> struct dtype<float8_e5m2> : std::integral_constant<pto2_dtype, PTO2_FLOAT8_E5M2> {};
 
 template <class T> constexpr bool is_scalar = std::is_arithmetic_v<T> || std::is_enum_v<T>;
 

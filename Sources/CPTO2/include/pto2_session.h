@@ -97,6 +97,8 @@ typedef struct pto2_session_options {
     uint64_t kernel_deadline_nanoseconds; /* for one kernel; 0 = for ever */
     uint64_t stop_grace_nanoseconds;      /* a stopped process has; 0 = 5 s, or PTO2_FOREVER */
     const char *pin; /* where workers run: "auto", "none", or CPUs as in "0,2-5"; NULL = auto */
+    const void *constants; /* what every kernel sees in pto2_kernel_args; copied */
+    uint64_t constant_bytes; /* at most 64 MiB */
 } pto2_session_options;
 
 #define PTO2_SESSION_OPTIONS_FIELDS(F, T)                                               \
@@ -105,8 +107,9 @@ typedef struct pto2_session_options {
     F(T, scheduler_threads, 44) F(T, rings, 48) F(T, ring_count, 56)                    \
     F(T, tensor_map_entries, 60) F(T, arena_bytes, 64)                                  \
     F(T, attach_timeout_nanoseconds, 72) F(T, stall_limit_nanoseconds, 80)              \
-    F(T, kernel_deadline_nanoseconds, 88) F(T, stop_grace_nanoseconds, 96) F(T, pin, 104)
-PTO2_ASSERT_LAYOUT(pto2_session_options, PTO2_SESSION_OPTIONS_FIELDS, 112);
+    F(T, kernel_deadline_nanoseconds, 88) F(T, stop_grace_nanoseconds, 96) F(T, pin, 104) \
+    F(T, constants, 112) F(T, constant_bytes, 120)
+PTO2_ASSERT_LAYOUT(pto2_session_options, PTO2_SESSION_OPTIONS_FIELDS, 128);
 
 /* What a run did. The caller sets `bytes`; the rest is filled in, for a run that failed
  * as far as it came. */

@@ -309,4 +309,9 @@ static inline void pto2_call(uintptr_t function, const void *argument) {
     ((void (*)(const void *))function)(argument);
 }
 
+/* The same of an image's init function. */
+static inline int32_t pto2_call_init(uintptr_t function, const void *argument) {
+    return ((int32_t (*)(const void *))function)(argument);
+}
+
 #endif

@@ -94,9 +94,10 @@ PTO2_ASSERT_LAYOUT(pto2_section, PTO2_SECTION_FIELDS, 32);
 #define PTO2_SECTION_CORE_TRACE 18u
 #define PTO2_SECTION_SCOPE_NAMES 19u
 #define PTO2_SECTION_SCOPE_USES 20u
-#define PTO2_SECTION_HEAP 21u
-#define PTO2_SECTION_ARENA 22u
-#define PTO2_SECTION_KINDS 23u
+#define PTO2_SECTION_CONSTANTS 21u
+#define PTO2_SECTION_HEAP 22u
+#define PTO2_SECTION_ARENA 23u
+#define PTO2_SECTION_KINDS 24u
 
 /* PTO2DispatchInitInfo: the one-shot start-up information of a core. */
 typedef struct PTO2DispatchInitInfo {
@@ -129,6 +130,7 @@ typedef struct pto2_configuration {
     uint32_t stop_grace_milliseconds; /* of a stopped process; 0 = for ever */
     uint32_t flags;                   /* PTO2_SESSION_... */
     uint64_t trace_bytes; /* of each trace buffer; 0 = nothing is traced */
+    uint64_t constant_bytes; /* of the session, for all kernels */
 } pto2_configuration;
 
 #define PTO2_CONFIGURATION_FIELDS(F, T) \
@@ -138,8 +140,9 @@ typedef struct pto2_configuration {
     F(T, stall_limit_milliseconds, 36) F(T, arena_bytes, 40) F(T, task_window, 48) \
     F(T, consumed_window, 80) F(T, dep_pool, 112) F(T, heap_bytes, 144) \
     F(T, offset_limit, 208) F(T, kernel_deadline_milliseconds, 212) \
-    F(T, stop_grace_milliseconds, 216) F(T, flags, 220) F(T, trace_bytes, 224)
-PTO2_ASSERT_LAYOUT(pto2_configuration, PTO2_CONFIGURATION_FIELDS, 232);
+    F(T, stop_grace_milliseconds, 216) F(T, flags, 220) F(T, trace_bytes, 224) \
+    F(T, constant_bytes, 232)
+PTO2_ASSERT_LAYOUT(pto2_configuration, PTO2_CONFIGURATION_FIELDS, 240);
 
 #define PTO2_SESSION_QUIET 0x1u /* no warnings on standard error */
 #define PTO2_SESSION_DRAIN 0x2u /* what is published is done even if the orchestrator dies */
@@ -170,8 +173,8 @@ typedef struct pto2_header {
     F(T, magic, 0) F(T, segment_major, 8) F(T, segment_minor, 12) F(T, layout_hash, 16) \
     F(T, total_bytes, 24) F(T, page_bytes, 32) F(T, creator_pid, 36) \
     F(T, creator_start_time, 40) F(T, boot_id, 48) F(T, dispatch, 64) \
-    F(T, section_count, 72) F(T, reserved, 76) F(T, configuration, 80) F(T, sections, 312)
-PTO2_ASSERT_LAYOUT(pto2_header, PTO2_HEADER_FIELDS, 3384);
+    F(T, section_count, 72) F(T, reserved, 76) F(T, configuration, 80) F(T, sections, 320)
+PTO2_ASSERT_LAYOUT(pto2_header, PTO2_HEADER_FIELDS, 3392);
 
 /* "PTO2MADE", the last word of the first 4096 bytes: there from the moment the object has
  * its name, so that one without a magic is known for pto2's, whose creator has died. */

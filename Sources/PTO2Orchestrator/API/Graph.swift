@@ -10,6 +10,8 @@ public struct Kernel: Sendable {
     case aic = 0
     /// Vector core.
     case aiv = 1
+    /// Either, as each task says that it puts the kernel in a matrix or a vector place.
+    case any = 2
   }
 
   package var call: UInt64
@@ -68,7 +70,7 @@ public enum ScopeMode: Sendable {
       for kernel in image.kernels {
         kernels[kernel.name] = Kernel(
           call: CallWord(image: index, offset: kernel.offset).rawValue, id: id,
-          coreType: kernel.coreType == 0 ? .aic : .aiv)
+          coreType: Kernel.CoreType(rawValue: kernel.coreType) ?? .any)
         id += 1
       }
     }

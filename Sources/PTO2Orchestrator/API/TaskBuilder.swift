@@ -262,9 +262,7 @@ extension Graph {
       set.calls.2 = aiv1.call
       set.ids.2 = aiv1.id
     }
-    if (aic?.coreType ?? .aic) != .aic || (aiv0?.coreType ?? .aiv) != .aiv
-      || (aiv1?.coreType ?? .aiv) != .aiv
-    {
+    if aic?.coreType == .aiv || aiv0?.coreType == .aic || aiv1?.coreType == .aic {
       unsafe orchestrator.pointee.stageFailure(
         PTO2Error(
           .invalidArgs,

@@ -45,6 +45,15 @@ extension UInt32: IntegerTensorElement {
 extension UInt64: IntegerTensorElement {
   public static var dataType: DataType { .uint64 }
 }
+extension BooleanByte: TensorElement {
+  public static var dataType: DataType { .bool }
+}
+extension Float8E4M3FN: RealTensorElement {
+  public static var dataType: DataType { .float8E4M3FN }
+}
+extension Float8E5M2: RealTensorElement {
+  public static var dataType: DataType { .float8E5M2 }
+}
 
 /// The upper half of a `Float`: its exponents, 8 bits of precision.
 @frozen
@@ -93,7 +102,8 @@ extension DataType {
       Element(exactly: value).map { UInt64(truncatingIfNeeded: $0) }
     }
     return switch self {
-    case .float32, .float16, .bfloat16: bits(of: Double(value))
+    case .float32, .float16, .bfloat16, .float8E4M3FN, .float8E5M2: bits(of: Double(value))
+    case .bool: value == 0 || value == 1 ? UInt64(value) : nil
     case .int8: exactly(Int8.self)
     case .int16: exactly(Int16.self)
     case .int32: exactly(Int32.self)
@@ -110,6 +120,8 @@ extension DataType {
     case .float32: UInt64(Float(value).bitPattern)
     case .float16: UInt64(Float16(value).bitPattern)
     case .bfloat16: UInt64(BFloat16(value).bitPattern)
+    case .float8E4M3FN: UInt64(Float8.e4m3(value))
+    case .float8E5M2: UInt64(Float8.e5m2(value))
     case .uint64: UInt64(exactly: value)
     default: Int(exactly: value).flatMap { bits(of: $0) }
     }

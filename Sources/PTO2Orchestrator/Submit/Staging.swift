@@ -35,7 +35,7 @@ extension Orchestrator {
     _ tensor: AnyTensor, _ index: [Int], _ comparison: Comparison, _ value: UInt64, isReal: Bool
   ) {
     let type = tensor.dataType
-    guard isReal == (type == .float32 || type == .float16 || type == .bfloat16) else {
+    guard isReal == type.isReal else {
       return staged.fail(
         PTO2Error(
           .invalidArgs,

@@ -23,6 +23,9 @@ struct Predicate {
     case .uint16: unsafe integer(Int64(element.load(as: UInt16.self)))
     case .uint32: unsafe integer(Int64(element.load(as: UInt32.self)))
     case .uint64: unsafe unsigned(element.load(as: UInt64.self))
+    case .bool: unsafe integer(element.load(as: UInt8.self) == 0 ? 0 : 1)
+    case .float8E4M3FN: unsafe real(Double(Float8.e4m3(element.load(as: UInt8.self))))
+    case .float8E5M2: unsafe real(Double(Float8.e5m2(element.load(as: UInt8.self))))
     case nil: false
     }
   }

@@ -158,10 +158,11 @@ extension DataType {
     case .uint16: "uint16"
     case .uint32: "uint32"
     case .uint64: "uint64"
+    case .bool: "bool"
+    case .float8E4M3FN: "float8_e4m3fn"
+    case .float8E5M2: "float8_e5m2"
     }
   }
-
-  package var isReal: Bool { self == .float32 || self == .float16 || self == .bfloat16 }
 
   package init(_ node: YAMLNode) throws(TextError) {
     let text = try node.text("a type")

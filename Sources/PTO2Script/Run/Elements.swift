@@ -26,6 +26,9 @@ struct ElementFormat {
     case .float32: UInt64(Float(Double(bitPattern: value)).bitPattern)
     case .float16: UInt64(Float16(Double(bitPattern: value)).bitPattern)
     case .bfloat16: UInt64(BFloat16(Double(bitPattern: value)).bitPattern)
+    case .float8E4M3FN: UInt64(Float8.e4m3(Double(bitPattern: value)))
+    case .float8E5M2: UInt64(Float8.e5m2(Double(bitPattern: value)))
+    case .bool: value == 0 ? 0 : 1
     case .int8, .uint8: value & 0xFF
     case .int16, .uint16: value & 0xFFFF
     case .int32, .uint32: value & 0xFFFF_FFFF
@@ -41,6 +44,9 @@ struct ElementFormat {
     case .float32: Double(Float(bitPattern: UInt32(bits))).bitPattern
     case .float16: Double(Float16(bitPattern: UInt16(bits))).bitPattern
     case .bfloat16: Double(Float(BFloat16(bitPattern: UInt16(bits)))).bitPattern
+    case .float8E4M3FN: Double(Float8.e4m3(UInt8(bits))).bitPattern
+    case .float8E5M2: Double(Float8.e5m2(UInt8(bits))).bitPattern
+    case .bool: bits == 0 ? 0 : 1
     case .int8: signed(Int8(truncatingIfNeeded: bits))
     case .int16: signed(Int16(truncatingIfNeeded: bits))
     case .int32: signed(Int32(truncatingIfNeeded: bits))

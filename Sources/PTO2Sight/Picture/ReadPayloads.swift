@@ -88,15 +88,15 @@ private enum Number {
       case .uint16: .integer(Int64(UInt16(truncatingIfNeeded: bits)))
       case .uint32: .integer(Int64(UInt32(truncatingIfNeeded: bits)))
       case .uint64: .unsigned(bits)
+      case .bool: .integer(bits & 0xFF == 0 ? 0 : 1)
+      case .float8E4M3FN: .real(Double(Float8.e4m3(UInt8(truncatingIfNeeded: bits))))
+      case .float8E5M2: .real(Double(Float8.e5m2(UInt8(truncatingIfNeeded: bits))))
       }
   }
 
   /// The value of a predicate: an int64, or a double for real types.
   init(valueOf bits: UInt64, _ type: DataType) {
-    switch type {
-    case .float32, .float16, .bfloat16: self = .real(Double(bitPattern: bits))
-    default: self = .integer(Int64(bitPattern: bits))
-    }
+    self = type.isReal ? .real(Double(bitPattern: bits)) : .integer(Int64(bitPattern: bits))
   }
 
   var text: String {

@@ -43,12 +43,17 @@ func withStartOfFile<Result>(
 
 /// A file's text; nil when it cannot be read or is longer than `limit` bytes.
 package func readWholeFile(_ path: String, limit: Int = 1 << 24) -> String? {
+  readBytes(path, limit: limit).map { String(decoding: $0, as: UTF8.self) }
+}
+
+/// All bytes of a file; nil when it cannot be read or is longer than `limit` bytes.
+package func readBytes(_ path: String, limit: Int) -> [UInt8]? {
   var bytes: [UInt8] = []
   let isWhole = readPieces(path) {
     bytes += $0
     return bytes.count <= limit
   }
-  return isWhole ? String(decoding: bytes, as: UTF8.self) : nil
+  return isWhole ? bytes : nil
 }
 
 /// Names in a directory, sorted; none when it cannot be read.

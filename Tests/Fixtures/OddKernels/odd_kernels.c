@@ -30,7 +30,7 @@ static void spoil(const char *what) {
     if (!strcmp(what, "magic")) pto2_kernel_table_v2.magic = 7;
     /* As the first images knew them, and as a later one may. */
     if (!strcmp(what, "old-args")) pto2_kernel_table_v2.args_bytes = 48;
-    if (!strcmp(what, "new-args")) pto2_kernel_table_v2.args_bytes = 64;
+    if (!strcmp(what, "new-args")) pto2_kernel_table_v2.args_bytes = 80;
     if (!strcmp(what, "entries")) pto2_kernel_table_v2.entries = (void *)16;
     if (!strcmp(what, "name")) entries[0].name = (const char *)16;
     if (!strcmp(what, "function")) memcpy(&entries[0].function, &(void *){names}, sizeof(void *));

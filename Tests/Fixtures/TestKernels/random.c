@@ -18,7 +18,7 @@
 
 #include <string.h>
 
-static const uint8_t sizes[] = {4, 2, 2, 1, 2, 4, 8, 1, 2, 4, 8};
+static const uint8_t sizes[PTO2_DTYPE_COUNT] = {4, 2, 2, 1, 2, 4, 8, 1, 2, 4, 8, 1, 1, 1};
 
 static uint64_t mix(uint64_t z) {
     z = (z ^ z >> 30) * 0xBF58476D1CE4E5B9u;

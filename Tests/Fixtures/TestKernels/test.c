@@ -49,7 +49,7 @@ void t_sum(const pto2_kernel_args *args) {
 
 /* 0 any view in, 1 contiguous, of the same type and count: copies, row-major. */
 void t_gather(const pto2_kernel_args *args) {
-    static const uint32_t sizes[] = {4, 2, 2, 1, 2, 4, 8, 1, 2, 4, 8};
+    static const uint32_t sizes[PTO2_DTYPE_COUNT] = {4, 2, 2, 1, 2, 4, 8, 1, 2, 4, 8, 1, 1, 1};
     const pto2_tensor *t = &args->tensor[0];
     const uint32_t size = sizes[t->dtype];
     for (uint32_t i = 0; i < t->element_count; i++) {

@@ -7,7 +7,7 @@
 #define SECOND 1000000000ull
 #define MINUTE (60 * SECOND)
 
-static const uint32_t sizes[PTO2_DTYPE_COUNT] = {4, 2, 2, 1, 2, 4, 8, 1, 2, 4, 8};
+static const uint32_t sizes[PTO2_DTYPE_COUNT] = {4, 2, 2, 1, 2, 4, 8, 1, 2, 4, 8, 1, 1, 1};
 
 /* Copies a view, element by element, to memory of the program. */
 static const void *gather(pto2_tensor_handle *view, uint32_t dtype, uint32_t count) {
