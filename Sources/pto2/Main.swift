@@ -28,6 +28,7 @@ struct Tool: ParsableCommand {
 
   static func main() {
     holdStandardDescriptors()
+    hearOfChildren()
     main(nil)
   }
 }
