@@ -198,6 +198,23 @@ int pto2_find_object(const void *address, pto2_loaded_object *out);
  * the crash record of their thread. Of the first image alone that has a C++ library. */
 void pto2_record_exceptions(void *image);
 
+/* Remembers what lies under that path, which is about to be loaded as a shared object. */
+void pto2_note_object(const char *path);
+
+/* The file of an object that was loaded, and the signal that came of its change. */
+typedef struct pto2_changed_object {
+    const char *path;
+    uint64_t bytes_then, bytes_now;
+    int signal;
+    int exit_status; /* what the process was about to end with, by exit(3); -1: it was not */
+} pto2_changed_object;
+
+/* From now on, for good, `function` is called when this process is about to die of SIGBUS,
+ * SIGSEGV, SIGILL or SIGFPE, and a file that was noted has been written to since: in the thread
+ * that faulted, which it ends with the process. The latest function counts. */
+typedef void (*pto2_object_function)(const pto2_changed_object *changed);
+void pto2_guard_objects(pto2_object_function function);
+
 /* Tells the core that this is a spin-wait loop. */
 static inline void pto2_cpu_relax(void) {
 #if defined(__x86_64__) || defined(__i386__)
