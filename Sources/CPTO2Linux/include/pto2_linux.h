@@ -140,8 +140,9 @@ int pto2_read_signal(int fd);
 /* Lets a signal do what it would do without that descriptor. */
 void pto2_pass_on(int number);
 
-/* Ignores SIGPIPE, SIGINT, SIGQUIT and what stops background processes of a terminal:
- * for supervised children, whose parent decides. */
+/* Ignores SIGPIPE, SIGHUP, SIGINT, SIGQUIT and what stops background processes of a terminal:
+ * for supervised children, whose parent decides. Linux sends SIGHUP to one that is stopped
+ * when its parent dies. */
 void pto2_ignore_terminal_signals(void);
 
 /* SIGCHLD as it is by default where the parent has had it ignored: then the ends of
