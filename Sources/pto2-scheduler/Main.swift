@@ -23,6 +23,10 @@ enum Main {
 private func runToEnd(segment: String, parent: Int32?, attachTimeoutSeconds: Double = 10)
   -> Int32
 {
+  if let lack = lackOfMemory() {
+    writeError("pto2-scheduler: error: \(lack)")
+    return 73
+  }
   let isSupervised = parent != nil
   do {
     let end = try runScheduler(
