@@ -251,7 +251,8 @@ internal import PTO2System
   }
 
   /// While `step` finds nothing to do: to a CPU that no other core uses, if there is one.
-  package mutating func leaveCrowd() { _ = seat.leaveCrowd() }
+  /// - Returns: true when it has moved.
+  package mutating func leaveCrowd() -> Bool { seat.leaveCrowd() }
 
   /// Sleeps until the next lane's word changes or a gate before it opens, the session
   /// ends, or the time is over.

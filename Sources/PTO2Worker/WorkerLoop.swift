@@ -110,24 +110,15 @@ package import PTO2System
   }
 
   private func runTasks(of core: inout Core) {
-    // What a core waits for at a gate may have lost its CPU to the scheduler or the
-    // orchestrator for 100 us, and a CPU that has gone to sleep takes 50 us to come back in a
-    // virtual machine: yield for 300 us before sleeping. Others run meanwhile, for less than
-    // a millisecond at a time.
-    var backoff = Backoff(yields: 800, hogNanoseconds: 1_000_000)
-    // Before its first task it sleeps at once: other cores are being started.
-    backoff.resume()
+    var wait = CoreWait()
     while true {
       switch core.step() {
-      case .ran: backoff.reset()
+      case .ran: wait.reset()
       case .idle:
-        guard backoff.next() else {
-          if backoff.isYielding { core.leaveCrowd() }
-          continue
-        }
+        guard wait.next(leaveCrowd: { core.leaveCrowd() }) else { continue }
         if !core.isSessionRunning || isSessionDead { return core.leave() }
         core.park(timeoutNanoseconds: 100_000_000)
-        backoff.resume()
+        wait.resume()
       case .exited: return
       case .garbage(let garbage):
         let error = PTO2Error(

@@ -45,7 +45,14 @@ import Testing
     #expect(answer(4, microseconds: 1_000_000, wanting: 0.3) == false)
   }
 
+  /// Whatever they wait for: a core that sleeps takes longer to come than they take.
+  @Test func shortKernelsNeedNoCoreEach() {
+    #expect(answer(1000, microseconds: 4, wanting: 0.01) == true)
+    #expect(answer(1000, microseconds: 5, wanting: 0.01) == false)
+  }
+
   @Test func fewKernelsSayNothing() {
+    #expect(answer(998, microseconds: 1, wanting: 1) == nil)
     #expect(answer(40, microseconds: 100, wanting: 1) == nil)
     #expect(answer(0, microseconds: 0, wanting: 0) == nil)
   }

@@ -2,7 +2,7 @@ internal import CPTO2Segment
 internal import PTO2Protocol
 internal import PTO2System
 
-/// Whether there are more cores of a kind than CPUs, and their kernels compute.
+/// Whether there are more cores of a kind than CPUs, and their kernels compute or are short.
 ///
 /// Then more cores than CPUs gain nothing, and cost a switch between processes for each
 /// dependency between two that share a CPU. As many cores as there are CPUs are favoured:
@@ -10,7 +10,9 @@ internal import PTO2System
 /// that sleep most of their time are served by all cores.
 ///
 /// A kernel computes if its worker wanted a CPU while it ran: it had one, or waited for one.
-/// Preempted kernels take long, too, but not without wanting to run.
+/// Preempted kernels take long, too, but not without wanting to run. Of short kernels it does
+/// not matter: to wake a core that sleeps takes longer than the kernels that wait at one
+/// that is awake.
 struct Crowding {
   /// What a core has counted, as last seen.
   private struct Seen {
@@ -20,12 +22,14 @@ struct Crowding {
     var runnable: UInt64 = 0
   }
 
-  /// Since the last decision, of all cores of a kind, nanoseconds.
+  /// Since the last decision, of all cores of a kind; times in nanoseconds.
   private struct Sum {
+    var count: UInt64 = 0
     var kernels: UInt64 = 0
     var runnable: UInt64 = 0
 
     static func += (sum: inout Self, other: Self) {
+      sum.count &+= other.count
       sum.kernels &+= other.kernels
       sum.runnable &+= other.runnable
     }
@@ -33,6 +37,10 @@ struct Crowding {
 
   /// Less than this of kernels decides nothing.
   private static let leastNanoseconds: UInt64 = 5_000_000
+  /// Nor do fewer short ones.
+  private static let leastCount: UInt64 = 1000
+  /// Shorter on average: about what it takes to wake a core.
+  private static let shortNanoseconds: UInt64 = 5000
 
   private var seen: [Seen] = []
   private var sums: (matrix: Sum, vector: Sum) = (Sum(), Sum())
@@ -59,13 +67,12 @@ struct Crowding {
     guard counters.kernels >= last.kernels, counters.timed_kernels >= last.timed,
       counters.timed_nanoseconds >= last.nanoseconds, runnable >= last.runnable
     else { return }
-    var sum = Sum(kernels: 0, runnable: runnable - last.runnable)
+    var sum = Sum(runnable: runnable - last.runnable)
     let timed = counters.timed_kernels - last.timed
     if timed > 0 {
       let mean = (counters.timed_nanoseconds - last.nanoseconds) / timed
-      sum.kernels =
-        mean.multipliedReportingOverflow(by: counters.kernels - last.kernels)
-        .partialValue
+      sum.count = counters.kernels - last.kernels
+      sum.kernels = mean.multipliedReportingOverflow(by: sum.count).partialValue
     }
     if CoreID(core).subtask == 0 {
       sums.matrix += sum
@@ -74,12 +81,14 @@ struct Crowding {
     }
   }
 
-  /// Whether kernels compute; nil while too little is known. Begins anew after an answer.
+  /// Whether kernels compute, or are short; nil while too little is known. Begins anew after an
+  /// answer.
   mutating func isComputing(matrix: Bool) -> Bool? {
     let sum = matrix ? sums.matrix : sums.vector
-    guard sum.kernels >= Self.leastNanoseconds else { return nil }
+    let areShort = sum.count >= Self.leastCount && sum.kernels / sum.count < Self.shortNanoseconds
+    guard areShort || sum.kernels >= Self.leastNanoseconds else { return nil }
     if matrix { sums.matrix = Sum() } else { sums.vector = Sum() }
-    return sum.runnable >= sum.kernels / 2
+    return areShort || sum.runnable >= sum.kernels / 2
   }
 }
 

@@ -98,16 +98,20 @@ package struct Backoff {
     #else
       let begin = MonotonicClock.now()
       yieldProcessor()
-      let nanoseconds = MonotonicClock.now() &- begin
-      hasSwitched = nanoseconds > Self.switchNanoseconds
-      if !hasSwitched { spins = Self.mostSpins }
-      if nanoseconds > hogNanoseconds {
-        hasSwitched = false
-        spins = Self.mostSpins
-        yields = 0
-        crowdedWaits = Self.crowdedPeriod
-      }
+      noteYield(nanoseconds: MonotonicClock.now() &- begin)
     #endif
+  }
+
+  /// A yield has taken so long.
+  package mutating func noteYield(nanoseconds: UInt64) {
+    hasSwitched = nanoseconds > Self.switchNanoseconds
+    if !hasSwitched { spins = Self.mostSpins }
+    if nanoseconds > hogNanoseconds {
+      hasSwitched = false
+      spins = Self.mostSpins
+      yields = 0
+      crowdedWaits = Self.crowdedPeriod
+    }
   }
 }
 
