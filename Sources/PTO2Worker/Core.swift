@@ -34,8 +34,10 @@ internal import PTO2System
 
   /// What a step has come to.
   package enum Outcome: Equatable {
-    /// Nothing to do on the next lane, or a gate before it is closed.
+    /// Nothing to do on the next lane.
     case idle
+    /// A gate before the next lane's dispatch is closed.
+    case gated
     case ran
     /// EXIT was read and acknowledged.
     case exited
@@ -161,7 +163,7 @@ internal import PTO2System
       return .garbage(Garbage("DATA_MAIN_BASE lane \(lane) is 0x\(bits)"))
     case .dispatch(let offset, let slot):
       do throws(Garbage) {
-        if try closedGate() != nil { return .idle }
+        if try closedGate() != nil { return .gated }
         // Acquired with the gates, or published by the word.
         if lanes[lane].skip.loadAcquire() == 0 {
           try run(word, descriptorOffset: offset, subtask: slot)

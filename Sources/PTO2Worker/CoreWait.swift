@@ -26,15 +26,18 @@ struct CoreWait {
 
   /// One round without a task.
   ///
-  /// The core also tries to move where yields cost time slices, so that it parks at once:
-  /// else two cores that wait for each other stay on one CPU as long as somebody computes
-  /// on another.
-  /// - Parameter leaveCrowd: moves to another CPU if there is a reason; true when it has.
+  /// At a gate it also tries to move before it parks, for where yields cost time slices it parks
+  /// at once: two cores that wait for each other would stay on one CPU long after whoever
+  /// computes on another has gone. One without work does not: as a session begins and ends all
+  /// are awake now and then, and a process that Linux moves may wait long for its new CPU.
+  /// - Parameters:
+  ///   - atGate: there is a dispatch that has to wait.
+  ///   - leaveCrowd: moves to another CPU if there is a reason; true when it has.
   /// - Returns: true: park now.
   @inline(__always)
-  mutating func next(leaveCrowd: () -> Bool) -> Bool {
+  mutating func next(atGate: Bool, leaveCrowd: () -> Bool) -> Bool {
     let isOver = backoff.next()
-    guard isOver || backoff.isYielding else { return false }
+    guard isOver ? atGate : backoff.isYielding else { return isOver }
     if leaveCrowd() {
       // What yields took says nothing of this CPU.
       backoff = Self.onNewCPU

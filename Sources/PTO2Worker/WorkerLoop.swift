@@ -112,10 +112,13 @@ package import PTO2System
   private func runTasks(of core: inout Core) {
     var wait = CoreWait()
     while true {
-      switch core.step() {
+      let outcome = core.step()
+      switch outcome {
       case .ran: wait.reset()
-      case .idle:
-        guard wait.next(leaveCrowd: { core.leaveCrowd() }) else { continue }
+      case .idle, .gated:
+        guard wait.next(atGate: outcome == .gated, leaveCrowd: { core.leaveCrowd() }) else {
+          continue
+        }
         if !core.isSessionRunning || isSessionDead { return core.leave() }
         core.park(timeoutNanoseconds: 100_000_000)
         wait.resume()

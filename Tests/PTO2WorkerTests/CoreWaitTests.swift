@@ -5,9 +5,11 @@ import Testing
 /// When a core that has nothing to do yields, moves, and parks.
 @Suite struct CoreWaitTests {
   /// Rounds until it parks.
-  private func rounds(_ wait: inout CoreWait, leaveCrowd: () -> Bool = { false }) -> Int {
+  private func rounds(
+    _ wait: inout CoreWait, atGate: Bool = true, leaveCrowd: () -> Bool = { false }
+  ) -> Int {
     var count = 0
-    while !wait.next(leaveCrowd: leaveCrowd) && count < 5000 { count += 1 }
+    while !wait.next(atGate: atGate, leaveCrowd: leaveCrowd) && count < 5000 { count += 1 }
     return count
   }
 
@@ -43,16 +45,36 @@ import Testing
       } == 150)
     #expect(looks == 1)
     wait.reset()
-    for _ in 0..<150 { #expect(!wait.next { false }) }
-    #expect(!wait.next { true }, "it looks for work on its new CPU first")
+    for _ in 0..<150 { #expect(!wait.next(atGate: true) { false }) }
+    #expect(!wait.next(atGate: true) { true }, "it looks for work on its new CPU first")
     // And yields there: the time slice was lost elsewhere.
     var looksThere = 0
     for _ in 0..<152 {
-      _ = wait.next {
+      _ = wait.next(atGate: true) {
         looksThere += 1
         return false
       }
     }
     #expect(looksThere == 2, "150 rounds are spins")
+  }
+  @Test func coreWithoutWorkStaysBeforeItParks() {
+    var wait = CoreWait()
+    var looks = 0
+    for _ in 0..<3 {
+      #expect(
+        rounds(&wait, atGate: false) {
+          looks += 1
+          return true
+        } == 0)
+      wait.resume()
+    }
+    wait.reset()
+    wait.noteYield(nanoseconds: 2_000_000)
+    #expect(
+      rounds(&wait, atGate: false) {
+        looks += 1
+        return true
+      } == 150)
+    #expect(looks == 0)
   }
 }

@@ -44,7 +44,7 @@ final class WorkerTarget: FuzzTarget {
       default:
         let last = line.word(lane).loadOwn()
         switch core.step() {
-        case .idle:
+        case .idle, .gated:
           core.park(timeoutNanoseconds: 1)
         case .ran:
           let cond = segment.corePage(index).cond(lane).loadAcquire()
