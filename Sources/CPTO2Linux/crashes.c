@@ -1,5 +1,6 @@
 /* What a thread of kernels leaves when it crashes, or when a kernel ends it. */
 #include "crashes.h"
+#include "objects.h"
 #include "pto2_linux.h"
 #include "truncation.h"
 
@@ -80,6 +81,7 @@ static void on_crash(int number, siginfo_t *info, void *context) {
         _exit(1);
     }
     if (number == SIGBUS && pto2_is_truncated(info)) pto2_report_truncation(info);
+    pto2_report_changed_object(info);
     struct crashing *mine = of_this_thread();
     if (mine) fill(mine, number, info, context);
     struct sigaction end = {.sa_handler = SIG_DFL};

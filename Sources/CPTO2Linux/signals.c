@@ -118,7 +118,7 @@ void pto2_pass_on(int number) {
 }
 
 void pto2_ignore_terminal_signals(void) {
-    static const int ignored[] = {SIGPIPE, SIGINT, SIGQUIT, SIGTTIN, SIGTTOU, SIGTSTP};
+    static const int ignored[] = {SIGPIPE, SIGHUP, SIGINT, SIGQUIT, SIGTTIN, SIGTTOU, SIGTSTP};
     for (unsigned i = 0; i < sizeof ignored / sizeof *ignored; i++) signal(ignored[i], SIG_IGN);
 }
 

@@ -108,6 +108,7 @@ extension RuntimeOptions {
     ProgramEnd.shared.expectNoExit(program, json: json, "its run was not over")
     defer { ProgramEnd.shared.letExit() }
     do throws(SessionFailure) {
+      try requireMemory()
       var (report, faults) = try runSession(
         program, images: images, imageDirectories: imageDirectories, body)
       report.seconds = Double(MonotonicClock.now() &- begin) / 1e9
@@ -180,6 +181,13 @@ extension RuntimeOptions {
     let report = session.close(completing: begun)
     if let failure = FaultRun.judge(outcomes, failure) { throw failure }
     return (report, outcomes)
+  }
+}
+
+/// Before anything is started, or loaded, that would end halfway.
+func requireMemory() throws(SessionFailure) {
+  if let lack = lackOfMemory() {
+    throw SessionFailure(text: "error: \(lack)", exitStatus: ExitStatus.cannotCreate)
   }
 }
 

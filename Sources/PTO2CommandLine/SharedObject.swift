@@ -10,8 +10,12 @@ package func runSharedObject(_ path: String, arguments: [String], options: Runti
   holdStandardDescriptors()
   ProgramEnd.shared.expectNoExit(path, json: options.json, "\(path) was loaded")
   defer { ProgramEnd.shared.letExit() }
-  do { program = try SharedObjectProgram(path: path) } catch {
-    let failure = SessionFailure(text: "error: \(error.message)", exitStatus: ExitStatus.usage)
+  do throws(SessionFailure) {
+    try requireMemory()
+    do { program = try SharedObjectProgram(path: path) } catch {
+      throw SessionFailure(text: "error: \(error.message)", exitStatus: ExitStatus.usage)
+    }
+  } catch let failure {
     if options.json {
       writeOutput(
         failureJSON(program: path, error: failure.error, exitStatus: failure.exitStatus))

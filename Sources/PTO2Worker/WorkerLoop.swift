@@ -74,11 +74,11 @@ package import PTO2System
       throw .image(error)
     }
     orchestrator = ProcessHandle(segment.creator())
-    if orchestrator?.hasEnded() ?? true { throw .segment(.abandoned(name: name)) }
     self.cores = cores
     self.isSupervised = isSupervised
     self.followsParent = followsParent
     self.segment = segment
+    if isSessionDead { throw .segment(.abandoned(name: name)) }
     watchSessionEnd()
   }
 

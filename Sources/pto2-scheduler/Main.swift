@@ -13,21 +13,32 @@ enum Main {
       launch.core == nil
     else { return SchedulerCommand.main() }
     ignoreTerminalSignals()
-    exit(runToEnd(segment: launch.segment, isSupervised: true))
+    exit(runToEnd(segment: launch.segment, parent: launch.parent))
   }
 }
 
 /// Schedules until the end of the session.
+/// - Parameter parent: the orchestrator that has started this process, if one has.
 /// - Returns: the exit status.
-private func runToEnd(segment: String, isSupervised: Bool, attachTimeoutSeconds: Double = 10)
+private func runToEnd(segment: String, parent: Int32?, attachTimeoutSeconds: Double = 10)
   -> Int32
 {
+  if let lack = lackOfMemory() {
+    writeError("pto2-scheduler: error: \(lack)")
+    return 73
+  }
+  let isSupervised = parent != nil
   do {
     let end = try runScheduler(
       name: segment, isSupervised: isSupervised,
       attachTimeoutMilliseconds: UInt64(attachTimeoutSeconds * 1000))
     guard let error = end else { return 0 }
-    if !isSupervised || error.code == .orchestratorDied { writeError("pto2-scheduler: \(error)") }
+    // The orchestrator reports errors as long as it lives; a truncated segment may be what it
+    // has died of, and has told.
+    let isReported =
+      isSupervised && error.code != .orchestratorDied
+      && (getppid() == parent || error.code == .segmentTruncated)
+    if !isReported { writeError("pto2-scheduler: \(error)") }
     return error.code.exitStatus
   } catch {
     // The orchestrator reports a truncated segment itself.
@@ -73,7 +84,7 @@ struct SchedulerCommand: ParsableCommand {
     // A supervised scheduler outlives its orchestrator long enough to clean up.
     if parent != nil { ignoreTerminalSignals() }
     let status = runToEnd(
-      segment: segment, isSupervised: parent != nil, attachTimeoutSeconds: attachTimeout)
+      segment: segment, parent: parent, attachTimeoutSeconds: attachTimeout)
     if status != 0 { throw ExitCode(status) }
   }
 }

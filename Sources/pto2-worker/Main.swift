@@ -27,6 +27,19 @@ private func hostCores(
   segment: String, cores: [Int], isSupervised: Bool, followsParent: Bool = true,
   attachTimeoutSeconds: Double = 10
 ) -> Int32 {
+  if let lack = lackOfMemory() {
+    writeError("pto2-worker: error: \(lack)")
+    return 73
+  }
+  // The orchestrator starts another one, which refuses the image.
+  if !isSupervised {
+    ObjectGuard.begin { text, exitStatus in
+      // The session is over: destructors.
+      if let exitStatus { _exit(exitStatus) }
+      writeError("pto2-worker: error: \(text)")
+      _exit(PTO2ErrorCode.imageRefused.exitStatus)
+    }
+  }
   do {
     let loop = try WorkerLoop(
       name: segment, cores: cores, isSupervised: isSupervised, followsParent: followsParent,

@@ -30,6 +30,7 @@ struct Tool: ParsableCommand {
 
   static func main() {
     holdStandardDescriptors()
+    hearOfChildren()
     main(nil)
   }
 }

@@ -38,6 +38,7 @@ func exponential(_ x: Double) -> Double { exp(x) }
       """
       {"faults": [{"point": "ack", "hit": 3, "count": 50, "do": "kill"}]}
       """, to: script)
+    defer { unlink(script) }
     let segment = freshSegment("compat-kills")
     let (result, values) = Self.bench.run(
       name, scene.arguments,
@@ -133,6 +134,15 @@ func exponential(_ x: Double) -> Double { exp(x) }
     let json = Self.bench.compile(
       "mixed", ["0:aiv:half"], ["--json"], environment: ["CXX": "no-such-c++"])
     #expect(json.output.contains("\"error\":\"no-tool\"") && json.output.contains(":69}"))
+  }
+
+  /// Whatever the parent has ignored or blocked, the end of a compiler and of its own children
+  /// is heard of.
+  @Test func compilerIsHeardOfWhateverTheParentIgnores() {
+    let result = Command.$around.withValue(["ignore=17", "block=all"]) {
+      Self.bench.compile("mixed", ["4:aiv:half", "7:aic:nothing"], ["--name", "unheard"])
+    }
+    #expect(result.status == 0, "\(result.errors)")
   }
 
   /// bfloat16 is one, or the compiler is refused by its name.

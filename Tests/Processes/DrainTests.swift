@@ -1,5 +1,6 @@
 import Glibc
 import Harness
+import PTO2Segment
 import Testing
 
 /// `--drain`: what the orchestrator has published is done even if it dies.
@@ -117,6 +118,71 @@ import Testing
     kill(scheduler, SIGKILL)
     #expect(waitForNoProcess(segment))
     #expect(Leftovers.of(segment) == .none)
+  }
+
+  /// Tasks are published and not RELEASED.
+  private func hasWork(_ segment: String) -> Bool {
+    let report = Command.run("pto2", ["stat", segment, "--json"]).output
+    return report.split(separator: "\"main_used\":").dropFirst().contains { $0.first != "0" }
+  }
+
+  enum Loss: CaseIterable {
+    /// The scheduler has seen the workers go before the orchestrator does.
+    case before
+    /// It sees all at once.
+    case together
+  }
+
+  /// Nobody is there who would start workers again: whoever looks is told how, and the session
+  /// ends with a word when nobody has.
+  @Test(arguments: Loss.allCases, [true, false])
+  func workersThatAreLostWithTheOrchestratorAreAskedFor(loss: Loss, isReplaced: Bool) throws {
+    let segment = freshSegment("drain-workers-\(loss)-\(isReplaced)")
+    let command = orchestrator(
+      segment, ["--drain", "--stop-grace", "300", "--attach-timeout", isReplaced ? "300" : "2"],
+      ["pure", "\(Self.tasks)"])
+    let cells = try resultsOnceTasksRun(command, segment)
+    let scheduler = try #require(processes(segment, named: "pto2-scheduler").first)
+    let workers = processes(segment, named: "pto2-worker")
+    try #require(workers.count == 3)
+    kill(scheduler, SIGSTOP)
+    try #require(command.waitUntil { hasWork(segment) }, "not exercised")
+    // It would start others.
+    command.signal(SIGSTOP)
+    for worker in workers { kill(worker, SIGKILL) }
+    if loss == .before {
+      kill(scheduler, SIGCONT)
+      let words = try SegmentReader.open(name: segment)
+      try #require(
+        command.waitUntil { !(0..<3).contains { words.isServed(core: $0) } }, "not exercised")
+    }
+    command.signal(SIGKILL)
+    #expect(command.wait().status == 137)
+    kill(scheduler, SIGCONT)
+    let names = ["aic0", "aiv0", "aiv1"]
+    try #require(
+      command.waitUntil {
+        names.allSatisfy {
+          command.errors.contains("with: pto2-worker --segment \(segment) --cores \($0)\n")
+        }
+      }, "\(command.errors)")
+    if isReplaced {
+      let next = Command(
+        "pto2-worker", ["--segment", segment, "--cores", names.joined(separator: ",")]
+      ).wait()
+      #expect(next.status == 0, "\(next.errors)")
+    }
+    #expect(waitForNoProcess(segment))
+    #expect(Leftovers.of(segment) == .none)
+    let lines = command.errors.split(separator: "\n")
+    #expect(lines.count == 4, "three requests and the end: \(command.errors)")
+    if isReplaced {
+      expectResults(cells, done: try #require(done(command.errors), "\(command.errors)"))
+    } else {
+      #expect(
+        lines.last?.hasPrefix("pto2-scheduler: error 203 WORKER_MISSING: ") == true,
+        "\(command.errors)")
+    }
   }
 
   /// Without it: a worker that was started by hand and is in a long kernel.

@@ -61,6 +61,7 @@ struct Surroundings: CustomTestStringConvertible, Sendable {
     Surroundings("nofile=6", status: 73, words: ["ulimit -n 6"]),
     Surroundings("fsize=100000", status: 73, words: ["ulimit -f", "100000 bytes"]),
     Surroundings("as=900000000", status: 73, words: ["ulimit -v", "900000000 bytes"]),
+    Surroundings("data=4000000", status: 73, words: ["ulimit -d 3906", "16777216"]),
     Surroundings("data=20000000", status: 73, words: ["ulimit -d 19531"]),
     Surroundings("user=65534", "nproc=3", status: 73, words: ["ulimit -u 3", "fewer clusters"]),
     Surroundings("shm=none", status: 73, words: ["Is there a /dev/shm?"]),

@@ -140,8 +140,9 @@ int pto2_read_signal(int fd);
 /* Lets a signal do what it would do without that descriptor. */
 void pto2_pass_on(int number);
 
-/* Ignores SIGPIPE, SIGINT, SIGQUIT and what stops background processes of a terminal:
- * for supervised children, whose parent decides. */
+/* Ignores SIGPIPE, SIGHUP, SIGINT, SIGQUIT and what stops background processes of a terminal:
+ * for supervised children, whose parent decides. Linux sends SIGHUP to one that is stopped
+ * when its parent dies. */
 void pto2_ignore_terminal_signals(void);
 
 /* SIGCHLD as it is by default where the parent has had it ignored: then the ends of
@@ -197,6 +198,23 @@ int pto2_find_object(const void *address, pto2_loaded_object *out);
 /* C++ exceptions that leave functions of this image, a handle of dlopen(3), are described in
  * the crash record of their thread. Of the first image alone that has a C++ library. */
 void pto2_record_exceptions(void *image);
+
+/* Remembers what lies under that path, which is about to be loaded as a shared object. */
+void pto2_note_object(const char *path);
+
+/* The file of an object that was loaded, and the signal that came of its change. */
+typedef struct pto2_changed_object {
+    const char *path;
+    uint64_t bytes_then, bytes_now;
+    int signal;
+    int exit_status; /* what the process was about to end with, by exit(3); -1: it was not */
+} pto2_changed_object;
+
+/* From now on, for good, `function` is called when this process is about to die of SIGBUS,
+ * SIGSEGV, SIGILL or SIGFPE, and a file that was noted has been written to since: in the thread
+ * that faulted, which it ends with the process. The latest function counts. */
+typedef void (*pto2_object_function)(const pto2_changed_object *changed);
+void pto2_guard_objects(pto2_object_function function);
 
 /* Tells the core that this is a spin-wait loop. */
 static inline void pto2_cpu_relax(void) {

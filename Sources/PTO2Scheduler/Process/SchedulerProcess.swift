@@ -45,6 +45,8 @@ struct SchedulerProcess<S: Sharing>: ~Copyable {
   private let attachMilliseconds: UInt64
   private var workers: ProcessSet
   private var nextCheck: UInt64 = 0
+  /// The orchestrator has died, and its session goes on (`--drain`).
+  private var isOrphan = false
 
   init(_ shared: SchedulerState, isSupervised: Bool) {
     let configuration = shared.segment.configuration
@@ -124,8 +126,9 @@ struct SchedulerProcess<S: Sharing>: ~Copyable {
     guard now >= nextCheck else { return }
     nextCheck = now &+ UInt64(SchedulerTimes.checkNanoseconds)
     scheduler.beat(now)
-    if orchestrator?.hasEnded() ?? true, let error = errorOfOrphan() {
-      return scheduler.fail(error)
+    if orchestrator?.hasEnded() ?? true {
+      if let error = errorOfOrphan() { return scheduler.fail(error) }
+      if !isOrphan { becomeOrphan() }
     }
     // A scheduler that comes after this one counts on from here.
     scheduler.publishCounters()
@@ -152,6 +155,16 @@ struct SchedulerProcess<S: Sharing>: ~Copyable {
       .orchestratorDied, text + "; the \(count) tasks that it had published are done (--drain)")
   }
 
+  /// Whoever has started the workers does so no more. Those that died before, and are not
+  /// replaced, are missed from here on.
+  private mutating func becomeOrphan() {
+    isOrphan = true
+    let missing = scheduler.coresToSupervise()
+    guard !missing.isEmpty else { return }
+    for core in missing { scheduler.reportDeath(of: nil, core, nextWithin: attachMilliseconds) }
+    attachDeadline = Deadline(afterMilliseconds: attachMilliseconds)
+  }
+
   private mutating func checkAttached() {
     guard attachDeadline.hasPassed, !scheduler.hasAllCores else { return }
     let missing = scheduler.missingCores()
@@ -171,7 +184,7 @@ struct SchedulerProcess<S: Sharing>: ~Copyable {
     }
     workers.takeEnded { core in
       if let error = scheduler.shared.segment.truncationError() { return scheduler.fail(error) }
-      if let process = scheduler.coreProcess(core), !process.isSupervised {
+      if let process = scheduler.coreProcess(core), isOrphan || !process.isSupervised {
         if let error = scheduler.coreError(core) { return scheduler.fail(error, core: core) }
         scheduler.reportDeath(of: process.identity, core, nextWithin: attachMilliseconds)
       }

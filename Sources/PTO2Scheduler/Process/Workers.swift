@@ -60,11 +60,23 @@ extension SchedulerThread {
     return false
   }
 
+  /// Cores without a worker for which whoever supervised the last one would start another.
+  func coresToSupervise() -> [Int] {
+    (0..<cores.count).filter { core in
+      guard S.load(cores[core].incarnation) == 0 || S.load(words.isDead(core)) != 0 else {
+        return false
+      }
+      return cores[core].page.process.read()?.isSupervised ?? true
+    }
+  }
+
   /// Nobody supervises this worker: its user starts the next one.
-  func reportDeath(of process: ProcessIdentity, _ core: Int, nextWithin milliseconds: UInt64) {
+  /// - Parameter process: nil when it is not known.
+  func reportDeath(of process: ProcessIdentity?, _ core: Int, nextWithin milliseconds: UInt64) {
+    let pid = process.map { " (process \($0.pid))" } ?? ""
     let cause = shared.segment.crashPlace(core: core).map { " of \($0)" } ?? ""
     writeError(
-      "pto2-scheduler: the worker of core \(coreName(core)) (process \(process.pid)) has died\(cause); start another within \(milliseconds / 1000) s with: pto2-worker --segment \(shared.segment.name) --cores \(coreName(core))"
+      "pto2-scheduler: the worker of core \(coreName(core))\(pid) has died\(cause); start another within \(milliseconds / 1000) s with: pto2-worker --segment \(shared.segment.name) --cores \(coreName(core))"
     )
   }
 }

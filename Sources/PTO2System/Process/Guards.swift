@@ -50,3 +50,29 @@ package enum ExitGuard {
 
   package static func end() { pto2_guard_exit(nil) }
 }
+
+/// What is done when this process is about to die of a fault after the file of an object that
+/// it has loaded (`LoadedImage`) was written to.
+package enum ObjectGuard {
+  nonisolated(unsafe) private static var action: ((String, Int32?) -> Void)?
+
+  /// From now on, for good; the latest counts. Called in the thread that has faulted, in its
+  /// signal handler, with what has happened in words, and with what the process was about to
+  /// end with when it came to exit(3); ends the process.
+  package static func begin(_ body: @escaping (_ text: String, _ exitStatus: Int32?) -> Void) {
+    unsafe action = body
+    unsafe pto2_guard_objects { changed in
+      guard let changed = unsafe changed?.pointee else { return }
+      let status = unsafe changed.exit_status
+      unsafe ObjectGuard.action?(ObjectGuard.text(changed), status < 0 ? nil : status)
+    }
+  }
+
+  private static func text(_ changed: pto2_changed_object) -> String {
+    let path = unsafe String(cString: changed.path)
+    let (then, now, signal) = unsafe (changed.bytes_then, changed.bytes_now, changed.signal)
+    let what = then == now ? "is not what was loaded" : "had \(then) bytes, and has \(now)"
+    return
+      "\(path) was written to while it was in use: it \(what) (\(signalName(signal))). Make a new file, and give it the name"
+  }
+}

@@ -12,6 +12,7 @@ internal import Glibc
 
   /// - Parameter path: with a slash in it, so that no search path is used.
   package init(path: String) throws(Failure) {
+    unsafe pto2_note_object(path)
     if let complaint = ObjectFile.complaint(path) { throw .cannotLoad(complaint) }
     // A constructor may set the thread's rounding, or let denormals be flushed.
     let floating = pto2_save_floating()

@@ -24,6 +24,15 @@ package func ignoreTerminalSignals() { pto2_ignore_terminal_signals() }
 /// how children end.
 package func hearOfChildren() { pto2_default_child_signal() }
 
+/// Why this process cannot take part in a session, where the Swift runtime would trap in the
+/// middle of one: it is allowed too little memory. Nil when nothing is known to be wrong.
+package func lackOfMemory() -> String? {
+  let (limit, needed) = (pto2_limit(Int32(PTO2_LIMIT_DATA)), UInt64(16) << 20)
+  guard limit < needed else { return nil }
+  return
+    "this process may have \(limit) bytes of memory (ulimit -d \(limit >> 10)), and needs \(needed) at least: raise that"
+}
+
 /// True in a child that user code has made with fork(2): it has no part in the session.
 package var isForkedCopy: Bool {
   #if PTO2_SIMULATION

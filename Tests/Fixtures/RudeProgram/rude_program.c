@@ -121,6 +121,20 @@ static int32_t take_files(void) {
     return finish(2000);
 }
 
+/* FILE BYTES: the file is made so small, or, with -1, is written over. */
+static int spoil(const char *path, long bytes) {
+    if (bytes >= 0) return truncate(path, bytes);
+    const int fd = open(path, O_WRONLY);
+    const off_t end = lseek(fd, 0, SEEK_END);
+    char junk[4096];
+    memset(junk, 0xFF, sizeof junk);
+    for (off_t at = 0; at < end; at += sizeof junk) {
+        const size_t left = (size_t)(end - at);
+        if (pwrite(fd, junk, left < sizeof junk ? left : sizeof junk, at) < 0) return -1;
+    }
+    return close(fd);
+}
+
 static int32_t scene(const char *name, int argc, const char *const *argv) {
 #define IS(text) if (!strcmp(name, text))
     IS("run") return run(argc - 2, argv + 2);
@@ -192,6 +206,15 @@ static int32_t scene(const char *name, int argc, const char *const *argv) {
         return count(10) || finish(10);
     }
     IS("linger") return linger((unsigned)atoi(argv[2]));
+    IS("spoil") { /* before other tasks */
+        if (count(10) || finish(10) || spoil(argv[2], atol(argv[3]))) return 1;
+        return count(200) || finish(210);
+    }
+    IS("spoil-late") {
+        if (count(10) || finish(10)) return 1;
+        if (spoil(argv[2], atol(argv[3]))) return 1;
+        return argc > 4 ? api->fail(graph, "as the test asked") : 0;
+    }
     IS("take-files") return take_files();
     IS("denormal") {
         volatile float tiny = 1e-40f, one = 1;
