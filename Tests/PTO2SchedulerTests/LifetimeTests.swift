@@ -86,6 +86,31 @@ import Testing
     #expect(rig.counts() == [10, 10] && rig.failure == nil)
   }
 
+  /// A fanin list that names a task whose entry has another owner by now: that one is neither
+  /// waited for nor held.
+  @Test func taskThatHasTheEntryOfAProducerIsNotTheProducer() throws {
+    let rig = try Rig(configuration(window: 4, consumed: 4))
+    try rig.submit()
+    let gone = try rig.submit(aic: true)
+    rig.runAll()
+    for _ in 0..<3 { try rig.submit() }
+    rig.runAll()
+    let owner = try rig.submit(aic: true)
+    #expect(owner.local & 3 == gone.local & 3, "another entry: not exercised")
+    let consumer = try rig.submit(aiv0: true) { task in
+      task.after(owner)
+      task.retain(owner)
+    }
+    rig.store(
+      PTO2_FANIN_WAIT | PTO2_FANIN_RETAIN | gone.rawValue, fanin: rig.slot(consumer).fanin_first)
+    rig.settle()
+    try #require(Set(rig.runningTasks) == [owner, consumer])
+    rig.finish(owner)
+    #expect(rig.state(owner) == .consumed)
+    rig.finish(consumer)
+    #expect(rig.counts() == [7, 7] && rig.failure == nil)
+  }
+
   /// One with outputs is held, also if these have been forgotten since; that its scope
   /// has ended is an error while something is remembered of it.
   @Test func retainingATaskWhoseScopeHasEndedIsRefused() throws {
