@@ -76,6 +76,19 @@ public struct Configuration: Equatable, Sendable {
     }
   }
 
+  /// Where executables and kernel images are looked for first.
+  public struct Directories: Equatable, Sendable {
+    /// Of pto2-scheduler and pto2-worker; then PTO2_BIN_DIR, beside the executable of this
+    /// process, and PATH.
+    public var executables: String?
+    /// Of kernel images that are named without a slash; then beside the executable of this
+    /// process, and in PTO2_KERNEL_PATH.
+    public var images: [String] = []
+
+    /// None but where this process's executable and the environment say.
+    public init() {}
+  }
+
   /// Where processes find the shared memory.
   public enum SegmentPlace: Equatable, Sendable {
     /// In /dev/shm, under a new name, which `Session.name` then says.
@@ -159,12 +172,8 @@ public struct Configuration: Equatable, Sendable {
   /// writing, and to trace or change other processes: a kernel that means harm can spoil the
   /// data and its own core's page, no more. Linux 5.13; not together with `.memfd`.
   public var confinesWorkers = false
-  /// Where pto2-scheduler and pto2-worker are; then PTO2_BIN_DIR, beside the executable
-  /// of this process, and PATH.
-  public var executableDirectory: String?
-  /// Where kernel images are that are named without a slash; then beside the executable
-  /// of this process, and in PTO2_KERNEL_PATH.
-  public var imageDirectories: [String] = []
+  /// Where executables and kernel images are looked for first.
+  public var directories = Directories()
 
   /// Where every free-running counter starts: for tests of the wrap.
   package var firstPosition: UInt32 = 0

@@ -54,7 +54,7 @@ public final class Session {
   /// Loads the kernel images, creates the segment, and starts scheduler and workers. Does
   /// not wait until they are there.
   /// - Parameter images: kernel images: a path with a slash, or a name that is looked
-  ///   up as NAME and libNAME.so; see `Configuration.imageDirectories`.
+  ///   up as NAME and libNAME.so; see `Configuration.directories.images`.
   /// - Throws: `invalidArgs` for a configuration that is not valid, or when there can be
   ///   no segment; `imageRefused`; `outOfMemory` when /dev/shm is full;
   ///   `schedulerMissing` when there are no executables.
@@ -74,7 +74,7 @@ public final class Session {
     // Before anything can be left behind, and before an image's constructors run.
     signalDescriptor = configuration.handlesSignals ? Supervisor.takeSignals() : -1
     do throws(PTO2Error) {
-      self.images = try loadImages(images, directories: configuration.imageDirectories)
+      self.images = try loadImages(images, directories: configuration.directories.images)
     } catch {
       if signalDescriptor >= 0 { Supervisor.releaseSignals(signalDescriptor) }
       throw error

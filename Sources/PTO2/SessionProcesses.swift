@@ -139,7 +139,7 @@ internal import PTO2Trace
 
   private func launches() throws(SystemError) -> [Launch] {
     let pid = ProcessIdentity.current().pid
-    let directory = configuration.executableDirectory
+    let directory = configuration.directories.executables
     var launches = [
       Launch(
         name: "scheduler", core: nil,

@@ -58,7 +58,7 @@ extension Configuration {
       }
       segment = .memfd
     }
-    executableDirectory = unsafe text(options.executables) ?? installedExecutables()
+    directories.executables = unsafe text(options.executables) ?? installedExecutables()
     if unsafe options.clusters > 0 { clusters = unsafe Int(options.clusters) }
     if unsafe options.lanes > 0 { lanes = unsafe Int(options.lanes) }
     if unsafe options.scheduler_threads > 0 {

@@ -53,7 +53,7 @@ final class CommandLineObserver: SessionObserver, @unchecked Sendable {
       try faults?.start(
         segment: processes.name,
         executable: { () throws(SystemError) in
-          try findExecutable("pto2-fault", first: configuration.executableDirectory)
+          try findExecutable("pto2-fault", first: configuration.directories.executables)
         })
     } catch { throw error.asError }
     if options.launch { return }
@@ -145,7 +145,7 @@ extension RuntimeOptions {
     let session: Session
     do throws(PTO2Error) {
       var configuration = try configuration()
-      configuration.imageDirectories = imageDirectories
+      configuration.directories.images = imageDirectories
       do throws(SessionFailure) {
         observer = try CommandLineObserver(program, self, configuration)
       } catch { throw error.asError }

@@ -11,8 +11,8 @@ import Testing
   ) throws -> Session {
     var configuration = Configuration()
     configuration.segment = .named(freshSegment(label))
-    configuration.executableDirectory = Command.buildDirectory
-    configuration.imageDirectories = [Command.buildDirectory]
+    configuration.directories.executables = Command.buildDirectory
+    configuration.directories.images = [Command.buildDirectory]
     change(&configuration)
     return try Session(configuration, images: ["TestKernels"])
   }
@@ -293,7 +293,7 @@ import Testing
     {
       do throws(PTO2Error) {
         var configuration = Configuration()
-        configuration.executableDirectory = Command.buildDirectory
+        configuration.directories.executables = Command.buildDirectory
         change(&configuration)
         _ = try Session(configuration, images: images)
         return nil
