@@ -117,14 +117,17 @@ class TypesTests(Case):
             def program(g):
                 half = g.zeros(1, "float8_e4m3fn")
                 half.set(0, 0x30)
-                yes, flags = g.zeros(1, "bool"), g.zeros(3, "bool")
+                yes, flags = g.zeros(1, "bool"), g.zeros(4, "bool")
                 yes.set(0, True)
+                odd = g.zeros(1, "uint8")
+                odd.set(0, 7)
                 for place, when in enumerate((
                         pto2.when(half, 0, ">", 0.25), pto2.when(half, 0, ">", 0.5),
-                        pto2.when(yes, 0, "==", 1))):
+                        pto2.when(yes, 0, "==", 1),
+                        pto2.when(odd.view("bool"), 0, "==", 1))):
                     g.submit("invert", inout(flags[place:place + 1]), when=when)
-                return [flags.get(i) for i in range(3)]
-            self.assertEqual([True, False, True], s.run(program))
+                return [flags.get(i) for i in range(4)]
+            self.assertEqual([True, False, True, True], s.run(program))
 
     @needs_numpy
     def test_bool_is_numpys(self):

@@ -30,7 +30,7 @@ extension Segment {
     // In another PID or time namespace (start times differ there) everybody's
     // identity is a stranger's: processes that live would be taken for dead.
     let creator = ProcessIdentity(creatorOf: header)
-    guard creator.isAlive || !object.isLocked(.orchestrator) else {
+    guard creator.isAlive || object.becomesFree(.orchestrator) else {
       throw .otherNamespace(name: name, pid: creator.pid)
     }
     if role == .scheduler, !object.take(.scheduler) {

@@ -27,13 +27,19 @@ extension SharedMemoryObject {
 
   func unlock(_ byte: LockByte) { unlock(byte: byte.position) }
 
-  /// Takes a lock exclusively. That of a process that has died may become free a moment
-  /// after its end: while somebody reads /proc/PID/cmdline, as ps does, the dead one's
-  /// memory stays, and with it the open object that holds the lock.
+  /// Takes a lock exclusively, when it is free or was that of a process that has died.
   /// - Returns: false when a live process has it.
-  func take(_ byte: LockByte) -> Bool {
+  func take(_ byte: LockByte) -> Bool { soon { tryLock(byte, .exclusive) } }
+
+  /// False when a live process has the lock.
+  func becomesFree(_ byte: LockByte) -> Bool { soon { !isLocked(byte) } }
+
+  /// The lock of a process that has died may become free a moment after its end: while
+  /// somebody reads /proc/PID/cmdline, as ps does, the dead one's memory stays, and with it
+  /// the open object that holds the lock.
+  private func soon(_ condition: () -> Bool) -> Bool {
     let deadline = Deadline(afterMilliseconds: 500)
-    while !tryLock(byte, .exclusive) {
+    while !condition() {
       if deadline.hasPassed { return false }
       sleepNanoseconds(500_000)
     }

@@ -3,7 +3,7 @@ internal import PTO2System
 /// What a core does while its next lane has nothing for it: it spins, yields, moves to another
 /// CPU, parks.
 struct CoreWait {
-  private var backoff = Self.onNewCPU
+  var backoff = Self.onNewCPU
 
   // What a core waits for at a gate may have lost its CPU to the scheduler or the
   // orchestrator for 100 us, and a CPU that has gone to sleep takes 50 us to come back in a
@@ -20,9 +20,6 @@ struct CoreWait {
 
   /// After a park.
   mutating func resume() { backoff.resume() }
-
-  /// A yield has taken so long.
-  mutating func noteYield(nanoseconds: UInt64) { backoff.noteYield(nanoseconds: nanoseconds) }
 
   /// One round without a task.
   ///

@@ -49,6 +49,65 @@ import Testing
     }
   }
 
+  /// What a process has open may outlive it for a moment. For good it is a process that
+  /// cannot be seen from here.
+  @Test(arguments: [(UInt64(50), true), (2000, false)])
+  func lockOfADeadCreatorIsWaitedForALittle(milliseconds: UInt64, isExpected: Bool) throws {
+    try withSegment { segment, name in
+      let lock = LockByte.orchestrator.position
+      let holder = LockHolder(try SharedMemoryObject.open(name: "/" + name))
+      segment.object.unlock(byte: lock)
+      let isHeld = holder.object.tryLock(byte: lock, .exclusive)
+      try #require(isHeld)
+      var startTime = ProcessIdentity.current().startTime + 1
+      let place = MemoryLayout<pto2_header>.offset(of: \.creator_start_time)!
+      #expect(pwrite(holder.object.descriptor, &startTime, 8, off_t(place)) == 8)
+      let thread = try spawnThread("lock") {
+        sleepNanoseconds(milliseconds * 1_000_000)
+        holder.object.unlock(byte: lock)
+      }
+      do throws(SegmentError) {
+        _ = try Segment.attach(name: name, role: .worker, timeoutMilliseconds: 0)
+        #expect(isExpected)
+      } catch {
+        #expect(!isExpected)
+        #expect("\(error)".contains("in the same PID and time namespace"))
+      }
+      thread.join()
+    }
+  }
+
+  private final class LockHolder: Sendable {
+    let object: SharedMemoryObject
+    init(_ object: consuming SharedMemoryObject) { self.object = object }
+  }
+
+  /// A main thread that has ended makes a zombie of its process before the others have.
+  @Test func processLivesAsLongAsAThreadOfIt() throws {
+    let child = Command(
+      "python3",
+      [
+        "-c",
+        """
+        import ctypes, threading, time
+        threading.Thread(target=time.sleep, args=(60,)).start()
+        ctypes.CDLL(None).pthread_exit(None)
+        """,
+      ], isOnPath: true)
+    let path = "/proc/\(child.pid)/stat"
+    let deadline = time(nil) + Command.watchdogSeconds
+    while !readFile(path).contains(") Z ") && time(nil) < deadline { usleep(2000) }
+    let identity = ProcessIdentity(
+      pid: child.pid, startTime: try #require(ProcessIdentity.startTime(of: child.pid)))
+    #expect(readFile(path).contains(") Z "), "not exercised")
+    #expect(!identity.isGone)
+    #expect(identity.isAlive)
+    #expect(identity.activity().activity == .running)
+    kill(child.pid, SIGKILL)
+    _ = child.wait()
+    #expect(identity.isGone)
+  }
+
   @Test func somethingElseIsNotASegment() throws {
     let name = uniqueSegmentName()
     let other = try SharedMemoryObject.create(name: "/" + name, mark: 0, at: 4088)

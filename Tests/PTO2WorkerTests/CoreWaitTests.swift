@@ -17,14 +17,14 @@ import Testing
     var wait = CoreWait()
     #expect(rounds(&wait) == 0, "before its first task")
     wait.reset()
-    wait.noteYield(nanoseconds: 500)
+    wait.backoff.noteYield(nanoseconds: 500)
     // On a busy machine the first yield may take a time slice, and is the last one then.
     #expect(rounds(&wait) > 150)
   }
 
   @Test func afterALostTimeSliceItParksWithoutAYield() {
     var wait = CoreWait()
-    wait.noteYield(nanoseconds: 2_000_000)
+    wait.backoff.noteYield(nanoseconds: 2_000_000)
     for _ in 0..<3 {
       wait.reset()
       #expect(rounds(&wait) == 150)
@@ -35,7 +35,7 @@ import Testing
   /// look at the others' CPUs.
   @Test func coreThatParksAtOnceMovesAllTheSame() {
     var wait = CoreWait()
-    wait.noteYield(nanoseconds: 2_000_000)
+    wait.backoff.noteYield(nanoseconds: 2_000_000)
     wait.reset()
     var looks = 0
     #expect(
@@ -57,6 +57,7 @@ import Testing
     }
     #expect(looksThere == 2, "150 rounds are spins")
   }
+
   @Test func coreWithoutWorkStaysBeforeItParks() {
     var wait = CoreWait()
     var looks = 0
@@ -69,7 +70,7 @@ import Testing
       wait.resume()
     }
     wait.reset()
-    wait.noteYield(nanoseconds: 2_000_000)
+    wait.backoff.noteYield(nanoseconds: 2_000_000)
     #expect(
       rounds(&wait, atGate: false) {
         looks += 1

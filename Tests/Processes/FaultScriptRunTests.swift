@@ -28,7 +28,7 @@ import Testing
     rmdir(directory)
     let deadline = time(nil) + Command.watchdogSeconds
     while Leftovers.of(segment) != .none && time(nil) < deadline { usleep(2000) }
-    #expect(Leftovers.of(segment) == .none, sourceLocation: location)
+    #expect(Leftovers.of(segment) == .none, "\(result.errors)", sourceLocation: location)
     return result
   }
 

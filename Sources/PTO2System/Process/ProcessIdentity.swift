@@ -35,8 +35,7 @@ package struct ProcessIdentity: Equatable, Sendable {
       return Simulation.hasEnded(pid)
     #else
       if let status = Self.status(of: pid) {
-        return status.state == UInt8(ascii: "Z") || status.state == UInt8(ascii: "X")
-          || (startTime != 0 && status.startTime != startTime)
+        return status.hasEnded || (startTime != 0 && status.startTime != startTime)
       }
       let isListed = unsafe access("/proc/\(pid)/stat", F_OK) == 0
       let isThere = unsafe access("/proc/self/stat", F_OK) == 0
@@ -81,34 +80,54 @@ package struct ProcessIdentity: Equatable, Sendable {
     guard pid > 0 else { return (.gone, 0) }
     guard let status = Self.status(of: pid) else { return (isGone ? .gone : .unknown, 0) }
     guard startTime == 0 || status.startTime == startTime else { return (.gone, 0) }
+    if status.hasEnded { return (.gone, 0) }
     return switch status.state {
-    case UInt8(ascii: "Z"), UInt8(ascii: "X"): (.gone, 0)
     case UInt8(ascii: "T"): (.stopped, status.ticks)
     case UInt8(ascii: "t"): (.traced, status.ticks)
     default: (.running, status.ticks)
     }
   }
 
-  /// Of /proc/PID/stat: state (field 3), CPU time (14 and 15) and start time (22). Byte by
-  /// byte: every process of a session asks when it starts, and splitting a string takes it
-  /// 0.1 ms.
-  private static func status(of pid: Int32)
-    -> (state: UInt8, ticks: UInt64, startTime: UInt64)?
-  {
+  /// Of /proc/PID/stat.
+  private struct Status {
+    /// Field 3.
+    var state: UInt8
+    /// CPU time, 14 and 15.
+    var ticks: UInt64 = 0
+    /// Threads that have not been collected, 20.
+    var threads: UInt64 = 0
+    /// Field 22.
+    var startTime: UInt64 = 0
+
+    /// A zombie with other threads is a main thread that has ended before them: what the
+    /// process has open stays open until the last of them is gone.
+    var hasEnded: Bool {
+      state == UInt8(ascii: "X") || (state == UInt8(ascii: "Z") && threads <= 1)
+    }
+  }
+
+  /// Byte by byte: every process of a session asks when it starts, and splitting a string
+  /// takes it 0.1 ms.
+  private static func status(of pid: Int32) -> Status? {
     withStartOfFile("/proc/\(pid)/stat") { bytes in
       // After the name of the command, which may contain anything.
       guard let close = bytes.indices.last(where: { bytes[$0] == UInt8(ascii: ")") }),
         close + 2 < bytes.count
       else { return nil }
+      var status = Status(state: bytes[close + 2])
       var field = 3
-      var ticks: UInt64 = 0
       var number: UInt64 = 0
       for index in close + 3..<bytes.count {
         let digit = UInt64(bytes[index] &- UInt8(ascii: "0"))
         if bytes[index] == UInt8(ascii: " ") {
-          if field == 14 { ticks = number }
-          if field == 15 { ticks &+= number }
-          if field == 22 { return (bytes[close + 2], ticks, number) }
+          switch field {
+          case 14, 15: status.ticks &+= number
+          case 20: status.threads = number
+          case 22:
+            status.startTime = number
+            return status
+          default: break
+          }
           field += 1
           number = 0
         } else if digit < 10 {
