@@ -143,8 +143,10 @@ class TypesTests(Case):
     @needs_numpy
     def test_8_bit_floats_are_bytes_or_ml_dtypes(self):
         with self.session(self.image) as s:
-            x = s.run(lambda g: g.tensor(np.arange(4, dtype=np.uint8)).view("float8_e5m2"))
-        self.assertEqual(np.dtype(np.uint8), np.asarray(x).dtype)
+            x, y = s.run(lambda g: [g.tensor(np.arange(4, dtype=np.uint8)).view(name)
+                                    for name in ("float8_e5m2", "float8_e4m3fn")])
+        for array in x, y:
+            self.assertEqual(np.dtype(np.uint8), np.asarray(array).dtype)
         try:
             import ml_dtypes
         except ImportError:

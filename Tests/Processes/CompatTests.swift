@@ -138,11 +138,30 @@ func exponential(_ x: Double) -> Double { exp(x) }
 
   /// Whatever the parent has ignored or blocked, the end of a compiler and of its own children
   /// is heard of.
-  @Test func compilerIsHeardOfWhateverTheParentIgnores() {
+  @Test func compilerIsHeardOfWhateverTheParentIgnores() throws {
+    let directory = Command.temporaryDirectory()
+    let (compiler, signals) = (directory + "/compiler", directory + "/signals")
+    defer { for path in [compiler, signals, directory] { remove(path) } }
+    // The shell asks first: whoever is asked later has the signals that the shell has set.
+    write(
+      """
+      #!/bin/sh
+      while read -r name value; do
+        case $name in SigBlk:|SigIgn:) echo "$value" >>\(signals);; esac
+      done </proc/$$/status
+      exec c++ "$@"
+      """, to: compiler)
+    chmod(compiler, 0o755)
     let result = Command.$around.withValue(["ignore=17", "block=all"]) {
-      Self.bench.compile("mixed", ["4:aiv:half", "7:aic:nothing"], ["--name", "unheard"])
+      Self.bench.compile(
+        "mixed", ["4:aiv:half", "7:aic:nothing"], ["--name", "unheard", "--compiler", compiler])
     }
     #expect(result.status == 0, "\(result.errors)")
+    // The compiler itself hears everything, too.
+    let masks = readFile(signals).split(separator: "\n").map { UInt64($0, radix: 16) }
+    #expect(masks.count > 4)
+    // posix_spawn(3) ignores the two signals of glibc's own.
+    #expect(masks.allSatisfy { $0.map { $0 & ~(3 << 31) } == 0 }, "\(masks)")
   }
 
   /// bfloat16 is one, or the compiler is refused by its name.
