@@ -112,6 +112,7 @@ static const volatile pto2_core_page *core_page(const struct segment *s, uint32_
 /* One run; returns instructions a task; 0 when nothing was done meanwhile, negative when
  * the run failed. */
 static double measure(const char *bin, enum role role, const char *graph, long steps) {
+    if (role == SCHEDULER) steps *= 4;
     char executable[4096], program[4096];
     snprintf(executable, sizeof executable, "%s/pto2-orchestrator", bin);
     snprintf(program, sizeof program, "%s/libTestProgram.so", bin);
@@ -123,8 +124,10 @@ static double measure(const char *bin, enum role role, const char *graph, long s
         int null = open("/dev/null", O_WRONLY);
         dup2(null, 1);
         dup2(null, 2);
+        /* A process that is stepped looks hung. */
         execl(executable, executable, "--program", program, "--quiet", "--task-window", "64",
-              "--consumed-window", "1048576", "--", graph, "1000000", (char *)NULL);
+              "--consumed-window", "1048576", "--stop-grace", "600", "--", graph, "1000000",
+              (char *)NULL);
         _exit(127);
     }
     struct segment s = {0};
@@ -217,7 +220,8 @@ static void usage(FILE *to) {
           "               before, then those of after\n"
           "  --graph      a scene of the test program (default chain, aivchain, outputs)\n"
           "  --role       orchestrator, scheduler or worker (default: all)\n"
-          "  --steps N    instructions of a round, 1000 to 10000000 (default 60000)\n"
+          "  --steps N    instructions of a round, 1000 to 10000000 (default 60000); four times\n"
+          "               as many of a scheduler, which works in batches of up to 64 tasks\n"
           "  --rounds N   1 to 99 (default 3)\n"
           "  --json       one JSON object\n\n"
           "exit status: 0, 1 when a run fails, 2 for a wrong command line\n"

@@ -53,14 +53,13 @@ import Testing
     #expect(rows.contains(["dual", "ring", "64", "256", "256"]), "\(table.output)")
   }
 
-  /// A scheduler works in batches, of which so few steps may see none.
-  @Test(arguments: ["orchestrator", "worker"])
+  @Test(arguments: ["orchestrator", "scheduler", "worker"])
   func instructionsOfARoleAreCounted(role: String) {
     let result = Command.run(
       "pto2-instructions",
       [
         "--bin", Command.buildDirectory, "--graph", "chain", "--role", role, "--rounds", "1",
-        "--steps", "30000", "--json",
+        "--steps", role == "scheduler" ? "60000" : "30000", "--json",
       ])
     #expect(result.status == 0, "\(result.errors)")
     #expect(result.output.contains("\"role\": \"\(role)\""))
