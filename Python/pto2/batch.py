@@ -44,13 +44,16 @@ class Tensors:
     """
 
     def __init__(self, graph: "Graph", handles: Any, shape: Tuple[int, ...],
-                 strides: Tuple[int, ...], dtype: Any, buffer: Optional[Buffer]) -> None:
+                 strides: Tuple[int, ...], dtype: Any, buffer: Optional[Buffer],
+                 keep: bool = False) -> None:
         #: of shape grid + (12,), contiguous
         self._handles = handles
         self._graph = graph
         #: of all, or None: each has its own
         self._buffer = buffer
-        self._scope = buffer.scope if buffer else graph._scopes[-1]
+        self._scope = buffer.scope if buffer else graph._scopes[0 if keep else -1]
+        #: each is given back by `Graph.free`
+        self._keep = keep
         self.shape = shape
         self.strides = strides
         self.dtype = dtype
@@ -78,13 +81,13 @@ class Tensors:
             raise invalid(f"index {key!r} of {self!r}")
         if handles.ndim > 1:
             result = Tensors(self._graph, numpy().ascontiguousarray(handles), self.shape,
-                             self.strides, self.dtype, self._buffer)
+                             self.strides, self.dtype, self._buffer, self._keep)
             result._scope = self._scope
             return result
         handle = _abi.Handle.from_buffer_copy(handles.tobytes())
         buffer = self._buffer
         if buffer is None:
-            buffer = Buffer(handle, self.nbytes, self._scope)
+            buffer = Buffer(handle, self.nbytes, self._scope, self._keep)
             buffer.used = True
         return Tensor(self._graph, buffer, self.shape, self.strides, self.dtype, handle)
 
@@ -269,7 +272,9 @@ class Batch:
         record = row[place]
         record["bytes"] = _abi.ARGUMENT_BYTES
         if isinstance(value, Output):
-            record["access"] = _abi.OUTPUT
+            if value.keep:
+                graph._refuse_recording("a kept output")
+            record["access"] = value.access
             record["dtype"] = value.dtype.code
             record["rank"] = len(value.shape)
             record["shape"][:len(value.shape)] = value.shape
@@ -335,7 +340,8 @@ class Batch:
         outputs = []
         for place, output in self._outputs:
             handles = np.zeros((n, _abi.HANDLE_WORDS), dtype=np.uint64)
-            column = Tensors(graph, handles, output.shape, output.strides, output.dtype, None)
+            column = Tensors(graph, handles, output.shape, output.strides, output.dtype, None,
+                             output.keep)
             self.arguments["tensor"][:, place] = column._addresses()
             outputs.append(column)
         ids = np.zeros(n, dtype=np.uint64)

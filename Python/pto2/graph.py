@@ -119,6 +119,7 @@ class Graph(GraphMemory):
         records: List[bytes] = []
         scalars: List[int] = []
         outputs: List[Tensor] = []
+        keeps: List[bool] = []
         holes: Optional[Dict[int, int]] = None
         for argument in arguments:
             kind = type(argument)
@@ -136,6 +137,9 @@ class Graph(GraphMemory):
                 output = Tensor(self, None, argument.shape, argument.strides, argument.dtype,
                                 handle)
                 outputs.append(output)
+                keeps.append(argument.keep)
+                if argument.keep:
+                    self._refuse_recording("a kept output")
                 records.append(argument.head + _abi.ADDRESS.pack(output._address))
             elif kind is Hole:
                 if holes is None:
@@ -178,9 +182,9 @@ class Graph(GraphMemory):
             self._pointer = pointer
         if code:
             self._raise()
-        for output in outputs:
+        for output, keep in zip(outputs, keeps):
             buffer = Buffer(output._handle, count_of(output.shape) * output.dtype.itemsize,
-                            self._scopes[-1])
+                            self._scopes[0 if keep else -1], keep)
             buffer.used = True
             output._buffer = buffer
         task = Task(self._task.value, outputs)

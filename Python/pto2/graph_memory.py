@@ -208,16 +208,16 @@ class GraphMemory:
         return Tensor(cast("Graph", self), buffer, extents, row_major(extents), kind, handle)
 
     def free(self, tensor: Tensor) -> None:
-        """Gives an external tensor back before the run ends. Waits for nothing, but for tasks
+        """Gives an external tensor or a kept output back before the run ends. Waits for nothing, but for tasks
         submitted before when an array of it is alive, which keeps its contents. Tasks that
         were submitted before use the tensor to their end.
 
         Raises:
-            Error: 5 for a tensor that was freed, or is no external one.
+            Error: 5 for a tensor that was freed, and for an output that is not kept.
         """
         buffer = self._own(tensor)
         if not buffer.external or buffer.freed:
-            raise invalid("free of a tensor that is freed, or not external")
+            raise invalid("free of a tensor that is freed, or neither external nor a kept output")
         self._refuse_recording("free")
         memory = buffer.memory and buffer.memory()
         if memory is not None:

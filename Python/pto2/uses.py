@@ -28,15 +28,17 @@ class Use:
 class Output:
     """A tensor that a task is to put out; made by `out`."""
 
-    __slots__ = ("shape", "strides", "dtype", "head")
+    __slots__ = ("shape", "strides", "dtype", "keep", "access", "head")
 
-    def __init__(self, shape: Shape, dtype: Any) -> None:
+    def __init__(self, shape: Shape, dtype: Any, keep: bool = False) -> None:
         self.shape = shape_of(shape)
         self.strides = row_major(self.shape)
         self.dtype = _dtype(dtype)
+        self.keep = keep
+        self.access = _abi.OUTPUT_KEPT if keep else _abi.OUTPUT
         padded = self.shape + (0,) * (5 - len(self.shape))
         self.head = _abi.ARGUMENT_HEAD.pack(
-            _abi.ARGUMENT_BYTES, _abi.OUTPUT, self.dtype.code, len(self.shape), *padded, 0)
+            _abi.ARGUMENT_BYTES, self.access, self.dtype.code, len(self.shape), *padded, 0)
 
 
 class Hole:
@@ -81,10 +83,15 @@ def unordered(tensor: Any, after_creator: bool = False) -> Use:
     return Use(tensor, _abi.NO_DEP_CREATED if after_creator else _abi.NO_DEP)
 
 
-def out(shape: Shape, dtype: Any) -> Output:
+def out(shape: Shape, dtype: Any, keep: bool = False) -> Output:
     """A new tensor that the task puts out. It lives until the scope ends in which the task was
-    submitted, and is not cleared before the kernel runs. May be used for many tasks."""
-    return Output(shape, dtype)
+    submitted, and is not cleared before the kernel runs. May be used for many tasks.
+
+    Args:
+        keep: it lives until `Graph.free` or the end of the run, whatever the scope: what goes
+            from step to step. Not in a recording.
+    """
+    return Output(shape, dtype, keep)
 
 
 def hole(number: int) -> Hole:

@@ -50,7 +50,7 @@ class ErrorTests(Case):
                     ("whole number", lambda: pto2.when(g.zeros(1, "int8"), 0, "<", 1.5)),
                     ("outside of a recording", lambda: g.submit("add", pto2.hole(0))),
                     ("0 outputs", lambda: g.submit("nothing").output),
-                    ("not external", lambda: g.free(g.empty(3))),
+                    ("neither external nor", lambda: g.free(g.empty(3))),
                     ("index (4, 0)", lambda: x.get(4, 0)),
                     ("no template", lambda: g.replay(None)),
                 ]

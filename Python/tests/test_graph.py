@@ -264,6 +264,45 @@ class GraphTests(Case):
             with self.refused(208, "arena"):
                 s.run(lambda g: [g.zeros(150000) for _ in range(3)])
 
+    def test_kept_output_goes_from_step_to_step(self):
+        with self.session(arena=1 << 12, heap=1 << 12) as s:
+            def steps(g, count):
+                state = self.floats(g, [1, 2])
+                for i in range(count):
+                    with g.scope():
+                        half = g.submit("copy", state, out(2, "float32")).output
+                        following = g.submit("copy", half, out(2, "float32", keep=True)).output
+                    g.free(state)
+                    state = following
+                with self.refused(5, "kept output"):
+                    g.free(half)
+                return list(state.memoryview())
+            self.assertEqual([1, 2], s.run(lambda g: steps(g, 500)))
+            with self.refused(208, "kept output"):
+                s.run(lambda g: g.submit("copy", self.floats(g, [1]), out(2000, "float32", keep=True)))
+
+            def recorded(g):
+                x = self.floats(g, [1])
+                with g.record([x]):
+                    with self.refused(5, "only tasks can be recorded"):
+                        g.submit("copy", x, out(1, "float32", keep=True))
+                    g.submit("nothing", x)
+            s.run(recorded)
+
+    @needs_numpy
+    def test_kept_outputs_of_many(self):
+        with self.session() as s:
+            @s.run
+            def result(g):
+                x = g.tensor(np.arange(8, dtype=np.float32))
+                with g.scope():
+                    kept = g.submit_many("copy", x.tiles((2,)), out(2, "float32", keep=True)).output
+                rows = kept.numpy().tolist()
+                for tensor in kept:
+                    g.free(tensor)
+                return rows
+        self.assertEqual([[0, 1], [2, 3], [4, 5], [6, 7]], result)
+
     def test_overwrite_and_unordered(self):
         with self.session() as s:
             @s.run

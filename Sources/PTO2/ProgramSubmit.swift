@@ -81,14 +81,17 @@ private func stage(
   case PTO2_NO_DEP: task.unordered(unsafe try TensorHandle.decode(argument.tensor))
   case PTO2_NO_DEP_CREATED:
     task.unordered(unsafe try TensorHandle.decode(argument.tensor), afterCreator: true)
-  case PTO2_OUTPUT:
+  case PTO2_OUTPUT, PTO2_OUTPUT_KEPT:
     let rank = unsafe Int(argument.rank)
     guard rank <= Int(PTO2_MAX_RANK) else {
       throw PTO2Error(
         .invalidArgs, "argument \(index): rank \(rank), expected 0 to \(PTO2_MAX_RANK)")
     }
-    let tensor = unsafe task.output(
-      of: try dataType(argument.dtype), Shape(rank: rank, extents: argument.shape))
+    let type = unsafe try dataType(argument.dtype)
+    let shape = unsafe Shape(rank: rank, extents: argument.shape)
+    let tensor =
+      unsafe argument.access == PTO2_OUTPUT
+      ? task.output(of: type, shape) : task.keptOutput(of: type, shape)
     unsafe argument.tensor?.pointee = TensorHandle.encode(tensor)
   default:
     throw PTO2Error(

@@ -67,14 +67,25 @@ internal import PTO2System
           "external tensor: shape \(shape) is not valid: expected 0 to 5 extents, none negative, and fewer than 2^32 elements"
         ))
     }
+    do throws(PTO2Error) {
+      return try arenaTensor("external tensor", shape, count, type, isZeroed: true, .placed)
+    } catch { throw fault.raise(error) }
+  }
+
+  /// A tensor that belongs to the program. Blocks while freed memory that it needs is in use.
+  /// - Parameters:
+  ///   - what: for messages.
+  ///   - count: elements of `shape`.
+  mutating func arenaTensor(
+    _ what: String, _ shape: Shape, _ count: Int, _ type: DataType, isZeroed: Bool,
+    _ state: Buffer.State
+  ) throws(PTO2Error) -> AnyTensor {
     // A tensor without elements has an address, too.
     let bytes = HeapRing.rounded(UInt64(max(1, count)) * UInt64(type.byteCount))
     if !arena.hasRoom(bytes) { try reclaimArena(bytes) }
-    let offset: UInt64
-    do throws(PTO2Error) { offset = try arena.take(bytes, for: shape, in: segment) } catch {
-      throw fault.raise(error)
-    }
-    let place = buffers.make(bytes: bytes, state: .placed)
+    let offset = try arena.take(
+      bytes, for: "\(what) \(shape)", isZeroed: isZeroed, in: segment)
+    let place = buffers.make(bytes: bytes, state: state)
     buffers[place].offset = offset
     return AnyTensor(
       buffer: place, generation: buffers[place].generation, shape: shape, dataType: type)

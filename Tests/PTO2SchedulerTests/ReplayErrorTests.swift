@@ -26,6 +26,12 @@ import Testing
       ("a look at a tensor", { rig, x in _ = try rig.graph.array(x) }),
       ("a look at a tensor", { rig, x in try rig.graph.write(x) { $0.fill(with: 1) } }),
       ("a tensor that is freed", { rig, x in try rig.graph.free(x) }),
+      (
+        "a kept output in a recording",
+        { rig, _ in
+          _ = try rig.submit(aic: true) { _ = $0.keptOutput(of: Float.self, [4]) }
+        }
+      ),
       ("a filled tensor", { rig, _ in _ = try rig.graph.filled([4], with: Float(1)) }),
       ("a recording in a recording", { rig, _ in _ = try rig.graph.record { _ in } }),
     ]

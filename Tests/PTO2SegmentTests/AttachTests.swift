@@ -59,9 +59,10 @@ import Testing
       segment.object.unlock(byte: lock)
       let isHeld = holder.object.tryLock(byte: lock, .exclusive)
       try #require(isHeld)
-      var startTime = ProcessIdentity.current().startTime + 1
-      let place = MemoryLayout<pto2_header>.offset(of: \.creator_start_time)!
-      #expect(pwrite(holder.object.descriptor, &startTime, 8, off_t(place)) == 8)
+      var stranger = header(segment)
+      stranger.creator_start_time += 1
+      let size = MemoryLayout<pto2_header>.size
+      #expect(pwrite(holder.object.descriptor, &stranger, size, 0) == size)
       let thread = try spawnThread("lock") {
         sleepNanoseconds(milliseconds * 1_000_000)
         holder.object.unlock(byte: lock)

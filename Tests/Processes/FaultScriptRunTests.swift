@@ -70,6 +70,16 @@ import Testing
     }
   }
 
+  /// A step that is run again finds the state of the one before as it was, though its memory
+  /// was given back when the step was submitted.
+  @Test func keptOutputsSurviveFiftyKills() {
+    let result = run(
+      "kept", "{\"faults\": [{\"point\": \"ack\", \"hit\": 7, \"count\": 50, \"do\": \"kill\"}]}",
+      options: ["--arena", "4K"], program: ["kept", "1000"])
+    #expect(result.status == 0, "\(result.errors)")
+    #expect(fired(result) == [50], "not exercised")
+  }
+
   /// Threads of the scheduler, processes started later, several faults at once.
   @Test func everyThreadIsWatched() {
     let result = run(

@@ -95,11 +95,14 @@ import Testing
     #expect(result.status == 0, "\(result.errors)")
   }
 
-  /// Freed tensors of 40 MiB in an arena of 4; a task without elements, whose kernel would
-  /// crash; the machine, as program and kernel see it.
+  /// Freed tensors of 40 MiB in an arena of 4; steps whose states have room for 61 of 3000 of
+  /// them; a task without elements, whose kernel would crash; the machine, as program and
+  /// kernel see it.
   @Test(
     arguments: [
-      (["freed", "40"], ["--arena", "4M"]), (["empty", "20"], []),
+      (["freed", "40"], ["--arena", "4M"]),
+      (["kept", "3000"], ["--arena", "4K", "--heap", "4K", "--task-window", "64"]),
+      (["empty", "20"], []),
       (["machine", "2"], ["--clusters", "2"]),
     ])
   func smallThingsOfThePrograms(program: [String], options: [String]) {

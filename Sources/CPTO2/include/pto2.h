@@ -129,6 +129,8 @@ typedef enum pto2_access {
     PTO2_NO_DEP = 4,          /* passed to the kernel, no dependency either way */
     PTO2_NO_DEP_CREATED = 5,  /* the same, but after the task that put the tensor out; */
                               /* kernels see PTO2_NO_DEP */
+    PTO2_OUTPUT_KEPT = 6,     /* allocated from the arena, alive until free_tensor; kernels */
+                              /* see PTO2_OUTPUT_EXISTING */
     PTO2_ACCESS_WIDEST = 0x7FFFFFFF
 } pto2_access;
 

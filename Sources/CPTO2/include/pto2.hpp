@@ -222,7 +222,8 @@ public:
     /* -- Tasks -- */
 
     /* Submits a task of one kernel: an array for each of its tensors (`tensor<const T>` is
-     * read, `tensor<T>` read and written; or overwrite, output, unordered, after_creator)
+     * read, `tensor<T>` read and written; or overwrite, output, kept_output, unordered,
+     * after_creator)
      * and a number for each scalar, in their order. What does not fit does not compile. */
     template <class Signature, class... Arguments>
     pto2_task submit(const kernel<Signature> &kernel, const Arguments &...arguments) const {

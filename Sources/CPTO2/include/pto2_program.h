@@ -70,15 +70,16 @@ typedef struct pto2_template {
 
 /* ---- arguments and dependencies of a task -------------------------------- */
 
-/* One argument of a task. For PTO2_OUTPUT the runtime allocates a tensor of
- * the given dtype and shape and stores its handle to *tensor; for the other
- * access modes *tensor is read. pto2_use and pto2_output make one. */
+/* One argument of a task. For PTO2_OUTPUT and PTO2_OUTPUT_KEPT the runtime
+ * allocates a tensor of the given dtype and shape and stores its handle to
+ * *tensor; for the other access modes *tensor is read. pto2_use, pto2_output
+ * and pto2_kept_output make one. */
 typedef struct pto2_argument {
     uint32_t bytes; /* sizeof(pto2_argument) */
     pto2_access access;
-    pto2_dtype dtype;              /* PTO2_OUTPUT only */
-    uint32_t rank;                 /* PTO2_OUTPUT only */
-    uint32_t shape[PTO2_MAX_RANK]; /* PTO2_OUTPUT only */
+    pto2_dtype dtype;              /* of new tensors only */
+    uint32_t rank;                 /* of new tensors only */
+    uint32_t shape[PTO2_MAX_RANK]; /* of new tensors only */
     uint32_t reserved;
     pto2_tensor_handle *tensor;
 } pto2_argument;
@@ -386,6 +387,15 @@ static inline pto2_argument pto2_output(pto2_dtype dtype, uint32_t rank,
                                         const uint32_t *shape, pto2_tensor_handle *tensor) {
     pto2_argument argument = {sizeof(pto2_argument), PTO2_OUTPUT, dtype, rank, {0}, 0, tensor};
     for (uint32_t d = 0; d < rank && d < PTO2_MAX_RANK; d++) argument.shape[d] = shape[d];
+    return argument;
+}
+
+/* The same, alive until free_tensor or the end of the run, whatever the scope. */
+static inline pto2_argument pto2_kept_output(pto2_dtype dtype, uint32_t rank,
+                                             const uint32_t *shape,
+                                             pto2_tensor_handle *tensor) {
+    pto2_argument argument = pto2_output(dtype, rank, shape, tensor);
+    argument.access = PTO2_OUTPUT_KEPT;
     return argument;
 }
 

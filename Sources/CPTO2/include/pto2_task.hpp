@@ -140,6 +140,7 @@ template <class T> struct used {
 template <class T> struct made {
     array<T> *tensor;
     extents shape;
+    pto2_access access;
 };
 
 } // namespace detail
@@ -158,7 +159,11 @@ template <class T> detail::used<T> after_creator(const array<T> &tensor) {
 }
 /* A new tensor, which lives until the scope ends: `tensor` becomes it. */
 template <class T> detail::made<T> output(array<T> &tensor, const extents &shape) {
-    return {&tensor, shape};
+    return {&tensor, shape, PTO2_OUTPUT};
+}
+/* The same, but it lives until `graph.free(tensor)` or the end of the run. */
+template <class T> detail::made<T> kept_output(array<T> &tensor, const extents &shape) {
+    return {&tensor, shape, PTO2_OUTPUT_KEPT};
 }
 
 /* How a task runs, beyond its arguments. */
@@ -195,9 +200,10 @@ struct staged_task {
         arguments[argument_count] = pto2_use(access, &handles[argument_count]);
         argument_count++;
     }
-    void make(pto2_dtype dtype, const extents &shape) {
-        arguments[argument_count] =
-            pto2_output(dtype, shape.rank(), shape.data(), &handles[argument_count]);
+    void make(pto2_access access, pto2_dtype dtype, const extents &shape) {
+        pto2_argument &argument = arguments[argument_count];
+        argument = pto2_output(dtype, shape.rank(), shape.data(), &handles[argument_count]);
+        argument.access = access;
         argument_count++;
     }
 };
@@ -233,7 +239,7 @@ template <class T> struct binder_of<tensor<T>> {
     template <class U> static void bind(staged_task &task, const made<U> &value) {
         check<U>();
         static_assert(!std::is_const_v<T>, "an output is given for a tensor that is read");
-        task.make(dtype_of<T>, value.shape);
+        task.make(value.access, dtype_of<T>, value.shape);
     }
     template <class U> static void finish(const staged_task &, uint32_t &next, const array<U> &) {
         next++;

@@ -17,11 +17,11 @@ extension Graph {
     unsafe try orchestrator.pointee.external(shape, type)
   }
 
-  /// Gives an external tensor back before the run ends: the whole tensor, also by one of
-  /// its views. Waits for nothing. Using it later is `invalidArgs`; tasks that were
+  /// Gives an external tensor or a kept output back before the run ends: the whole tensor,
+  /// also by one of its views. Waits for nothing. Using it later is `invalidArgs`; tasks that were
   /// submitted before use it to their end. Once all of these are done its memory goes to
   /// new external tensors; a call that finds no other room waits for that.
-  /// - Throws: `invalidArgs` for a tensor that is not external or was freed before.
+  /// - Throws: `invalidArgs` for another output, and for what was freed before.
   public func free<Element>(_ tensor: Tensor<Element>) throws(PTO2Error) {
     try free(tensor.untyped)
   }

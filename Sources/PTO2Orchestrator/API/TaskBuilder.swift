@@ -110,6 +110,27 @@ public enum Recovery: Sendable {
     unsafe orchestrator.pointee.stageOutput(shape, type)
   }
 
+  /// The task writes a new tensor that no scope ends: it lives until `Graph.free` or the end
+  /// of the run, as an external tensor does, in whose memory (`--arena`) it lies. The memory
+  /// is not cleared; tasks submitted later can use the tensor. For what goes from step to step:
+  ///
+  ///     let next = try graph.submit(aiv: step) { task in
+  ///       task.input(state)
+  ///       return task.keptOutput(of: Float.self, [n])
+  ///     }
+  ///     try graph.free(state)
+  ///
+  /// Where freed memory is all there is, this waits for the tasks that may use it.
+  @inlinable
+  public mutating func keptOutput<Element>(of type: Element.Type, _ shape: Shape)
+    -> Tensor<Element>
+  { Tensor(unchecked: keptOutput(of: Element.dataType, shape)) }
+
+  /// The same of a data type that is known at run time.
+  public mutating func keptOutput(of type: DataType, _ shape: Shape) -> AnyTensor {
+    unsafe orchestrator.pointee.stageKeptOutput(shape, type)
+  }
+
   // MARK: Scalars
 
   /// The kernel gets these bits.

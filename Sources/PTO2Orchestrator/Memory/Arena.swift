@@ -2,11 +2,11 @@ internal import PTO2Protocol
 internal import PTO2Segment
 internal import PTO2System
 
-/// The memory of external tensors. What is freed is given out again once every task is
-/// RELEASED that was submitted before; when a run begins, all is taken back.
+/// The memory of external tensors and of kept outputs. What is freed is given out again once
+/// every task is RELEASED that was submitted before; when a run begins, all is taken back.
 ///
 /// Fresh pages of the segment are zero, and so is what a tensor gets of them. Memory that
-/// was used before is zeroed when it is given out again.
+/// was used before is zeroed when it is given out again, if whoever takes it wants that.
 struct Arena: ~Copyable {
   /// Bytes from the first of the arena.
   private struct Piece {
@@ -54,23 +54,24 @@ struct Arena: ~Copyable {
 
   /// - Parameters:
   ///   - bytes: whole cache lines, at least one.
-  ///   - shape: of the tensor, for messages.
-  /// - Returns: bytes from the segment base to zero-filled memory.
-  mutating func take(_ bytes: UInt64, for shape: Shape, in segment: borrowing Segment)
-    throws(PTO2Error) -> UInt64
-  {
+  ///   - tensor: what it is, and of which shape, for messages.
+  /// - Returns: bytes from the segment base.
+  mutating func take(
+    _ bytes: UInt64, for tensor: @autoclosure () -> String, isZeroed: Bool,
+    in segment: borrowing Segment
+  ) throws(PTO2Error) -> UInt64 {
     let hole = holes.firstIndex { $0.bytes >= bytes }
     let begin = hole.map { holes[$0].begin } ?? used
     guard hole != nil || bytes <= capacity - used else {
       throw PTO2Error(
         .outOfMemory,
-        "external tensor \(shape) of \(bytes) bytes: the arena has \(capacity - used) of \(capacity) bytes left. Make it larger with --arena, or free tensors that are not needed any more",
+        "\(tensor()) of \(bytes) bytes: the arena has \(capacity - used) of \(capacity) bytes left. Make it larger with --arena, or free tensors that are not needed any more",
         needed: bytes, available: capacity - used)
     }
     do { try reserver.ensure(segment, offset: begin, bytes: bytes) } catch {
-      throw PTO2Error(.outOfMemory, "external tensor \(shape): \(error)", needed: bytes)
+      throw PTO2Error(.outOfMemory, "\(tensor()): \(error)", needed: bytes)
     }
-    if begin < touched {
+    if isZeroed, begin < touched {
       segment.zero(offset: offset + begin, bytes: min(bytes, touched - begin))
     }
     if let hole {

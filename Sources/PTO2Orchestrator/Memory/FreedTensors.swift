@@ -1,6 +1,6 @@
 package import PTO2Protocol
 
-/// External tensors that the program gives back before its run ends.
+/// External tensors and kept outputs that the program gives back before its run ends.
 extension Orchestrator {
   /// Waits for nothing: who uses the tensor has its address. Its handles are refused from
   /// now on.
@@ -13,7 +13,7 @@ extension Orchestrator {
       throw fault.raise(
         PTO2Error(
           .invalidArgs,
-          "free: tensor \(tensor.shape) is not external, or was freed before. Outputs are freed when their scope ends"
+          "free: tensor \(tensor.shape) is neither external nor a kept output, or was freed before. Other outputs are freed when their scope ends"
         ))
     }
     arena.free(

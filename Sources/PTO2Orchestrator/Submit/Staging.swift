@@ -78,22 +78,56 @@ extension Orchestrator {
   }
 
   mutating func stageOutput(_ shape: Shape, _ type: DataType) -> AnyTensor {
-    let nothing = AnyTensor(buffer: Buffer.none, generation: 0, shape: Shape(), dataType: type)
-    guard staged.hasRoomForTensor() else { return nothing }
-    guard shape.isValid, let count = shape.elementCount else {
-      staged.fail(
-        PTO2Error(
-          .invalidArgs,
-          "output \(staged.arguments.count): shape \(shape) is not valid: expected 0 to 5 extents, none negative, and fewer than 2^32 elements"
-        ))
-      return nothing
-    }
+    guard let count = countElements(shape) else { return nothing(of: type) }
     let bytes = UInt64(count) * UInt64(type.byteCount)
     let place = buffers.make(bytes: HeapRing.rounded(bytes), state: .declared)
     let tensor = AnyTensor(
       buffer: place, generation: buffers[place].generation, shape: shape, dataType: type)
     staged.add(StagedArgument(tensor, .output))
     return tensor
+  }
+
+  /// An output in the arena, which the program gives back: to the kernel, and to everybody
+  /// later, an external tensor that the task overwrites. Blocks while freed memory that it
+  /// needs is in use.
+  mutating func stageKeptOutput(_ shape: Shape, _ type: DataType) -> AnyTensor {
+    guard let count = countElements(shape) else { return nothing(of: type) }
+    do throws(PTO2Error) {
+      try refuseInRecording("a kept output")
+      let tensor = try arenaTensor(
+        "kept output", shape, count, type, isZeroed: false, .declared)
+      staged.addKept(StagedArgument(tensor, .outputExisting))
+      return tensor
+    } catch {
+      staged.fail(error)
+      return nothing(of: type)
+    }
+  }
+
+  /// Their task is submitted: others may use them.
+  @inline(never)
+  mutating func placeKeptOutputs() {
+    for index in 0..<staged.arguments.count
+    where staged.arguments[index].access == .outputExisting {
+      buffers[staged.arguments[index].buffer].state = .placed
+    }
+  }
+
+  /// Elements of an output; nil when it cannot be one more, and the error is kept.
+  @inline(__always)
+  private mutating func countElements(_ shape: Shape) -> Int? {
+    guard staged.hasRoomForTensor() else { return nil }
+    if shape.isValid, let count = shape.elementCount { return count }
+    staged.fail(
+      PTO2Error(
+        .invalidArgs,
+        "output \(staged.arguments.count): shape \(shape) is not valid: expected 0 to 5 extents, none negative, and fewer than 2^32 elements"
+      ))
+    return nil
+  }
+
+  private func nothing(of type: DataType) -> AnyTensor {
+    AnyTensor(buffer: Buffer.none, generation: 0, shape: Shape(), dataType: type)
   }
 
   /// The id of the task that is submitted next in the current scope.
@@ -274,8 +308,10 @@ struct StagedTask: ~Copyable {
     fileprivate(set) var written: (all: UInt32, nonempty: UInt32) = (0, 0)
     /// A tensor so far that has elements.
     fileprivate(set) var hasElements = false
-    /// A tensor so far that the task overwrites in place.
+    /// A tensor so far that the task overwrites in place, and that others may use.
     fileprivate(set) var hasOverwritten = false
+    /// A kept output so far.
+    fileprivate(set) var hasKept = false
     var recovery = Recovery.automatic
     var blocks: UInt32 = 1
     /// Bytes of heap for the outputs so far.
@@ -380,6 +416,14 @@ struct StagedTask: ~Copyable {
     case .outputExisting: attributes.hasOverwritten = true
     }
     arguments.append(argument)
+  }
+
+  /// A kept output: no other argument has bytes of it. `hasRoomForTensor` comes first.
+  mutating func addKept(_ argument: StagedArgument) {
+    let hadOverwritten = attributes.hasOverwritten
+    add(argument)
+    attributes.hasOverwritten = hadOverwritten
+    attributes.hasKept = true
   }
 
   /// The last one counts.

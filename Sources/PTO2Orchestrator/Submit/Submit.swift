@@ -17,6 +17,7 @@ extension Orchestrator {
       staged.attributes.kernels = kernels
       let id = try commit()
       if let recording { recording.note(&staged, id, &rings) }
+      if staged.attributes.hasKept { placeKeptOutputs() }
       unstage(keepOutputs: true)
       return id
     } catch {

@@ -121,7 +121,8 @@ int32_t pto2_program_main(const pto2_program_api *program_api, pto2_graph *progr
         int32_t (*run)(uint64_t);
     } triggers[] = {{"tasks", tasks},     {"outputs", outputs}, {"in-place", in_place},
                     {"spread", spread},
-                    {"freed", freed},     {"empty", empty},   {"machine", machine},
+                    {"freed", freed},     {"kept", kept},     {"empty", empty},
+                    {"machine", machine},
                     {"bit-cast", bit_cast}, {"creator", creator}, {"own-code", own_code},
                     {"refused-view", refused_view}, {"refused-and-used", refused_and_used},
                     {"refused-and-left", refused_and_left}, {"logs", logs},

@@ -16,6 +16,7 @@ int32_t element(pto2_tensor_handle *tensor, uint32_t index, pto2_tensor_handle *
 HIDDEN int32_t in_place(uint64_t n);
 HIDDEN int32_t spread(uint64_t n);
 HIDDEN int32_t freed(uint64_t n);
+HIDDEN int32_t kept(uint64_t n);
 HIDDEN int32_t empty(uint64_t n);
 HIDDEN int32_t machine(uint64_t n);
 HIDDEN int32_t bit_cast(uint64_t n);

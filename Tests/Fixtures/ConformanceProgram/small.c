@@ -24,6 +24,33 @@ int32_t freed(uint64_t n) {
     return 0;
 }
 
+/* n steps, each in a scope: what goes to the next one is a kept output, whose memory is
+ * given back; what does not is an output of the scope. A step that ran twice, or read memory
+ * of another one, would show in the number. */
+int32_t kept(uint64_t n) {
+    const uint32_t one = 1;
+    pto2_tensor_handle zero, state, next, half, last;
+    int64_t *value = external(&last, 1), expected = 1;
+    if (!value || !external(&zero, 1)) return 1;
+    *value = 1;
+    state = last;
+    for (uint64_t i = 0; i < n; i++) {
+        pto2_argument first[] = {pto2_use(PTO2_INPUT, &state), pto2_use(PTO2_INPUT, &zero),
+                                 output(1, &half)};
+        pto2_argument second[] = {pto2_use(PTO2_INPUT, &half), pto2_use(PTO2_INPUT, &state),
+                                  pto2_kept_output(PTO2_INT64, 1, &one, &next)};
+        if (api->scope_begin(graph) || submit(NULL, "c_mix", NULL, first, 3, i, NULL) ||
+            submit(NULL, "c_mix", NULL, second, 3, 7, NULL) || api->scope_end(graph) ||
+            (i > 0 && api->free_tensor(graph, &state)))
+            return 1;
+        state = next;
+        expected = (int64_t)(3 * (3 * (uint64_t)expected + i) + (uint64_t)expected + 7);
+    }
+    pto2_argument copy[] = {pto2_use(PTO2_INPUT, &state), pto2_use(PTO2_OUTPUT_EXISTING, &last)};
+    if (submit(NULL, "t_copy", NULL, copy, 2, 0, NULL) || api->wait(graph)) return 1;
+    return expect("the last state", *value, expected);
+}
+
 /* A task on an empty slice would crash its worker; what comes after it is told of. */
 int32_t empty(uint64_t n) {
     pto2_tensor_handle x, none;

@@ -34,6 +34,16 @@ static void everything(pto2::graph &graph) {
     for (uint32_t i = 0; i < 3; i++) expect(read[i] == 2 * values[i] - 1, "scale");
     expect(graph.get(y, {3}) == 10 && graph.get(y, {4}) == 20, "scale of a view");
 
+    pto2::array<float> state, next;
+    for (int step = 0; step < 20; step++) {
+        pto2::scope scope(graph);
+        graph.submit(scale, step ? state : x, pto2::kept_output(next, {6}), 2.0f, step);
+        if (step) graph.free(state);
+        state = next;
+    }
+    /* Twice as much and one more, from step to step. */
+    expect(graph.get(state, {1}) == 2 * 1048576.0f + 1048576 - 21, "a kept output");
+
     const auto a = graph.external(std::vector<int16_t>{1, 2, 3, 4, 5, 6}, {2, 3});
     const auto b = graph.external<int16_t>({3, 2});
     const auto turn =
