@@ -102,7 +102,7 @@ internal import PTO2System
   /// in use by others already.
   package func isInScope(_ tensor: AnyTensor) -> Bool {
     guard let buffer = buffers.live(tensor) else { return false }
-    return buffer.owner == .none || scopes.isOpen(buffer.scope)
+    return buffer.isOfProgram || scopes.isOpen(buffer.scope)
   }
 
   // MARK: For reports

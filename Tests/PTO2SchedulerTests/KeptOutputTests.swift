@@ -30,6 +30,31 @@ import Testing
     try rig.graph.free(kept)
   }
 
+  /// Where tensors order nothing, and where only that counts; nothing is held by it.
+  @Test(arguments: ["manual", "after creator", "released"])
+  func creatorIsWaitedForWherever(_ how: String) throws {
+    let rig = try Rig(configuration())
+    let counters = { rig.graph.orchestrator.pointee.counters }
+    try rig.graph.scope(how == "manual" ? .manual : .automatic) {
+      let (producer, kept) = try keep(rig, 16)
+      if how == "released" {
+        rig.settle()
+        rig.finish(producer)
+        rig.settle()
+        rig.graph.orchestrator.pointee.refreshAll()
+      }
+      let edges = counters().edges
+      try rig.submit(aic: true) { task in
+        if how == "after creator" {
+          task.unordered(kept, afterCreator: true)
+        } else {
+          task.input(kept)
+        }
+      }
+      #expect(counters().edges - edges == (how == "released" ? 0 : 1))
+    }
+  }
+
   /// Many more than a consumed window has entries, in the outermost scope: a task without
   /// other outputs is held by nobody.
   @Test func noScopeHoldsItsTask() throws {

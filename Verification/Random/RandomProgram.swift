@@ -106,7 +106,7 @@ struct RandomProgram: ParsableCommand {
     )
     .apply(to: &options, isGiven: Self.isGiven)
     options.quiet = !verbose
-    var session = SessionRun(description, expected: expected)
+    var session = SessionRun(description, expected: expected, seed: seed)
     do {
       _ = try Watchdog.watch(seed, seconds: timeout) {
         try options.run(

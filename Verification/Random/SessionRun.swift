@@ -1,4 +1,5 @@
 import PTO2
+import PTO2System
 
 /// The first difference between what a session shows and the reference.
 struct Mismatch: CustomStringConvertible {
@@ -24,10 +25,19 @@ struct SessionRun {
   private var templates: [TaskTemplate] = []
   /// Of the task to be submitted: holes of its scalars.
   private var scalarHoles: [Int: Int] = [:]
+  private var isRecording = false
+  // Which outputs are kept is no part of the program: it changes no result.
+  private var random: SplitMix64
+  private let keptPercent: Int
+  /// Kept outputs of the open scopes, which are freed when these end, and their bytes.
+  private var kept: [[(tensor: AnyTensor, bytes: Int)]] = [[]]
+  private var keptBytes = 0
 
-  init(_ description: Description, expected: [[UInt64]]) {
+  init(_ description: Description, expected: [[UInt64]], seed: UInt64) {
     self.description = description
     self.expected = expected
+    random = SplitMix64(seed: seed &* 0x9E37_79B9_7F4A_7C15 ^ 0x4E97)
+    keptPercent = [0, 0, 20, 60].randomElement(using: &random)!
     tensors = Array(repeating: nil, count: description.tensors.count)
   }
 
@@ -51,6 +61,8 @@ struct SessionRun {
       case .record(let recording):
         recorded = recording.count
         let tasks = description.operations[index + 1...index + recorded].flatMap(\.tasks)
+        isRecording = true
+        defer { isRecording = false }
         try record(recording, graph) { run in
           for (number, task) in tasks.enumerated() {
             run.scalarHoles = recording.scalarHoles[number]
@@ -59,8 +71,15 @@ struct SessionRun {
           run.scalarHoles = [:]
         }
       case .replay(let replay): try self.replay(replay, graph)
-      case .openScope(let isManual): try graph.beginScope(isManual ? .manual : .automatic)
-      case .closeScope: try graph.endScope()
+      case .openScope(let isManual):
+        try graph.beginScope(isManual ? .manual : .automatic)
+        kept.append([])
+      case .closeScope:
+        try graph.endScope()
+        for (tensor, bytes) in kept.removeLast() {
+          keptBytes -= bytes
+          try graph.free(tensor)
+        }
       case .wait: try graph.wait()
       case .submit(let task): try submit(task, &self)
       case .write(let view, let salt):
@@ -125,10 +144,11 @@ struct SessionRun {
     let arguments = try task.arguments.map { argument in
       argument.access == .output ? nil : try tensor(argument.view)
     }
+    let isKept = task.arguments.map { $0.access == .output && wantsKept($0.view.tensor) }
     let predicate = try task.predicate.map { ($0, try tensor($0.view)) }
     let (outputs, id) = try graph.submit(aic: aic, aiv0: aiv0, aiv1: aiv1) { staged in
       var outputs: [(Int, AnyTensor)] = []
-      for (argument, tensor) in zip(task.arguments, arguments) {
+      for (place, (argument, tensor)) in zip(task.arguments, arguments).enumerated() {
         switch argument.access {
         case .input: staged.input(tensor!)
         case .inout: staged.inout(tensor!)
@@ -136,8 +156,13 @@ struct SessionRun {
         case .readUntracked, .updatedUntracked: staged.unordered(tensor!)
         case .output:
           let tensor = description.tensors[argument.view.tensor]
+          let shape = Shape(tensor.shape)
           outputs.append(
-            (argument.view.tensor, staged.output(of: tensor.type, Shape(tensor.shape))))
+            (
+              argument.view.tensor,
+              isKept[place]
+                ? staged.keptOutput(of: tensor.type, shape) : staged.output(of: tensor.type, shape)
+            ))
         }
       }
       staged.recovery = task.recovery
@@ -170,6 +195,20 @@ struct SessionRun {
     }
     ids.append(id)
     for (index, tensor) in outputs { tensors[index] = tensor }
+    for (argument, isKept) in zip(task.arguments, isKept) where isKept {
+      let tensor = argument.view.tensor
+      kept[kept.count - 1].append((tensors[tensor]!, description.tensors[tensor].heapBytes))
+    }
+  }
+
+  /// By chance, while the arena has room.
+  private mutating func wantsKept(_ tensor: Int) -> Bool {
+    let bytes = description.tensors[tensor].heapBytes
+    guard !isRecording, keptBytes + bytes <= 256 << 10,
+      Int.random(in: 0..<100, using: &random) < keptPercent
+    else { return false }
+    keptBytes += bytes
+    return true
   }
 
   private func write<Element: IntegerTensorElement>(

@@ -1,6 +1,6 @@
 internal import PTO2Protocol
 
-/// Memory that tensors lie in: an external tensor, or one output of a task.
+/// Memory that tensors lie in: an external tensor, or one output of a task, kept or not.
 struct Buffer: BitwiseCopyable {
   enum State: UInt8 {
     case free
@@ -17,11 +17,18 @@ struct Buffer: BitwiseCopyable {
   var records = BufferRecords()
   /// The task that put it out; none for an external tensor.
   var owner = TaskOrdinal.none
-  /// Serial of the owner's scope.
+  /// Serial of the owner's scope; of outputs that are not kept.
   var scope: UInt64 = 0
   /// Next buffer of the same owner, or next free place.
   var next = Buffer.none
   var state = State.free
+  /// An output that lives as external tensors do.
+  var isKept = false
+
+  /// The program gives it back, and no scope ends it.
+  var isOfProgram: Bool {
+    @inline(__always) get { owner == .none || isKept }
+  }
 
   /// The end of a list of buffers.
   static let none = UInt32.max

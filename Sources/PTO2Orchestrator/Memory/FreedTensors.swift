@@ -9,7 +9,7 @@ extension Orchestrator {
     guard !staged.attributes.isOpen else {
       throw fault.raise(PTO2Error(.invalidArgs, "free inside the closure of a submit"))
     }
-    guard let buffer = buffers.live(tensor), buffer.state == .placed, buffer.owner == .none else {
+    guard let buffer = buffers.live(tensor), buffer.state == .placed, buffer.isOfProgram else {
       throw fault.raise(
         PTO2Error(
           .invalidArgs,

@@ -28,6 +28,7 @@ struct ReplayRoot: BitwiseCopyable {
   var offset: UInt64 = 0
   var base: UInt64 = 0
   var owner = TaskOrdinal.none
+  var isKept = false
 }
 
 extension Orchestrator {
@@ -91,7 +92,7 @@ extension Orchestrator {
     }
     for fixed in template.boundary.fixed {
       let buffer = buffers.placed(fixed.buffer, fixed.generation)
-      guard let buffer, buffer.owner == .none || scopes.isOpen(buffer.scope) else {
+      guard let buffer, buffer.isOfProgram || scopes.isOpen(buffer.scope) else {
         throw PTO2Error(
           .invalidArgs,
           "replay: the template uses a tensor that is not a hole and is gone: its scope or its run has ended. Make a hole of it"
@@ -108,7 +109,8 @@ extension Orchestrator {
       let buffer = buffers[place]
       replaying.roots.append(
         ReplayRoot(
-          buffer: place, offset: offset, base: buffer.offset &+ offset, owner: buffer.owner))
+          buffer: place, offset: offset, base: buffer.offset &+ offset, owner: buffer.owner,
+          isKept: buffer.isKept))
     }
     for tensor in tensors { append(tensor.buffer, tensor.offset) }
     for fixed in boundary.fixed { append(fixed.buffer, 0) }

@@ -73,8 +73,11 @@ extension Orchestrator {
     }
     for place in task.accesses.range {
       let access = boundary.accesses[place]
-      let owner = replaying.roots[access.root].owner
-      if owner != .none { producers.add(owner, access.ownerFlags, &rings) }
+      let root = replaying.roots[access.root]
+      if root.owner != .none {
+        producers.add(
+          owner: root.owner, isKept: root.isKept, access.ownerFlags, &rings, &failed)
+      }
       for probe in access.probes.range {
         for user in replaying.found[boundary.accessProbes[probe]].range {
           let (other, kind) = replaying.users[user]

@@ -41,7 +41,7 @@ struct Producers: ~Copyable {
   ///
   /// Read-after-write and write-after-write edges also keep the producer's
   /// output alive; write-after-read edges only wait. The owner of a tensor in
-  /// the heap is always kept, done or not: its memory is in use. In a manual
+  /// the heap is always retained, done or not: its memory is in use. In a manual
   /// scope the owner is all there is.
   mutating func look(
     at task: inout StagedTask, isManual: Bool, _ buffers: inout BufferTable,
@@ -77,9 +77,9 @@ struct Producers: ~Copyable {
     _ failed: inout FailedTasks
   ) {
     if argument.access == .output { return }
-    let owner = buffers[argument.buffer].owner
+    let (owner, isKept) = (buffers[argument.buffer].owner, buffers[argument.buffer].isKept)
     let flags = argument.faninFlags(mayOverwrite: mayOverwrite)
-    if owner != .none { add(owner, flags.owner, &rings) }
+    if owner != .none { add(owner: owner, isKept: isKept, flags.owner, &rings, &failed) }
     if isManual || argument.access == .noDependency || argument.isEmpty { return }
     let place = map.look(buffers[argument.buffer].records, argument.extent, argument) {
       other, kind in
@@ -114,6 +114,20 @@ struct Producers: ~Copyable {
       add(task, flags, &rings)
     } else if failed.hasAny && flags & PTO2_FANIN_DATA != 0 && failed.contains(task) {
       isCancelled = true
+    }
+  }
+
+  /// The task that has put a tensor out, and the heap holds for it: done or not, it must go on
+  /// to do so. Of a kept one nothing is in the heap.
+  @inline(__always)
+  mutating func add(
+    owner task: TaskOrdinal, isKept: Bool, _ flags: UInt64, _ rings: inout Rings,
+    _ failed: inout FailedTasks
+  ) {
+    if isKept {
+      note(task, flags & ~PTO2_FANIN_RETAIN, &rings, &failed)
+    } else {
+      add(task, flags, &rings)
     }
   }
 

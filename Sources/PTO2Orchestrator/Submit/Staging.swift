@@ -57,7 +57,7 @@ extension Orchestrator {
       return refuse { "argument \($0) is a broadcast view: it can only be read" }
     }
     guard let buffer = buffers.live(tensor),
-      buffer.owner == .none || scopes.isOpen(buffer.scope)
+      buffer.isOfProgram || scopes.isOpen(buffer.scope)
     else {
       return refuse {
         "argument \($0) is a tensor \(tensor.shape) whose scope has ended, or which was freed: its memory may be in use by others. Submit the task before that, or use an external tensor"
@@ -106,10 +106,14 @@ extension Orchestrator {
 
   /// Their task is submitted: others may use them.
   @inline(never)
-  mutating func placeKeptOutputs() {
+  mutating func placeKeptOutputs(of task: TaskID) {
     for index in 0..<staged.arguments.count
     where staged.arguments[index].access == .outputExisting {
-      buffers[staged.arguments[index].buffer].state = .placed
+      let place = staged.arguments[index].buffer
+      guard buffers[place].state == .declared, let owner = rings.task(task) else { continue }
+      buffers[place].state = .placed
+      buffers[place].owner = owner
+      buffers[place].isKept = true
     }
   }
 

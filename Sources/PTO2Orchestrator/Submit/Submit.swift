@@ -17,7 +17,7 @@ extension Orchestrator {
       staged.attributes.kernels = kernels
       let id = try commit()
       if let recording { recording.note(&staged, id, &rings) }
-      if staged.attributes.hasKept { placeKeptOutputs() }
+      if staged.attributes.hasKept { placeKeptOutputs(of: id) }
       unstage(keepOutputs: true)
       return id
     } catch {
