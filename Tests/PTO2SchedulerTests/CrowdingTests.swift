@@ -97,10 +97,12 @@ import Testing
     #expect(answers.0 == nil && answers.1 == true)
   }
 
-  @Test(arguments: [(6, 20), (72, 144)])
-  func looksAreApart(cores: Int, milliseconds: UInt64) {
+  /// Often until something is known.
+  @Test(arguments: [(6, 2000, false), (72, 14400, false), (6, 20000, true), (72, 144_000, true)])
+  func looksAreApart(cores: Int, microseconds: UInt64, isSettled: Bool) {
     var crowding = Crowding()
-    let due = [1, milliseconds * 1_000_000, milliseconds * 1_000_000 + 1].map {
+    if isSettled { crowding.noteSettled() }
+    let due = [1, microseconds * 1000, microseconds * 1000 + 1].map {
       crowding.isDue($0, cores: cores)
     }
     #expect(due == [true, false, true])

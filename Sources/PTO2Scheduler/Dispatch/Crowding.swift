@@ -45,13 +45,18 @@ struct Crowding {
   private var seen: [Seen] = []
   private var sums: (matrix: Sum, vector: Sum) = (Sum(), Sum())
   private var nextLook: UInt64 = 0
+  /// There has been an answer, or nothing to ask.
+  private var isSettled = false
 
-  /// It is time to look, and then not for a while: a look takes a few microseconds a core.
+  /// It is time to look, and then not for a while: a look takes a few microseconds a core. Until
+  /// something is known that while is short, for the graph may be over soon.
   mutating func isDue(_ now: UInt64, cores: Int) -> Bool {
     guard now >= nextLook else { return false }
-    nextLook = now &+ UInt64(max(10, cores)) * 2_000_000
+    nextLook = now &+ UInt64(max(10, cores)) * (isSettled ? 2_000_000 : 200_000)
     return true
   }
+
+  mutating func noteSettled() { isSettled = true }
 
   /// - Parameters:
   ///   - counters: of the core's page.
@@ -97,27 +102,33 @@ extension SchedulerThread {
   package mutating func updateFavoured(_ now: UInt64) {
     guard !S.isShared, lookahead.crowding.isDue(now, cores: cores.count) else { return }
     let cpus = CPUSet.allowed().count
-    favour(matrix: true, cpus: cpus)
-    favour(matrix: false, cpus: cpus)
+    for matrix in [true, false] where favour(matrix: matrix, cpus: cpus) {
+      lookahead.crowding.noteSettled()
+    }
   }
 
-  private mutating func favour(matrix: Bool, cpus: Int) {
+  /// - Returns: false while too little is known.
+  private mutating func favour(matrix: Bool, cpus: Int) -> Bool {
     let present = dispatcher.ofOnlyThread.table.present.ofKind(matrix: matrix)
     // One worker that hosts many cores is one process to Linux.
     guard cpus > 0, present.count > cpus, hasOneWorkerPerCore else {
-      return dispatcher.ofOnlyThread.table.favourAll(matrix: matrix)
+      dispatcher.ofOnlyThread.table.favourAll(matrix: matrix)
+      return hasAllCores
     }
     for index in 0..<cores.count where present.contains(CoreID(index)) {
       guard let runnable = cores[index].host?.identity.runnableNanoseconds() else {
-        return dispatcher.ofOnlyThread.table.favourAll(matrix: matrix)
+        dispatcher.ofOnlyThread.table.favourAll(matrix: matrix)
+        return true
       }
       lookahead.crowding.add(index, cores[index].page.counters, runnable: runnable)
     }
-    switch lookahead.crowding.isComputing(matrix: matrix) {
-    case true?: dispatcher.ofOnlyThread.table.favour(present.first(cpus), matrix: matrix)
-    case false?: dispatcher.ofOnlyThread.table.favourAll(matrix: matrix)
-    case nil: break
+    guard let isComputing = lookahead.crowding.isComputing(matrix: matrix) else { return false }
+    if isComputing {
+      dispatcher.ofOnlyThread.table.favour(present.first(cpus), matrix: matrix)
+    } else {
+      dispatcher.ofOnlyThread.table.favourAll(matrix: matrix)
     }
+    return true
   }
 
   private var hasOneWorkerPerCore: Bool {

@@ -87,7 +87,7 @@ struct SchedulerProcess<S: Sharing>: ~Copyable {
         backoff.reset()
         courtesy.offer()
         rounds &+= 1
-        if rounds & 1023 == 0 { checkPeers() }
+        if rounds & 63 == 0 { checkPeers() }
       } else if !scheduler.hasFailed {
         if scheduler.request == .leave && scheduler.isDrained() { return }
         if scheduler.isStocked || backoff.next() {
@@ -123,6 +123,7 @@ struct SchedulerProcess<S: Sharing>: ~Copyable {
   /// Looks whether the others live, at most every 20 ms.
   private mutating func checkPeers() {
     let now = MonotonicClock.now()
+    scheduler.updateFavoured(now)
     guard now >= nextCheck else { return }
     nextCheck = now &+ UInt64(SchedulerTimes.checkNanoseconds)
     scheduler.beat(now)
@@ -139,7 +140,6 @@ struct SchedulerProcess<S: Sharing>: ~Copyable {
     scheduler.checkOrchestrator(orchestratorIdentity, now)
     checkAttached()
     for core in scheduler.checkHealth(now) { workers.kill(core) }
-    scheduler.updateFavoured(now)
     scheduler.audit(now)
   }
 
