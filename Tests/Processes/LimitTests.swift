@@ -60,7 +60,7 @@ import Testing
       ("kernel-handle", "a kernel handle was not filled by this session's API"),
       ("null-kernel", "a kernel's name is NULL"),
       ("no-kernel", "no kernel \"t_none\" in the images of this run"),
-      ("access", "access 6 is not valid"),
+      ("access", "access 7 is not valid"),
       ("comparison", "comparison 6: expected 0 to 5"),
       ("output-rank", "rank 6, expected 0 to 5"),
       ("rank", "rank 6: expected 0 to 5"),

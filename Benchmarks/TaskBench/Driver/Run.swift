@@ -84,8 +84,12 @@ final class Runner {
     let example = Case(pattern: Pattern("no_comm")!, width: 1)
     var iterations = 1024
     while true {
-      let run = try runner.run(System("pto2")!, example, iterations: iterations)
-      let kernel = run.seconds / run.tasks
+      var kernel = Double.infinity
+      // A start that was held up would make every kernel of the sweep too short.
+      for _ in 0..<3 where kernel > 1e-3 {
+        let run = try runner.run(System("pto2")!, example, iterations: iterations)
+        kernel = min(kernel, run.seconds / run.tasks)
+      }
       if kernel > 1e-3 || plan.isQuick { return kernel / Double(iterations) }
       iterations *= 2
     }

@@ -100,7 +100,7 @@ int main(int argc, char **argv) {
     }
     pto2::session session({argv[1]}, 2);
     const pto2_report report = session.run(everything);
-    expect(report.tasks == 8, "the number of tasks");
+    expect(report.tasks == 8 + 20, "the number of tasks");
 
     expect_error(session, PTO2_ERROR_INVALID_ARGS, "no kernel",
                  [](pto2::graph &graph) { graph.aiv<scale_type>("nobody"); });
