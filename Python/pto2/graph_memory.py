@@ -208,9 +208,9 @@ class GraphMemory:
         return Tensor(cast("Graph", self), buffer, extents, row_major(extents), kind, handle)
 
     def free(self, tensor: Tensor) -> None:
-        """Gives an external tensor or a kept output back before the run ends. Waits for nothing, but for tasks
-        submitted before when an array of it is alive, which keeps its contents. Tasks that
-        were submitted before use the tensor to their end.
+        """Gives an external tensor or a kept output back before the run ends. Waits for nothing,
+        but for tasks submitted before when an array of it is alive, which keeps its contents.
+        Tasks that were submitted before use the tensor to their end.
 
         Raises:
             Error: 5 for a tensor that was freed, and for an output that is not kept.

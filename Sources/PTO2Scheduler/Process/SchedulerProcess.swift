@@ -120,7 +120,8 @@ struct SchedulerProcess<S: Sharing>: ~Copyable {
       : PTO2Error(.workerDied, "cores \(late.joined(separator: ", ")) did not acknowledge EXIT")
   }
 
-  /// Looks whether the others live, at most every 20 ms.
+  /// Looks which cores are worth it when that is due, and at most every 20 ms whether the others
+  /// live.
   private mutating func checkPeers() {
     let now = MonotonicClock.now()
     scheduler.updateFavoured(now)

@@ -41,7 +41,7 @@ static void everything(pto2::graph &graph) {
         if (step) graph.free(state);
         state = next;
     }
-    /* Twice as much and one more, from step to step. */
+    /* From 2: twice as much and the number of the step. */
     expect(graph.get(state, {1}) == 2 * 1048576.0f + 1048576 - 21, "a kept output");
 
     const auto a = graph.external(std::vector<int16_t>{1, 2, 3, 4, 5, 6}, {2, 3});
