@@ -3,7 +3,7 @@ from __future__ import annotations
 
 import ctypes as c
 import struct
-from typing import TYPE_CHECKING, Any, Iterator, List, Optional, Sequence, Tuple
+from typing import TYPE_CHECKING, Any, Dict, Iterator, List, Optional, Sequence, Tuple
 
 from . import _abi
 from ._numpy import numpy
@@ -45,15 +45,15 @@ class Tensors:
 
     def __init__(self, graph: "Graph", handles: Any, shape: Tuple[int, ...],
                  strides: Tuple[int, ...], dtype: Any, buffer: Optional[Buffer],
-                 keep: bool = False) -> None:
+                 kept: Optional[Dict[bytes, Buffer]] = None) -> None:
         #: of shape grid + (12,), contiguous
         self._handles = handles
         self._graph = graph
         #: of all, or None: each has its own
         self._buffer = buffer
-        self._scope = buffer.scope if buffer else graph._scopes[0 if keep else -1]
-        #: each is given back by `Graph.free`
-        self._keep = keep
+        self._scope = buffer.scope if buffer else graph._scopes[-1 if kept is None else 0]
+        #: of kept outputs: by handle, what each that was looked at lies in
+        self._kept = kept
         self.shape = shape
         self.strides = strides
         self.dtype = dtype
@@ -81,14 +81,17 @@ class Tensors:
             raise invalid(f"index {key!r} of {self!r}")
         if handles.ndim > 1:
             result = Tensors(self._graph, numpy().ascontiguousarray(handles), self.shape,
-                             self.strides, self.dtype, self._buffer, self._keep)
+                             self.strides, self.dtype, self._buffer, self._kept)
             result._scope = self._scope
             return result
-        handle = _abi.Handle.from_buffer_copy(handles.tobytes())
-        buffer = self._buffer
-        if buffer is None:
-            buffer = Buffer(handle, self.nbytes, self._scope, self._keep)
+        words = handles.tobytes()
+        handle = _abi.Handle.from_buffer_copy(words)
+        buffer = self._buffer or (self._kept and self._kept.get(words))
+        if not buffer:
+            buffer = Buffer(handle, self.nbytes, self._scope, self._kept is not None)
             buffer.used = True
+            if self._kept is not None:
+                self._kept[words] = buffer
         return Tensor(self._graph, buffer, self.shape, self.strides, self.dtype, handle)
 
     def __iter__(self) -> Iterator[Any]:
@@ -104,8 +107,8 @@ class Tensors:
         """
         np = numpy()
         graph = self._graph
-        if not self._scope.is_open or graph._is_over or (self._buffer and self._buffer.freed):
-            raise invalid(f"{self!r} have no memory: their run or scope has ended")
+        if not self._scope.is_open or graph._is_over or self._is_freed():
+            raise invalid(f"{self!r} have no memory: their run or scope has ended, or one is freed")
         graph._refuse_recording("a look at tensors")
         graph._settle()
         size = self.dtype.itemsize
@@ -120,6 +123,14 @@ class Tensors:
             place[...] = np.ndarray(self.shape, self.dtype.typestr, block.from_address(first),
                                     strides=strides)
         return result.reshape(self.grid + self.shape)
+
+    def _is_freed(self) -> bool:
+        """Whether any is."""
+        if self._buffer:
+            return self._buffer.freed
+        freed = {words for words, buffer in (self._kept or {}).items() if buffer.freed}
+        return bool(freed) and any(
+            handle.tobytes() in freed for handle in self._handles.reshape(-1, _abi.HANDLE_WORDS))
 
     def __array__(self, dtype: Any = None, copy: Any = None) -> Any:
         return self.numpy() if dtype is None else self.numpy().astype(dtype)
@@ -272,8 +283,6 @@ class Batch:
         record = row[place]
         record["bytes"] = _abi.ARGUMENT_BYTES
         if isinstance(value, Output):
-            if value.keep:
-                graph._refuse_recording("a kept output")
             record["access"] = value.access
             record["dtype"] = value.dtype.code
             record["rank"] = len(value.shape)
@@ -339,9 +348,11 @@ class Batch:
         n = self.count
         outputs = []
         for place, output in self._outputs:
+            if output.keep:
+                graph._refuse_recording("a kept output")
             handles = np.zeros((n, _abi.HANDLE_WORDS), dtype=np.uint64)
             column = Tensors(graph, handles, output.shape, output.strides, output.dtype, None,
-                             output.keep)
+                             {} if output.keep else None)
             self.arguments["tensor"][:, place] = column._addresses()
             outputs.append(column)
         ids = np.zeros(n, dtype=np.uint64)

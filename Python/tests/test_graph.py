@@ -279,7 +279,8 @@ class GraphTests(Case):
                 return list(state.memoryview())
             self.assertEqual([1, 2], s.run(lambda g: steps(g, 500)))
             with self.refused(208, "kept output"):
-                s.run(lambda g: g.submit("copy", self.floats(g, [1]), out(2000, "float32", keep=True)))
+                s.run(lambda g: g.submit(
+                    "copy", self.floats(g, [1]), out(2000, "float32", keep=True)))
 
             def recorded(g):
                 x = self.floats(g, [1])
@@ -298,10 +299,32 @@ class GraphTests(Case):
                 with g.scope():
                     kept = g.submit_many("copy", x.tiles((2,)), out(2, "float32", keep=True)).output
                 rows = kept.numpy().tolist()
-                for tensor in kept:
+                # What is looked at keeps its contents, whichever way the tensor was got.
+                view = np.asarray(kept[1])
+                g.free(kept[1:3][0])
+                for use in (lambda: g.free(kept[1]), kept.numpy, kept[:2].numpy):
+                    with self.refused(5, "freed"):
+                        use()
+                self.assertEqual([[4, 5], [6, 7]], kept[2:].numpy().tolist())
+                for tensor in kept[0], kept[2], kept[3]:
                     g.free(tensor)
-                return rows
-        self.assertEqual([[0, 1], [2, 3], [4, 5], [6, 7]], result)
+                g.wait()
+                others = [g.zeros(2) for _ in range(8)]
+                self.assertEqual([0, 0], list(others[0].memoryview()))
+                return rows, view.tolist()
+        self.assertEqual(([[0, 1], [2, 3], [4, 5], [6, 7]], [2, 3]), result)
+
+    @needs_numpy
+    def test_kept_outputs_are_not_recorded(self):
+        with self.session() as s:
+            def program(g):
+                x = g.tensor(np.arange(4, dtype=np.float32))
+                batch = g.batch("copy", x.tiles((2,)), out(2, "float32", keep=True))
+                with g.record([x]):
+                    with self.refused(5, "only tasks can be recorded"):
+                        g.submit_many(batch)
+                    g.submit("nothing", x)
+            s.run(program)
 
     def test_overwrite_and_unordered(self):
         with self.session() as s:
