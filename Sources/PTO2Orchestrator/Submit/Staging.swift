@@ -96,7 +96,8 @@ extension Orchestrator {
       try refuseInRecording("a kept output")
       let tensor = try arenaTensor(
         "kept output", shape, count, type, isZeroed: false, .declared)
-      staged.addKept(StagedArgument(tensor, .outputExisting))
+      staged.add(StagedArgument(tensor, .outputExisting))
+      staged.attributes.hasKept = true
       return tensor
     } catch {
       staged.fail(error)
@@ -312,7 +313,7 @@ struct StagedTask: ~Copyable {
     fileprivate(set) var written: (all: UInt32, nonempty: UInt32) = (0, 0)
     /// A tensor so far that has elements.
     fileprivate(set) var hasElements = false
-    /// A tensor so far that the task overwrites in place, and that others may use.
+    /// A tensor so far that the task overwrites in place.
     fileprivate(set) var hasOverwritten = false
     /// A kept output so far.
     fileprivate(set) var hasKept = false
@@ -420,14 +421,6 @@ struct StagedTask: ~Copyable {
     case .outputExisting: attributes.hasOverwritten = true
     }
     arguments.append(argument)
-  }
-
-  /// A kept output: no other argument has bytes of it. `hasRoomForTensor` comes first.
-  mutating func addKept(_ argument: StagedArgument) {
-    let hadOverwritten = attributes.hasOverwritten
-    add(argument)
-    attributes.hasOverwritten = hadOverwritten
-    attributes.hasKept = true
   }
 
   /// The last one counts.
