@@ -97,11 +97,20 @@ import Testing
     #expect(answers.0 == nil && answers.1 == true)
   }
 
-  /// Often until something is known.
-  @Test(arguments: [(6, 2000, false), (72, 14400, false), (6, 20000, true), (72, 144_000, true)])
-  func looksAreApart(cores: Int, microseconds: UInt64, isSettled: Bool) {
+  /// Often until there is an answer, or nothing to ask.
+  @Test(
+    arguments: [
+      (6, 2000, "unknown"), (72, 14400, "too little known"), (6, 20000, "answered"),
+      (72, 144_000, "nothing to ask"),
+    ])
+  func looksAreApart(cores: Int, microseconds: UInt64, state: String) {
     var crowding = Crowding()
-    if isSettled { crowding.noteSettled() }
+    var core = Core()
+    crowding.add(Self.vector, core.counters, runnable: 0)
+    core.run(state == "answered" ? 1000 : 10, microseconds: 100, wanting: 1)
+    crowding.add(Self.vector, core.counters, runnable: core.runnable)
+    if state != "unknown" { _ = crowding.isComputing(matrix: false) }
+    if state == "nothing to ask" { crowding.noteSettled() }
     let due = [1, microseconds * 1000, microseconds * 1000 + 1].map {
       crowding.isDue($0, cores: cores)
     }

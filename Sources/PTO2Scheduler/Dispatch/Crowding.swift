@@ -56,6 +56,7 @@ struct Crowding {
     return true
   }
 
+  /// There is nothing to ask.
   mutating func noteSettled() { isSettled = true }
 
   /// - Parameters:
@@ -92,6 +93,7 @@ struct Crowding {
     let sum = matrix ? sums.matrix : sums.vector
     let areShort = sum.count >= Self.leastCount && sum.kernels / sum.count < Self.shortNanoseconds
     guard areShort || sum.kernels >= Self.leastNanoseconds else { return nil }
+    isSettled = true
     if matrix { sums.matrix = Sum() } else { sums.vector = Sum() }
     return areShort || sum.runnable >= sum.kernels / 2
   }
@@ -102,33 +104,29 @@ extension SchedulerThread {
   package mutating func updateFavoured(_ now: UInt64) {
     guard !S.isShared, lookahead.crowding.isDue(now, cores: cores.count) else { return }
     let cpus = CPUSet.allowed().count
-    for matrix in [true, false] where favour(matrix: matrix, cpus: cpus) {
-      lookahead.crowding.noteSettled()
-    }
+    favour(matrix: true, cpus: cpus)
+    favour(matrix: false, cpus: cpus)
   }
 
-  /// - Returns: false while too little is known.
-  private mutating func favour(matrix: Bool, cpus: Int) -> Bool {
+  private mutating func favour(matrix: Bool, cpus: Int) {
     let present = dispatcher.ofOnlyThread.table.present.ofKind(matrix: matrix)
     // One worker that hosts many cores is one process to Linux.
     guard cpus > 0, present.count > cpus, hasOneWorkerPerCore else {
-      dispatcher.ofOnlyThread.table.favourAll(matrix: matrix)
-      return hasAllCores
+      if hasAllCores { lookahead.crowding.noteSettled() }
+      return dispatcher.ofOnlyThread.table.favourAll(matrix: matrix)
     }
     for index in 0..<cores.count where present.contains(CoreID(index)) {
       guard let runnable = cores[index].host?.identity.runnableNanoseconds() else {
-        dispatcher.ofOnlyThread.table.favourAll(matrix: matrix)
-        return true
+        lookahead.crowding.noteSettled()
+        return dispatcher.ofOnlyThread.table.favourAll(matrix: matrix)
       }
       lookahead.crowding.add(index, cores[index].page.counters, runnable: runnable)
     }
-    guard let isComputing = lookahead.crowding.isComputing(matrix: matrix) else { return false }
-    if isComputing {
-      dispatcher.ofOnlyThread.table.favour(present.first(cpus), matrix: matrix)
-    } else {
-      dispatcher.ofOnlyThread.table.favourAll(matrix: matrix)
+    switch lookahead.crowding.isComputing(matrix: matrix) {
+    case true?: dispatcher.ofOnlyThread.table.favour(present.first(cpus), matrix: matrix)
+    case false?: dispatcher.ofOnlyThread.table.favourAll(matrix: matrix)
+    case nil: break
     }
-    return true
   }
 
   private var hasOneWorkerPerCore: Bool {
