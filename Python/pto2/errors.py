@@ -28,6 +28,10 @@ NAMES = {
     208: "OUT_OF_MEMORY",
     209: "INTERRUPTED",
     210: "SEGMENT_TRUNCATED",
+    211: "RANK_DIED",
+    212: "DIVERGED",
+    213: "LINK_DIED",
+    214: "PEER_SILENT",
 }
 
 #: A program's own.

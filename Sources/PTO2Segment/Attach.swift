@@ -36,6 +36,7 @@ extension Segment {
     if role == .scheduler, !object.take(.scheduler) {
       throw .roleTaken("the scheduler's place")
     }
+    if role == .link, !object.take(.link) { throw .roleTaken("the link's place") }
     do throws(SystemError) {
       let mapping = try Mapping(object, bytes: layout.totalBytes)
       let segment = Segment(

@@ -72,6 +72,9 @@ package struct Configuration: Equatable, Sendable {
   package var traceBytes: UInt64 = 0
   /// Of the session's constants.
   package var constantBytes: UInt64 = 0
+  /// Which of the sessions that run one program together this is, and how many they are.
+  package var rank: UInt32 = 0
+  package var ranks: UInt32 = 1
   package var imageCount: UInt32 = 0
   package var kernelCount: UInt32 = 0
 
@@ -149,6 +152,16 @@ package struct Configuration: Equatable, Sendable {
     return capacity
   }
 
+  /// There are other ranks, and a process that carries tensors to and from them.
+  package var hasLink: Bool { ranks > 1 }
+
+  /// Places of the two rings of transfers: one for every task between submit and RELEASED.
+  package var transferCapacity: UInt32 {
+    var capacity: UInt32 = 64
+    while capacity < rings.reduce(0, { $0 + $1.taskWindow }) { capacity *= 2 }
+    return capacity
+  }
+
   package static let maximumDependencyPool = UInt64(PTO2_DEP_POOL_MAX)
   package static let maximumTaskWindow: UInt32 = 1 << 20
   package static let maximumConsumedWindow: UInt32 = 1 << 24
@@ -180,6 +193,8 @@ package struct Configuration: Equatable, Sendable {
       "--trace-buffer", traceBytes, 0...UInt64(PTO2_TRACE_BYTES_MOST),
       multiple: UInt64(PTO2_TRACE_BYTES_LEAST))
     try check("bytes of constants", constantBytes, 0...Self.maximumConstantBytes)
+    try check("ranks", UInt64(ranks), 1...UInt64(PTO2_MAX_RANKS))
+    try check("rank", UInt64(rank), 0...UInt64(ranks) - 1)
     try check("images", UInt64(imageCount), 0...UInt64(PTO2_MAX_IMAGES))
     try check("kernels", UInt64(kernelCount), 0...UInt64(PTO2_MAX_KERNELS))
     for ring in rings {
@@ -222,6 +237,8 @@ extension Configuration {
     record.arena_bytes = arenaBytes
     record.trace_bytes = traceBytes
     record.constant_bytes = constantBytes
+    record.rank = rank
+    record.ranks = ranks
     func fill<Value>(_ values: UnsafeMutableBufferPointer<Value>, _ value: (Ring) -> Value) {
       for (index, ring) in rings.enumerated() { unsafe values[index] = value(ring) }
     }
@@ -262,6 +279,8 @@ extension Configuration {
       stopGraceMilliseconds: record.stop_grace_milliseconds, flags: Flags(rawValue: record.flags))
     traceBytes = record.trace_bytes
     constantBytes = record.constant_bytes
+    rank = record.rank
+    ranks = record.ranks
     imageCount = record.image_count
     kernelCount = record.kernel_count
     try validate()

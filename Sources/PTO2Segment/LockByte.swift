@@ -3,7 +3,7 @@ internal import PTO2System
 /// What a live process can hold of a session: a byte each, beyond the end of the object,
 /// locked while held.
 package enum LockByte {
-  case orchestrator, scheduler
+  case orchestrator, scheduler, link
   /// Held shared by everyone attached: taken exclusively, nobody lives.
   case liveness
   case core(Int)
@@ -14,6 +14,7 @@ package enum LockByte {
     case .orchestrator: base
     case .scheduler: base + 1
     case .liveness: base + 2
+    case .link: base + 3
     case .core(let core): base + 16 + Int64(core)
     }
   }

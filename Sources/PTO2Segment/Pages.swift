@@ -45,6 +45,19 @@ extension SegmentViews where Self: ~Copyable {
       read(.dataMainBase), count: configuration.coreCount)[core]
   }
 
+  /// Of a session with a link.
+  package var linkPage: LinkPage<SharedWord> { unsafe LinkPage(at: read(.linkWords)) }
+  package var rankPage: RankPage<SharedWord> { unsafe RankPage(at: read(.rankWords)) }
+  package var submissions: RingTable<SubmissionPlace> {
+    unsafe RingTable(read(.submissions), count: PTO2_SUBMISSIONS_KEPT)
+  }
+  package var transferStarts: RingTable<TransferStart> {
+    unsafe RingTable(read(.transferStarts), count: configuration.transferCapacity)
+  }
+  package var transferEnds: RingTable<TransferEnd> {
+    unsafe RingTable(read(.transferEnds), count: configuration.transferCapacity)
+  }
+
   /// All cores, as one of them sees the others.
   package var corePeers: CorePeers {
     unsafe CorePeers(
@@ -128,6 +141,18 @@ extension Segment {
   }
   package var ownSchedulerPage: SchedulerPage<OwnedWord> {
     unsafe SchedulerPage(at: write(.schedulerWords))
+  }
+  /// Of a session with a link, as the three below.
+  package var ownLinkPage: LinkPage<OwnedWord> { unsafe LinkPage(at: write(.linkWords)) }
+  package var ownTransferEnds: RingTable<TransferEnd> {
+    unsafe RingTable(write(.transferEnds), count: configuration.transferCapacity)
+  }
+  package var ownTransferStarts: RingTable<TransferStart> {
+    unsafe RingTable(write(.transferStarts), count: configuration.transferCapacity)
+  }
+  package var ownRankPage: RankPage<OwnedWord> { unsafe RankPage(at: write(.rankWords)) }
+  package var ownSubmissions: RingTable<SubmissionPlace> {
+    unsafe RingTable(write(.submissions), count: PTO2_SUBMISSIONS_KEPT)
   }
   package func ownDispatchLanes(_ core: Int) -> DispatchLanes<OwnedWord> {
     unsafe RecordList<DispatchLanes<OwnedWord>>(

@@ -9,6 +9,7 @@ package struct RoleSet: OptionSet, Sendable {
   package static let orchestrator = RoleSet(rawValue: PTO2_ROLE_ORCHESTRATOR)
   package static let scheduler = RoleSet(rawValue: PTO2_ROLE_SCHEDULER)
   package static let worker = RoleSet(rawValue: PTO2_ROLE_WORKER)
+  package static let link = RoleSet(rawValue: PTO2_ROLE_LINK)
 }
 
 /// The sections of a segment, in the order they lie in it.
@@ -20,6 +21,7 @@ package enum SectionKind: UInt32, CaseIterable, Sendable {
   case cores
   case tracePositions, orchestratorTrace, schedulerTrace, coreTrace
   case scopeNames, scopeUses
+  case rankWords, submissions, transferStarts, linkWords, transferEnds
   case constants
   case heap, arena
 
@@ -49,6 +51,10 @@ package struct SectionSpec: Sendable {
     case coreTraceBytes = "trace buffer x cores"
     case scopeNames = "511"
     case scopeUses = "256"
+    /// None of a session that is the only rank.
+    case rank = "1, or 0 with one rank"
+    case submissions = "65536, or 0 with one rank"
+    case transfers = "at least all task windows, or 0 with one rank"
 
     func of(_ configuration: Configuration, ring: Int) -> UInt64 {
       let sizes = configuration.rings[ring]
@@ -72,6 +78,9 @@ package struct SectionSpec: Sendable {
       case .coreTraceBytes: configuration.traceBytes * UInt64(configuration.coreCount)
       case .scopeNames: UInt64(PTO2_MAX_SCOPE_NAMES)
       case .scopeUses: UInt64(PTO2_MAX_SCOPE_USES)
+      case .rank: configuration.hasLink ? 1 : 0
+      case .submissions: configuration.hasLink ? UInt64(PTO2_SUBMISSIONS_KEPT) : 0
+      case .transfers: configuration.hasLink ? UInt64(configuration.transferCapacity) : 0
       }
     }
   }
@@ -117,7 +126,8 @@ package struct SectionSpec: Sendable {
     switch count {
     case .taskWindow, .payloadBytes, .consumedWindow, .dependencyPool, .heapBytes: true
     case .one, .images, .kernels, .cores, .logCapacity, .arenaBytes, .tracePositions, .traceBytes,
-      .schedulerTraceBytes, .coreTraceBytes, .scopeNames, .scopeUses, .constantBytes:
+      .schedulerTraceBytes, .coreTraceBytes, .scopeNames, .scopeUses, .constantBytes, .rank,
+      .submissions, .transfers:
       false
     }
   }
@@ -125,7 +135,9 @@ package struct SectionSpec: Sendable {
   /// Takes no page when it has no record.
   var mayBeAbsent: Bool {
     switch count {
-    case .tracePositions, .traceBytes, .schedulerTraceBytes, .coreTraceBytes, .constantBytes: true
+    case .tracePositions, .traceBytes, .schedulerTraceBytes, .coreTraceBytes, .constantBytes,
+      .rank, .submissions, .transfers:
+      true
     default: false
     }
   }
@@ -193,9 +205,21 @@ package struct SectionSpec: Sendable {
       .scopeUses, "what scopes took", .orchestrator, .naming, .scopeUses,
       of: pto2_scope_use.self),
     .init(
-      .constants, "the constants", .orchestrator, .creation, .constantBytes, of: UInt8.self),
-    .init(.heap, "the heap", [.orchestrator, .worker], .submit, .heapBytes, of: UInt8.self),
+      .rankWords, "the rank words", .orchestrator, .creation, .rank, of: pto2_rank_page.self),
     .init(
-      .arena, "the arena", [.orchestrator, .worker], .external, .arenaBytes, of: UInt8.self),
+      .submissions, "the submissions", .orchestrator, .creation, .submissions,
+      of: pto2_submitted_task.self),
+    .init(
+      .transferStarts, "the transfers that begin", .scheduler, .creation, .transfers,
+      of: pto2_transfer_start.self),
+    .init(.linkWords, "the link words", .link, .creation, .rank, of: pto2_link_page.self),
+    .init(
+      .transferEnds, "the transfers that are over", .link, .creation, .transfers,
+      of: pto2_transfer_end.self),
+    .init(
+      .constants, "the constants", .orchestrator, .creation, .constantBytes, of: UInt8.self),
+    .init(.heap, "the heap", [.orchestrator, .worker, .link], .submit, .heapBytes, of: UInt8.self),
+    .init(
+      .arena, "the arena", [.orchestrator, .worker, .link], .external, .arenaBytes, of: UInt8.self),
   ]
 }

@@ -29,7 +29,8 @@ private func withBlock(_ bytes: Int, _ body: (UnsafeMutableRawPointer) -> Void) 
       (.schedulerDied, 201), (.orchestratorDied, 202), (.workerMissing, 203),
       (.schedulerMissing, 204), (.imageRefused, 205), (.garbageWord, 206),
       (.protocolViolation, 207), (.outOfMemory, 208), (.interrupted, 209),
-      (.segmentTruncated, 210),
+      (.segmentTruncated, 210), (.rankDied, 211), (.diverged, 212), (.linkDied, 213),
+      (.peerSilent, 214),
     ]
     #expect(codes.count == PTO2ErrorCode.allCases.count)
     for (code, number) in codes { #expect(code.rawValue == UInt32(number)) }

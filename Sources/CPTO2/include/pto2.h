@@ -93,6 +93,10 @@ typedef enum pto2_error {
     PTO2_ERROR_OUT_OF_MEMORY = 208,     /* /dev/shm is full */
     PTO2_ERROR_INTERRUPTED = 209,       /* a signal, or the program gave up waiting */
     PTO2_ERROR_SEGMENT_TRUNCATED = 210, /* somebody made the object smaller */
+    PTO2_ERROR_RANK_DIED = 211,         /* another rank is gone */
+    PTO2_ERROR_DIVERGED = 212,          /* the ranks do not run the same program */
+    PTO2_ERROR_LINK_DIED = 213,         /* the process that speaks to the other ranks */
+    PTO2_ERROR_PEER_SILENT = 214,       /* another rank does not answer in time */
     PTO2_ERROR_PROGRAM = 1000,     /* the first of a program's own, */
     PTO2_ERROR_PROGRAM_LAST = 1039, /* and the last one */
     PTO2_ERROR_WIDEST = 0x7FFFFFFF

@@ -83,6 +83,7 @@ PTO2_STATIC_ASSERT(PTO2_MAX_SCOPE_NAMES < 1 << (16 - PTO2_SCOPE_NAME_SHIFT), "an
 #define PTO2_SLOT_CANCELLED 0x08  /* depends on a task that failed before: not to run */
 #define PTO2_SLOT_SNAPSHOT 0x10   /* has a snapshot; so says its call word */
 #define PTO2_SLOT_HELD 0x20       /* has outputs: its scope holds it until it ends */
+#define PTO2_SLOT_TRANSFER 0x40   /* no kernel: the link sends or receives, see its records */
 
 /* The snapshot of a task's INOUT tensors, behind its outputs in the heap: one cache
  * line whose first word says whether it is taken; then each such tensor in order of

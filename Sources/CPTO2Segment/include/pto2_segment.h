@@ -18,6 +18,7 @@
 
 #include "pto2_scope_records.h"
 #include "pto2_trace_records.h"
+#include "pto2_link_records.h"
 
 /* ---- identity ----------------------------------------------------------- */
 
@@ -72,6 +73,7 @@ PTO2_ASSERT_LAYOUT(pto2_section, PTO2_SECTION_FIELDS, 32);
 #define PTO2_ROLE_ORCHESTRATOR 1u
 #define PTO2_ROLE_SCHEDULER 2u
 #define PTO2_ROLE_WORKER 4u
+#define PTO2_ROLE_LINK 8u
 
 #define PTO2_SECTION_HEADER 0u
 #define PTO2_SECTION_IMAGES 1u
@@ -94,10 +96,15 @@ PTO2_ASSERT_LAYOUT(pto2_section, PTO2_SECTION_FIELDS, 32);
 #define PTO2_SECTION_CORE_TRACE 18u
 #define PTO2_SECTION_SCOPE_NAMES 19u
 #define PTO2_SECTION_SCOPE_USES 20u
-#define PTO2_SECTION_CONSTANTS 21u
-#define PTO2_SECTION_HEAP 22u
-#define PTO2_SECTION_ARENA 23u
-#define PTO2_SECTION_KINDS 24u
+#define PTO2_SECTION_RANK 21u
+#define PTO2_SECTION_SUBMISSIONS 22u
+#define PTO2_SECTION_TRANSFER_STARTS 23u
+#define PTO2_SECTION_LINK 24u
+#define PTO2_SECTION_TRANSFER_ENDS 25u
+#define PTO2_SECTION_CONSTANTS 26u
+#define PTO2_SECTION_HEAP 27u
+#define PTO2_SECTION_ARENA 28u
+#define PTO2_SECTION_KINDS 29u
 
 /* PTO2DispatchInitInfo: the one-shot start-up information of a core. */
 typedef struct PTO2DispatchInitInfo {
@@ -131,6 +138,8 @@ typedef struct pto2_configuration {
     uint32_t flags;                   /* PTO2_SESSION_... */
     uint64_t trace_bytes; /* of each trace buffer; 0 = nothing is traced */
     uint64_t constant_bytes; /* of the session, for all kernels */
+    uint32_t rank;  /* which of the sessions that run one program this is */
+    uint32_t ranks; /* so many there are; 1 = no link, and no section for one */
 } pto2_configuration;
 
 #define PTO2_CONFIGURATION_FIELDS(F, T) \
@@ -141,8 +150,8 @@ typedef struct pto2_configuration {
     F(T, consumed_window, 80) F(T, dep_pool, 112) F(T, heap_bytes, 144) \
     F(T, offset_limit, 208) F(T, kernel_deadline_milliseconds, 212) \
     F(T, stop_grace_milliseconds, 216) F(T, flags, 220) F(T, trace_bytes, 224) \
-    F(T, constant_bytes, 232)
-PTO2_ASSERT_LAYOUT(pto2_configuration, PTO2_CONFIGURATION_FIELDS, 240);
+    F(T, constant_bytes, 232) F(T, rank, 240) F(T, ranks, 244)
+PTO2_ASSERT_LAYOUT(pto2_configuration, PTO2_CONFIGURATION_FIELDS, 248);
 
 #define PTO2_SESSION_QUIET 0x1u /* no warnings on standard error */
 #define PTO2_SESSION_DRAIN 0x2u /* what is published is done even if the orchestrator dies */
@@ -173,8 +182,8 @@ typedef struct pto2_header {
     F(T, magic, 0) F(T, segment_major, 8) F(T, segment_minor, 12) F(T, layout_hash, 16) \
     F(T, total_bytes, 24) F(T, page_bytes, 32) F(T, creator_pid, 36) \
     F(T, creator_start_time, 40) F(T, boot_id, 48) F(T, dispatch, 64) \
-    F(T, section_count, 72) F(T, reserved, 76) F(T, configuration, 80) F(T, sections, 320)
-PTO2_ASSERT_LAYOUT(pto2_header, PTO2_HEADER_FIELDS, 3392);
+    F(T, section_count, 72) F(T, reserved, 76) F(T, configuration, 80) F(T, sections, 328)
+PTO2_ASSERT_LAYOUT(pto2_header, PTO2_HEADER_FIELDS, 3400);
 
 /* "PTO2MADE", the last word of the first 4096 bytes: there from the moment the object has
  * its name, so that one without a magic is known for pto2's, whose creator has died. */
@@ -214,6 +223,13 @@ _Static_assert(sizeof(pto2_header) <= PTO2_CREATION_MARK_OFFSET, "the mark is be
     R(pto2_trace_positions, PTO2_TRACE_POSITIONS_FIELDS) \
     R(pto2_trace_head, PTO2_TRACE_HEAD_FIELDS) \
     R(pto2_trace_record, PTO2_TRACE_RECORD_FIELDS) \
+    R(pto2_transfer_start, PTO2_TRANSFER_START_FIELDS) \
+    R(pto2_transfer_end, PTO2_TRANSFER_END_FIELDS) \
+    R(pto2_meeting, PTO2_MEETING_FIELDS) \
+    R(pto2_submitted_task, PTO2_SUBMITTED_TASK_FIELDS) \
+    R(pto2_rank_page, PTO2_RANK_PAGE_FIELDS) \
+    R(pto2_link_traffic, PTO2_LINK_TRAFFIC_FIELDS) \
+    R(pto2_link_page, PTO2_LINK_PAGE_FIELDS) \
     R(pto2_image_record, PTO2_IMAGE_RECORD_FIELDS) \
     R(pto2_kernel_record, PTO2_KERNEL_RECORD_FIELDS) \
     R(pto2_section, PTO2_SECTION_FIELDS) \

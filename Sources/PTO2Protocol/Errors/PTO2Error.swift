@@ -25,6 +25,10 @@ public enum PTO2ErrorCode: UInt32, Sendable, CaseIterable {
   case outOfMemory = 208
   case interrupted = 209
   case segmentTruncated = 210
+  case rankDied = 211
+  case diverged = 212
+  case linkDied = 213
+  case peerSilent = 214
 
   /// The name as the original and pto2_abi.h spell it.
   public var name: String {
@@ -51,6 +55,10 @@ public enum PTO2ErrorCode: UInt32, Sendable, CaseIterable {
     case .outOfMemory: "OUT_OF_MEMORY"
     case .interrupted: "INTERRUPTED"
     case .segmentTruncated: "SEGMENT_TRUNCATED"
+    case .rankDied: "RANK_DIED"
+    case .diverged: "DIVERGED"
+    case .linkDied: "LINK_DIED"
+    case .peerSilent: "PEER_SILENT"
     }
   }
 

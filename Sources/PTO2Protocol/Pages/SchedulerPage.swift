@@ -27,6 +27,11 @@ package struct SchedulerPage<Word: SegmentWord> {
   @inlinable package var parked: Word { word(MemoryLayout<Layout>.offset(of: \.parked)) }
   /// Position of `submitted` at which thread 0 is to be woken. Stored before `parked`.
   @inlinable package var wanted: Word { word(MemoryLayout<Layout>.offset(of: \.wanted)) }
+  /// Transfers given to the link. Release: their records. The link acquires it.
+  @inlinable
+  package var transfersStarted: Word {
+    word(MemoryLayout<Layout>.offset(of: \.transfers_started))
+  }
   /// PTO2_SCHED_...
   @inlinable package var control: Word { word(MemoryLayout<Layout>.offset(of: \.control)) }
 

@@ -103,6 +103,9 @@ package struct SlotFlags: OptionSet, Sendable {
   /// It has outputs, so its scope holds it.
   @inlinable package static var held: SlotFlags { .init(rawValue: UInt8(PTO2_SLOT_HELD)) }
 
+  /// It has no kernel: the link sends or receives.
+  @inlinable package static var transfer: SlotFlags { .init(rawValue: UInt8(PTO2_SLOT_TRANSFER)) }
+
   /// References on the task that are not its consumers': its scope's, if that holds it,
   /// and its own until it is RELEASED.
   @inlinable @inline(__always)

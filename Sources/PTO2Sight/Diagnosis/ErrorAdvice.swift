@@ -25,6 +25,11 @@ extension PTO2ErrorCode {
       "something has overwritten the segment: look for a wild store in the kernels"
     case .outOfMemory: "make /dev/shm larger, or the rings and the arena smaller"
     case .interrupted: "a signal has asked for the end"
+    case .rankDied: "look how that rank has ended: its own standard error, the system's log there"
+    case .diverged:
+      "run one program on all ranks, and let nothing steer it that differs between them: a clock, an address, the order of a Set"
+    case .linkDied: "look how pto2-link has ended; MPI cannot be started twice by one rank"
+    case .peerSilent: "look at the network, and at what that rank is doing (pto2 stuck there)"
     case .segmentTruncated: "something outside the run has made the segment smaller: look what"
     }
   }
