@@ -49,7 +49,7 @@ struct Producers: ~Copyable {
   ) {
     begin()
     placesChanges = map.changes
-    let mayOverwrite = task.attributes.kernels.activeMask != 0 && task.predicate == nil
+    let mayOverwrite = task.overwrites
     for index in 0..<task.arguments.count {
       look(
         at: task.arguments[index], mayOverwrite: mayOverwrite, isManual: isManual, &buffers, &map,
@@ -225,7 +225,8 @@ struct Producers: ~Copyable {
 
 extension StagedArgument {
   /// Of a fanin entry, for the tensor's owner and for tasks that have written it since.
-  /// - Parameter mayOverwrite: the task has kernels, and nothing keeps them from running.
+  /// - Parameter mayOverwrite: the task has kernels, and nothing keeps them from running, or
+  ///   it is a transfer.
   @inline(__always)
   func faninFlags(mayOverwrite: Bool) -> (owner: UInt64, writer: UInt64) {
     let all = PTO2_FANIN_WAIT | PTO2_FANIN_RETAIN | PTO2_FANIN_DATA

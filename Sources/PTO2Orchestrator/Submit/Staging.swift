@@ -305,6 +305,8 @@ struct StagedTask: ~Copyable {
     /// Between the begin of a submit and its end.
     var isOpen = false
     var startsTogether = false
+    /// The link sends or receives; there are no kernels.
+    var isTransfer = false
     /// No tensor so far that the task reads and writes.
     fileprivate(set) var isPure = true
     /// An output so far, of any size.
@@ -392,6 +394,13 @@ struct StagedTask: ~Copyable {
       arguments.count != 0
         && (attributes.written.all != 0
           ? attributes.written.nonempty == 0 : !attributes.hasElements)
+    }
+  }
+
+  /// All of what it overwrites in place is overwritten, unless it is CANCELLED.
+  var overwrites: Bool {
+    @inline(__always) get {
+      (attributes.kernels.activeMask != 0 || attributes.isTransfer) && predicate == nil
     }
   }
 

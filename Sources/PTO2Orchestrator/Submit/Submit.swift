@@ -179,6 +179,7 @@ extension Orchestrator {
     if fanin.isCancelled { flags.insert(.cancelled) }
     if snapshotAt != nil { flags.insert(.snapshot) }
     if staged.attributes.hasOutputs { flags.insert(.held) }
+    if staged.attributes.isTransfer { flags.insert(.transfer) }
     slot.header = pto2_main_slot(
       task_id: task.id.rawValue, fanin_first: UInt32(truncatingIfNeeded: fanin.first),
       fanin_count: UInt32(truncatingIfNeeded: fanin.count), scope_previous: scope.lastHeld,
