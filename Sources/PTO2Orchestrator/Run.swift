@@ -16,6 +16,7 @@ extension Orchestrator {
     staged.reset()
     recording = nil
     buffers.freeAll(&map)
+    ranks.beginRun()
     arena.reset()
     counters = Counters()
     for ring in 0..<rings.count { rings[ring].beginRun() }

@@ -24,6 +24,7 @@ extension Graph {
     _ tensor: repeat Tensor<each Element>,
     body: (repeat Elements<each Element>) throws -> Result
   ) throws(PTO2Error) -> Result {
+    repeat try bringEverywhere((each tensor).untyped)
     if unsafe orchestrator.pointee.hasUnfinished { try wait() }
     let views = (repeat try elements(of: each tensor))
     do { return try body(repeat each views) } catch { throw PTO2Error(ofProgram: error) }
@@ -34,8 +35,10 @@ extension Graph {
     _ tensor: repeat Tensor<each Element>,
     body: (repeat MutableElements<each Element>) throws -> Result
   ) throws(PTO2Error) -> Result {
+    repeat try bringEverywhere((each tensor).untyped)
     if unsafe orchestrator.pointee.hasUnfinished { try wait() }
     let views = (repeat try mutableElements(of: each tensor))
+    defer { repeat noteWrite((each tensor).untyped) }
     do { return try body(repeat each views) } catch { throw PTO2Error(ofProgram: error) }
   }
 
@@ -43,6 +46,13 @@ extension Graph {
   /// - Throws: as `read`.
   public func array<Element>(_ tensor: Tensor<Element>) throws(PTO2Error) -> [Element] {
     try read(tensor) { Array($0) }
+  }
+
+  private func bringEverywhere(_ tensor: AnyTensor) throws(PTO2Error) {
+    unsafe try orchestrator.pointee.bringEverywhere(tensor)
+  }
+  private func noteWrite(_ tensor: AnyTensor) {
+    unsafe orchestrator.pointee.noteProgramWrite(tensor)
   }
 
   private func elements<Element>(of tensor: Tensor<Element>) throws(PTO2Error)
@@ -111,6 +121,8 @@ extension Graph {
     unsafe try orchestrator.pointee.refuseInRecording("a look at an element")
     do throws(PTO2Error) {
       let element = try tensor.element(at: index)
+      try bringEverywhere(element)
+      if includingReaders { noteWrite(element) }
       unsafe try orchestrator.pointee.waitForUsers(
         of: element, includingReaders: includingReaders, limitSeconds: timeout.inSeconds)
       guard let address = unsafe orchestrator.pointee.address(of: element) else {
