@@ -28,6 +28,7 @@ internal import PTO2System
   let dispatcher: TryLocked<Dispatcher, S>
   /// To the dispatcher, from any thread.
   let intake: Intake
+  let transfers: Transfers?
 
   /// Own cores not yet seen READY, or whose worker has died.
   var absentCores = 0
@@ -63,6 +64,7 @@ internal import PTO2System
     log = TryLocked(shared.log, TryLock(words.logLock, lost: lost))
     dispatcher = TryLocked(shared.dispatcher, TryLock(words.dispatchLock, lost: lost))
     intake = Intake(to: shared.dispatcher.ready, head: words.intake)
+    transfers = shared.transfers
     health = SessionHealth(configuration)
     trace = SchedulerTrace(shared.segment, thread: index)
     lookahead = Lookahead(
@@ -77,6 +79,7 @@ internal import PTO2System
     if hasFailed { return 0 }
     if S.load(words.deaths) != deathsSeen { fenceDeadCores() }
     var work = pollCores()
+    if let transfers { work += takeEnds(transfers) }
     work += readLog()
     work += dispatchReady()
     if !S.isShared && counters.dispatched &- lookahead.depthsUpdated >= 256 {

@@ -4,7 +4,7 @@ internal import PTO2Segment
 
 /// From the ready queues to the cores: one thread at a time dispatches.
 ///
-/// Rules: dummies complete at once; mixed tasks are placed first, on a cluster whose
+/// Rules: dummies complete at once, transfers go to the link; mixed tasks are placed first, on a cluster whose
 /// required cores are all free (`Placement` says which core). A task whose blocks must
 /// start together drains the cores: nothing else is dispatched until enough of them
 /// are idle. A task with no more blocks than there are cores for it gets an idle core for
@@ -69,12 +69,20 @@ internal import PTO2Segment
   @inline(__always)
   func dispatchAll<S: Sharing>(_ thread: inout SchedulerThread<S>) -> Int {
     var work = 0
+    var isLinkDue = false
     while let id = ready.first(.dummy) {
       ready.removeFirst(.dummy)
-      if !thread.rings.entry(id).isDispatched { thread.lookahead.unstarted -= 1 }
-      thread.complete(id)
+      let entry = thread.rings.entry(id)
+      if !entry.isDispatched { thread.lookahead.unstarted -= 1 }
+      if entry.flags.contains(.transfer) {
+        thread.startTransfer(id, intent)
+        isLinkDue = true
+      } else {
+        thread.complete(id)
+      }
       work += 1
     }
+    if isLinkDue { thread.wakeLink() }
     table.reservedClusters = 0
     table.isIdleAwaited = (false, false)
     if !redo.isEmpty { work += dispatchRedo(&thread) }

@@ -3,7 +3,7 @@ internal import PTO2Protocol
 
 /// What a task needs to run, from its active mask.
 enum TaskShape: Int, CaseIterable {
-  /// No kernel: done as soon as it is ready.
+  /// No kernel: done as soon as it is ready, or the link's from then on.
   case dummy = 0
   /// Then the most demanding first: the order in which the queues are served.
   case aicAivX2

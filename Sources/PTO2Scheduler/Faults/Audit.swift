@@ -36,6 +36,12 @@ extension SchedulerThread {
     guard areWired ?? true else {
       return violation("the wired positions are not what the scheduler says")
     }
+    let areStarted = dispatcher.withLock { _ in
+      transfers.map { $0.started.value == own.transfersStarted.loadOwn() } ?? true
+    }
+    guard areStarted ?? true else {
+      return violation("the number of transfers is not what the scheduler says")
+    }
     let changed = dispatcher.withLock { _ in changedLane() }
     if let changed, let (core, lane) = changed { laneHasChanged(core, lane) }
     // An error of a scheduler that died before it could say so ends the session as well.
@@ -67,6 +73,10 @@ extension SchedulerThread {
       sum = sum &* 31 &+ UInt64(S.load(cores[core].started))
       sum = sum &* 31 &+ UInt64(S.load(cores[core].retired))
     }
+    if let transfers {
+      sum = sum &* 31 &+ UInt64(S.load(transfers.started))
+      sum = sum &* 31 &+ UInt64(transfers.taken.value)
+    }
     return sum
   }
 
@@ -80,6 +90,8 @@ extension SchedulerThread {
       if S.load(cores[core].incarnation) == 0 || isBusy(core) { return nil }
       if outstanding(core) > 0 { isAnyOut = true }
     }
+    // Another rank's turn.
+    if transfersOut > 0 { return nil }
     if isAnyOut { return "what was dispatched waits for itself" }
     for index in 0..<rings.count {
       let released = S.load(rings[index].released.position)

@@ -159,7 +159,7 @@ extension SchedulerThread {
       }
       if isToBeKilled(core, findings, seen.worker) { toKill.append(core) }
     }
-    checkIdle(isRunning: isRunning, now)
+    checkIdle(isRunning: isRunning || transfersOut > 0, now)
     return toKill
   }
 

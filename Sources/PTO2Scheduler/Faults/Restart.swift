@@ -29,6 +29,8 @@ extension SchedulerThread {
     _ = dispatcher.withLock { resumeDispatches($0) }
     if hasFailed { return }
     requeue()
+    if hasFailed { return }
+    resumeTransfers()
     for ring in 0..<rings.count {
       advanceReleased(rings[ring])
       advanceConsumed(rings[ring])
@@ -202,6 +204,7 @@ extension SchedulerThread {
     }
     guard isPending else { return true }
     slotState.faninRefcount.value = satisfied
+    if entry.flags.contains(.transfer) { takeBackTransfer(id, entry) }
     let started = entry.blocksStarted.value
     guard started <= entry.blockCount else { return false }
     entry.subtasksLeft.value =
@@ -285,7 +288,7 @@ extension SchedulerThread {
         due.ready.append(id)
       } else if started < entry.blockCount {
         due.begun.append(id)
-      } else if entry.subtasksLeft.value == 0 {
+      } else if entry.subtasksLeft.value == 0 && !entry.flags.contains(.transfer) {
         due.finished.append(id)
       }
     }

@@ -4,9 +4,10 @@ internal import PTO2Segment
 internal import PTO2System
 
 /// Error 100: the session's stall limit has passed without any progress, of a kernel or
-/// of a session in which no kernel runs.
+/// of a session in which no kernel runs. One that waits for another rank has not stalled: that
+/// rank has a limit of its own, and so has the link.
 extension SchedulerThread {
-  /// First thread: has anything moved while no kernel runs?
+  /// First thread: has anything moved while no kernel and no transfer runs?
   mutating func checkIdle(isRunning: Bool, _ now: UInt64) {
     var progress = UInt64(orchestrator.submitted.loadAcquire())
     for ring in 0..<rings.count {

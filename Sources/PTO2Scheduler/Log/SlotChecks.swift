@@ -37,6 +37,7 @@ extension SchedulerThread {
         || task.blockCount
           <= BlockLimits.startingTogether(
             mask: task.activeMask, clusters: shared.segment.configuration.clusters))
+      && (!task.flags.contains(.transfer) || isTransfer(task, ring.slot(id.local)))
     if isInWindows && hasPool && canRun { return true }
     if !isInWindows {
       violation("task \(id) is submitted into a slot or an entry that is in use")
@@ -50,5 +51,14 @@ extension SchedulerThread {
       )
     }
     return false
+  }
+
+  /// One tensor that is sent or received, or none, and what a `TransferOrder` says.
+  @inline(never)
+  private func isTransfer(_ task: SubmittedTask, _ slot: MainSlot) -> Bool {
+    let header = slot.header
+    return transfers != nil && task.activeMask == 0 && task.blockCount == 1
+      && header.tensor_count <= 1 && Int(header.scalar_count) == Int(PTO2_TRANSFER_SCALARS)
+      && task.flags.isDisjoint(with: [.predicate, .syncStart, .snapshot, .held])
   }
 }

@@ -3,8 +3,8 @@ internal import PTO2Protocol
 internal import PTO2System
 
 extension SchedulerThread {
-  /// Sleeps until enough is submitted (first thread), a FIN or READY of an own core, a bell or
-  /// a request, or the time is over.
+  /// Sleeps until enough is submitted or a transfer is over (first thread), a FIN or READY of
+  /// an own core, a bell or a request, or the time is over.
   package mutating func park(timeoutNanoseconds: Int64) {
     if index == 0 && !S.isShared { updateDepths() }
     let hunger = setWakes()
@@ -27,6 +27,7 @@ extension SchedulerThread {
       let submitted = Position(orchestrator.submitted.loadAcquire())
       if submitted.distance(from: Position(wanted)) >= 0 { sleeper.stayAwake() }
       sleeper.watch(orchestrator.woken, while: woken)
+      if let transfers { sleeper.watch(transfers.link.ended, while: transfers.taken.value) }
     }
     if S.isShared { sleeper.watch(bell.word.shared, while: seenBell) }
     // Once the program is over, threads beside the first wait for their bell.

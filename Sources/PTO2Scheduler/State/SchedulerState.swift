@@ -13,6 +13,8 @@ internal import PTO2System
   /// Each thread wraps these two into their locks.
   let log: LogReader
   let dispatcher: Dispatcher
+  /// Of a session with a link.
+  let transfers: Transfers?
   /// A scheduler was there before, and has died: see `SchedulerThread.restart`.
   package let isRestart: Bool
   /// There was one, by the lanes, and its own page says that there was none.
@@ -28,6 +30,7 @@ internal import PTO2System
     cores = Cores(segment, isFresh: !isRestart)
     log = LogReader(segment)
     dispatcher = Dispatcher(segment, page)
+    transfers = Transfers(segment, page)
     words.logWired.value = configuration.firstPosition
     for ring in 0..<rings.count where !isRestart {
       rings[ring].released.word.storeRelaxed(configuration.firstPosition)
@@ -53,6 +56,7 @@ internal import PTO2System
     cores.deallocate()
     log.deallocate()
     dispatcher.deallocate()
+    transfers?.deallocate()
     words.deallocate()
   }
 }
