@@ -31,6 +31,7 @@ extension Orchestrator {
   /// - Throws: the run's first error; error 200 when a task has FAILED.
   package mutating func finishRun() throws(PTO2Error) {
     try fault.check()
+    try bringExposed()
     while scopes.depth > 0 { try closeScope() }
     try waitUntilConsumed()
     endRun()

@@ -149,6 +149,13 @@ public enum ScopeMode: Sendable {
     return try endScope(after: body)
   }
 
+  /// The first half of it, with a name.
+  package func beginScope(_ name: String, _ mode: ScopeMode, on rank: Int) throws(PTO2Error) {
+    unsafe try orchestrator.pointee.checkRank(rank)
+    try beginScope(name, mode)
+    unsafe orchestrator.pointee.scopes.setRank(rank)
+  }
+
   private func endScope<Result>(after body: () throws -> Result) throws(PTO2Error) -> Result {
     let result: Result
     do { result = try body() } catch {

@@ -8,6 +8,7 @@ extension Graph {
   ///   failed.
   public func wait() throws(PTO2Error) {
     unsafe try orchestrator.pointee.refuseInRecording("a wait")
+    unsafe try orchestrator.pointee.bringExposed()
     unsafe try orchestrator.pointee.waitForAll()
   }
 
@@ -25,7 +26,7 @@ extension Graph {
     body: (repeat Elements<each Element>) throws -> Result
   ) throws(PTO2Error) -> Result {
     repeat try bringEverywhere((each tensor).untyped)
-    if unsafe orchestrator.pointee.hasUnfinished { try wait() }
+    try waitForAll()
     let views = (repeat try elements(of: each tensor))
     do { return try body(repeat each views) } catch { throw PTO2Error(ofProgram: error) }
   }
@@ -36,7 +37,7 @@ extension Graph {
     body: (repeat MutableElements<each Element>) throws -> Result
   ) throws(PTO2Error) -> Result {
     repeat try bringEverywhere((each tensor).untyped)
-    if unsafe orchestrator.pointee.hasUnfinished { try wait() }
+    try waitForAll()
     let views = (repeat try mutableElements(of: each tensor))
     defer { repeat noteWrite((each tensor).untyped) }
     do { return try body(repeat each views) } catch { throw PTO2Error(ofProgram: error) }
@@ -46,6 +47,22 @@ extension Graph {
   /// - Throws: as `read`.
   public func array<Element>(_ tensor: Tensor<Element>) throws(PTO2Error) -> [Element] {
     try read(tensor) { Array($0) }
+  }
+
+  private func waitForAll() throws(PTO2Error) {
+    guard unsafe orchestrator.pointee.hasUnfinished else { return }
+    unsafe try orchestrator.pointee.refuseInRecording("a wait")
+    unsafe try orchestrator.pointee.waitForAll()
+  }
+
+  /// For callers that keep the address: the first element's, or nil when the tensor has no
+  /// memory. On several ranks each has the whole tensor now and after each wait.
+  package func exposedAddress(of tensor: AnyTensor) throws(PTO2Error) -> UnsafeMutableRawPointer? {
+    if unsafe orchestrator.pointee.isRanked {
+      unsafe try orchestrator.pointee.expose(tensor)
+      try waitForAll()
+    }
+    return unsafe orchestrator.pointee.address(of: tensor)
   }
 
   private func bringEverywhere(_ tensor: AnyTensor) throws(PTO2Error) {

@@ -260,6 +260,30 @@ extension Orchestrator {
     } catch { throw fault.raise(error) }
   }
 
+  /// The program keeps the address of a tensor: what is there on this rank is to be right
+  /// after each wait.
+  package mutating func expose(_ tensor: AnyTensor) throws(PTO2Error) {
+    guard isInScope(tensor) else { return }
+    ranks.expose(tensor.buffer, buffers[tensor.buffer].generation)
+    try bringEverywhere(tensor)
+  }
+
+  /// Every rank gets what it lacks of the tensors of which the program has an address.
+  package mutating func bringExposed() throws(PTO2Error) {
+    if ranks.isAlone || ranks.exposed.isEmpty { return }
+    for (place, generation) in ranks.exposed {
+      guard buffers[place].generation == generation, buffers[place].state != .free else {
+        continue
+      }
+      var begin: UInt64 = 0
+      while begin < buffers[place].bytes {
+        let end = min(buffers[place].bytes, begin + Self.largestMessage)
+        try bringEverywhere(bytes(of: place, begin, end))
+        begin = end
+      }
+    }
+  }
+
   /// The program has written, on every rank the same.
   package mutating func noteProgramWrite(_ tensor: AnyTensor) {
     if ranks.isAlone || !isInScope(tensor) { return }

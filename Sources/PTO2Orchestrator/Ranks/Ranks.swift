@@ -19,6 +19,9 @@ struct Ranks: ~Copyable {
   /// their scopes end them: outputs of tasks that run elsewhere.
   private(set) var foreignOutputs: [(scope: UInt64, place: UInt32)] = []
 
+  /// Buffers of which the program keeps an address.
+  private(set) var exposed: [(place: UInt32, generation: UInt32)] = []
+
   /// Transfers so far to each rank, and from it.
   private var sent: [UInt64]
   private var received: [UInt64]
@@ -55,6 +58,7 @@ struct Ranks: ~Copyable {
   mutating func beginRun() {
     holdings = []
     foreignOutputs = []
+    exposed = []
     tasks.removeAll()
     dependencies = []
     chosen = nil
@@ -83,6 +87,12 @@ struct Ranks: ~Copyable {
   subscript(place: UInt32) -> Holding {
     _read { yield holdings[Int(place)] }
     _modify { yield &holdings[Int(place)] }
+  }
+
+  mutating func expose(_ place: UInt32, _ generation: UInt32) {
+    if !exposed.contains(where: { $0 == (place, generation) }) {
+      exposed.append((place, generation))
+    }
   }
 
   mutating func noteForeignOutput(_ place: UInt32, scope: UInt64) {
