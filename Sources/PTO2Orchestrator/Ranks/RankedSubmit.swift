@@ -20,7 +20,7 @@ extension Orchestrator {
       for place in outputs {
         ranks.begin(place, buffers[place], home: nil, holders: ranks.all, writer: 0)
       }
-      ranks.note(on: ranks.own, rings.task(local) ?? .none)
+      ranks.note(on: nil, rings.task(local) ?? .none)
       return id
     }
     let rank = chooseRank()
@@ -216,8 +216,8 @@ extension Orchestrator {
     let dependencies = ranks.dependencies
     ranks.dependencies.removeAll()
     for dependency in dependencies {
-      if dependency.rank != rank {
-        try transfer(nil, bytes: 0, from: dependency.rank, to: rank, after: dependency)
+      if let source = dependency.rank, source != rank {
+        try transfer(nil, bytes: 0, from: source, to: rank, after: dependency)
       } else if rank == ranks.own {
         stageDependency(dependency.ordinal, isRetained: dependency.isRetained)
         if let error = staged.error { throw error }

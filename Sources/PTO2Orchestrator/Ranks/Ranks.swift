@@ -26,8 +26,8 @@ struct Ranks: ~Copyable {
   private var sent: [UInt64]
   private var received: [UInt64]
 
-  /// By number of the submission: the rank it runs on 63:56; if that is this one, its
-  /// ordinal's ring 55:48 and the lower half of its ordinal 47:0.
+  /// By number of the submission: the rank it runs on 63:56, 255 for all; if it runs here, its
+  /// ring 55:48 and the rest of its ordinal 47:0.
   private var tasks = PlainArray<UInt64>(capacity: 1024)
   /// What the task that is being put together waits for, of any rank.
   var dependencies: [RankedDependency] = []
@@ -127,23 +127,26 @@ struct Ranks: ~Copyable {
   var nextID: TaskID { TaskID(ring: Self.idRing, local: UInt32(truncatingIfNeeded: tasks.count)) }
   private static let idRing = 256
 
-  /// Where the submission of an id runs, and its ordinal if that is here; nil for an id of
-  /// none.
-  func task(_ id: TaskID) -> (rank: Int, ordinal: TaskOrdinal)? {
+  /// Where the submission of an id runs, nil for every rank, and its ordinal if that is here;
+  /// nil for an id of none.
+  func task(_ id: TaskID) -> (rank: Int?, ordinal: TaskOrdinal)? {
     guard id.ring == Self.idRing, Int(id.local) < tasks.count else { return nil }
     let entry = tasks[id.local]
     let rank = Int(entry >> 56)
-    guard rank == own else { return (rank, .none) }
+    guard rank == own || rank == Self.everyRank else { return (rank, .none) }
     return (
-      rank, TaskOrdinal(ring: Int(entry >> 48 & 0xFF), ordinal: entry & 0xFFFF_FFFF_FFFF)
+      rank == Self.everyRank ? nil : rank,
+      TaskOrdinal(ring: Int(entry >> 48 & 0xFF), ordinal: entry & 0xFFFF_FFFF_FFFF)
     )
   }
 
-  /// A task was submitted that runs on a rank.
+  private static let everyRank = 255
+
+  /// A task was submitted that runs on a rank; nil: on every one.
   /// - Parameter ordinal: of the task here; none elsewhere.
-  mutating func note(on rank: Int, _ ordinal: TaskOrdinal) {
+  mutating func note(on rank: Int?, _ ordinal: TaskOrdinal) {
     tasks.append(
-      UInt64(rank) << 56 | UInt64(ordinal == .none ? 0 : ordinal.ring) << 48
+      UInt64(rank ?? Self.everyRank) << 56 | UInt64(ordinal == .none ? 0 : ordinal.ring) << 48
         | ordinal.ordinal & 0xFFFF_FFFF_FFFF)
   }
 
@@ -190,7 +193,8 @@ struct Ranks: ~Copyable {
 
 /// A task, of any rank, that the one being put together waits for.
 struct RankedDependency {
-  var rank: Int
+  /// Nil: every rank has run it.
+  var rank: Int?
   /// If it runs here.
   var ordinal: TaskOrdinal
   var isRetained: Bool
