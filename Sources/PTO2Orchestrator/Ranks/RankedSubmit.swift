@@ -25,8 +25,10 @@ extension Orchestrator {
     }
     let rank = chooseRank()
     addToHistory(on: rank)
+    // A transfer that is submitted on the way is a task of its own.
+    let dependencies = ranks.dependencies
     try bringArguments(to: rank)
-    try bringDependencies(to: rank)
+    try bring(dependencies, to: rank)
     noteWrites(by: rank)
     let outputs = stagedOutputs()
     if rank == ranks.own {
@@ -212,9 +214,9 @@ extension Orchestrator {
   }
 
   /// What the task waits for on other ranks is told with messages of no bytes.
-  private mutating func bringDependencies(to rank: Int) throws(PTO2Error) {
-    let dependencies = ranks.dependencies
-    ranks.dependencies.removeAll()
+  private mutating func bring(_ dependencies: [RankedDependency], to rank: Int)
+    throws(PTO2Error)
+  {
     for dependency in dependencies {
       if let source = dependency.rank, source != rank {
         try transfer(nil, bytes: 0, from: source, to: rank, after: dependency)
