@@ -116,6 +116,8 @@ struct SessionRun {
         }
       }
     }
+    // Those that the program leaves open end with it, also where others come after it.
+    for _ in kept.dropFirst() { try graph.endScope() }
   }
 
   private mutating func record(
