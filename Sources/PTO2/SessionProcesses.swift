@@ -194,7 +194,9 @@ internal import PTO2Trace
     } catch let thrown { error = first(PTO2Error(ofProgram: thrown)) }
     // What came after the program's last call still ends the run badly.
     supervisor?.checkDescriptors()
-    error = unsafe orchestrator.pointee.meetAtEnd(error ?? fatalError)
+    error = error ?? fatalError
+    if error != nil { giveUpName() }
+    error = unsafe orchestrator.pointee.meetAtEnd(error)
     return (RunReport(self, since: start), error ?? fatalError)
   }
 
@@ -296,6 +298,13 @@ internal import PTO2Trace
   package var hasFailed: Bool { fault.hasFailed }
   package func fail(_ error: PTO2Error) {
     fault.fail(withSegment { $0.truncationError() } ?? error)
+    giveUpName()
+  }
+
+  /// A session of several ranks is over with its first error, and mpirun(1) may kill this
+  /// process a second later: nothing is to be left of it then.
+  private func giveUpName() {
+    withSegment { if $0.configuration.hasLink { $0.unlink() } }
   }
   package func noteWorkerDeath(core: Int, ending: String) {
     fault.noteDeath(core: core, ending: ending)

@@ -35,8 +35,11 @@ extension Orchestrator {
     let own = Meeting(
       number: 0, code: error?.number ?? 0, isEcho: error?.isEcho ?? false,
       submissions: ranks.submissions, hash: ranks.hash.value, text: error?.message ?? "")
-    // Who has failed does not wait for those that do not come.
-    let deadline = error == nil ? nil : Deadline(afterMilliseconds: 3000)
+    // Who has failed does not wait for those that do not come; least of all when mpirun(1)
+    // ends all ranks, and kills them a second later.
+    let patience: UInt64 = error?.code == .interrupted ? 300 : 3000
+    let deadline = error == nil ? nil : Deadline(afterMilliseconds: patience)
+    if error?.code == .linkDied { return error }
     let all: [Meeting]?
     do throws(PTO2Error) { all = try meet(own, deadline: deadline) } catch { return error }
     guard let all else { return error }
