@@ -251,6 +251,13 @@ var tests: [Target] {
       name: "PlayedRank",
       dependencies: ["CPTO2Segment", "PTO2Protocol", "PTO2System", "PTO2Segment"],
       path: "Tests/Fixtures/PlayedRank", swiftSettings: Rules.plain),
+    // Such ranks with real links, one for each process that mpirun starts.
+    .executableTarget(
+      name: "pto2-ranks",
+      dependencies: [
+        "PlayedRank", "CPTO2Segment", "Harness", "PTO2Protocol", "PTO2System", "PTO2Segment",
+      ],
+      path: "Tests/Fixtures/Ranks", swiftSettings: Rules.plain),
     test(
       "PTO2LinkTests",
       ["CPTO2Link", "CPTO2Segment", "PTO2Segment", "PTO2Protocol", "PTO2Link", "PlayedRank"]),

@@ -16,22 +16,23 @@ package final class PlayedRank {
   package private(set) var submitted: UInt32 = 0
   private var sequences: [Int: UInt64] = [:]
 
-  /// Bytes that transfers can be of.
-  package static let arenaBytes: UInt64 = 1 << 20
-
-  package init(name: String, rank: Int, of ranks: Int, images: [KernelImage] = []) throws {
+  /// - Parameter arenaBytes: that transfers can be of.
+  package init(
+    name: String, rank: Int, of ranks: Int, arenaBytes: UInt64 = 1 << 20,
+    images: [KernelImage] = []
+  ) throws {
     self.name = name
     self.rank = rank
     var configuration = Configuration(
       rings: [
         Configuration.Ring(
           taskWindow: 1024, consumedWindow: 1024, heapBytes: 4096, dependencyPool: 8)
-      ], arenaBytes: Self.arenaBytes)
+      ], arenaBytes: arenaBytes)
     configuration.rank = UInt32(rank)
     configuration.ranks = UInt32(ranks)
     owner = try Segment.create(name: name, configuration: configuration, images: images)
     owner.publish()
-    try owner.reserve(.arena, from: 0, to: Self.arenaBytes, isPopulated: false)
+    try owner.reserve(.arena, from: 0, to: arenaBytes, isPopulated: false)
     for kind in [SectionKind.mainRing, .dispatchTable, .payload] {
       let bytes = owner.layout.section(kind).bytes
       try owner.reserve(kind, from: 0, to: bytes, isPopulated: false)
