@@ -246,9 +246,21 @@ var tests: [Target] {
     test(
       "PTO2WorkerTests",
       ["CPTO2Segment", "PTO2Segment", "PTO2Protocol", "PTO2Worker"]),
+    // Orchestrator and scheduler of a rank, for tests of its link.
+    .target(
+      name: "PlayedRank",
+      dependencies: ["CPTO2Segment", "PTO2Protocol", "PTO2System", "PTO2Segment"],
+      path: "Tests/Fixtures/PlayedRank", swiftSettings: Rules.plain),
+    // Such ranks with real links, one for each process that mpirun starts.
+    .executableTarget(
+      name: "pto2-ranks",
+      dependencies: [
+        "PlayedRank", "CPTO2Segment", "Harness", "PTO2Protocol", "PTO2System", "PTO2Segment",
+      ],
+      path: "Tests/Fixtures/Ranks", swiftSettings: Rules.plain),
     test(
       "PTO2LinkTests",
-      ["CPTO2Link", "CPTO2Segment", "PTO2Segment", "PTO2Protocol", "PTO2Link"]),
+      ["CPTO2Link", "CPTO2Segment", "PTO2Segment", "PTO2Protocol", "PTO2Link", "PlayedRank"]),
     test("PTO2FaultsTests", ["PTO2Faults", "PTO2Segment"]),
     test("PTO2ScriptTests", ["PTO2Faults", "PTO2Protocol", "PTO2Orchestrator", "PTO2Script"]),
     test(

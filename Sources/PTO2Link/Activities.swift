@@ -60,14 +60,7 @@ struct Activities {
     return activities[next + index]
   }
 
-  func contains(where predicate: (Activity) -> Bool) -> Bool {
-    activities.contains(where: predicate)
-  }
-
-  /// The one of a peer that began first, of those that the closure names.
-  func oldest(where predicate: (Activity) -> Bool) -> Activity? {
-    activities.filter(predicate).min { $0.since < $1.since }
-  }
+  func forEach(_ body: (Activity) -> Void) { activities.forEach(body) }
 
   mutating func cancelAll<Transport: LinkTransport & ~Copyable>(_ transport: inout Transport) {
     for request in requests { transport.cancel(request) }

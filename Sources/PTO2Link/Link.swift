@@ -18,7 +18,7 @@ package struct LinkTimes: Sendable {
   /// How long a meeting is held up to find where programs differ.
   package var findNanoseconds: UInt64 = 2_000_000_000
   /// How often all of this is looked at.
-  package var lookNanoseconds: UInt64 = 20_000_000
+  package var lookNanoseconds: UInt64 = 50_000_000
 
   package init() {}
 }
@@ -51,8 +51,6 @@ package struct Link<Transport: LinkTransport & ~Copyable>: ~Copyable {
   /// Messages whose RECEIVE has not begun, and RECEIVEs whose message has not come.
   var early: [TransferKey: LinkMessage] = [:]
   var waiting: [TransferKey: WaitingReceive] = [:]
-  /// Of each peer.
-  var waitingCounts: [Int]
 
   // MARK: Meetings
 
@@ -93,7 +91,6 @@ package struct Link<Transport: LinkTransport & ~Copyable>: ~Copyable {
     reader = TransferReader(segment)
     self.times = times
     peers = (0..<ranks).map { Peer(rank: $0, timeoutMilliseconds: times.peerMilliseconds) }
-    waitingCounts = Array(repeating: 0, count: ranks)
     tagCount = UInt64(max(1, transport.tagLimit - Int(PTO2_LINK_TAG_TRANSFER)))
     let (mpiRank, mpiRanks, limit) = (transport.rank, transport.ranks, transport.tagLimit)
     let host = transport.hostName
