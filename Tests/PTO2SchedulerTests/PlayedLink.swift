@@ -31,6 +31,10 @@ final class PlayedLink: @unchecked Sendable {
   func look() -> [Start] {
     let count = segment.schedulerPage.transfersStarted.loadAcquire()
     var news: [Start] = []
+    guard count &- UInt32(started.count) <= segment.configuration.transferCapacity else {
+      Issue.record("\(count) starts, of which \(started.count) were seen")
+      return news
+    }
     while UInt32(started.count) != count {
       let record = segment.transferStarts[UInt32(started.count)].content
       let start = Start(task: TaskID(rawValue: record.task_id), outcome: record.outcome)

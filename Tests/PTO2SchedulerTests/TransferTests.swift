@@ -1,6 +1,7 @@
 import CPTO2Segment
 import PTO2Protocol
 import PTO2Segment
+import PTO2Sight
 import PTO2System
 import Testing
 
@@ -101,6 +102,32 @@ import Testing
       rig.settle()
     }
     #expect(rig.failure == nil && rig.counts() == [UInt32(count), UInt32(count)])
+  }
+
+  /// A replay would send the same messages once more, under numbers that were used.
+  @Test func transferIsNotRecorded() throws {
+    let rig = try rankRig()
+    let orchestrator = rig.graph.orchestrator
+    try orchestrator.pointee.beginRecording(tensors: [], scalars: [])
+    let error = #expect(throws: PTO2Error.self) { try rig.send(nil) }
+    #expect(error?.code == .invalidArgs && error?.message.contains("a transfer in a") == true)
+  }
+
+  /// Tools read the order from the segment.
+  @Test func toolsNameTheOtherRank() throws {
+    let rig = try rankRig()
+    let x = try rig.external(16)
+    let receive = try rig.receive(x, sequence: 5)
+    let reader = try rig.submit(aic: true) { $0.input(x) }
+    rig.settle()
+    let picture = try PictureReader(rig.name).picture()
+    let order = TransferOrder(.receive, peer: 1, sequence: 5, bytes: 64)
+    #expect(picture.task(receive)?.transfer == order)
+    #expect(picture.task(reader)?.transfer == nil)
+    #expect(picture.damage == [])
+    #expect(Inspection(picture).ring(0)?.contains("receives 64 bytes from rank 1") == true)
+    let shown = Inspection(picture).task(try #require(picture.task(receive)))
+    #expect(shown.contains("receives 64 bytes from rank 1, transfer 5"))
   }
 
   // MARK: Memory
@@ -263,7 +290,8 @@ import Testing
     let thread = try spawnThread("link") {
       results.isWoken = link.sleepUntilStarted(milliseconds: 5000)
     }
-    while link.page.parked.loadOwn() == 0 { yieldProcessor() }
+    let deadline = Deadline(afterMilliseconds: 5000)
+    while link.page.parked.loadOwn() == 0, !deadline.hasPassed { yieldProcessor() }
     sleepNanoseconds(5_000_000)
     if isRestart {
       link.page.parked.storeRelease(0)
@@ -287,9 +315,9 @@ import Testing
     rig.startThreads()
     defer { _ = rig.stopThreads() }
     var times: [UInt64] = []
-    for number in 0..<15 {
+    let deadline = Deadline(afterMilliseconds: 20_000)
+    for number in 0..<15 where !deadline.hasPassed {
       let task = try rig.receive(nil, sequence: UInt64(number))
-      let deadline = Deadline(afterMilliseconds: 10_000)
       while link.look().isEmpty, !deadline.hasPassed { yieldProcessor() }
       sleepNanoseconds(1_000_000)
       while rig.worker.schedulerPage.parked.loadAcquire() & 1 == 0, !deadline.hasPassed {
@@ -299,9 +327,10 @@ import Testing
       link.endAndWake(task)
       while rig.counts()[0] != UInt32(number + 1), !deadline.hasPassed { yieldProcessor() }
       times.append(MonotonicClock.now() &- begin)
-      #expect(!deadline.hasPassed)
     }
+    #expect(!deadline.hasPassed)
     // Without a wake it would be the 20 ms of its sleep.
-    #expect(times.sorted()[times.count / 2] < 8_000_000, "\(times)")
+    let median = times.sorted()[times.count / 2]
+    #expect(median < 8_000_000, "\(times)")
   }
 }
