@@ -19,6 +19,8 @@
 # make deb     dist/*.deb: Debian packages; Scripts/deb --setup installs what it needs
 # make install PREFIX=/usr/local DESTDIR=   headers, libraries, executables (Scripts/install);
 #              make uninstall takes them away
+# make link    libpto2-link-mpi.so: what runs on several machines need beside (docs/machines.md);
+#              make setup-mpi installs the MPI that it is built with
 # make setup   apt packages a bare machine may lack (Scripts/setup.sh)
 #
 # run, demo and test see to `make setup` themselves; SETUP=no leaves it out.
@@ -34,7 +36,7 @@ PREFIX = /usr/local
 DESTDIR =
 
 .PHONY: run demo test test-elsewhere test-python wheel deb bench taskbench peers differential verify verify-models mutants simulate campaign steps \
-  fuzz build executables library images install uninstall simulator format lint setup setup-run setup-test clean
+  fuzz build executables library link images install uninstall simulator format lint setup setup-run setup-test setup-mpi clean
 
 run: setup-run build
 	$(BIN)/paged-attention
@@ -116,6 +118,18 @@ executables:
 library: executables
 	ln -sf libPTO2C.so $(BIN)/libpto2.so.1
 	ln -sf libpto2.so.1 $(BIN)/libpto2.so
+
+# The only part that needs MPI. What it is built with is what it runs with.
+MPICC = mpicc
+
+link: $(BIN)/libpto2-link-mpi.so
+
+$(BIN)/libpto2-link-mpi.so: Sources/Link/link_mpi.c $(wildcard Sources/CPTO2Link/include/*.h) Makefile
+	@command -v $(MPICC) >/dev/null || { echo 'link: no $(MPICC) on the PATH: `make setup-mpi`' \
+	  'installs Open MPI, or say MPICC=/path/to/mpicc' >&2; exit 1; }
+	@mkdir -p $(@D)
+	$(MPICC) -shared -fPIC -O2 -g -Wall -Wextra -Werror -fvisibility=hidden \
+	  -I Sources/CPTO2Link/include -o $@ $<
 
 install: build
 	PREFIX=$(PREFIX) DESTDIR=$(DESTDIR) BIN=$(BIN) Scripts/install
@@ -211,6 +225,9 @@ lint:
 
 setup:
 	Scripts/setup.sh
+
+setup-mpi:
+	Scripts/setup-mpi.sh
 
 setup-run setup-test:
 	$(if $(filter no,$(SETUP)),,@Scripts/setup.sh --quiet --for $(@:setup-%=%))

@@ -14,6 +14,8 @@ let package = Package(
     // beside itself, in PTO2_BIN_DIR and on the PATH.
     .executable(name: "pto2-scheduler", targets: ["pto2-scheduler"]),
     .executable(name: "pto2-worker", targets: ["pto2-worker"]),
+    // Speaks to the other ranks, where several machines run one program.
+    .executable(name: "pto2-link", targets: ["pto2-link"]),
     .executable(name: "pto2-fault", targets: ["pto2-fault"]),
     // Runs a program that is a shared object in C.
     .executable(name: "pto2-orchestrator", targets: ["pto2-orchestrator"]),
@@ -54,6 +56,11 @@ var modules: [Target] {
     module("PTO2Scheduler", ["CPTO2Segment", "PTO2System", "PTO2Segment", "PTO2Protocol"]),
     module(
       "PTO2Worker", ["CPTO2Segment", "CPTO2Linux", "PTO2System", "PTO2Segment", "PTO2Protocol"]),
+    // What pto2-link asks of MPI. The shared object that does it is no target: `make link`.
+    .target(name: "CPTO2Link"),
+    module(
+      "PTO2Link",
+      ["CPTO2Link", "CPTO2Linux", "CPTO2Segment", "PTO2System", "PTO2Segment", "PTO2Protocol"]),
     // Starts and supervises the processes of a session.
     module("PTO2Launcher", ["CPTO2Linux", "PTO2System", "PTO2Segment", "PTO2Protocol"]),
     // Fault scripts, and the tracer that carries them out.
@@ -109,6 +116,10 @@ var executables: [Target] {
     executable(
       "pto2-worker",
       ["PTO2Protocol", "PTO2System", "PTO2Segment", "PTO2Worker", argumentParser],
+      linking: quickStart),
+    executable(
+      "pto2-link",
+      ["PTO2System", "PTO2Segment", "PTO2Protocol", "PTO2Link", argumentParser],
       linking: quickStart),
     executable(
       "pto2-fault", ["PTO2System", "PTO2Segment", "PTO2Faults", argumentParser],
@@ -236,6 +247,9 @@ var tests: [Target] {
     test(
       "PTO2WorkerTests",
       ["CPTO2Segment", "PTO2Segment", "PTO2Protocol", "PTO2Worker"]),
+    test(
+      "PTO2LinkTests",
+      ["CPTO2Link", "CPTO2Segment", "PTO2Segment", "PTO2Protocol", "PTO2Link"]),
     test("PTO2FaultsTests", ["PTO2Faults", "PTO2Segment"]),
     test("PTO2ScriptTests", ["PTO2Faults", "PTO2Protocol", "PTO2Orchestrator", "PTO2Script"]),
     test(

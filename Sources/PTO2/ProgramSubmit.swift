@@ -52,6 +52,7 @@ private func stage(_ submission: pto2_submission, into task: inout TaskBuilder) 
       Int(unsafe max(1, submission.block_count)),
       startTogether: unsafe submission.require_sync_start != 0)
   }
+  if unsafe submission.run_on != 0 { task.run(on: Int(unsafe submission.run_on) - 1) }
   switch unsafe submission.recovery {
   case PTO2_RECOVERY_AUTOMATIC: break
   case PTO2_RECOVERY_AGAIN: task.recovery = .again

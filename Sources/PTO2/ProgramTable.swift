@@ -63,6 +63,14 @@ extension pto2_program_api {
         try graph.graph.beginScope(name, isManual == 0 ? .automatic : .manual)
       }
     }
+    unsafe scope_begin_on = { handle, rank, text, isManual in
+      let graph = unsafe CGraph.of(handle)
+      let name = unsafe text.map { unsafe String(cString: $0) } ?? ""
+      return graph.call { () throws(PTO2Error) in
+        try graph.graph.beginScope(
+          name, isManual == 0 ? .automatic : .manual, on: Int(rank))
+      }
+    }
     unsafe scope_end = { handle in
       let graph = unsafe CGraph.of(handle)
       return graph.call { () throws(PTO2Error) in try graph.graph.endScope() }
@@ -165,5 +173,7 @@ extension pto2_machine {
     lanes = UInt32(configuration.lanes)
     rings = UInt32(configuration.rings.count)
     scheduler_threads = UInt32(configuration.schedulerThreads)
+    rank = configuration.rank
+    ranks = configuration.ranks
   }
 }

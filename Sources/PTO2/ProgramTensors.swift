@@ -14,6 +14,14 @@ extension pto2_program_api {
         unsafe out?.pointee = TensorHandle.encode(tensor)
       }
     }
+    unsafe external_tensor_on = { handle, type, rank, extents, place, out in
+      let graph = unsafe CGraph.of(handle)
+      return graph.call { () throws(PTO2Error) in
+        let tensor = unsafe try graph.graph.externalTensor(
+          of: dataType(type), shape(rank, extents), on: Int(place))
+        unsafe out?.pointee = TensorHandle.encode(tensor)
+      }
+    }
     unsafe allocate = { handle, type, rank, extents, out in
       let graph = unsafe CGraph.of(handle)
       return graph.call { () throws(PTO2Error) in
@@ -95,8 +103,7 @@ extension pto2_program_api {
       let graph = unsafe CGraph.of(handle)
       var address: UnsafeMutableRawPointer?
       _ = graph.call { () throws(PTO2Error) in
-        unsafe address = graph.graph.orchestrator.pointee.address(
-          of: try TensorHandle.decode(tensor))
+        unsafe address = try graph.graph.exposedAddress(of: try TensorHandle.decode(tensor))
       }
       return unsafe address
     }

@@ -4,6 +4,7 @@ public import PTO2Protocol
 internal import PTO2Segment
 internal import PTO2System
 internal import PTO2Trace
+internal import Synchronization
 
 /// A scheduler and a worker process per core, and the shared memory between them, ready
 /// to run task graphs one after another.
@@ -69,7 +70,13 @@ public final class Session {
   ) throws(PTO2Error) {
     self.configuration = configuration
     self.observer = observer
-    do { layout = try configuration.segmentConfiguration() } catch { throw PTO2Error(error) }
+    do {
+      var layout = try configuration.segmentConfiguration()
+      let place = try RankEnvironment(environment: environment(_:))
+      (layout.rank, layout.ranks) = (place.rank, place.ranks)
+      self.layout = layout
+    } catch { throw PTO2Error(error) }
+    try Self.takeRank(layout)
     try Self.checkConfinement(configuration)
     // Before anything can be left behind, and before an image's constructors run.
     signalDescriptor = configuration.handlesSignals ? Supervisor.takeSignals() : -1
@@ -86,6 +93,17 @@ public final class Session {
   }
 
   deinit { close() }
+
+  /// MPI is started once in a process, and not again.
+  private static let hasTakenRank = Atomic<Bool>(false)
+
+  private static func takeRank(_ layout: PTO2Segment.Configuration) throws(PTO2Error) {
+    guard layout.hasLink, hasTakenRank.exchange(true, ordering: .relaxed) else { return }
+    throw PTO2Error(
+      .invalidArgs,
+      "a program that mpirun has started on several ranks has one session, for any number of runs: MPI cannot be started twice. PTO2_RANKS=off makes each process a session by itself"
+    )
+  }
 
   /// Landlock has no say in what has no name.
   private static func checkConfinement(_ configuration: Configuration) throws(PTO2Error) {
@@ -158,6 +176,10 @@ public final class Session {
       processes.end(after: lastError ?? processes.fatalError)
       self.processes = nil
     }
+    if layout.hasLink && segmentCount > 0 {
+      throw PTO2Error(
+        .invalidArgs, "a session of several ranks is over with its first error: \(lastError.map { "\($0)" } ?? "")")
+    }
     lastError = nil
     try open()
     return processes!
@@ -174,6 +196,9 @@ public final class Session {
   }
 
   // MARK: For the command line
+
+  /// The rank that speaks for all: it prints what they have in common.
+  package var isFirstRank: Bool { layout.rank == 0 }
 
   /// What a fault script has done, and when: for the trace.
   package func noteFaults(_ faults: [(time: UInt64, text: String)]) {

@@ -23,6 +23,7 @@ internal import PTO2Trace
   /// Once the session has ended.
   private(set) var traceFile: RunReport.TraceFile?
   private var isOver = false
+  private var hasMet = false
 
   /// Creates the segment and starts the processes.
   /// - Parameter number: of the segment among the session's, from 1 on.
@@ -40,7 +41,7 @@ internal import PTO2Trace
     let orchestrator: Orchestrator
     do throws(SegmentError) {
       let segment = try Segment.create(
-        name: configuration.segment.name ?? Self.freshName(), configuration: layout,
+        name: Self.name(configuration, layout), configuration: layout,
         images: images, constants: configuration.constants,
         isUnnamed: configuration.segment == .memfd)
       name = segment.name
@@ -64,6 +65,14 @@ internal import PTO2Trace
     }
   }
 
+  /// A name that the user has given is one a rank.
+  private static func name(_ configuration: Configuration, _ layout: PTO2Segment.Configuration)
+    -> String
+  {
+    guard let name = configuration.segment.name else { return freshName() }
+    return layout.hasLink ? "\(name).r\(layout.rank)" : name
+  }
+
   private static func freshName() -> String {
     let identity = ProcessIdentity.current()
     return Segment.defaultNamePrefix + "\(identity.pid)-"
@@ -82,7 +91,7 @@ internal import PTO2Trace
   {
     do throws(SystemError) {
       supervisor = try Supervisor(
-        self, segment: name, launches: configuration.launchesProcesses ? try launches() : [],
+        self, segment: name, launches: configuration.launchesProcesses ? try launches(layout) : [],
         signalDescriptor: signalDescriptor,
         attachTimeoutMilliseconds: UInt64(layout.attachTimeoutMilliseconds),
         stopGraceMilliseconds: layout.stopGraceMilliseconds,
@@ -137,19 +146,25 @@ internal import PTO2Trace
     }
   }
 
-  private func launches() throws(SystemError) -> [Launch] {
+  private func launches(_ layout: PTO2Segment.Configuration) throws(SystemError) -> [Launch] {
     let pid = ProcessIdentity.current().pid
     let directory = configuration.directories.executables
     var launches = [
       Launch(
-        name: "scheduler", core: nil,
+        name: "scheduler", role: .scheduler,
         executable: try findExecutable("pto2-scheduler", first: directory),
         arguments: SupervisedLaunch(segment: name, parent: pid).arguments)
     ]
+    if layout.hasLink {
+      launches.append(
+        Launch(
+          name: "link", role: .link, executable: try findExecutable("pto2-link", first: directory),
+          arguments: SupervisedLaunch(segment: name, parent: pid).arguments))
+    }
     let worker = try findExecutable("pto2-worker", first: directory)
     for core in 0..<configuration.coreCount {
       var launch = Launch(
-        name: "worker \(coreName(core))", core: core, executable: worker,
+        name: "worker \(coreName(core))", role: .worker(core), executable: worker,
         arguments: SupervisedLaunch(segment: name, parent: pid, core: coreName(core)).arguments)
       if case .pinned(let cpus) = configuration.workerPlacement {
         launch.cpu = cpus[core % cpus.count]
@@ -172,13 +187,32 @@ internal import PTO2Trace
     guardThread()
     defer { ThreadGuard.end() }
     do {
+      try meetAtStart()
       try program(graph)
       if isForkedCopy { throw PTO2Error(.invalidArgs, FirstError.forkText) }
       unsafe try orchestrator.pointee.finishRun()
     } catch let thrown { error = first(PTO2Error(ofProgram: thrown)) }
     // What came after the program's last call still ends the run badly.
     supervisor?.checkDescriptors()
+    error = unsafe orchestrator.pointee.meetAtEnd(error ?? fatalError)
     return (RunReport(self, since: start), error ?? fatalError)
+  }
+
+  /// Several sessions run this program: they see that they are of one make.
+  private func meetAtStart() throws(PTO2Error) {
+    guard !hasMet else { return }
+    hasMet = true
+    let description = withSegment { segment in
+      let images = segment.imageRecords
+      let names = (0..<Int(segment.configuration.imageCount)).map { index in
+        let record = images[index]
+        let name = record.path.split(separator: "/").last ?? ""
+        return name + " " + record.identity.prefix(8).map { String(UInt16($0) + 256, radix: 16).dropFirst() }.joined()
+      }
+      return
+        "segment layout \(String(segment.layout.hash, radix: 16)) (rings, windows, clusters), images \(names.isEmpty ? "none" : names.joined(separator: ", "))"
+    }
+    unsafe try orchestrator.pointee.meetAtStart(description)
   }
 
   /// A program that ends its thread (pthread_exit) never comes back: that ends the session.
@@ -210,7 +244,8 @@ internal import PTO2Trace
   /// Makes ready for the next run after one that has failed.
   /// - Returns: false when that cannot be, and this must be replaced.
   func abandonRun() -> Bool {
-    if fault.hasFailed { return false }
+    // The other ranks' transfers would be taken for those of the next run.
+    if fault.hasFailed || withSegment({ $0.configuration.hasLink }) { return false }
     return unsafe orchestrator.pointee.abandonRun(deadline: Deadline(afterMilliseconds: 2000))
   }
 

@@ -45,7 +45,8 @@ final class CommandLineObserver: SessionObserver, @unchecked Sendable {
         output: isJSON
           ? { failureJSON(program: program, error: $0, exitStatus: $0.exitStatus) } : nil)
     }
-    if !options.quiet {
+    let isFirst = processes.withSegment { $0.configuration.rank == 0 }
+    if !options.quiet && isFirst {
       for notice in ForeignVariables.notices(environment(_:)) { writeError(notice) }
       writeError(configuration.startUpLine(name: processes.name))
     }
@@ -109,10 +110,10 @@ extension RuntimeOptions {
     defer { ProgramEnd.shared.letExit() }
     do throws(SessionFailure) {
       try requireMemory()
-      var (report, faults) = try runSession(
+      var (report, faults, isFirst) = try runSession(
         program, images: images, imageDirectories: imageDirectories, body)
       report.seconds = Double(MonotonicClock.now() &- begin) / 1e9
-      if printsReport {
+      if printsReport && isFirst {
         // What the program printed comes first.
         let lost =
           flushOutput()
@@ -140,7 +141,7 @@ extension RuntimeOptions {
   private func runSession(
     _ program: String, images: [String], imageDirectories: [String],
     _ body: (Graph) throws -> Void
-  ) throws(SessionFailure) -> (RunReport, [FaultOutcome]) {
+  ) throws(SessionFailure) -> (RunReport, [FaultOutcome], isFirst: Bool) {
     let observer: CommandLineObserver
     let session: Session
     do throws(PTO2Error) {
@@ -153,7 +154,7 @@ extension RuntimeOptions {
     } catch { throw SessionFailure(error) }
     defer { TruncationWatch.end() }
 
-    let progress = Progress(isQuiet: quiet)
+    let progress = Progress(isQuiet: quiet || !session.isFirstRank)
     session.progressHandler = { progress.show($0, $1) }
     session.logHandler = { [logLevel] level, text in
       guard level <= logLevel else { return }
@@ -180,7 +181,7 @@ extension RuntimeOptions {
     }
     let report = session.close(completing: begun)
     if let failure = FaultRun.judge(outcomes, failure) { throw failure }
-    return (report, outcomes)
+    return (report, outcomes, session.isFirstRank)
   }
 }
 

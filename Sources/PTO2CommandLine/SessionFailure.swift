@@ -41,6 +41,8 @@ struct SessionFailure: Error {
   var asError: PTO2Error { PTO2Error(error.code, text, underlying: self) }
 
   func print(_ program: String, json: Bool) {
+    // Another rank has said it.
+    if error.isEcho { return }
     if json && exitStatus != ExitStatus.cannotReport {
       writeOutput(
         failureJSON(program: program, error: error, exitStatus: exitStatus, faults: faults))

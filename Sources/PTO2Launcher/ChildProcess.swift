@@ -22,7 +22,7 @@ package struct ChildProcess {
   }
 
   package var name: String { launch.name }
-  package var core: Int? { launch.core }
+  package var role: Launch.Role { launch.role }
 
   /// How it ended, in words.
   package var ending: String {

@@ -3,20 +3,29 @@ internal import PTO2System
 
 /// A process to start.
 package struct Launch: Sendable {
+  package enum Role: Sendable, Equatable {
+    case scheduler
+    /// Of a core.
+    case worker(Int)
+    /// To the other ranks.
+    case link
+    /// Carries out a fault script.
+    case faults
+  }
+
   /// For people: `scheduler`, `worker aic0`.
   package var name: String
-  /// The core it hosts; nil for the scheduler.
-  package var core: Int?
+  package var role: Role
   package var executable: String
   package var arguments: [String]
   /// The one CPU it may use; nil: those that this process may use.
   package var cpu: Int?
 
   package init(
-    name: String, core: Int?, executable: String, arguments: [String], cpu: Int? = nil
+    name: String, role: Role, executable: String, arguments: [String], cpu: Int? = nil
   ) {
     self.name = name
-    self.core = core
+    self.role = role
     self.cpu = cpu
     self.executable = executable
     self.arguments = arguments
@@ -48,14 +57,15 @@ struct Children {
   /// Deaths of schedulers by signals they raised themselves that a session survives.
   private static let maximumSchedulerCrashes = 10
 
-  var hasScheduler: Bool { list.contains { $0.core == nil } }
+  var hasScheduler: Bool { list.contains { $0.role == .scheduler } }
 
   mutating func start(_ launch: Launch) throws(SystemError) {
     list.append(try spawn(launch))
   }
 
   private func spawn(_ launch: Launch) throws(SystemError) -> ChildProcess {
-    try ChildProcess.spawn(launch, output: launch.core == nil ? nil : workerOutput)
+    let isWorker = if case .worker = launch.role { true } else { false }
+    return try ChildProcess.spawn(launch, output: isWorker ? workerOutput : nil)
   }
 
   /// Collects those that have ended since.
@@ -73,7 +83,7 @@ struct Children {
     let next = try spawn(child.launch)
     if list[index].descriptor >= 0 { close(list[index].descriptor) }
     list[index] = next
-    if child.core == nil { schedulerRestarts += 1 } else { workerRestarts += 1 }
+    if child.role == .scheduler { schedulerRestarts += 1 } else { workerRestarts += 1 }
   }
 
   /// False when workers of this core keep dying before they serve.

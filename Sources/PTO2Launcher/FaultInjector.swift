@@ -35,7 +35,7 @@ package import PTO2System
       _ = fcntl(fromEngine.write, F_SETFD, 0)
       child = try ChildProcess.spawn(
         Launch(
-          name: "faults", core: nil, executable: executable,
+          name: "faults", role: .faults, executable: executable,
           arguments: [
             "--segment", segment, "--parent", "\(getpid())", "--control", "\(toEngine.read)",
             "--report", "\(fromEngine.write)",

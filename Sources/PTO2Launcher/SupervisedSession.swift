@@ -46,5 +46,8 @@ extension SupervisedSession {
   /// Changes as long as the scheduler goes round.
   var schedulerHeartbeat: UInt32 { withSegment { $0.schedulerPage.process.heartbeat() } }
 
+  /// What the link to the other ranks has ended the session with.
+  var linkError: PTO2Error? { withSegment { $0.linkError } }
+
   var hasSchedulerError: Bool { withSegment { $0.schedulerPage.error.read() != nil } }
 }

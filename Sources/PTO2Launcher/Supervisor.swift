@@ -157,6 +157,7 @@ internal import Synchronization
       if areOwn { readSignals() }
       checkGrace()
       reapChildren()
+      if !session.hasFailed, let error = session.linkError { session.fail(error) }
       look(after: &scheduler)
     }
   }
@@ -241,7 +242,12 @@ internal import Synchronization
       return state.children.isEnding ? [] : ended
     }
     for child in ended {
-      if let core = child.core { workerEnded(child, core: core) } else { schedulerEnded(child) }
+      switch child.role {
+      case .worker(let core): workerEnded(child, core: core)
+      case .scheduler: schedulerEnded(child)
+      case .link: linkEnded(child)
+      case .faults: break
+      }
     }
   }
 
@@ -260,6 +266,17 @@ internal import Synchronization
       if isStarted { return }
     }
     session.fail(error ?? PTO2Error(.workerDied, ending))
+  }
+
+  /// MPI cannot be started a second time in one rank, so nobody takes its place.
+  private func linkEnded(_ child: ChildProcess) {
+    if session.hasFailed { return }
+    session.fail(
+      session.linkError
+        ?? PTO2Error(
+          .linkDied,
+          "the link to the other ranks (process \(child.pid)) \(child.ending): MPI cannot be started twice in one rank"
+        ))
   }
 
   private func schedulerEnded(_ child: ChildProcess) {

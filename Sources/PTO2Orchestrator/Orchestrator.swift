@@ -36,6 +36,11 @@ internal import PTO2System
   var recording: Recording?
   var replaying = ReplayState()
 
+  /// The other ranks, if there are any, and the task that waits while a transfer for it is
+  /// submitted.
+  var ranks: Ranks
+  var stagedAside = StagedTask()
+
   /// Records that the TensorMap may hold between two submissions.
   package static let defaultMapLimit = 1 << 22
 
@@ -50,6 +55,7 @@ internal import PTO2System
     waiting = Waiting(segment)
     scopeNames = ScopeNames(segment)
     trace = segment.traceWriter(.orchestrator)
+    ranks = Ranks(segment)
     segment.ownOrchestratorPage.ownProcess.announce(isSupervised: false)
     self.segment = segment
     beginRun()
@@ -58,8 +64,13 @@ internal import PTO2System
   // MARK: Tensors
 
   /// Zero-filled memory in the arena, for tensors the program owns.
-  package mutating func external(_ shape: Shape, _ type: DataType) throws(PTO2Error) -> AnyTensor {
+  /// - Parameter rank: where tasks that write it run unless something else says so; nil: on
+  ///   rank 0.
+  package mutating func external(_ shape: Shape, _ type: DataType, on rank: Int? = nil)
+    throws(PTO2Error) -> AnyTensor
+  {
     try fault.check()
+    try checkRank(rank)
     guard shape.isValid, let count = shape.elementCount else {
       throw fault.raise(
         PTO2Error(
@@ -68,7 +79,9 @@ internal import PTO2System
         ))
     }
     do throws(PTO2Error) {
-      return try arenaTensor("external tensor", shape, count, type, isZeroed: true, .placed)
+      let tensor = try arenaTensor("external tensor", shape, count, type, isZeroed: true, .placed)
+      if !ranks.isAlone { ranks[tensor.buffer].home = rank ?? 0 }
+      return tensor
     } catch { throw fault.raise(error) }
   }
 
@@ -87,6 +100,9 @@ internal import PTO2System
       bytes, for: "\(what) \(shape)", isZeroed: isZeroed, in: segment)
     let place = buffers.make(bytes: bytes, state: state)
     buffers[place].offset = offset
+    if !ranks.isAlone {
+      ranks.begin(place, buffers[place], home: nil, holders: ranks.all, writer: 0)
+    }
     return AnyTensor(
       buffer: place, generation: buffers[place].generation, shape: shape, dataType: type)
   }

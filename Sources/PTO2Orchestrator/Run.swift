@@ -16,6 +16,7 @@ extension Orchestrator {
     staged.reset()
     recording = nil
     buffers.freeAll(&map)
+    ranks.beginRun()
     arena.reset()
     counters = Counters()
     for ring in 0..<rings.count { rings[ring].beginRun() }
@@ -30,6 +31,7 @@ extension Orchestrator {
   /// - Throws: the run's first error; error 200 when a task has FAILED.
   package mutating func finishRun() throws(PTO2Error) {
     try fault.check()
+    try bringExposed()
     while scopes.depth > 0 { try closeScope() }
     try waitUntilConsumed()
     endRun()

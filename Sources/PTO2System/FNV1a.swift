@@ -11,6 +11,12 @@ package struct FNV1a {
     for shift in stride(from: 0, to: 64, by: 8) { add(UInt8(truncatingIfNeeded: number >> shift)) }
   }
 
+  /// The number as one step: quicker, and of another value than its bytes.
+  package mutating func addWord(_ number: UInt64) {
+    value = (value ^ number) &* 0x100_0000_01b3
+    value ^= value >> 29
+  }
+
   /// Of a file's contents; nil when it cannot be read.
   package static func ofFile(_ path: String) -> UInt64? {
     var hash = FNV1a()

@@ -14,8 +14,10 @@ struct Extras {
   private let predicatePercent: Int
   private let dependencyPercent: Int
 
-  /// - Parameter isReplayed: without explicit dependencies, and what needs them.
-  init(seed: UInt64, isReplayed: Bool = false) {
+  /// - Parameters:
+  ///   - isReplayed: without explicit dependencies, and what needs them.
+  ///   - isPlaced: without what has no order that a transfer could follow.
+  init(seed: UInt64, isReplayed: Bool = false, isPlaced: Bool = false) {
     random = SplitMix64(seed: seed &* 0x9E37_79B9_7F4A_7C15 ^ 0x5EED)
     let manual = [0, 0, 30, 70].randomElement(using: &random)!
     let untracked = [0, 0, 10, 40].randomElement(using: &random)!
@@ -24,8 +26,8 @@ struct Extras {
     blockPercent = [0, 5, 20].randomElement(using: &random)!
     predicatePercent = [0, 3, 10].randomElement(using: &random)!
     let dependency = [0, 5, 20].randomElement(using: &random)!
-    manualPercent = isReplayed ? 0 : manual
-    untrackedPercent = isReplayed ? 0 : untracked
+    manualPercent = isReplayed || isPlaced ? 0 : manual
+    untrackedPercent = isReplayed || isPlaced ? 0 : untracked
     dependencyPercent = isReplayed ? 0 : dependency
   }
 

@@ -38,10 +38,13 @@ struct Generator {
   /// - Parameters:
   ///   - isRecoverable: each task can be run again when its worker has died.
   ///   - isReplayed: there are no explicit dependencies and nothing that needs some.
-  init(seed: UInt64, isRecoverable: Bool = false, isReplayed: Bool = false) {
+  ///   - isPlaced: tasks run on several ranks: no manual scope, no tensor without order.
+  init(
+    seed: UInt64, isRecoverable: Bool = false, isReplayed: Bool = false, isPlaced: Bool = false
+  ) {
     self.isRecoverable = isRecoverable
     random = SplitMix64(seed: seed)
-    extras = Extras(seed: seed, isReplayed: isReplayed)
+    extras = Extras(seed: seed, isReplayed: isReplayed, isPlaced: isPlaced)
     maximumDepth = [1, 2, 3, 4, 6, 10, 64].randomElement(using: &random)!
     scopeChance = Int.random(in: 2...15, using: &random)
     scopeTasks = [10, 30, 100, 1000].randomElement(using: &random)!

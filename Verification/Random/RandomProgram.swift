@@ -18,6 +18,7 @@ struct RandomProgram: ParsableCommand {
         pto2-random --seed 17 --repeat 100
         pto2-random --seed 17 --verbose
         pto2-random --seeds 1-50 --tasks 5000 --clusters 1 --lanes 1
+        mpirun -n 3 pto2-random --seeds 1-100 --placed
       """)
 
   @Option(help: "One seed.")
@@ -47,6 +48,13 @@ struct RandomProgram: ParsableCommand {
   @Flag(help: "Record tasks, and replay them with other tensors; none has explicit dependencies.")
   var replay = false
 
+  @Flag(
+    help: """
+      Tasks and tensors on random ranks: for mpirun. All seeds are one run, of one session, \
+      without manual scopes and tensors without order.
+      """)
+  var placed = false
+
   @OptionGroup var runtime: RuntimeOptions
 
   private func range() throws -> ClosedRange<UInt64> {
@@ -67,6 +75,7 @@ struct RandomProgram: ParsableCommand {
 
   func run() throws {
     Watchdog.start(replay: Self.command)
+    if placed { return try runPlaced() }
     var failures = 0
     var sessions = 0
     var submitted = 0
@@ -96,6 +105,36 @@ struct RandomProgram: ParsableCommand {
     }
     print("\(sessions) sessions, \(submitted) tasks, \(failures) failed")
     if failures > 0 { throw ExitCode(1) }
+  }
+
+  /// Every seed in one run, since a rank starts MPI once.
+  private func runPlaced() throws {
+    var submitted = 0
+    let seeds = try range()
+    try runtime.run("pto2-random", images: ["TestKernels"], printsReport: verbose || runtime.json) {
+      graph in
+      for seed in seeds {
+        var generator = Generator(seed: seed, isRecoverable: recoverable, isPlaced: true)
+        let description = generator.run(tasks: tasks)
+        if verbose { for (i, line) in description.operations.enumerated() { print(i, line) } }
+        var reference = Reference(description)
+        let skipped = sabotage ? description.lastLastingWrite : nil
+        let expected = reference.run(skipping: skipped)
+        submitted += description.taskCount
+        var session = SessionRun(description, expected: expected, seed: seed, isPlaced: true)
+        try Watchdog.watch(seed, seconds: timeout) {
+          try graph.scope { try session.run(graph) }
+          try graph.wait()
+        }
+        if let mismatch = session.mismatch {
+          try graph.fail("seed \(seed), rank \(graph.rank): \(mismatch)")
+        }
+        if graph.rank == 0 { graph.progress("seed \(seed)", 0) }
+      }
+      if graph.rank == 0 {
+        print("\(seeds.count) seeds on \(graph.ranks) ranks, \(submitted) tasks, 0 failed")
+      }
+    }
   }
 
   /// Runs one session; returns what is wrong.

@@ -32,13 +32,27 @@ struct SessionRun {
   /// Kept outputs of the open scopes, which are freed when these end, and their bytes.
   private var kept: [[(tensor: AnyTensor, bytes: Int)]] = [[]]
   private var keptBytes = 0
+  /// Where tensors are at home and tasks run: no part of the program either.
+  private var places: SplitMix64
+  private let placedPercent: Int
 
-  init(_ description: Description, expected: [[UInt64]], seed: UInt64) {
+  /// - Parameter isPlaced: by chance, on any rank; otherwise nothing is said of that.
+  init(_ description: Description, expected: [[UInt64]], seed: UInt64, isPlaced: Bool = false) {
     self.description = description
     self.expected = expected
     random = SplitMix64(seed: seed &* 0x9E37_79B9_7F4A_7C15 ^ 0x4E97)
     keptPercent = [0, 0, 20, 60].randomElement(using: &random)!
     tensors = Array(repeating: nil, count: description.tensors.count)
+    places = SplitMix64(seed: seed &* 0x9E37_79B9_7F4A_7C15 ^ 0x9ACE)
+    let placed = [10, 50, 100].randomElement(using: &places)!
+    placedPercent = isPlaced ? placed : 0
+  }
+
+  private mutating func place(_ graph: Graph) -> Int? {
+    guard placedPercent > 0, Int.random(in: 0..<100, using: &places) < placedPercent else {
+      return nil
+    }
+    return Int.random(in: 0..<graph.ranks, using: &places)
   }
 
   /// Stops at the first difference.
@@ -46,7 +60,8 @@ struct SessionRun {
     let aic = [try graph.kernel("random_aic_a"), try graph.kernel("random_aic_b")]
     let aiv = [try graph.kernel("random_aiv_a"), try graph.kernel("random_aiv_b")]
     for (index, tensor) in description.tensors.enumerated() where tensor.isExternal {
-      tensors[index] = try graph.externalTensor(of: tensor.type, Shape(tensor.shape))
+      tensors[index] = try graph.externalTensor(
+        of: tensor.type, Shape(tensor.shape), on: place(graph))
     }
     func submit(_ task: TaskDescription, _ run: inout SessionRun) throws {
       try run.submit(
@@ -101,6 +116,8 @@ struct SessionRun {
         }
       }
     }
+    // Those that the program leaves open end with it, also where others come after it.
+    for _ in kept.dropFirst() { try graph.endScope() }
   }
 
   private mutating func record(
@@ -146,6 +163,7 @@ struct SessionRun {
     }
     let isKept = task.arguments.map { $0.access == .output && wantsKept($0.view.tensor) }
     let predicate = try task.predicate.map { ($0, try tensor($0.view)) }
+    let rank = place(graph)
     let (outputs, id) = try graph.submit(aic: aic, aiv0: aiv0, aiv1: aiv1) { staged in
       var outputs: [(Int, AnyTensor)] = []
       for (place, (argument, tensor)) in zip(task.arguments, arguments).enumerated() {
@@ -166,6 +184,7 @@ struct SessionRun {
         }
       }
       staged.recovery = task.recovery
+      if let rank { staged.run(on: rank) }
       staged.scalar(bits: task.control)
       for (place, scalar) in task.scalars.enumerated() {
         if let hole = scalarHoles[place] {

@@ -145,7 +145,7 @@ typedef struct pto2_submission {
     uint32_t dependency_count;
     uint32_t block_count;        /* SPMD: blocks to run; 0 and 1 = one */
     uint32_t require_sync_start; /* SPMD: all blocks start together */
-    uint32_t reserved;
+    uint32_t run_on;             /* 1 + the rank on which it runs; 0 = where its bytes are */
     const uint32_t *scalar_holes; /* NULL, or one per scalar: 0 for the one in `scalars`, n */
                                   /* for scalar n - 1 of the recording that lasts */
 } pto2_submission;
@@ -154,7 +154,7 @@ typedef struct pto2_submission {
     F(T, bytes, 0) F(T, recovery, 4) F(T, kernels, 8) F(T, kernel_names, 32)        \
     F(T, arguments, 56) F(T, scalars, 64) F(T, dependencies, 72) F(T, predicate, 80) \
     F(T, argument_count, 88) F(T, scalar_count, 92) F(T, dependency_count, 96)      \
-    F(T, block_count, 100) F(T, require_sync_start, 104) F(T, reserved, 108) \
+    F(T, block_count, 100) F(T, require_sync_start, 104) F(T, run_on, 108) \
     F(T, scalar_holes, 112)
 PTO2_ASSERT_LAYOUT(pto2_submission, PTO2_SUBMISSION_FIELDS, 120);
 
@@ -203,12 +203,14 @@ typedef struct pto2_machine {
     uint32_t lanes;    /* dispatches that a core can hold at once */
     uint32_t rings;
     uint32_t scheduler_threads;
+    uint32_t rank;  /* which of the ranks that run the program this one is: docs/machines.md */
+    uint32_t ranks; /* so many there are; 1 without mpirun */
 } pto2_machine;
 
 #define PTO2_MACHINE_FIELDS(F, T)                                               \
     F(T, bytes, 0) F(T, clusters, 4) F(T, cores, 8) F(T, lanes, 12) F(T, rings, 16) \
-    F(T, scheduler_threads, 20)
-PTO2_ASSERT_LAYOUT(pto2_machine, PTO2_MACHINE_FIELDS, 24);
+    F(T, scheduler_threads, 20) F(T, rank, 24) F(T, ranks, 28)
+PTO2_ASSERT_LAYOUT(pto2_machine, PTO2_MACHINE_FIELDS, 32);
 
 /* How much a line that a program logs matters. */
 typedef enum pto2_log_level {
@@ -264,7 +266,8 @@ typedef struct pto2_program_api {
                             const uint32_t *shape, pto2_tensor_handle *out);
 
     /* Address of the first element in this process, or NULL. Touch it before
-     * the first submit that uses it, or after wait(). */
+     * the first submit that uses it, or after wait(). On several ranks each has the whole
+     * tensor then, and each writes the same. */
     void *(*data)(pto2_graph *, const pto2_tensor_handle *);
     /* One element, after waiting for the tasks that write it (get), or write or
      * read it (set), at most so long; then error 8. index: one per dimension, NULL
@@ -342,6 +345,18 @@ typedef struct pto2_program_api {
      * session: scopes of more have none. NULL and "" are none: the name of the scope
      * around it. */
     pto2_error (*scope_begin_named)(pto2_graph *, const char *name, int32_t is_manual);
+
+    /* Where a program runs on several ranks: docs/machines.md. */
+
+    /* As external_tensor; tasks that write it run on rank `on` unless they say something
+     * else. Every rank has the same contents at first. */
+    pto2_error (*external_tensor_on)(pto2_graph *, pto2_dtype dtype, uint32_t rank,
+                                     const uint32_t *shape, uint32_t on,
+                                     pto2_tensor_handle *out);
+    /* As scope_begin_named; tasks of it and of the scopes in it run on rank `on` unless the
+     * bytes that they use, or the program, say something else. */
+    pto2_error (*scope_begin_on)(pto2_graph *, uint32_t on, const char *name,
+                                 int32_t is_manual);
 } pto2_program_api;
 
 #define PTO2_PROGRAM_API_FIELDS(F, T)                                                   \
@@ -354,8 +369,8 @@ typedef struct pto2_program_api {
     F(T, error_info, 176) F(T, record_begin, 184) F(T, record_end, 192)                 \
     F(T, replay, 200) F(T, template_free, 208) F(T, free_tensor, 216)                   \
     F(T, bit_cast, 224) F(T, fail_with, 232) F(T, log, 240)        \
-    F(T, scope_begin_named, 248)
-PTO2_ASSERT_LAYOUT(pto2_program_api, PTO2_PROGRAM_API_FIELDS, 256);
+    F(T, scope_begin_named, 248) F(T, external_tensor_on, 256) F(T, scope_begin_on, 264)
+PTO2_ASSERT_LAYOUT(pto2_program_api, PTO2_PROGRAM_API_FIELDS, 272);
 
 /* ---- entry points of a shared object -------------------------------------- */
 

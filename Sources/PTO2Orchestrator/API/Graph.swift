@@ -107,6 +107,11 @@ public enum ScopeMode: Sendable {
   /// Cores of the session: three for each cluster.
   public var coreCount: Int { unsafe orchestrator.pointee.segment.configuration.coreCount }
 
+  /// Which of the ranks that run this program together this one is: 0 where it is alone.
+  public var rank: Int { unsafe orchestrator.pointee.ranks.own }
+  /// How many ranks run this program together, under mpirun(1); otherwise 1.
+  public var ranks: Int { unsafe orchestrator.pointee.ranks.count }
+
   /// Opens a scope, runs the closure, ends the scope. Outputs of tasks
   /// submitted inside live until the scope's end at least. Scopes nest up to
   /// 64 deep; each depth up to the last ring has rings of its own.
@@ -130,6 +135,25 @@ public enum ScopeMode: Sendable {
   ) throws(PTO2Error) -> Result {
     try beginScope(name, mode)
     return try endScope(after: body)
+  }
+
+  /// The same on a rank: tasks run there unless the bytes that they use, or the program, say
+  /// something else. The scopes inside it are on that rank as well.
+  /// - Throws: also `invalidArgs` for a rank that there is not.
+  public func scope<Result>(
+    on rank: Int, _ mode: ScopeMode = .automatic, _ body: () throws -> Result
+  ) throws(PTO2Error) -> Result {
+    unsafe try orchestrator.pointee.checkRank(rank)
+    try beginScope(mode)
+    unsafe orchestrator.pointee.scopes.setRank(rank)
+    return try endScope(after: body)
+  }
+
+  /// The first half of it, with a name.
+  package func beginScope(_ name: String, _ mode: ScopeMode, on rank: Int) throws(PTO2Error) {
+    unsafe try orchestrator.pointee.checkRank(rank)
+    try beginScope(name, mode)
+    unsafe orchestrator.pointee.scopes.setRank(rank)
   }
 
   private func endScope<Result>(after body: () throws -> Result) throws(PTO2Error) -> Result {

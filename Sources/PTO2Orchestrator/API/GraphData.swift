@@ -8,6 +8,7 @@ extension Graph {
   ///   failed.
   public func wait() throws(PTO2Error) {
     unsafe try orchestrator.pointee.refuseInRecording("a wait")
+    unsafe try orchestrator.pointee.bringExposed()
     unsafe try orchestrator.pointee.waitForAll()
   }
 
@@ -24,7 +25,8 @@ extension Graph {
     _ tensor: repeat Tensor<each Element>,
     body: (repeat Elements<each Element>) throws -> Result
   ) throws(PTO2Error) -> Result {
-    if unsafe orchestrator.pointee.hasUnfinished { try wait() }
+    repeat try bringEverywhere((each tensor).untyped)
+    try waitForAll()
     let views = (repeat try elements(of: each tensor))
     do { return try body(repeat each views) } catch { throw PTO2Error(ofProgram: error) }
   }
@@ -34,8 +36,10 @@ extension Graph {
     _ tensor: repeat Tensor<each Element>,
     body: (repeat MutableElements<each Element>) throws -> Result
   ) throws(PTO2Error) -> Result {
-    if unsafe orchestrator.pointee.hasUnfinished { try wait() }
+    repeat try bringEverywhere((each tensor).untyped)
+    try waitForAll()
     let views = (repeat try mutableElements(of: each tensor))
+    defer { repeat noteWrite((each tensor).untyped) }
     do { return try body(repeat each views) } catch { throw PTO2Error(ofProgram: error) }
   }
 
@@ -43,6 +47,29 @@ extension Graph {
   /// - Throws: as `read`.
   public func array<Element>(_ tensor: Tensor<Element>) throws(PTO2Error) -> [Element] {
     try read(tensor) { Array($0) }
+  }
+
+  private func waitForAll() throws(PTO2Error) {
+    guard unsafe orchestrator.pointee.hasUnfinished else { return }
+    unsafe try orchestrator.pointee.refuseInRecording("a wait")
+    unsafe try orchestrator.pointee.waitForAll()
+  }
+
+  /// For callers that keep the address: the first element's, or nil when the tensor has no
+  /// memory. On several ranks each has the whole tensor now and after each wait.
+  package func exposedAddress(of tensor: AnyTensor) throws(PTO2Error) -> UnsafeMutableRawPointer? {
+    if unsafe orchestrator.pointee.isRanked {
+      unsafe try orchestrator.pointee.expose(tensor)
+      try waitForAll()
+    }
+    return unsafe orchestrator.pointee.address(of: tensor)
+  }
+
+  private func bringEverywhere(_ tensor: AnyTensor) throws(PTO2Error) {
+    unsafe try orchestrator.pointee.bringEverywhere(tensor)
+  }
+  private func noteWrite(_ tensor: AnyTensor) {
+    unsafe orchestrator.pointee.noteProgramWrite(tensor)
   }
 
   private func elements<Element>(of tensor: Tensor<Element>) throws(PTO2Error)
@@ -111,6 +138,8 @@ extension Graph {
     unsafe try orchestrator.pointee.refuseInRecording("a look at an element")
     do throws(PTO2Error) {
       let element = try tensor.element(at: index)
+      try bringEverywhere(element)
+      if includingReaders { noteWrite(element) }
       unsafe try orchestrator.pointee.waitForUsers(
         of: element, includingReaders: includingReaders, limitSeconds: timeout.inSeconds)
       guard let address = unsafe orchestrator.pointee.address(of: element) else {

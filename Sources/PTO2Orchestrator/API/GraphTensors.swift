@@ -6,15 +6,20 @@ extension Graph {
   /// writable by program and kernels, alive until `free` or the end of the run.
   /// - Throws: `invalidArgs` for a shape that is not valid, `outOfMemory` when the arena
   ///   or /dev/shm is full.
-  public func externalTensor<Element>(of type: Element.Type, _ shape: Shape) throws(PTO2Error)
-    -> Tensor<Element>
-  {
-    Tensor(unchecked: try externalTensor(of: Element.dataType, shape))
+  ///
+  /// - Parameter rank: of a program that runs on several ranks: tasks that write it run there
+  ///   unless they say something else. Nil: rank 0. Every rank has the same contents at first.
+  public func externalTensor<Element>(
+    of type: Element.Type, _ shape: Shape, on rank: Int? = nil
+  ) throws(PTO2Error) -> Tensor<Element> {
+    Tensor(unchecked: try externalTensor(of: Element.dataType, shape, on: rank))
   }
 
   /// The same of a data type that is known at run time.
-  public func externalTensor(of type: DataType, _ shape: Shape) throws(PTO2Error) -> AnyTensor {
-    unsafe try orchestrator.pointee.external(shape, type)
+  public func externalTensor(of type: DataType, _ shape: Shape, on rank: Int? = nil)
+    throws(PTO2Error) -> AnyTensor
+  {
+    unsafe try orchestrator.pointee.external(shape, type, on: rank)
   }
 
   /// Gives an external tensor or a kept output back before the run ends: the whole tensor,

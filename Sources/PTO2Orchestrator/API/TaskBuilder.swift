@@ -165,6 +165,12 @@ public enum Recovery: Sendable {
 
   // MARK: How it runs
 
+  /// The rank on which the task runs, of a program that several ranks run: 0 to one less than
+  /// `Graph.ranks`. What it reads is sent there. Otherwise it runs where most of the bytes
+  /// are at home that it changes or overwrites, or else where most of those are that it
+  /// reads, or else on the rank of its scope.
+  public mutating func run(on rank: Int) { unsafe orchestrator.pointee.stageRank(rank) }
+
   /// SPMD: the kernels run once for each of `count` blocks (1 to 2^20), on as
   /// many cores as are free, and are told their block's index and the count.
   /// The task is done when every block is.

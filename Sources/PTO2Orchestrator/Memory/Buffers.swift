@@ -7,6 +7,8 @@ struct Buffer: BitwiseCopyable {
     /// Named by `output`, without memory until its task is submitted.
     case declared
     case placed
+    /// Another rank has put it out, and this one has had nothing of it.
+    case elsewhere
   }
 
   /// Bytes from the segment base to its first byte; unknown until placed.
@@ -24,10 +26,13 @@ struct Buffer: BitwiseCopyable {
   var state = State.free
   /// An output that lives as external tensors do.
   var isKept = false
+  /// An output of a task on another rank: if it has memory here, that lies in the arena, and
+  /// its scope ends it.
+  var isCopy = false
 
   /// The program gives it back, and no scope ends it.
   var isOfProgram: Bool {
-    @inline(__always) get { owner == .none || isKept }
+    @inline(__always) get { owner == .none && !isCopy || isKept }
   }
 
   /// The end of a list of buffers.

@@ -118,12 +118,27 @@ extension Orchestrator {
 
   /// Throws when a task has FAILED: the first root cause, and how many more.
   mutating func checkFailures() throws(PTO2Error) {
-    guard failed.isAnyCounted, var error = rootCauses().first else { return }
+    guard failed.isAnyCounted, var error = rootCauses().first else {
+      return try checkOtherRanks()
+    }
     let counts = failureCounts
     if counts.failed > 1 { error.message += ". \(counts.failed) tasks failed" }
     if counts.cancelled > 0 {
       error.message += ". \(counts.cancelled) tasks that depend on failed ones were cancelled"
     }
+    throw fault.raise(error)
+  }
+
+  /// Nothing FAILED here, and a task was CANCELLED: what it needs FAILED on another rank.
+  private func checkOtherRanks() throws(PTO2Error) {
+    if ranks.isAlone { return }
+    let cancelled = failureCounts.cancelled
+    if cancelled == 0 { return }
+    var error = PTO2Error(
+      .workerDied,
+      "\(cancelled) tasks were cancelled on rank \(ranks.own): they need what a task on another rank has failed to compute"
+    )
+    error.isEcho = true
     throw fault.raise(error)
   }
 }

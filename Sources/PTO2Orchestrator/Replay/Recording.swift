@@ -100,6 +100,7 @@ extension Orchestrator {
   package mutating func beginRecording(tensors: [AnyTensor], scalars: [UInt64])
     throws(PTO2Error)
   {
+    if !ranks.isAlone { throw fault.raise(Self.refusal("recording a graph")) }
     try fault.check()
     try refuseInRecording("a recording")
     do throws(PTO2Error) {

@@ -15,6 +15,8 @@ struct Scope: BitwiseCopyable {
   /// one.
   var heldCount: UInt32 = 0
   var lastHeld: UInt32 = 0
+  /// Where its tasks run of which nothing else says so.
+  var rank = 0
 }
 
 extension Scope {
@@ -38,8 +40,13 @@ struct ScopeStack: ~Copyable {
     serial &+= 1
     let name = name == 0 && depth > 0 ? innermost.name : name
     let place = UInt16(truncatingIfNeeded: name << Int(PTO2_SCOPE_NAME_SHIFT) | depth)
-    open.append(Scope(serial: serial, ring: ring, isManual: isManual, place: place))
+    var scope = Scope(serial: serial, ring: ring, isManual: isManual, place: place)
+    if depth > 0 { scope.rank = innermost.rank }
+    open.append(scope)
   }
+
+  /// Of the innermost scope.
+  mutating func setRank(_ rank: Int) { open[open.count - 1].rank = rank }
 
   mutating func pop() { open.removeAll(from: open.count - 1) }
 
@@ -111,6 +118,7 @@ extension Orchestrator {
   mutating func endInnermostScope() {
     let scope = scopes.innermost
     scopes.pop()
+    if !ranks.isAlone { endForeignOutputs(of: scope.serial) }
     if scope.name != 0 {
       scopeNames.end(scope, at: scopes.depth, RingPosition(rings[scope.ring]))
     }

@@ -63,7 +63,7 @@ extension Orchestrator {
         "argument \($0) is a tensor \(tensor.shape) whose scope has ended, or which was freed: its memory may be in use by others. Submit the task before that, or use an external tensor"
       }
     }
-    guard buffer.state == .placed else {
+    guard buffer.state == .placed || buffer.state == .elsewhere else {
       return refuse { "argument \($0) is an output of the very task that is submitted" }
     }
     return true
@@ -137,11 +137,17 @@ extension Orchestrator {
 
   /// The id of the task that is submitted next in the current scope.
   var nextTaskID: TaskID {
+    if !ranks.isAlone { return ranks.nextID }
     let ring = scopes.innermost.ring
     return TaskOrdinal(ring: ring, ordinal: rings[ring].current).id
   }
 
   mutating func stageDependency(_ id: TaskID, _ isRetained: Bool) {
+    if !ranks.isAlone, let task = ranks.task(id) {
+      ranks.dependencies.append(
+        RankedDependency(rank: task.rank, ordinal: task.ordinal, isRetained: isRetained))
+      return
+    }
     guard let task = rings.task(id) else {
       return staged.fail(
         PTO2Error(
@@ -150,6 +156,10 @@ extension Orchestrator {
     if let recording, !recording.contains(task) {
       return staged.fail(recording.foreignDependency(on: id))
     }
+    stageDependency(task, isRetained: isRetained)
+  }
+
+  mutating func stageDependency(_ task: TaskOrdinal, isRetained: Bool) {
     var flags = PTO2_FANIN_WAIT | PTO2_FANIN_DATA
     // Of a task without outputs there is nothing to retain.
     if isRetained, let memory = rings.memory(of: task), memory.hasOutputs {
@@ -157,7 +167,8 @@ extension Orchestrator {
         return staged.fail(
           PTO2Error(
             .invalidArgs,
-            "cannot retain task \(id): its scope has ended, so its outputs may be gone", task: id))
+            "cannot retain task \(task.id): its scope has ended, so its outputs may be gone",
+            task: task.id))
       }
       flags |= PTO2_FANIN_RETAIN
     }
@@ -172,6 +183,7 @@ extension Orchestrator {
       }
     }
     staged.reset()
+    if !ranks.isAlone { ranks.unstage() }
   }
 }
 

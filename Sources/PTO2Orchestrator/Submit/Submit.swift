@@ -15,15 +15,21 @@ extension Orchestrator {
     }
     do throws(PTO2Error) {
       staged.attributes.kernels = kernels
-      let id = try commit()
-      if let recording { recording.note(&staged, id, &rings) }
-      if staged.attributes.hasKept { placeKeptOutputs(of: id) }
-      unstage(keepOutputs: true)
-      return id
+      return try ranks.isAlone || staged.attributes.isTransfer ? submitHere() : submitSomewhere()
     } catch {
       unstage(keepOutputs: false)
       throw fault.raise(error)
     }
+  }
+
+  /// The task runs on this rank; whatever it reads is there.
+  @inline(__always)
+  mutating func submitHere() throws(PTO2Error) -> TaskID {
+    let id = try commit()
+    if let recording { recording.note(&staged, id, &rings) }
+    if staged.attributes.hasKept { placeKeptOutputs(of: id) }
+    unstage(keepOutputs: true)
+    return id
   }
 
   private mutating func commit() throws(PTO2Error) -> TaskID {
@@ -63,7 +69,7 @@ extension Orchestrator {
   }
 
   /// Blocks that start together need a core, or a cluster, each.
-  private mutating func checkBlocks() throws(PTO2Error) {
+  mutating func checkBlocks() throws(PTO2Error) {
     let clusters = segment.configuration.clusters
     let blocks = staged.attributes.blocks
     let mask = staged.attributes.kernels.activeMask

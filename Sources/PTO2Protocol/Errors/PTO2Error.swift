@@ -90,6 +90,8 @@ public struct PTO2Error: Error, Sendable, CustomStringConvertible {
   public var available: UInt64
   /// The program's own code, of `programCodes`: it ended the run with it. Nil otherwise.
   public private(set) var programCode: UInt32?
+  /// It follows from an error of another rank, which tells of it itself.
+  package var isEcho = false
   /// What a closure of the program threw, with `explicitOrchFatal`; otherwise what the
   /// error was made of, if anything. It does not leave its process.
   public var underlying: (any Error)?

@@ -10,14 +10,16 @@ internal import Glibc
     case cannotLoad(String)
   }
 
-  /// - Parameter path: with a slash in it, so that no search path is used.
-  package init(path: String) throws(Failure) {
+  /// - Parameters:
+  ///   - path: with a slash in it, so that no search path is used.
+  ///   - isGlobal: what is loaded later sees its symbols, and those of what it needs.
+  package init(path: String, isGlobal: Bool = false) throws(Failure) {
     unsafe pto2_note_object(path)
     if let complaint = ObjectFile.complaint(path) { throw .cannotLoad(complaint) }
     // A constructor may set the thread's rounding, or let denormals be flushed.
     let floating = pto2_save_floating()
     defer { pto2_restore_floating(floating) }
-    guard let handle = unsafe dlopen(path, RTLD_NOW | RTLD_LOCAL) else {
+    guard let handle = unsafe dlopen(path, RTLD_NOW | (isGlobal ? RTLD_GLOBAL : RTLD_LOCAL)) else {
       throw .cannotLoad(
         unsafe dlerror().map { unsafe String(cString: $0) } ?? "cannot load \(path)")
     }

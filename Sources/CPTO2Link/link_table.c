@@ -1,0 +1,2 @@
+/* A target has a source file. */
+#include "pto2_link_table.h"
