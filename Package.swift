@@ -242,6 +242,7 @@ var tests: [Target] {
       "PTO2SchedulerTests",
       [
         "CPTO2Segment", "PTO2Segment", "PTO2Protocol", "PTO2Orchestrator", "PTO2Scheduler",
+        "PTO2Sight",
       ]),
     test(
       "PTO2WorkerTests",

@@ -88,6 +88,29 @@ import Testing
     #expect(diagnosis.chain.contains { $0.contains("behind 1 others") }, "\(diagnosis.chain)")
   }
 
+  /// A transfer is the link's while it runs: there is no lane to look at.
+  @Test(arguments: [TransferOrder.Direction.send, .receive])
+  func transferLeadsToTheOtherRank(direction: TransferOrder.Direction) {
+    var transfer = task(1, .running)
+    transfer.subtasks = []
+    transfer.scopeDepth = 0
+    transfer.flags = .transfer
+    transfer.transfer = TransferOrder(direction, peer: 3, sequence: 9, bytes: 4096)
+    let diagnosis = diagnosed(picture([task(0, .pending, waitsFor: [1]), transfer]))
+    #expect(diagnosis.verdict == .stuck && diagnosis.cause == .otherRank)
+    #expect(diagnosis.task == TaskID(ring: 0, local: 1))
+    let isSend = direction == .send
+    #expect(
+      diagnosis.chain.contains {
+        $0.contains(isSend ? "0:1 (sends 4096 bytes to rank 3)" : "receives 4096 bytes from rank 3")
+      }, "\(diagnosis.chain)")
+    #expect(
+      diagnosis.summary
+        == (isSend
+          ? "task 0:1 is sending 4096 bytes (transfer 9) to rank 3, which has not taken it"
+          : "task 0:1 waits for rank 3 to send 4096 bytes (transfer 9)"))
+  }
+
   @Test func workerThatDoesNotTakeItsDispatchIsNamed() {
     var shown = picture([task(0, .running)])
     shown.cores[0].lanes = [

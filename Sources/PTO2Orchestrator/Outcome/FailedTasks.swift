@@ -26,9 +26,13 @@ struct FailedTasks: ~Copyable {
     return before.failed
   }
 
-  /// A task of this run has FAILED. Relaxed: who has seen it RELEASED sees it counted.
+  /// A task of this run has FAILED, or was CANCELLED since one of another rank did. Relaxed: who
+  /// has seen it RELEASED sees it counted.
   @inline(__always)
-  var isAnyCounted: Bool { table.failed.loadRelaxed() != before.failed }
+  var isAnyCounted: Bool {
+    table.failed.loadRelaxed() != before.failed
+      || table.cancelledWord.loadRelaxed() != before.cancelled
+  }
 
   func contains(_ task: TaskOrdinal) -> Bool { tasks.contains(task) }
 

@@ -182,10 +182,10 @@ extension Orchestrator {
     if staged.predicate != nil { flags.insert(.predicate) }
     if staged.attributes.startsTogether { flags.insert(.syncStart) }
     if staged.mayRunAgain() { flags.insert(.rerun) }
+    if staged.attributes.isTransfer { flags.insert(.transfer) }
     if fanin.isCancelled { flags.insert(.cancelled) }
     if snapshotAt != nil { flags.insert(.snapshot) }
     if staged.attributes.hasOutputs { flags.insert(.held) }
-    if staged.attributes.isTransfer { flags.insert(.transfer) }
     slot.header = pto2_main_slot(
       task_id: task.id.rawValue, fanin_first: UInt32(truncatingIfNeeded: fanin.first),
       fanin_count: UInt32(truncatingIfNeeded: fanin.count), scope_previous: scope.lastHeld,

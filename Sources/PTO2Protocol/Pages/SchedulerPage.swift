@@ -140,6 +140,10 @@ package struct FailureTable<Word: SegmentWord> {
   package var failed: Word {
     unsafe Word(at: base + MemoryLayout<pto2_failures>.offset(of: \.failed)!)
   }
+  /// Tasks that were CANCELLED, each before it is RELEASED.
+  package var cancelledWord: Word {
+    unsafe Word(at: base + MemoryLayout<pto2_failures>.offset(of: \.cancelled)!)
+  }
   /// All four counts.
   package var counts: (failed: UInt32, cancelled: UInt32, lost: UInt32, quarantined: UInt32) {
     let table = unsafe base.assumingMemoryBound(to: pto2_failures.self)

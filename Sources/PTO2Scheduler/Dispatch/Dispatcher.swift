@@ -4,11 +4,11 @@ internal import PTO2Segment
 
 /// From the ready queues to the cores: one thread at a time dispatches.
 ///
-/// Rules: dummies complete at once, transfers go to the link; mixed tasks are placed first, on a cluster whose
-/// required cores are all free (`Placement` says which core). A task whose blocks must
-/// start together drains the cores: nothing else is dispatched until enough of them
-/// are idle. A task with no more blocks than there are cores for it gets an idle core for
-/// each. What is READY comes before what is dispatched ahead (`AheadQueue`).
+/// Rules: dummies complete at once, and transfers go to the link; mixed tasks are placed
+/// first, on a cluster whose required cores are all free (`Placement` says which core). A
+/// task whose blocks must start together drains the cores: nothing else is dispatched until
+/// enough of them are idle. A task with no more blocks than there are cores for it gets an
+/// idle core for each. What is READY comes before what is dispatched ahead (`AheadQueue`).
 @safe struct Dispatcher {
   private let state: UnsafeMutablePointer<State>
 

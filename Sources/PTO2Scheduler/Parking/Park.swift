@@ -27,7 +27,9 @@ extension SchedulerThread {
       let submitted = Position(orchestrator.submitted.loadAcquire())
       if submitted.distance(from: Position(wanted)) >= 0 { sleeper.stayAwake() }
       sleeper.watch(orchestrator.woken, while: woken)
-      if let transfers { sleeper.watch(transfers.link.ended, while: transfers.taken.value) }
+    }
+    if index == 0, let transfers {
+      sleeper.watch(transfers.link.ended, while: transfers.taken.value)
     }
     if S.isShared { sleeper.watch(bell.word.shared, while: seenBell) }
     // Once the program is over, threads beside the first wait for their bell.

@@ -152,10 +152,6 @@ extension SchedulerThread {
     guard let transfers else { return }
     let ended = transfers.link.ended.loadAcquire()
     let capacity = transfers.ends.count
-    guard transfers.started.value &- ended <= capacity else {
-      return violation(
-        "\(ended) transfers are said to be over, of \(transfers.started.value) that began")
-    }
     var back = capacity
     while back > 0, !hasFailed {
       let record = transfers.ends[ended &- back].content

@@ -135,7 +135,9 @@ struct Chase {
 
   func name(_ task: TaskPicture) -> String {
     if task.subtasks.isEmpty {
-      return "\(task.id)" + (task.scopeDepth == nil ? "" : " (no kernel\(scope(task)))")
+      let what =
+        task.transfer?.text ?? (task.flags.contains(.transfer) ? "a transfer" : "no kernel")
+      return "\(task.id)" + (task.scopeDepth == nil ? "" : " (\(what)\(scope(task)))")
     }
     let kernels = task.subtasks.map(\.kernel)
     let isOne = Set(kernels).count == 1
@@ -251,7 +253,18 @@ struct Chase {
       task: task.id, core: cores.first?.id, kernel: task.subtasks.first?.kernel)
   }
 
+  /// RUNNING: it is the link's, and another rank's turn.
+  private mutating func transferring(_ task: TaskPicture) -> Finding {
+    let what = task.transfer?.waitText ?? "is the link's: what it sends or receives is not known"
+    chain.append("Task \(task.id) \(what).")
+    let peer = task.transfer.map { "rank \($0.peer)" } ?? "the other ranks"
+    advice.append("look what \(peer) does: `pto2 stuck` on its machine, of its segment")
+    return Finding(
+      cause: .otherRank, summary: "task \(task.id) \(what)", task: task.id)
+  }
+
   private mutating func running(_ task: TaskPicture) -> Finding {
+    if task.flags.contains(.transfer) { return transferring(task) }
     let lanes = lanes(of: task.id)
     // One whose kernel runs tells most.
     guard let (core, lane) = lanes.first(where: { $0.1.progress == .acknowledged }) ?? lanes.first

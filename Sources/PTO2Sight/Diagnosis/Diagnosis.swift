@@ -32,6 +32,7 @@ package struct Diagnosis: Equatable, Sendable {
     case workerMissing = "worker-missing"
     case workerDead = "worker-dead"
     case kernelRuns = "kernel-runs"
+    case otherRank = "other-rank"
     case scopeOpen = "scope-open"
     case programIdle = "program-idle"
     case schedulerBehind = "scheduler-behind"

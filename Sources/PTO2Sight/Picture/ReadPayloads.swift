@@ -5,17 +5,19 @@ internal import PTO2Segment
 /// What payloads say: outputs and predicates.
 extension PictureReader {
   /// For the oldest tasks of each ring, of which a diagnosis may speak, and the first that
-  /// have a predicate.
+  /// have a predicate or are transfers.
   func readPayloads(_ picture: inout Picture) {
     for ring in picture.rings.indices {
       let (consumed, released) = (picture.rings[ring].consumed, picture.rings[ring].released)
-      var predicates = 0
+      var (predicates, transfers) = (0, 0)
       for index in picture.rings[ring].tasks.indices {
         let task = picture.rings[ring].tasks[index]
         let isOldest = task.id.local == consumed || task.id.local == released
         let hasPredicate = task.flags.contains(.predicate) && predicates < 16
-        guard isOldest || hasPredicate else { continue }
+        let isTransfer = task.flags.contains(.transfer) && transfers < 64
+        guard isOldest || hasPredicate || isTransfer else { continue }
         if hasPredicate { predicates += 1 }
+        if isTransfer { transfers += 1 }
         picture.rings[ring].tasks[index] = detailed(task)
       }
     }
@@ -40,6 +42,15 @@ extension PictureReader {
     }
     if slot.flags & UInt8(PTO2_SLOT_PREDICATE) != 0, task.state != .released {
       task.predicate = predicate(payload.predicate)
+    }
+    if slot.flags & UInt8(PTO2_SLOT_TRANSFER) != 0, task.state != .released,
+      Int(slot.scalar_count) == Int(PTO2_TRANSFER_SCALARS)
+    {
+      let words = unsafe payload.arguments(of: copy.descriptors(task.id.ring)[task.id.local])
+      let first = Int(slot.tensor_count)
+      task.transfer = TransferOrder(
+        scalars: unsafe (words[first], words[first + 1], words[first + 2]),
+        ranks: Int(copy.configuration.ranks))
     }
     return task
   }

@@ -122,6 +122,8 @@ package struct TaskPicture: Equatable, Sendable {
   /// Its outputs, such as `int64[128]`, and its predicate, where the payload is still there.
   package var outputs: [String] = []
   package var predicate: PredicatePicture?
+  /// Of a transfer, where the payload is still there.
+  package var transfer: TransferOrder?
 
   package init(id: TaskID, stage: Stage) {
     self.id = id

@@ -118,7 +118,8 @@ package struct Inspection {
     ])
     for task in ring.tasks.prefix(32) {
       table.add([
-        "\(task.id)", stageText(task), task.subtasks.map(\.kernel).joined(separator: ","),
+        "\(task.id)", stageText(task),
+        task.transfer?.text ?? task.subtasks.map(\.kernel).joined(separator: ","),
         task.fanin.count == 0 ? "-" : "\(task.fanin.done)/\(task.fanin.count)",
         "\(task.references.left)/\(task.references.taken)", bytes(task.heapBytes),
         (task.references.hasScopeEnded ? "ended" : "open")
@@ -139,6 +140,9 @@ package struct Inspection {
       "task          \(task.id)", "state         \(stageText(task))",
       "kernels       \(task.subtasks.isEmpty ? "-" : task.subtasks.map { "\(slotName($0.slot)) \($0.kernel)" }.joined(separator: ", "))",
     ]
+    if let transfer = task.transfer {
+      lines.append("transfer      \(transfer.text), transfer \(transfer.sequence)")
+    }
     if task.blocks.count > 1 {
       lines.append("blocks        \(task.blocks.started) of \(task.blocks.count) dispatched")
     }

@@ -81,6 +81,12 @@ extension Inspection {
     object.add("heap_bytes", task.heapBytes)
     object.add("outputs", task.outputs)
     object.add("outcome", task.outcome)
+    if let transfer = task.transfer {
+      object.add("direction", "\(transfer.direction)")
+      object.add("peer", transfer.peer)
+      object.add("sequence", transfer.sequence)
+      object.add("bytes", transfer.bytes)
+    }
     return object
   }
 
