@@ -32,7 +32,7 @@ internal import PTO2Trace
   ///   are no executables.
   init(
     _ configuration: Configuration, number: Int, layout: PTO2Segment.Configuration,
-    images: [KernelImage],
+    images: [KernelImage], pretended: RankEnvironment?,
     signalDescriptor: Int32, observer: (any SessionObserver)?
   ) throws(PTO2Error) {
     self.configuration = configuration
@@ -45,7 +45,9 @@ internal import PTO2Trace
         images: images, constants: configuration.constants,
         isUnnamed: configuration.segment == .memfd)
       name = segment.name
-      orchestrator = Orchestrator(segment, mapLimit: configuration.tensorMapRanges)
+      orchestrator = Orchestrator(
+        segment, mapLimit: configuration.tensorMapRanges,
+        pretended: pretended.map { (Int($0.rank), Int($0.ranks)) })
     } catch { throw Self.error(error) }
     graph = try Graph(orchestrator, images: images)
     unsafe self.orchestrator = graph.orchestrator
