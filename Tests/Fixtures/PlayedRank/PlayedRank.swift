@@ -5,7 +5,9 @@ import PTO2System
 
 /// The orchestrator and the scheduler of a rank, as far as its link sees them: what they store
 /// is stored when a test says so.
-package final class PlayedRank {
+package final class PlayedRank: @unchecked Sendable {
+  // Sendable: a test's threads take turns.
+
   package let name: String
   package let rank: Int
   package let owner: Segment
