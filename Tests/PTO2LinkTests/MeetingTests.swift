@@ -91,6 +91,16 @@ import Testing
     for rank in 0..<3 { #expect(ranks[rank].answered == 1) }
   }
 
+  /// Who has the error itself is named, not who has heard of it.
+  @Test(arguments: [1, 2])
+  func echoIsOfTheRankThatHasTheError(origin: Int) throws {
+    let ranks = try Ranks(3)
+    ranks[3 - origin].meet(code: 8, isEcho: true, text: "heard of it")
+    ranks[origin].meet(code: 8, text: "here")
+    ranks.pass(seconds: 2.1)
+    #expect(ranks[0].linkError?.message == "rank \(origin) (host\(origin)): here")
+  }
+
   /// Whatever the program is doing, it may take its time for it.
   @Test func slowProgramIsNoError() throws {
     let ranks = try Ranks()

@@ -1,10 +1,11 @@
 import Harness
-import PTO2Link
 import PTO2Protocol
 import PTO2Segment
 import PTO2System
 import PlayedRank
 import Testing
+
+@testable import PTO2Link
 
 /// Several ranks of one process, each with a real link; a test steps them, and says what time
 /// it is.
@@ -49,6 +50,13 @@ final class Ranks {
   func isAlone(_ rank: Int) -> Bool { links[rank].link.isAlone }
   func hasEveryoneHeardOfError(_ rank: Int) -> Bool { links[rank].link.hasEveryoneHeardOfError }
   func sayGoodbye(_ rank: Int, _ error: UInt32 = 0) { links[rank].link.sayGoodbye(error) }
+
+  /// Sleeps as the process does.
+  func park(_ rank: Int, nanoseconds: Int64) {
+    var sleeper = Sleeper()
+    let control = played[rank].owner.orchestratorPage.control
+    links[rank].link.park(&sleeper, control, nanoseconds: nanoseconds)
+  }
 
   /// Steps of all until none has anything to do.
   func settle(_ ranks: [Int]? = nil) {

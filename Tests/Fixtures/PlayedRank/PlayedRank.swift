@@ -5,7 +5,9 @@ import PTO2System
 
 /// The orchestrator and the scheduler of a rank, as far as its link sees them: what they store
 /// is stored when a test says so.
-package final class PlayedRank {
+package final class PlayedRank: @unchecked Sendable {
+  // Sendable: a test's threads take turns.
+
   package let name: String
   package let rank: Int
   package let owner: Segment
@@ -16,12 +18,13 @@ package final class PlayedRank {
   package private(set) var submitted: UInt32 = 0
   private var sequences: [Int: UInt64] = [:]
 
-  /// - Parameter arenaBytes: that transfers can be of.
+  /// - Parameters:
+  ///   - arenaBytes: that transfers can be of.
+  ///   - isUnnamed: whoever is killed leaves nothing.
   package init(
     name: String, rank: Int, of ranks: Int, arenaBytes: UInt64 = 1 << 20,
-    images: [KernelImage] = []
+    images: [KernelImage] = [], isUnnamed: Bool = false
   ) throws {
-    self.name = name
     self.rank = rank
     var configuration = Configuration(
       rings: [
@@ -30,14 +33,16 @@ package final class PlayedRank {
       ], arenaBytes: arenaBytes)
     configuration.rank = UInt32(rank)
     configuration.ranks = UInt32(ranks)
-    owner = try Segment.create(name: name, configuration: configuration, images: images)
+    owner = try Segment.create(
+      name: name, configuration: configuration, images: images, isUnnamed: isUnnamed)
+    self.name = owner.name
     owner.publish()
     try owner.reserve(.arena, from: 0, to: arenaBytes, isPopulated: false)
     for kind in [SectionKind.mainRing, .dispatchTable, .payload] {
       let bytes = owner.layout.section(kind).bytes
       try owner.reserve(kind, from: 0, to: bytes, isPopulated: false)
     }
-    scheduler = try Segment.attach(name: name, role: .scheduler, timeoutMilliseconds: 0)
+    scheduler = try Segment.attach(name: self.name, role: .scheduler, timeoutMilliseconds: 0)
     started = scheduler.schedulerPage.transfersStarted.loadAcquire()
   }
 

@@ -21,14 +21,14 @@ let mode = CommandLine.arguments.dropFirst().first ?? "check"
 guard let rank = environment("OMPI_COMM_WORLD_RANK").flatMap({ Int($0) }),
   let ranks = environment("OMPI_COMM_WORLD_SIZE").flatMap({ Int($0) })
 else { fail("start it with mpirun") }
-let name = "test-pto2-\(getpid())-r\(rank)"
-let played = try PlayedRank(name: name, rank: rank, of: ranks, arenaBytes: 64 << 20)
+let played = try PlayedRank(
+  name: "ranks", rank: rank, of: ranks, arenaBytes: 64 << 20, isUnnamed: true)
 var variables: [String: String] = [:]
 for variable in ["PTO2_PEER_TIMEOUT", "PTO2_LINK"] {
   if let value = environment(variable) { variables[variable] = value }
 }
 let link = Command(
-  "pto2-link", ["--segment", name, "--parent", "\(getpid())"], environment: variables)
+  "pto2-link", ["--segment", played.name, "--parent", "\(getpid())"], environment: variables)
 
 @MainActor func say(_ text: String) { writeOutput("rank \(rank): \(text)\n") }
 
@@ -72,8 +72,6 @@ func fail(_ text: String) -> Never {
 
 wait("the link") { played.linkControl == PTO2_LINK_READY }
 checkError()
-// However this ends.
-played.owner.unlink()
 meet()
 guard (0..<ranks).allSatisfy({ played.met($0).number == 1 }) else { fail("who has met?") }
 
