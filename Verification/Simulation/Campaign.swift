@@ -132,6 +132,8 @@ final class Campaign {
   ) -> CrashPoint {
     let victims = whole.points.indices.filter { index in
       let pid = pid(whole, index)
+      // A session ends with its link: there is no second one.
+      if pid == Session.linkPid { return false }
       let isVictim =
         switch crash {
         case .worker: pid >= Session.workerPid(0)
@@ -155,6 +157,7 @@ final class Campaign {
     }
     if name.hasPrefix("scheduler") { return Session.schedulerPid }
     if name == "second worker" { return -1 }
+    if name == "link" { return Session.linkPid }
     return Session.workerPid(coreIndex(named: name) ?? 0)
   }
 
@@ -221,7 +224,7 @@ final class Campaign {
       let whole = try Session(scenario, images: images).run(
         Strategy(), Self.tinySettings, crash: nil)
       count(whole, &row, replay: "--strategy dfs --program \(program.rawValue) --replay 0:0")
-      for index in whole.points.indices {
+      for index in whole.points.indices where Self.pid(whole, index) != Session.linkPid {
         for point in 1...max(1, whole.points[index].points) {
           if let only, only != (index + 1, point) { continue }
           var settings = Self.tinySettings

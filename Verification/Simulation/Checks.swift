@@ -90,6 +90,25 @@ final class Checks {
     }
   }
 
+  /// The link has read the start of a transfer, or is about to say that it is over. Both happen
+  /// once, whoever dies.
+  func transfer(ends: Bool, task: Int) {
+    guard plan.tasks.indices.contains(task), plan.tasks[task].transfer != nil else {
+      return fail("each task once", "the link is given task \(task), which is no transfer")
+    }
+    if ends {
+      kernelsLeft[task] -= 1
+      return
+    }
+    require(begun[task] == 0, "each task once", "transfer \(task) is given to the link again")
+    begun[task] = 1
+    for producer in plan.tasks[task].producers {
+      require(
+        kernelsLeft[producer] == 0 || mayFail[producer], "producers first",
+        "transfer \(task) begins before its producer \(producer) is done")
+    }
+  }
+
   /// A worker was killed: what its core had acknowledged and not finished may
   /// begin a second time. What it had finished may not.
   func workerDied(core: Int) {
@@ -156,6 +175,7 @@ final class Checks {
       case .orchestrator: .orchestrator
       case .scheduler: .scheduler
       case .core: .worker
+      case .link: .link
       }
     require(
       section.writers.contains(writer), "one writer",
@@ -315,7 +335,8 @@ final class Checks {
       let new = Int(value)
       let isNext =
         new == old + 1 || (old == 2 && new == 2) || (old == 1 && new == 3)
-        || (hasCrashed && new == old)
+        // Taken back: it was not given to the link.
+        || (hasCrashed && (new == old || new == 0 && old < 3))
       require(isNext, "states", "\(task) goes from \(old) to \(new)")
     } else if isAt(address, entry.references), kind == SIM_ADD {
       let references = entry.references.value &+ value

@@ -2,7 +2,7 @@ internal import CSimulation
 internal import PTO2System
 
 /// What a role is, and so which words it may write.
-enum RoleKind { case orchestrator, scheduler, core }
+enum RoleKind { case orchestrator, scheduler, core, link }
 
 /// One role of the simulation: a coroutine.
 struct Role {

@@ -1,10 +1,13 @@
 internal import CPTO2Segment
+internal import PTO2Protocol
 internal import PTO2Segment
 internal import PTO2System
 
 /// How large a simulated session is.
 enum Size: String, CaseIterable {
   case tiny, small, large
+  /// One rank of two: some tasks are transfers.
+  case rank
 }
 
 /// A session made from a seed: its configuration and its program.
@@ -27,7 +30,7 @@ struct Scenario {
   init(seed: UInt64, size: Size) {
     var random = SplitMix64(seed: seed ^ 0x5EED)
     let isTiny = size == .tiny
-    let clusters = isTiny ? random.within(1...2) : random.within(1...(size == .small ? 3 : 5))
+    let clusters = isTiny ? random.within(1...2) : random.within(1...(size == .large ? 5 : 3))
     let ringCount = random.within(1...(isTiny ? 2 : 4))
     let rings = (0..<ringCount).map { _ in
       let window = UInt32(random.among(isTiny ? [2, 4] : [2, 2, 4, 8, 16]))
@@ -42,12 +45,14 @@ struct Scenario {
       rings: rings, clusters: UInt32(clusters), lanes: UInt32(random.within(1...3)),
       schedulerThreads: UInt32(random.among([1, 2, 2, 3])), arenaBytes: 4096,
       firstPosition: random.among(starts), attachTimeoutMilliseconds: 1_000_000_000)
+    if size == .rank { configuration.ranks = 2 }
     cores = Array(0..<configuration.coreCount)
     let tasks =
       switch size {
       case .tiny: random.within(1...4)
       case .small: random.within(5...40)
       case .large: random.within(100...400)
+      case .rank: random.within(3...30)
       }
     var generator = Generator(configuration, random)
     plan = generator.make(tasks: tasks)
@@ -91,7 +96,8 @@ private struct Generator {
       switch random.below(12) {
       case 0, 1: if scopes.count < 6 { begin() }
       case 2: if scopes.count > 1 { end() }
-      case 3 where random.chance(1, in: 3): look()
+      // Of several ranks a look is a meeting of all.
+      case 3 where !configuration.hasLink && random.chance(1, in: 3): look()
       default: submit()
       }
     }
@@ -193,6 +199,12 @@ private struct Generator {
         memory: memory, index: index,
         value: random.chance(1, in: 2) ? plan.memories[memory][index] : 1,
         isEqual: random.chance(1, in: 2))
+    }
+    if configuration.hasLink, !task.tensors.isEmpty, random.chance(1, in: 3) {
+      let isSend = random.chance(1, in: 2)
+      task = TaskPlan(mask: 0, tensors: [task.tensors[0]], transfer: isSend ? .send : .receive)
+      task.tensors[0].use = isSend ? .input : .outputExisting
+      outputs = []
     }
     let bytes = outputs.reduce(0) { $0 + ($1 * 4 + 63) / 64 * 64 }
     guard hasRoom(bytes: bytes) else {

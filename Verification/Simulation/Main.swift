@@ -23,7 +23,7 @@ internal import PTO2System
   var seeds = "1-1000"
   @Option(help: "random, pct or dfs.")
   var strategy: String?
-  @Option(help: "tiny, small or large: sizes of random sessions.")
+  @Option(help: "tiny, small or large: sizes of random sessions; rank: one with transfers.")
   var config = "small"
   @Option(
     help:

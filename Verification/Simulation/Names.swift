@@ -46,6 +46,11 @@ final class Names {
     add(scheduler.control, "scheduler control")
     add(scheduler.process.pidWord, "scheduler pid")
     add(scheduler.error.code, "scheduler error")
+    if segment.configuration.hasLink {
+      add(scheduler.transfersStarted, "transfers_started")
+      add(segment.linkPage.ended, "ended of the link")
+      add(segment.linkPage.parked, "parked of the link")
+    }
     for core in (0..<segment.configuration.coreCount).map({ CoreID($0) }) {
       let (line, page) = (segment.dispatchLanes(core.index), segment.corePage(core.index))
       for lane in 0..<UInt32(PTO2_MAX_LANES) {

@@ -35,6 +35,11 @@ enum Parts {
       random(4000, each: 4000, .small, strategy, .none)
       random(200, each: 200, .large, strategy, .none)
     }
+    for strategy in [StrategyName.random, .pct] {
+      random(4000, each: 2000, .rank, strategy, .none)
+      random(2000, each: 1000, .rank, strategy, .any)
+    }
+    random(4000, each: 1000, .rank, .random, .scheduler)
     random(6000, each: 2000, .tiny, .random, .any)
     random(2000, each: 1000, .small, .pct, .any)
     random(4000, each: 1000, .small, .random, .scheduler)

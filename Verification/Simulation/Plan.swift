@@ -1,3 +1,5 @@
+internal import PTO2Protocol
+
 /// How a task of a simulated program uses a tensor.
 enum Use { case input, update, outputExisting, noDependency }
 
@@ -31,7 +33,19 @@ struct TaskPlan {
   /// element by element, without the runtime.
   var producers: Set<Int> = []
 
-  var kernels: Int { runs ? mask.nonzeroBitCount * Int(blocks) : 0 }
+  /// A transfer of its one tensor, which is read or overwritten; it has no kernels.
+  var transfer: TransferOrder.Direction?
+  /// What a send sends.
+  var sent: [UInt32] = []
+
+  /// A transfer counts as one.
+  var kernels: Int {
+    if transfer != nil { return 1 }
+    return runs ? mask.nonzeroBitCount * Int(blocks) : 0
+  }
+
+  /// What comes from the other rank for an element.
+  func received(_ place: Int) -> UInt32 { salt &+ 7919 &* UInt32(place) }
 }
 
 /// What the program does, in order.
@@ -101,6 +115,9 @@ struct Plan {
       }
     }
     task.outputs = outputs.map { memory($0, owner: index) }
+    if task.transfer == .send {
+      task.sent = Array(memories[task.tensors[0].memory][task.tensors[0].range])
+    }
     interpret(task)
     tasks.append(task)
     operations.append(.submit(index))
@@ -180,6 +197,12 @@ struct Plan {
   /// What kernels.c does, one kernel after the other.
   private mutating func interpret(_ task: TaskPlan) {
     guard task.runs else { return }
+    if task.transfer == .receive {
+      let tensor = task.tensors[0]
+      for (place, index) in tensor.range.enumerated() {
+        memories[tensor.memory][index] = task.received(place)
+      }
+    }
     let shares = Int(task.blocks) * task.mask.nonzeroBitCount
     var hash = task.salt
     for tensor in task.tensors where tensor.use == .input {

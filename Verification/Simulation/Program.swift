@@ -29,6 +29,10 @@ struct Program {
       case .endScope: try graph.endScope()
       case .submit(let index):
         let task = plan.tasks[index]
+        if task.transfer != nil {
+          ids.append(try transfer(index, task, &tensors))
+          continue
+        }
         let id = try graph.submitRaw(
           task.mask & 1 != 0 ? matrix : nil, task.mask & 2 != 0 ? vector : nil,
           task.mask & 4 != 0 ? vector : nil
@@ -53,6 +57,19 @@ struct Program {
         try graph.setElement(of: tensors[memory]!, at: [index], to: value)
       }
     }
+  }
+
+  /// Its number is that of the task.
+  private func transfer(_ index: Int, _ task: TaskPlan, _ tensors: inout [Tensor<UInt32>?])
+    throws -> TaskID
+  {
+    let use = task.tensors[0]
+    let view = try tensors[use.memory]!.slice(
+      from: [use.range.lowerBound], shape: Shape(use.range.count))
+    return unsafe try graph.orchestrator.pointee.submitTransfer(
+      TransferOrder(
+        task.transfer!, peer: 1, sequence: UInt64(index), bytes: UInt64(4 * use.range.count)),
+      tensor: AnyTensor(view))
   }
 
   private func fill(

@@ -23,6 +23,7 @@ struct RunResult {
 final class Session {
   static let orchestratorPid: Int32 = 1
   static let schedulerPid: Int32 = 2
+  static let linkPid: Int32 = 8
   static func workerPid(_ core: Int, isSecond: Bool = false) -> Int32 {
     Int32((isSecond ? 1000 : 10) + core)
   }
@@ -73,6 +74,12 @@ final class Session {
       let loop = try WorkerLoop(
         name: name, cores: [core], isSupervised: true, attachTimeoutMilliseconds: 0)
       engine.add(coreName(core), .core, core: core, pid: Self.workerPid(core)) { loop.host(core) }
+    }
+    if scenario.configuration.hasLink {
+      sim_set_pid(Self.linkPid)
+      let link = PlayedLink(
+        try Segment.attach(name: name, role: .link, timeoutMilliseconds: 0), scenario, checks)
+      engine.add("link", .link, pid: Self.linkPid) { link.run() }
     }
     // The worker that the launcher starts in the place of one that has died.
     var second: WorkerLoop?

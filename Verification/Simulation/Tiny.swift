@@ -17,6 +17,8 @@ enum Tiny: String, CaseIterable {
   case reuse
   /// A task without kernels between two others.
   case dummy
+  /// A send, and a receive, each between two kernels: one rank of two.
+  case transfer
   /// Consumers in another ring than their producers: their slots and pool entries
   /// are used again while a producer's completion is still going on.
   case rings
@@ -58,6 +60,19 @@ enum Tiny: String, CaseIterable {
       plan.submit(task(x, .update))
       plan.submit(task(x, .input, mask: 0))
       plan.submit(task(x, .update))
+    case .transfer:
+      let y = plan.external(1)
+      func transfer(_ memory: Int, _ direction: TransferOrder.Direction) -> TaskPlan {
+        var transfer = task(memory, direction == .send ? .input : .outputExisting, mask: 0)
+        transfer.transfer = direction
+        return transfer
+      }
+      plan.submit(task(x, .update))
+      plan.submit(transfer(x, .send))
+      plan.submit(transfer(y, .receive))
+      var both = task(y, .input)
+      both.tensors.append(.init(memory: x, range: 0..<1, use: .update))
+      plan.submit(both)
     case .rings:
       let y = plan.external(1)
       let z = plan.external(1)
@@ -93,11 +108,10 @@ enum Tiny: String, CaseIterable {
       // The last cluster's AIVs take all consumers.
       cores += [1, 2].map { CoreID(cluster: threads - 1, subtask: $0).index }
     }
-    return Scenario(
-      configuration: Configuration(
-        rings: rings, clusters: UInt32(threads), lanes: 1, schedulerThreads: UInt32(threads),
-        arenaBytes: 4096, firstPosition: 0xFFFF_FFFF,
-        attachTimeoutMilliseconds: 1_000_000_000),
-      cores: cores, plan: plan)
+    var configuration = Configuration(
+      rings: rings, clusters: UInt32(threads), lanes: 1, schedulerThreads: UInt32(threads),
+      arenaBytes: 4096, firstPosition: 0xFFFF_FFFF, attachTimeoutMilliseconds: 1_000_000_000)
+    if self == .transfer { configuration.ranks = 2 }
+    return Scenario(configuration: configuration, cores: cores, plan: plan)
   }
 }
