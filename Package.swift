@@ -148,6 +148,8 @@ var examples: [Target] {
       swiftSettings: Rules.strict),
     program("vector-example", path: "Examples/Vector/Program"),
     program("bgemm", path: "Examples/BGEMM/Program"),
+    // For several ranks: docs/machines.md.
+    program("stencil", path: "Examples/Stencil/Program"),
     // The same in C and C++ lies beside it, and is compiled by the Makefile.
     .executableTarget(
       name: "cholesky", dependencies: ["PTO2"], path: "Examples/Cholesky/Swift",
@@ -287,6 +289,8 @@ var tests: [Target] {
       name: "pto2-surroundings", path: "Tests/Fixtures/Surroundings", cSettings: Rules.gnu),
     // The Swift interface as a program uses it: run by ProcessTests.
     program("pto2-api-test", path: "Tests/Fixtures/APIProgram"),
+    // A program for several ranks: run by ProcessTests.
+    program("pto2-machine-test", path: "Tests/Fixtures/MachineProgram"),
     // What the pages show: compiled, and compared by TidyTests.
     program("pto2-snippets", path: "Tests/Fixtures/Snippets"),
     // The tree itself: line lengths, names in the docs, format.
