@@ -16,6 +16,13 @@ struct Activity {
   var buffer: MessageBuffer?
   /// When it began.
   var since: UInt64
+
+  var isTransfer: Bool {
+    switch purpose {
+    case .send, .receive: true
+    default: false
+    }
+  }
 }
 
 /// All of them, with their requests. A step asks about so many as the transport takes at once,
@@ -62,10 +69,5 @@ struct Activities {
 
   func forEach(_ body: (Activity) -> Void) { activities.forEach(body) }
 
-  mutating func cancelAll<Transport: LinkTransport & ~Copyable>(_ transport: inout Transport) {
-    for request in requests { transport.cancel(request) }
-    // Buffers stay: the transport may still write to them.
-    activities.removeAll()
-    requests.removeAll()
-  }
+  func allSatisfy(_ predicate: (Activity) -> Bool) -> Bool { activities.allSatisfy(predicate) }
 }

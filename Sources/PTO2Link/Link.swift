@@ -73,7 +73,9 @@ package struct Link<Transport: LinkTransport & ~Copyable>: ~Copyable {
   package private(set) var isEcho = false
   /// Nothing can be sent or received any more.
   package private(set) var isBroken = false
-  private(set) var hasSaidGoodbye = false
+  /// The error with which this session ends, 0 = none; nil as long as it goes on.
+  private var goodbye: UInt32?
+  var hasSaidGoodbye: Bool { goodbye != nil }
 
   var now: UInt64 = 0
   private var nextLook: UInt64 = 0
@@ -186,7 +188,7 @@ package struct Link<Transport: LinkTransport & ~Copyable>: ~Copyable {
   /// - Parameter error: with which the session ends.
   package mutating func sayGoodbye(_ error: UInt32) {
     guard !hasSaidGoodbye, !isBroken else { return }
-    hasSaidGoodbye = true
+    goodbye = error
     var word = word(PTO2_LINK_WORD_LEAVE)
     word.number = error
     do throws(PTO2Error) {
@@ -194,10 +196,12 @@ package struct Link<Transport: LinkTransport & ~Copyable>: ~Copyable {
     } catch { breakDown(error) }
   }
 
-  /// All have said so, and what was said has arrived: the transport can be left.
+  /// All have said so, and what was said has arrived: the transport can be left. After an error
+  /// no transfer is waited for.
   package var isAlone: Bool {
-    !isBroken && hasSaidGoodbye && activities.isEmpty
-      && peers.allSatisfy { $0.rank == rank || $0.hasLeft != nil }
+    guard !isBroken, let goodbye, peers.allSatisfy({ $0.rank == rank || $0.hasLeft != nil })
+    else { return false }
+    return activities.allSatisfy { $0.isTransfer && goodbye != 0 }
   }
 
   /// Every rank came to the last meeting, and one at least with an error.
@@ -205,7 +209,4 @@ package struct Link<Transport: LinkTransport & ~Copyable>: ~Copyable {
     answered != 0 && answered == asked
       && (0..<ranks).contains { own.met($0).code != 0 }
   }
-
-  /// Leaves what is under way as it is.
-  package mutating func abandon() { activities.cancelAll(&transport) }
 }

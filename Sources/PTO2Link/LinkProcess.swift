@@ -192,11 +192,12 @@ extension Link where Transport: ~Copyable {
   /// Sleeps until there is something new to do, or the time is over.
   mutating func park(_ sleeper: inout Sleeper, _ control: SharedWord, nanoseconds: Int64) {
     sleeper.announce(1, in: own.parked)
-    // After an error what begins is left alone, and no news.
+    // After an error what begins is left alone, and no news; nor is anything to one that
+    // cannot do it.
     if failure == nil || isEcho {
       sleeper.watch(scheduler.transfersStarted, while: started)
     }
-    sleeper.watch(orders.asked, while: asked)
+    if !isBroken { sleeper.watch(orders.asked, while: asked) }
     _ = sleeper.watch(control)
     _ = sleeper.sleep(timeoutNanoseconds: nanoseconds)
     sleeper.withdraw(from: own.parked)

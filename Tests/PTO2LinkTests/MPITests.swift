@@ -59,6 +59,14 @@ import Testing
     #expect(!result.errors.contains("MPI_ABORT"), "they leave together: \(result.errors)")
   }
 
+  /// One has sent what nobody receives.
+  @Test func ranksLeaveTogetherAfterAnError() throws {
+    guard Self.isThere else { return }
+    let result = run(3, "fail")
+    #expect(result.status == 0 && result.errors.isEmpty, "\(result.output)\(result.errors)")
+    for rank in 0..<3 { #expect(result.output.contains("rank \(rank): has met with error 9\n")) }
+  }
+
   @Test func deathOfARankEndsTheOthers() throws {
     guard Self.isThere else { return }
     let result = run(2, "die")

@@ -164,6 +164,17 @@ import Testing
     for rank in 0..<3 { #expect(ranks.isAlone(rank) && ranks[rank].linkError == nil) }
   }
 
+  /// What was never received holds nobody up after an error.
+  @Test(arguments: [UInt32(0), 8])
+  func transferUnderWayIsWaitedForInAGoodEndAlone(code: UInt32) throws {
+    let ranks = try Ranks()
+    ranks[0].start(.send, 1, ranks[0].tensor(at: 0, [100_000]))
+    ranks.settle()
+    for rank in 0..<2 { ranks.sayGoodbye(rank, code) }
+    ranks.settle()
+    #expect(ranks.isAlone(0) == (code != 0) && ranks.isAlone(1))
+  }
+
   /// One rank's program ends its session, and another one's goes on with it.
   @Test(arguments: [UInt32(0), 200])
   func rankThatHasLeftIsNotWaitedFor(code: UInt32) throws {

@@ -108,6 +108,4 @@ struct MemoryTransport: LinkTransport {
       done.append(index)
     }
   }
-
-  mutating func cancel(_ request: LinkRequest) {}
 }

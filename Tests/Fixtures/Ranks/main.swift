@@ -4,6 +4,7 @@
 //   mpirun -n 3 pto2-ranks check     transfers of all kinds between all ranks, verified
 //   mpirun -n 2 pto2-ranks time      what a transfer takes, and what an idle link takes
 //   mpirun -n 2 pto2-ranks diverge   the programs differ: error 212
+//   mpirun -n 2 pto2-ranks fail      a run fails, with a transfer under way: all leave together
 //   mpirun -n 2 pto2-ranks silent    the last rank's link is stopped: error 214
 //   mpirun -n 2 pto2-ranks die       the last rank's process is killed; `die-link`: its link
 //   mpirun -n 2 pto2-ranks term      its link is told to end
@@ -89,6 +90,13 @@ case "diverge":
   wait("the meeting") { played.answered == 2 }
   while played.answered != 2 { usleep(1000) }
   end(PTO2_CONTROL_FATAL, status: played.linkError!.exitStatus)
+case "fail":
+  if rank == 0 { played.start(.send, 1, played.tensor(at: 0, [3 << 20])) }
+  played.meet(code: PTO2ErrorCode.explicitOrchFatal.rawValue, isEcho: rank > 0, text: "no more")
+  wait("the meeting") { played.answered == 2 }
+  checkError()
+  say("has met with error \(played.met(0).code)")
+  end(PTO2_CONTROL_FATAL, status: 0)
 case "silent", "die", "die-link", "term":
   if rank == ranks - 1 {
     usleep(200_000)
