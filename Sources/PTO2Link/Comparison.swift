@@ -245,7 +245,8 @@ extension Link where Transport: ~Copyable {
     for other in 0..<ranks where other != rank && peers[other].hasLeft == nil {
       try send(found, to: other)
     }
-    fail(PTO2Error(.diverged, text))
+    // Both may have found it: the lower one says so, if it is still there.
+    fail(PTO2Error(.diverged, text), isEcho: peer < rank && peers[peer].hasLeft == nil)
   }
 
   // MARK: At a meeting

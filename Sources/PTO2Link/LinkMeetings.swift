@@ -29,7 +29,9 @@ extension Link where Transport: ~Copyable {
       }
       progress += 1
     }
-    guard asked != answered, peers.allSatisfy({ $0.rank == rank || $0.meeting(asked) != nil })
+    // The program goes by the error, not by what was said: with both it could end well.
+    guard failure == nil, asked != answered,
+      peers.allSatisfy({ $0.rank == rank || $0.meeting(asked) != nil })
     else { return progress }
     if try mustCompare() { return progress }
     for peer in 0..<ranks {

@@ -118,8 +118,9 @@ extension Link where Transport: ~Copyable {
     case PTO2_LINK_WORD_ASK: break
     case PTO2_LINK_WORD_TELL: try compare(word, from: peer)
     case PTO2_LINK_WORD_FOUND:
-      let isOurs = word.ranks.0 == UInt32(rank) || word.ranks.1 == UInt32(rank)
-      fail(PTO2Error(.diverged, word.words), isEcho: true)
+      fail(
+        PTO2Error(.diverged, word.words),
+        isEcho: UInt32(rank) != min(word.ranks.0, word.ranks.1))
     case PTO2_LINK_WORD_LEAVE: peers[peer].hasLeft = word.number
     default: throw PTO2Error(.protocolViolation, "\(peers[peer].name) says \(word.kind)")
     }

@@ -45,6 +45,15 @@ extension Orchestrator {
     let all: [Meeting]?
     do throws(PTO2Error) { all = try meet(own, deadline: deadline) } catch { return error }
     guard let all else { return error }
+    if error == nil, all.allSatisfy({ $0.code == 0 }),
+      let other = all.firstIndex(where: { $0.submissions != own.submissions || $0.hash != own.hash })
+    {
+      return fault.fail(
+        PTO2Error(
+          .diverged,
+          "rank \(other) has submitted \(all[other].submissions) tasks, and rank \(ranks.own) \(own.submissions) that differ: the ranks do not run the same program"
+        ))
+    }
     ranks.traffic = all.map(\.traffic)
     return outcome(of: all, error)
   }
@@ -93,8 +102,10 @@ extension Orchestrator {
     var words = WaitSet()
     while true {
       let seen = link.answered.loadAcquire()
-      if seen == number { return (0..<ranks.count).map { link.met($0) } }
       let state = link.control.loadAcquire()
+      if seen == number && state != PTO2_LINK_FATAL {
+        return (0..<ranks.count).map { link.met($0) }
+      }
       if state == PTO2_LINK_FATAL || state == PTO2_LINK_STOPPED {
         if isFailing { return nil }
         throw segment.linkError ?? PTO2Error(.linkDied, "the link has left before the run was over")
