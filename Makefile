@@ -32,6 +32,7 @@ SECONDS_EACH = 10
 KILLS = 10000
 SEED =
 SETUP = yes
+MPICC = mpicc
 PREFIX = /usr/local
 DESTDIR =
 
@@ -44,7 +45,7 @@ run: setup-run build
 demo: setup-run build
 	$(BIN)/paged-attention --recovery snapshot --faults Examples/Faults/demo.json
 
-test: setup-test build
+test: setup-test build $(if $(shell command -v $(MPICC) 2>/dev/null),link)
 	SWIFT=$(SWIFT) $(BIN)/pto2-verify --short
 	$(SWIFT) build --build-tests
 	PTO2_TEST_BIN=$(CURDIR)/$(BIN) timeout --kill-after=10 1800 $(SWIFT) test --skip-build
@@ -120,14 +121,17 @@ library: executables
 	ln -sf libpto2.so.1 $(BIN)/libpto2.so
 
 # The only part that needs MPI. What it is built with is what it runs with.
-MPICC = mpicc
-
+ifeq ($(shell command -v $(MPICC) 2>/dev/null),)
+link:
+	@echo 'link: no $(MPICC) on the PATH: `make setup-mpi` installs Open MPI, or say' \
+	  'MPICC=/path/to/mpicc' >&2; exit 1
+else
 link: $(BIN)/libpto2-link-mpi.so
+endif
 
+# SwiftPM makes the folder, which is a link.
 $(BIN)/libpto2-link-mpi.so: Sources/Link/link_mpi.c $(wildcard Sources/CPTO2Link/include/*.h) Makefile
-	@command -v $(MPICC) >/dev/null || { echo 'link: no $(MPICC) on the PATH: `make setup-mpi`' \
-	  'installs Open MPI, or say MPICC=/path/to/mpicc' >&2; exit 1; }
-	@mkdir -p $(@D)
+	@[ -d $(@D) ] || $(MAKE) --no-print-directory executables
 	$(MPICC) -shared -fPIC -O2 -g -Wall -Wextra -Werror -fvisibility=hidden \
 	  -I Sources/CPTO2Link/include -o $@ $<
 
@@ -173,6 +177,7 @@ $(eval $(call image,PagedAttentionKernels,Examples/PagedAttention/Kernels))
 $(eval $(call image,VectorKernels,Examples/Vector/Kernels))
 $(eval $(call image,VectorProgram,Examples/Vector/SharedObject))
 $(eval $(call image,BGEMMKernels,Examples/BGEMM/Kernels))
+$(eval $(call image,StencilKernels,Examples/Stencil/Kernels))
 $(eval $(call image,CholeskyKernels,Examples/Cholesky/Kernels))
 $(eval $(call image,BenchKernels,Benchmarks/Kernels))
 $(eval $(call image,TaskBenchKernels,Benchmarks/TaskBench/Kernels Benchmarks/TaskBench/Shared))

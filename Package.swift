@@ -148,6 +148,8 @@ var examples: [Target] {
       swiftSettings: Rules.strict),
     program("vector-example", path: "Examples/Vector/Program"),
     program("bgemm", path: "Examples/BGEMM/Program"),
+    // For several ranks: docs/machines.md.
+    program("stencil", path: "Examples/Stencil/Program"),
     // The same in C and C++ lies beside it, and is compiled by the Makefile.
     .executableTarget(
       name: "cholesky", dependencies: ["PTO2"], path: "Examples/Cholesky/Swift",
@@ -247,9 +249,21 @@ var tests: [Target] {
     test(
       "PTO2WorkerTests",
       ["CPTO2Segment", "PTO2Segment", "PTO2Protocol", "PTO2Worker"]),
+    // Orchestrator and scheduler of a rank, for tests of its link.
+    .target(
+      name: "PlayedRank",
+      dependencies: ["CPTO2Segment", "PTO2Protocol", "PTO2System", "PTO2Segment"],
+      path: "Tests/Fixtures/PlayedRank", swiftSettings: Rules.plain),
+    // Such ranks with real links, one for each process that mpirun starts.
+    .executableTarget(
+      name: "pto2-ranks",
+      dependencies: [
+        "PlayedRank", "CPTO2Segment", "Harness", "PTO2Protocol", "PTO2System", "PTO2Segment",
+      ],
+      path: "Tests/Fixtures/Ranks", swiftSettings: Rules.plain),
     test(
       "PTO2LinkTests",
-      ["CPTO2Link", "CPTO2Segment", "PTO2Segment", "PTO2Protocol", "PTO2Link"]),
+      ["CPTO2Link", "CPTO2Segment", "PTO2Segment", "PTO2Protocol", "PTO2Link", "PlayedRank"]),
     test("PTO2FaultsTests", ["PTO2Faults", "PTO2Segment"]),
     test("PTO2ScriptTests", ["PTO2Faults", "PTO2Protocol", "PTO2Orchestrator", "PTO2Script"]),
     test(
@@ -275,6 +289,8 @@ var tests: [Target] {
       name: "pto2-surroundings", path: "Tests/Fixtures/Surroundings", cSettings: Rules.gnu),
     // The Swift interface as a program uses it: run by ProcessTests.
     program("pto2-api-test", path: "Tests/Fixtures/APIProgram"),
+    // A program for several ranks: run by ProcessTests.
+    program("pto2-machine-test", path: "Tests/Fixtures/MachineProgram"),
     // What the pages show: compiled, and compared by TidyTests.
     program("pto2-snippets", path: "Tests/Fixtures/Snippets"),
     // The tree itself: line lengths, names in the docs, format.

@@ -158,11 +158,6 @@ static int32_t test_some(const pto2_link_request *numbers, uint32_t count, uint3
     return found;
 }
 
-static void forget(pto2_link_request number) {
-    MPI_Request request = request_of_number(number);
-    if (request != MPI_REQUEST_NULL) MPI_Request_free(&request);
-}
-
 /* ---- texts -------------------------------------------------------------------------- */
 
 static void error_text(int32_t error, char *text, size_t room) {
@@ -204,7 +199,6 @@ const pto2_link_table *pto2_link_table_v1(void) {
         .probe = look,
         .receive = begin_receive,
         .test_some = test_some,
-        .cancel = forget,
         .error_text = error_text,
         .library_version = library_version,
         .host_name = host_name,

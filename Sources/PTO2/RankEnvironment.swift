@@ -8,8 +8,23 @@ internal import PTO2System
 package struct RankEnvironment: Equatable, Sendable {
   package var rank: UInt32 = 0
   package var ranks: UInt32 = 1
+  /// The others are made up; see `--pretend-ranks`.
+  package var isPretended = false
 
   package init() {}
+
+  /// One of so many that are not there: `64`, or `64:7` for the rank with that number.
+  /// - Returns: nil for any other text.
+  package init?(pretended text: String) {
+    let parts = text.split(separator: ":", omittingEmptySubsequences: false).map { UInt32($0) }
+    guard (1...2).contains(parts.count), let count = parts[0], let own = parts.last ?? nil,
+      (2...UInt32(PTO2_MAX_RANKS)).contains(count)
+    else { return nil }
+    ranks = count
+    rank = parts.count == 2 ? own : 0
+    isPretended = true
+    guard rank < ranks else { return nil }
+  }
 
   /// Of the variables that launchers set: Open MPI's, or those of MPICH and of Slurm's PMI.
   /// `PTO2_RANKS=off` says that each process is by itself.

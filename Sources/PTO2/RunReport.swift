@@ -45,6 +45,16 @@ public struct RunReport: Sendable {
     public var value: String
   }
 
+  /// What one of several ranks did.
+  public struct Rank: Sendable {
+    /// Tasks of the program that ran there, in the run.
+    public var tasks: Int
+    /// Messages that it has sent since the session began, and their bytes.
+    public var transfers, sentBytes: Int
+    /// Bytes that it has received.
+    public var receivedBytes: Int
+  }
+
   /// What was recorded of the session.
   public struct TraceFile: Sendable {
     /// Where it stands.
@@ -91,6 +101,10 @@ public struct RunReport: Sendable {
   public var lostKernelRuns: Int
   /// Workers that were killed because their cores' pages had been overwritten.
   public var quarantinedWorkers: Int
+
+  /// By rank, of a program that runs on several; empty otherwise. Everything else here is of
+  /// this rank alone.
+  public var ranks: [Rank] = []
 
   /// Of a session that is traced, once it is closed.
   public var trace: TraceFile?
@@ -147,6 +161,11 @@ extension RunReport {
       let stall = unsafe orchestrator.pointee.stalls[reason.rawValue]
       return Stall(
         resource: reason.name, count: Int(stall.count), seconds: Double(stall.nanoseconds) / 1e9)
+    }
+    ranks = unsafe orchestrator.pointee.rankTraffic.map {
+      Rank(
+        tasks: Int(clamping: $0.tasks), transfers: Int(clamping: $0.transfers),
+        sentBytes: Int(clamping: $0.sentBytes), receivedBytes: Int(clamping: $0.receivedBytes))
     }
     sharedMemoryBytes = unsafe Int(orchestrator.pointee.segment.object.allocatedBytes())
     schedulerThreads = processes.configuration.schedulerThreads

@@ -38,6 +38,7 @@ public final class Session {
   }
 
   private let layout: PTO2Segment.Configuration
+  private let pretended: RankEnvironment?
   private let images: [KernelImage]
   private let observer: (any SessionObserver)?
   private let signalDescriptor: Int32
@@ -66,15 +67,18 @@ public final class Session {
   }
 
   package init(
-    _ configuration: Configuration, images: [String], observer: (any SessionObserver)?
+    _ configuration: Configuration, images: [String], observer: (any SessionObserver)?,
+    pretended: RankEnvironment? = nil
   ) throws(PTO2Error) {
     self.configuration = configuration
     self.observer = observer
     do {
       var layout = try configuration.segmentConfiguration()
-      let place = try RankEnvironment(environment: environment(_:))
-      (layout.rank, layout.ranks) = (place.rank, place.ranks)
+      let place =
+        if let pretended { pretended } else { try RankEnvironment(environment: environment(_:)) }
+      if !place.isPretended { (layout.rank, layout.ranks) = (place.rank, place.ranks) }
       self.layout = layout
+      self.pretended = pretended
     } catch { throw PTO2Error(error) }
     try Self.takeRank(layout)
     try Self.checkConfinement(configuration)
@@ -126,8 +130,7 @@ public final class Session {
     segmentCount += 1
     processes = try SessionProcesses(
       configuration, number: segmentCount, layout: layout, images: images,
-      signalDescriptor: signalDescriptor,
-      observer: observer)
+      pretended: pretended, signalDescriptor: signalDescriptor, observer: observer)
   }
 
   private func releaseSignals() {

@@ -32,7 +32,7 @@ internal import PTO2Trace
   ///   are no executables.
   init(
     _ configuration: Configuration, number: Int, layout: PTO2Segment.Configuration,
-    images: [KernelImage],
+    images: [KernelImage], pretended: RankEnvironment?,
     signalDescriptor: Int32, observer: (any SessionObserver)?
   ) throws(PTO2Error) {
     self.configuration = configuration
@@ -45,7 +45,9 @@ internal import PTO2Trace
         images: images, constants: configuration.constants,
         isUnnamed: configuration.segment == .memfd)
       name = segment.name
-      orchestrator = Orchestrator(segment, mapLimit: configuration.tensorMapRanges)
+      orchestrator = Orchestrator(
+        segment, mapLimit: configuration.tensorMapRanges,
+        pretended: pretended.map { (Int($0.rank), Int($0.ranks)) })
     } catch { throw Self.error(error) }
     graph = try Graph(orchestrator, images: images)
     unsafe self.orchestrator = graph.orchestrator
@@ -194,7 +196,9 @@ internal import PTO2Trace
     } catch let thrown { error = first(PTO2Error(ofProgram: thrown)) }
     // What came after the program's last call still ends the run badly.
     supervisor?.checkDescriptors()
-    error = unsafe orchestrator.pointee.meetAtEnd(error ?? fatalError)
+    error = error ?? fatalError
+    if error != nil { giveUpName() }
+    error = unsafe orchestrator.pointee.meetAtEnd(error)
     return (RunReport(self, since: start), error ?? fatalError)
   }
 
@@ -296,6 +300,13 @@ internal import PTO2Trace
   package var hasFailed: Bool { fault.hasFailed }
   package func fail(_ error: PTO2Error) {
     fault.fail(withSegment { $0.truncationError() } ?? error)
+    giveUpName()
+  }
+
+  /// A session of several ranks is over with its first error, and mpirun(1) may kill this
+  /// process a second later: nothing is to be left of it then.
+  private func giveUpName() {
+    withSegment { if $0.configuration.hasLink { $0.unlink() } }
   }
   package func noteWorkerDeath(core: Int, ending: String) {
     fault.noteDeath(core: core, ending: ending)

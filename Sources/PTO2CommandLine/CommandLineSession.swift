@@ -150,7 +150,8 @@ extension RuntimeOptions {
       do throws(SessionFailure) {
         observer = try CommandLineObserver(program, self, configuration)
       } catch { throw error.asError }
-      session = try Session(configuration, images: images + image, observer: observer)
+      session = try Session(
+        configuration, images: images + image, observer: observer, pretended: try pretended())
     } catch { throw SessionFailure(error) }
     defer { TruncationWatch.end() }
 

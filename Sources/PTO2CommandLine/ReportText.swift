@@ -33,6 +33,12 @@ extension RunReport {
       line(
         "workers restarted", "\(workerRestarts); \(lostKernelRuns) kernel runs lost and made good")
     }
+    for (number, rank) in ranks.enumerated() {
+      line(
+        "rank \(number)",
+        "\(rank.tasks) tasks, \(rank.transfers) messages of \(formatBytes(rank.sentBytes)) sent, \(formatBytes(rank.receivedBytes)) received"
+      )
+    }
     for fault in faults { line("fault \(fault.index)", fault.text) }
     line("shared memory", formatBytes(sharedMemoryBytes))
     if let trace { line("trace", trace.text) }
@@ -62,6 +68,18 @@ extension RunReport {
     json.add("scheduler_restarts", schedulerRestarts)
     json.add("lost_subtasks", lostKernelRuns)
     json.add("quarantined_workers", quarantinedWorkers)
+    if !ranks.isEmpty {
+      json.add(
+        "ranks",
+        ranks.map { rank in
+          var object = JSONObject()
+          object.add("tasks", rank.tasks)
+          object.add("messages_sent", rank.transfers)
+          object.add("bytes_sent", rank.sentBytes)
+          object.add("bytes_received", rank.receivedBytes)
+          return object
+        })
+    }
     if let trace { json.add("trace", trace.json) }
     if !faults.isEmpty { json.add("faults", faults.map(\.json)) }
     json.add(

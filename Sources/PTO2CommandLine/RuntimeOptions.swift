@@ -83,6 +83,12 @@ public struct RuntimeOptions: ParsableArguments {
   /// What is shown of what the program logs.
   var logLevel: LogLevel { log ?? (quiet ? .error : .info) }
 
+  @Option(
+    help: ArgumentHelp(
+      "As one of so many ranks, of which there are no others: what a rank's part of a program costs. Results are wrong. 64, or 64:7 for rank 7 of them.",
+      valueName: "ranks"))
+  public var pretendRanks: String?
+
   @Option(help: .hidden, transform: count)
   public var firstPosition: UInt32 = 0
 
@@ -95,6 +101,18 @@ public struct RuntimeOptions: ParsableArguments {
     do { configuration = try checkedConfiguration() } catch { throw PTO2Error(error) }
     configuration.workerPlacement = try PTO2.Configuration.WorkerPlacement(pin)
     return configuration
+  }
+
+  /// What `--pretend-ranks` says; nil without it.
+  func pretended() throws(PTO2Error) -> RankEnvironment? {
+    guard let text = pretendRanks else { return nil }
+    guard let place = RankEnvironment(pretended: text) else {
+      throw PTO2Error(
+        ConfigurationError(
+          variable: "--pretend-ranks", value: text,
+          range: "2 to 64 ranks, and if need be a colon and which of them"))
+    }
+    return place
   }
 
   private func checkedConfiguration() throws(ConfigurationError) -> PTO2.Configuration {

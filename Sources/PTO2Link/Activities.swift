@@ -16,6 +16,13 @@ struct Activity {
   var buffer: MessageBuffer?
   /// When it began.
   var since: UInt64
+
+  var isTransfer: Bool {
+    switch purpose {
+    case .send, .receive: true
+    default: false
+    }
+  }
 }
 
 /// All of them, with their requests. A step asks about so many as the transport takes at once,
@@ -60,19 +67,7 @@ struct Activities {
     return activities[next + index]
   }
 
-  func contains(where predicate: (Activity) -> Bool) -> Bool {
-    activities.contains(where: predicate)
-  }
+  func forEach(_ body: (Activity) -> Void) { activities.forEach(body) }
 
-  /// The one of a peer that began first, of those that the closure names.
-  func oldest(where predicate: (Activity) -> Bool) -> Activity? {
-    activities.filter(predicate).min { $0.since < $1.since }
-  }
-
-  mutating func cancelAll<Transport: LinkTransport & ~Copyable>(_ transport: inout Transport) {
-    for request in requests { transport.cancel(request) }
-    // Buffers stay: the transport may still write to them.
-    activities.removeAll()
-    requests.removeAll()
-  }
+  func allSatisfy(_ predicate: (Activity) -> Bool) -> Bool { activities.allSatisfy(predicate) }
 }

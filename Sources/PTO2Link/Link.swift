@@ -18,7 +18,7 @@ package struct LinkTimes: Sendable {
   /// How long a meeting is held up to find where programs differ.
   package var findNanoseconds: UInt64 = 2_000_000_000
   /// How often all of this is looked at.
-  package var lookNanoseconds: UInt64 = 20_000_000
+  package var lookNanoseconds: UInt64 = 50_000_000
 
   package init() {}
 }
@@ -51,8 +51,6 @@ package struct Link<Transport: LinkTransport & ~Copyable>: ~Copyable {
   /// Messages whose RECEIVE has not begun, and RECEIVEs whose message has not come.
   var early: [TransferKey: LinkMessage] = [:]
   var waiting: [TransferKey: WaitingReceive] = [:]
-  /// Of each peer.
-  var waitingCounts: [Int]
 
   // MARK: Meetings
 
@@ -75,7 +73,9 @@ package struct Link<Transport: LinkTransport & ~Copyable>: ~Copyable {
   package private(set) var isEcho = false
   /// Nothing can be sent or received any more.
   package private(set) var isBroken = false
-  private(set) var hasSaidGoodbye = false
+  /// The error with which this session ends, 0 = none; nil as long as it goes on.
+  private var goodbye: UInt32?
+  var hasSaidGoodbye: Bool { goodbye != nil }
 
   var now: UInt64 = 0
   private var nextLook: UInt64 = 0
@@ -93,7 +93,6 @@ package struct Link<Transport: LinkTransport & ~Copyable>: ~Copyable {
     reader = TransferReader(segment)
     self.times = times
     peers = (0..<ranks).map { Peer(rank: $0, timeoutMilliseconds: times.peerMilliseconds) }
-    waitingCounts = Array(repeating: 0, count: ranks)
     tagCount = UInt64(max(1, transport.tagLimit - Int(PTO2_LINK_TAG_TRANSFER)))
     let (mpiRank, mpiRanks, limit) = (transport.rank, transport.ranks, transport.tagLimit)
     let host = transport.hostName
@@ -189,7 +188,7 @@ package struct Link<Transport: LinkTransport & ~Copyable>: ~Copyable {
   /// - Parameter error: with which the session ends.
   package mutating func sayGoodbye(_ error: UInt32) {
     guard !hasSaidGoodbye, !isBroken else { return }
-    hasSaidGoodbye = true
+    goodbye = error
     var word = word(PTO2_LINK_WORD_LEAVE)
     word.number = error
     do throws(PTO2Error) {
@@ -197,10 +196,12 @@ package struct Link<Transport: LinkTransport & ~Copyable>: ~Copyable {
     } catch { breakDown(error) }
   }
 
-  /// All have said so, and what was said has arrived: the transport can be left.
+  /// All have said so, and what was said has arrived: the transport can be left. After an error
+  /// no transfer is waited for.
   package var isAlone: Bool {
-    !isBroken && hasSaidGoodbye && activities.isEmpty
-      && peers.allSatisfy { $0.rank == rank || $0.hasLeft != nil }
+    guard !isBroken, let goodbye, peers.allSatisfy({ $0.rank == rank || $0.hasLeft != nil })
+    else { return false }
+    return activities.allSatisfy { $0.isTransfer && goodbye != 0 }
   }
 
   /// Every rank came to the last meeting, and one at least with an error.
@@ -208,7 +209,4 @@ package struct Link<Transport: LinkTransport & ~Copyable>: ~Copyable {
     answered != 0 && answered == asked
       && (0..<ranks).contains { own.met($0).code != 0 }
   }
-
-  /// Leaves what is under way as it is.
-  package mutating func abandon() { activities.cancelAll(&transport) }
 }

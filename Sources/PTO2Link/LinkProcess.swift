@@ -32,6 +32,13 @@ package func runLink(
     Futex.wake(page.control.shared)
     return error
   }
+  var times = LinkTimes()
+  if let text = environment("PTO2_PEER_TIMEOUT") {
+    guard let limit = parseSeconds(text), (0.1...86400).contains(limit) else {
+      return refuse("PTO2_PEER_TIMEOUT=\(text): expected 0.1 to 86400 seconds")
+    }
+    times.peerMilliseconds = UInt32(limit * 1000)
+  }
   var transport: MPITransport
   do throws(LinkFault) {
     transport = try MPITransport()
@@ -41,7 +48,7 @@ package func runLink(
     if parent != nil { outliveParent() }
   } catch { return refuse(error.text) }
   segment.watchTruncation(says: parent != nil ? nil : { "pto2-link: \($0)" })
-  var process = LinkProcess(segment, transport, signals: signals)
+  var process = LinkProcess(segment, transport, times, signals: signals)
   return process.run()
 }
 
@@ -60,18 +67,14 @@ struct LinkProcess: ~Copyable {
   /// The longest sleep while nothing is expected: a message that comes meanwhile is seen late.
   private static var idleNanoseconds: UInt64 { 20_000_000 }
   /// While something is: a sixteenth of the wait so far, between these.
-  private static var sleepNanoseconds: ClosedRange<UInt64> { 50_000...1_000_000 }
+  private static var sleepNanoseconds: ClosedRange<UInt64> { 50_000...2_000_000 }
 
   init(
-    _ segment: consuming Segment, _ transport: consuming MPITransport, signals: Int32
+    _ segment: consuming Segment, _ transport: MPITransport, _ times: LinkTimes, signals: Int32
   ) {
     orchestrator = ProcessHandle(segment.creator())
     control = segment.orchestratorPage.control
     self.signals = signals
-    var times = LinkTimes()
-    if let limit = environment("PTO2_PEER_TIMEOUT").flatMap({ parseSeconds($0) }), limit > 0 {
-      times.peerMilliseconds = UInt32(min(limit * 1000, 4e9))
-    }
     link = Link(segment, transport, times: times)
     link.announce()
   }
@@ -189,11 +192,12 @@ extension Link where Transport: ~Copyable {
   /// Sleeps until there is something new to do, or the time is over.
   mutating func park(_ sleeper: inout Sleeper, _ control: SharedWord, nanoseconds: Int64) {
     sleeper.announce(1, in: own.parked)
-    // After an error what begins is left alone, and no news.
+    // After an error what begins is left alone, and no news; nor is anything to one that
+    // cannot do it.
     if failure == nil || isEcho {
       sleeper.watch(scheduler.transfersStarted, while: started)
     }
-    sleeper.watch(orders.asked, while: asked)
+    if !isBroken { sleeper.watch(orders.asked, while: asked) }
     _ = sleeper.watch(control)
     _ = sleeper.sleep(timeoutNanoseconds: nanoseconds)
     sleeper.withdraw(from: own.parked)

@@ -104,7 +104,6 @@ extension Link where Transport: ~Copyable {
     if let message = early.removeValue(forKey: key) { return try take(message, for: transfer) }
     guard waiting.updateValue(WaitingReceive(transfer: transfer, since: now), forKey: key) == nil
     else { return fail(TransferReader.garbage("another one has its number", transfer.task)) }
-    waitingCounts[peer] += 1
   }
 
   /// A message of a transfer has come.
@@ -112,7 +111,6 @@ extension Link where Transport: ~Copyable {
     let key = TransferKey(
       peer: Int32(message.source), tag: Int32(truncatingIfNeeded: message.tag))
     if let receive = waiting.removeValue(forKey: key) {
-      waitingCounts[message.source] -= 1
       return try take(message, for: receive.transfer)
     }
     guard early.updateValue(message, forKey: key) == nil else {
@@ -150,6 +148,9 @@ extension Link where Transport: ~Copyable {
     }
     peers[peer].received.count += 1
     peers[peer].received.bytes += message.bytes
+    if peers[peer].isUntold && peers[peer].hasLeft == nil {
+      try send(word(PTO2_LINK_WORD_TELL), to: peer)
+    }
     activities.add(
       Activity(purpose: .receive(transfer), peer: peer, buffer: buffer, since: now), request)
   }

@@ -26,9 +26,6 @@ package protocol LinkTransport: ~Copyable {
   /// Adds the indices of those that are done, ascending.
   /// - Parameter requests: at most `LinkRequest.testedAtOnce`.
   mutating func test(_ requests: ArraySlice<LinkRequest>, done: inout [Int]) throws(LinkFault)
-
-  /// Forgets a request whose bytes nobody will look at any more.
-  mutating func cancel(_ request: LinkRequest)
 }
 
 /// Something that was begun, by the transport's own number.

@@ -119,7 +119,7 @@ extension Link where Transport: ~Copyable {
     case PTO2_LINK_WORD_TELL: try compare(word, from: peer)
     case PTO2_LINK_WORD_FOUND:
       let isOurs = word.ranks.0 == UInt32(rank) || word.ranks.1 == UInt32(rank)
-      fail(PTO2Error(.diverged, word.words), isEcho: !isOurs)
+      fail(PTO2Error(.diverged, word.words), isEcho: true)
     case PTO2_LINK_WORD_LEAVE: peers[peer].hasLeft = word.number
     default: throw PTO2Error(.protocolViolation, "\(peers[peer].name) says \(word.kind)")
     }
@@ -129,11 +129,9 @@ extension Link where Transport: ~Copyable {
 
   /// What is to be looked at from time to time.
   mutating func look() throws(PTO2Error) {
+    let waits = waits()
     for peer in 0..<ranks where peer != rank {
-      if peers[peer].isUntold && peers[peer].hasLeft == nil {
-        try send(word(PTO2_LINK_WORD_TELL), to: peer)
-      }
-      guard let wait = wait(for: peer) else {
+      guard let wait = waits[peer] else {
         peers[peer].silence.rewind(to: 0)
         continue
       }
@@ -147,10 +145,11 @@ extension Link where Transport: ~Copyable {
       }
       let heard = peers[peer].heard
       if peers[peer].silence.isStalled(progress: heard, now: now) {
+        let limit = peers[peer].silence.limitText
         fail(
           PTO2Error(
             .peerSilent,
-            "\(peers[peer].name) was not heard of for \(peers[peer].silence.limitText) (PTO2_PEER_TIMEOUT); \(wait.what) waits for it"
+            "\(peers[peer].name) was not heard of for \(limit) (PTO2_PEER_TIMEOUT); \(name(wait)) waits for it"
           ))
       }
       if now &- wait.since >= times.compareNanoseconds { try beginComparison(with: peer) }
@@ -159,52 +158,54 @@ extension Link where Transport: ~Copyable {
     try lookForDifference()
   }
 
-  /// What waits for a rank the longest.
+  /// What waits for a rank the longest, of everything that does.
   struct Wait {
-    var what: String
+    /// Nil: the meeting.
+    var transfer: Transfer?
     var since: UInt64
   }
 
-  /// Nil while nothing does.
-  func wait(for peer: Int) -> Wait? {
-    var waits: [Wait] = []
-    if asked != answered && peers[peer].meeting(asked) == nil {
-      waits.append(Wait(what: "meeting \(asked)", since: askedAt))
-    }
-    if waitingCounts[peer] > 0 {
-      let oldest = waiting.lazy.filter { $0.key.peer == Int32(peer) }
-        .min { $0.value.since < $1.value.since }!.value
-      waits.append(Wait(what: name(oldest.transfer), since: oldest.since))
-    }
-    if let oldest = activities.oldest(where: { $0.peer == peer && $0.isTransfer }) {
-      if case .send(let transfer) = oldest.purpose {
-        waits.append(Wait(what: name(transfer), since: oldest.since))
-      } else if case .receive(let transfer) = oldest.purpose {
-        waits.append(Wait(what: name(transfer), since: oldest.since))
+  private func name(_ wait: Wait) -> String {
+    wait.transfer.map { name($0) } ?? "meeting \(asked)"
+  }
+
+  /// By rank; nil while nothing does.
+  private func waits() -> [Wait?] {
+    var waits = [Wait?](repeating: nil, count: ranks)
+    if !isExpecting { return waits }
+    func note(_ peer: Int, _ transfer: Transfer?, _ since: UInt64) {
+      if waits[peer].map({ since < $0.since }) ?? true {
+        waits[peer] = Wait(transfer: transfer, since: since)
       }
     }
-    return waits.min { $0.since < $1.since }
+    if asked != answered {
+      for peer in peers where peer.rank != rank && peer.meeting(asked) == nil {
+        note(peer.rank, nil, askedAt)
+      }
+    }
+    for receive in waiting.values {
+      note(receive.transfer.order.peer, receive.transfer, receive.since)
+    }
+    activities.forEach { activity in
+      switch activity.purpose {
+      case .send(let transfer), .receive(let transfer):
+        note(activity.peer, transfer, activity.since)
+      default: break
+      }
+    }
+    return waits
   }
 
   /// It says that it sends nothing more, and something waits for it.
   private func leftError(_ peer: Int, _ error: UInt32, _ wait: Wait) -> PTO2Error {
     if error != 0 {
       return PTO2Error(
-        .rankDied, "\(peers[peer].name) has ended with error \(error); \(wait.what) waits for it")
+        .rankDied, "\(peers[peer].name) has ended with error \(error); \(name(wait)) waits for it")
     }
     return PTO2Error(
       .diverged,
-      "the program of rank \(peer) has ended its session, and that of rank \(rank) goes on: \(wait.what) waits for it"
+      "the program of rank \(peer) has ended its session, and that of rank \(rank) goes on: \(name(wait)) waits for it"
     )
-  }
-}
-
-extension Activity {
-  var isTransfer: Bool {
-    switch purpose {
-    case .send, .receive: true
-    default: false
-    }
   }
 }
 

@@ -131,10 +131,6 @@ internal import PTO2System
     guard status >= 0 else { throw fault(status, index: index == .max ? nil : Int(index)) }
   }
 
-  package mutating func cancel(_ request: LinkRequest) {
-    unsafe table.pointee.cancel(request.number)
-  }
-
   // MARK: Texts
 
   private func number(_ result: Int32) throws(LinkFault) -> Int {

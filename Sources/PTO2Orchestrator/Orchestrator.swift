@@ -45,7 +45,11 @@ internal import PTO2System
   package static let defaultMapLimit = 1 << 22
 
   /// Takes over a segment that is filled and not yet published; the first run has begun.
-  package init(_ segment: consuming Segment, mapLimit: Int = defaultMapLimit) {
+  /// - Parameter pretended: which rank of how many this one is to take itself for.
+  package init(
+    _ segment: consuming Segment, mapLimit: Int = defaultMapLimit,
+    pretended: (rank: Int, ranks: Int)? = nil
+  ) {
     map = TensorMap(limit: mapLimit)
     fault = FirstError(page: segment.ownOrchestratorPage, scheduler: segment.schedulerPage)
     log = SubmissionLog(segment)
@@ -55,7 +59,7 @@ internal import PTO2System
     waiting = Waiting(segment)
     scopeNames = ScopeNames(segment)
     trace = segment.traceWriter(.orchestrator)
-    ranks = Ranks(segment)
+    ranks = Ranks(segment, pretended: pretended)
     segment.ownOrchestratorPage.ownProcess.announce(isSupervised: false)
     self.segment = segment
     beginRun()
@@ -71,6 +75,7 @@ internal import PTO2System
   {
     try fault.check()
     try checkRank(rank)
+    try refuseInside("an external tensor")
     guard shape.isValid, let count = shape.elementCount else {
       throw fault.raise(
         PTO2Error(

@@ -46,10 +46,10 @@ private func runToEnd(segment: String, parent: Int32?, attachTimeoutSeconds: Dou
 struct LinkCommand: ParsableCommand {
   static let configuration = CommandConfiguration(
     commandName: "pto2-link",
-    abstract: "The link of one rank of a pto2 session: carries tensors to and from the others.",
+    abstract: "The link of a rank of a pto2 session: speaks to the other ranks.",
     discussion: """
-      Where mpirun starts a program several times, the orchestrator of each rank starts one by \
-      itself. To start it by hand, run the orchestrator with --no-launch --segment NAME and \
+      Carries tensors between ranks. Where mpirun starts a program several times, the \
+      orchestrator of each rank starts one by itself. To start it by hand, run the orchestrator with --no-launch --segment NAME and \
       then, with the environment that mpirun gave it:
 
         pto2-link --segment NAME.r0

@@ -5,7 +5,7 @@ import Testing
 /// What the executables say of themselves.
 @Suite struct HelpTests {
   static let executables = [
-    "pto2", "pto2-orchestrator", "pto2-scheduler", "pto2-worker", "pto2-fault",
+    "pto2", "pto2-orchestrator", "pto2-scheduler", "pto2-worker", "pto2-link", "pto2-fault",
   ]
   static let commands = [
     "list", "reap", "stuck", "top", "inspect", "stat", "decode", "layout", "doctor", "trace",

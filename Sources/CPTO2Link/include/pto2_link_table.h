@@ -14,7 +14,7 @@
 #define PTO2_LINK_TABLE_VERSION 1u
 
 /* What has been begun, as a number of the library's own; 0 = nothing. Given back by
- * `test_some` that finds it done, or by `cancel`. */
+ * `test_some` that finds it done; what is not done when all leave is left as it is. */
 typedef uint64_t pto2_link_request;
 
 /* A message that has come, and that nobody else gets any more. `handle` is for `receive`,
@@ -53,8 +53,6 @@ typedef struct pto2_link_table {
     /* How many of so many requests are done; `done` gets their indices, ascending. Of an error
      * it gets the index of the request, or UINT32_MAX. */
     int32_t (*test_some)(const pto2_link_request *requests, uint32_t count, uint32_t *done);
-    /* Forgets a request whose bytes nobody will look at any more. */
-    void (*cancel)(pto2_link_request request);
     /* Text, ended by a zero byte. */
     void (*error_text)(int32_t error, char *text, size_t room);
     void (*library_version)(char *text, size_t room); /* one line */

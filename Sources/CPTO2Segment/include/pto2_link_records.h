@@ -51,13 +51,17 @@ typedef struct pto2_meeting {
     uint64_t hash;        /* of these; at the start, of what must be equal on all ranks */
     uint32_t is_echo;     /* 1 = `code` came from another rank */
     uint32_t text_length;
-    uint32_t reserved[8];
+    uint64_t tasks; /* of the program, of the run, that ran on this rank */
+    uint64_t transfers; /* that it has sent, in the session */
+    uint64_t sent_bytes;
+    uint64_t received_bytes;
     char text[PTO2_MEETING_TEXT_BYTES]; /* UTF-8, text_length bytes */
 } pto2_meeting;
 
 #define PTO2_MEETING_FIELDS(F, T) \
     F(T, number, 0) F(T, code, 4) F(T, submissions, 8) F(T, hash, 16) F(T, is_echo, 24) \
-    F(T, text_length, 28) F(T, reserved, 32) F(T, text, 64)
+    F(T, text_length, 28) F(T, tasks, 32) F(T, transfers, 40) F(T, sent_bytes, 48) \
+    F(T, received_bytes, 56) F(T, text, 64)
 PTO2_ASSERT_LAYOUT(pto2_meeting, PTO2_MEETING_FIELDS, 1024);
 
 /* One task that the program has submitted, wherever it runs. */

@@ -149,6 +149,34 @@ public enum ScopeMode: Sendable {
     return try endScope(after: body)
   }
 
+  /// A part of the program that one rank alone goes through: the closure is called on that
+  /// rank, and the others go on at once. It saves them the cost of seeing its tasks; with many
+  /// ranks that is most of what a rank does. Of tensors from outside the tasks in it use what
+  /// it says here, which is checked; what they put out ends with it.
+  ///
+  ///     for block in 0..<blocks {
+  ///       try graph.scope(on: block % graph.ranks, reads: [halo[block]], writes: [tile[block]]) {
+  ///         ...
+  ///       }
+  ///     }
+  /// - Parameters:
+  ///   - reads: what is read, in views without gaps.
+  ///   - writes: what is written, and may be read.
+  /// - Throws: what the closure throws; `invalidArgs` for a rank that there is not, for such a
+  ///   scope inside another, and, on that rank, for what a task uses and is not said here.
+  public func scope(
+    on rank: Int, reads: [AnyTensor], writes: [AnyTensor], _ body: () throws -> Void
+  ) throws(PTO2Error) {
+    guard
+      unsafe try orchestrator.pointee.beginRankScope(on: rank, reads: reads, writes: writes)
+    else { return }
+    do { try body() } catch {
+      try? unsafe orchestrator.pointee.endRankScope()
+      throw PTO2Error(ofProgram: error)
+    }
+    unsafe try orchestrator.pointee.endRankScope()
+  }
+
   /// The first half of it, with a name.
   package func beginScope(_ name: String, _ mode: ScopeMode, on rank: Int) throws(PTO2Error) {
     unsafe try orchestrator.pointee.checkRank(rank)

@@ -6,6 +6,7 @@ extension Orchestrator {
   /// now on.
   package mutating func free(_ tensor: AnyTensor) throws(PTO2Error) {
     try fault.check()
+    try refuseInside("a tensor that is freed")
     guard !staged.attributes.isOpen else {
       throw fault.raise(PTO2Error(.invalidArgs, "free inside the closure of a submit"))
     }

@@ -22,6 +22,8 @@ struct Holding {
   var serial: UInt64
   /// Where tasks that write it run unless something else says so; nil: it does not matter.
   var home: Int?
+  /// It is known on this rank alone, which has made it in a scope of its own.
+  var isInner = false
   /// In order, without gaps, from 0 to the end of the buffer; neighbours differ.
   private(set) var spans: [HeldSpan]
 

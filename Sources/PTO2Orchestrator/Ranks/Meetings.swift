@@ -14,7 +14,7 @@ extension Orchestrator {
   /// - Parameter description: what must be equal everywhere, in words.
   /// - Throws: `diverged` when it is not; what has ended the session.
   package mutating func meetAtStart(_ description: String) throws(PTO2Error) {
-    if ranks.isAlone { return }
+    if ranks.isAlone || ranks.isPretended { return }
     var hash = FNV1a()
     hash.add(description)
     let all = try meet(Meeting(number: 0, hash: hash.value, text: description), deadline: nil)
@@ -32,14 +32,20 @@ extension Orchestrator {
   ///   echo.
   package mutating func meetAtEnd(_ error: PTO2Error?) -> PTO2Error? {
     if ranks.isAlone { return error }
-    let own = Meeting(
+    if ranks.isPretended { return error }
+    var own = Meeting(
       number: 0, code: error?.number ?? 0, isEcho: error?.isEcho ?? false,
       submissions: ranks.submissions, hash: ranks.hash.value, text: error?.message ?? "")
-    // Who has failed does not wait for those that do not come.
-    let deadline = error == nil ? nil : Deadline(afterMilliseconds: 3000)
+    own.traffic = traffic
+    // Who has failed does not wait for those that do not come; least of all when mpirun(1)
+    // ends all ranks, and kills them a second later.
+    let patience: UInt64 = error?.code == .interrupted ? 300 : 3000
+    let deadline = error == nil ? nil : Deadline(afterMilliseconds: patience)
+    if error?.code == .linkDied { return error }
     let all: [Meeting]?
     do throws(PTO2Error) { all = try meet(own, deadline: deadline) } catch { return error }
     guard let all else { return error }
+    ranks.traffic = all.map(\.traffic)
     return outcome(of: all, error)
   }
 
@@ -59,6 +65,22 @@ extension Orchestrator {
     error.isEcho = true
     return error
   }
+
+  /// What this rank has done.
+  private var traffic: Meeting.Traffic {
+    var traffic = Meeting.Traffic()
+    traffic.tasks = ranks.tasksHere
+    for rank in 0..<ranks.count {
+      let record = segment.linkPage.traffic(rank)
+      traffic.transfers += record.sent
+      traffic.sentBytes += record.sent_bytes
+      traffic.receivedBytes += record.received_bytes
+    }
+    return traffic
+  }
+
+  /// What each rank has done, by rank, once the run has ended well; empty of a rank alone.
+  package var rankTraffic: [Meeting.Traffic] { ranks.traffic }
 
   /// - Returns: what every rank has said, by rank; nil when the deadline has passed.
   private mutating func meet(_ meeting: Meeting, deadline: Deadline?) throws(PTO2Error)

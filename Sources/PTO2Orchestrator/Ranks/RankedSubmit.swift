@@ -12,6 +12,7 @@ extension Orchestrator {
     // What is wrong with a task is wrong everywhere.
     if staged.attributes.startsTogether { try checkBlocks() }
     if staged.isVoid { staged.becomeDummy() }
+    if let inner = ranks.inner { return try submitInside(inner, outputs: stagedOutputs()) }
     let id = ranks.nextID
     if isForEveryRank {
       addToHistory(on: 0)
@@ -185,6 +186,10 @@ extension Orchestrator {
     _ tensor: AnyTensor?, bytes: UInt64, from source: Int, to rank: Int,
     after dependency: RankedDependency? = nil
   ) throws(PTO2Error) {
+    if ranks.isPretended {
+      if rank == ranks.own, let tensor { try giveMemory(to: tensor.buffer) }
+      return
+    }
     if source == ranks.own {
       let order = TransferOrder(
         .send, peer: rank, sequence: ranks.nextSent(to: rank), bytes: bytes)
@@ -255,6 +260,7 @@ extension Orchestrator {
   package mutating func bringEverywhere(_ tensor: AnyTensor) throws(PTO2Error) {
     if ranks.isAlone { return }
     guard isInScope(tensor) else { return }
+    if let inner = ranks.inner { return try checkLook(tensor, inner) }
     do throws(PTO2Error) {
       let argument = StagedArgument(tensor, .input)
       for rank in 0..<ranks.count { try bring(argument, to: rank) }
@@ -272,7 +278,7 @@ extension Orchestrator {
 
   /// Every rank gets what it lacks of the tensors of which the program has an address.
   package mutating func bringExposed() throws(PTO2Error) {
-    if ranks.isAlone || ranks.exposed.isEmpty { return }
+    if ranks.isAlone || ranks.inner != nil || ranks.exposed.isEmpty { return }
     for (place, generation) in ranks.exposed {
       guard buffers[place].generation == generation, buffers[place].state != .free else {
         continue
@@ -288,7 +294,7 @@ extension Orchestrator {
 
   /// The program has written, on every rank the same.
   package mutating func noteProgramWrite(_ tensor: AnyTensor) {
-    if ranks.isAlone || !isInScope(tensor) { return }
+    if ranks.isAlone || ranks.inner != nil || !isInScope(tensor) { return }
     let count = ranks.count
     let argument = StagedArgument(tensor, .inout)
     let home = ranks[tensor.buffer].home ?? 0
@@ -302,12 +308,20 @@ extension Orchestrator {
     ranks.addToHash(UInt64(rank) << 8 | UInt64(staged.attributes.kernels.activeMask))
     let ids = staged.attributes.kernels.ids
     ranks.addToHash(UInt64(ids.0) | UInt64(ids.1) << 16 | UInt64(ids.2) << 32)
-    for index in 0..<staged.arguments.count {
-      let argument = staged.arguments[index]
-      let serial = argument.access == .output ? 0 : ranks[argument.buffer].serial
-      ranks.addToHash(serial << 8 | UInt64(argument.access.rawValue))
-      ranks.addToHash(argument.offset << 32 ^ argument.end)
-    }
+    for index in 0..<staged.arguments.count { addToHash(staged.arguments[index]) }
     ranks.record(staged.attributes.kernels, on: rank, tensors: staged.arguments.count)
+  }
+
+  /// Of a part of the program that one rank goes through.
+  mutating func addToHistory(of arguments: [StagedArgument], on rank: Int) {
+    ranks.addToHash(UInt64(rank) << 8 | 0xFF)
+    for argument in arguments { addToHash(argument) }
+    ranks.record(KernelSet(), on: rank, tensors: arguments.count)
+  }
+
+  private mutating func addToHash(_ argument: StagedArgument) {
+    let serial = argument.access == .output ? 0 : ranks[argument.buffer].serial
+    ranks.addToHash(serial << 8 | UInt64(argument.access.rawValue))
+    ranks.addToHash(argument.offset << 32 ^ argument.end)
   }
 }

@@ -11,6 +11,9 @@ struct Ranks: ~Copyable {
   /// This one, and how many there are. A test that submits transfers itself says that it is alone.
   let own: Int
   var count: Int
+  /// There is no other, and no link: what others would send is taken for sent, so that the
+  /// cost of being one of many can be measured.
+  let isPretended: Bool
 
   /// By place in the buffer table: of the buffer that has the place now.
   private var holdings: [Holding] = []
@@ -33,6 +36,8 @@ struct Ranks: ~Copyable {
   var dependencies: [RankedDependency] = []
   /// Where the program has said that it runs.
   var chosen: Int?
+  /// The part of the program in hand that this rank goes through alone.
+  var inner: RankScope?
 
   private let page: RankPage<OwnedWord>?
   private let records: RingTable<SubmissionPlace>?
@@ -40,9 +45,16 @@ struct Ranks: ~Copyable {
   private(set) var hash = FNV1a()
   private(set) var submissions: UInt64 = 0
 
-  init(_ segment: borrowing Segment) {
-    own = Int(segment.configuration.rank)
-    count = Int(segment.configuration.ranks)
+  /// Tasks of the program in this run that run here.
+  private(set) var tasksHere: UInt64 = 0
+  /// What every rank had done when the run ended, by rank.
+  var traffic: [Meeting.Traffic] = []
+
+  /// - Parameter pretended: another place than the segment says.
+  init(_ segment: borrowing Segment, pretended: (rank: Int, ranks: Int)?) {
+    isPretended = pretended != nil
+    own = pretended?.rank ?? Int(segment.configuration.rank)
+    count = pretended?.ranks ?? Int(segment.configuration.ranks)
     sent = Array(repeating: 0, count: count)
     received = Array(repeating: 0, count: count)
     page = segment.configuration.hasLink ? segment.ownRankPage : nil
@@ -62,6 +74,9 @@ struct Ranks: ~Copyable {
     tasks.removeAll()
     dependencies = []
     chosen = nil
+    inner = nil
+    tasksHere = 0
+    traffic = []
   }
 
   /// The next task: nothing is said of it yet.
@@ -76,11 +91,13 @@ struct Ranks: ~Copyable {
   mutating func begin(
     _ place: UInt32, _ buffer: Buffer, home: Int?, holders: RankSet, writer: Int
   ) {
-    let holding = Holding(
+    var holding = Holding(
       serial: buffersMade, bytes: buffer.bytes, home: home, holders: holders, writer: writer)
+    holding.isInner = inner != nil
     while holdings.count <= Int(place) { holdings.append(holding) }
     holdings[Int(place)] = holding
-    buffersMade += 1
+    // Other ranks do not see it.
+    if inner == nil { buffersMade += 1 }
   }
 
   /// The buffer has been begun.
@@ -145,6 +162,7 @@ struct Ranks: ~Copyable {
   /// A task was submitted that runs on a rank; nil: on every one.
   /// - Parameter ordinal: of the task here; none elsewhere.
   mutating func note(on rank: Int?, _ ordinal: TaskOrdinal) {
+    if ordinal != .none { tasksHere += 1 }
     tasks.append(
       UInt64(rank ?? Self.everyRank) << 56 | UInt64(ordinal == .none ? 0 : ordinal.ring) << 48
         | ordinal.ordinal & 0xFFFF_FFFF_FFFF)

@@ -94,6 +94,7 @@ extension Orchestrator {
     guard let count = countElements(shape) else { return nothing(of: type) }
     do throws(PTO2Error) {
       try refuseInRecording("a kept output")
+      try refuseInside("a kept output")
       let tensor = try arenaTensor(
         "kept output", shape, count, type, isZeroed: false, .declared)
       staged.add(StagedArgument(tensor, .outputExisting))
@@ -137,7 +138,7 @@ extension Orchestrator {
 
   /// The id of the task that is submitted next in the current scope.
   var nextTaskID: TaskID {
-    if !ranks.isAlone { return ranks.nextID }
+    if !ranks.isAlone && ranks.inner == nil { return ranks.nextID }
     let ring = scopes.innermost.ring
     return TaskOrdinal(ring: ring, ordinal: rings[ring].current).id
   }

@@ -109,6 +109,18 @@ package struct Meeting: Equatable, Sendable {
   package var submissions: UInt64
   package var hash: UInt64
   package var text: String
+  /// What the rank has done; 0 at the start.
+  package var traffic = Traffic()
+
+  package struct Traffic: Equatable, Sendable {
+    /// Of the program, in the run, that ran there.
+    package var tasks: UInt64 = 0
+    /// In the session so far.
+    package var transfers: UInt64 = 0
+    package var sentBytes: UInt64 = 0
+    package var receivedBytes: UInt64 = 0
+    package init() {}
+  }
 
   package init(
     number: UInt32, code: UInt32 = 0, isEcho: Bool = false, submissions: UInt64 = 0,
@@ -129,6 +141,10 @@ package struct Meeting: Equatable, Sendable {
     isEcho = record.is_echo != 0
     submissions = record.submissions
     hash = record.hash
+    traffic.tasks = record.tasks
+    traffic.transfers = record.transfers
+    traffic.sentBytes = record.sent_bytes
+    traffic.receivedBytes = record.received_bytes
     let length = Int(min(record.text_length, UInt32(PTO2_MEETING_TEXT_BYTES)))
     text = unsafe withUnsafeBytes(of: &record.text) {
       unsafe String(decoding: $0.prefix(length), as: UTF8.self)
@@ -142,6 +158,10 @@ package struct Meeting: Equatable, Sendable {
     record.is_echo = isEcho ? 1 : 0
     record.submissions = submissions
     record.hash = hash
+    record.tasks = traffic.tasks
+    record.transfers = traffic.transfers
+    record.sent_bytes = traffic.sentBytes
+    record.received_bytes = traffic.receivedBytes
     let bytes = Array(text.utf8.prefix(Int(PTO2_MEETING_TEXT_BYTES)))
     record.text_length = UInt32(bytes.count)
     unsafe withUnsafeMutableBytes(of: &record.text) { unsafe $0.copyBytes(from: bytes) }

@@ -1,0 +1,181 @@
+import Glibc
+import Harness
+import PTO2System
+import Testing
+
+/// Programs on several ranks, under a real mpirun. Where there is none, or no
+/// libpto2-link-mpi.so (`make link`), nothing is checked.
+@Suite(.serialized) struct MachineTests {
+  private static let isThere: Bool = {
+    let hasRunner = Command("mpirun", ["--version"], isOnPath: true).wait().status == 0
+    let hasLink = isAccessible(Command.buildDirectory + "libpto2-link-mpi.so")
+    if !hasRunner || !hasLink { print("no mpirun, or no libpto2-link-mpi.so: not checked") }
+    return hasRunner && hasLink
+  }()
+
+  /// More processes than CPUs, as root if need be, and no messages where ptrace is barred.
+  private static let variables = [
+    "OMPI_ALLOW_RUN_AS_ROOT": "1", "OMPI_ALLOW_RUN_AS_ROOT_CONFIRM": "1",
+    "OMPI_MCA_rmaps_base_oversubscribe": "1", "OMPI_MCA_hwloc_base_binding_policy": "none",
+    "OMPI_MCA_mpi_yield_when_idle": "1", "OMPI_MCA_btl_vader_single_copy_mechanism": "none",
+  ]
+
+  private func start(
+    _ ranks: Int, _ program: String, _ arguments: [String], by transport: String = "self,vader",
+    _ variables: [String: String] = [:]
+  ) -> Command {
+    Command(
+      "mpirun",
+      ["--mca", "btl", transport, "-n", "\(ranks)", Command.buildDirectory + program] + arguments,
+      environment: Self.variables.merging(variables) { $1 }, isOnPath: true)
+  }
+
+  /// One run of a program, after which no rank has left anything.
+  private func run(
+    _ ranks: Int, _ program: String, _ arguments: [String], by transport: String = "self,vader",
+    _ variables: [String: String] = [:]
+  ) -> Command.Result {
+    let segment = uniqueSegmentName()
+    let result = start(
+      ranks, program, arguments + (program == "pto2-machine-test" && arguments == ["runs"]
+        ? [] : ["--segment", segment]), by: transport, variables
+    ).wait()
+    for rank in 0..<ranks { expectClean("\(segment).r\(rank)") }
+    return result
+  }
+
+  /// Lines of ours on standard error: mpirun has its own.
+  private func messages(_ result: Command.Result) -> [Substring] {
+    result.messages.filter { $0.hasPrefix("machine: ") || $0.hasPrefix("pto2") }
+  }
+
+  // MARK: Results
+
+  @Test(arguments: [1, 2, 3, 4], ["self,vader", "self,tcp"])
+  func randomProgramsGiveWhatTheInterpreterSays(ranks: Int, transport: String) {
+    guard Self.isThere else { return }
+    let first = 1000 * ranks + (transport.contains("tcp") ? 500 : 0)
+    let result = run(
+      ranks, "pto2-random", ["--seeds", "\(first)-\(first + 62)", "--placed", "--quiet"],
+      by: transport)
+    #expect(result.status == 0, "\(result.errors)")
+    #expect(result.output.contains("63 seeds on \(ranks) ranks"), "\(result.output)")
+  }
+
+  @Test func comparisonWouldNoticeAWrongResult() {
+    guard Self.isThere else { return }
+    let result = run(2, "pto2-random", ["--seed", "5", "--placed", "--quiet", "--sabotage"])
+    #expect(result.status != 0)
+    #expect(result.errors.contains(", expected "), "\(result.errors)")
+  }
+
+  @Test(arguments: [1, 2, 3, 4], ["vector-example", "bgemm", "stencil"])
+  func examplesRunOnAnyNumberOfRanks(ranks: Int, example: String) {
+    guard Self.isThere else { return }
+    let small = [
+      "vector-example": ["--elements", "65536", "--tile", "4096"], "bgemm": [],
+      "stencil": ["--rows", "64", "--columns", "96", "--steps", "20"],
+    ]
+    let result = run(ranks, example, ["--quiet"] + small[example]!)
+    #expect(result.status == 0, "\(result.errors)")
+    #expect(result.output.contains("\(example): done in "))
+    // The report is one rank's.
+    #expect(result.output.split(separator: "\n").count { $0.contains(": done in ") } == 1)
+    #expect(result.output.contains("  rank \(ranks - 1)") == (ranks > 1))
+  }
+
+  @Test(arguments: [1, 2, 3, 4], ["values", "scope"])
+  func programsSeeTheSameEverywhere(ranks: Int, scene: String) {
+    guard Self.isThere else { return }
+    let result = run(ranks, "pto2-machine-test", [scene, "--quiet"])
+    #expect(result.status == 0, "\(result.errors)")
+    #expect(result.output.contains("scene \(scene) on \(ranks) ranks: done\n"))
+  }
+
+  @Test func severalRunsInOneSession() {
+    guard Self.isThere else { return }
+    let result = run(2, "pto2-machine-test", ["runs"])
+    #expect(result.status == 0 && result.output.contains("5 runs: done\n"), "\(result.errors)")
+  }
+
+  /// A rank that computes is not silent.
+  @Test func rankThatIsLateIsWaitedFor() {
+    guard Self.isThere else { return }
+    let result = run(
+      2, "pto2-machine-test", ["late", "--quiet"], by: "self,vader", ["PTO2_PEER_TIMEOUT": "1.5"])
+    #expect(result.status == 0, "\(result.errors)")
+  }
+
+  // MARK: Errors
+
+  @Test(arguments: [
+    ("undeclared", 15, "error 5 INVALID_ARGS: a task in a scope of one rank writes bytes 0 to 128"),
+    ("manual", 15, "error 5 INVALID_ARGS: a tensor that rank 1 has is used on rank 0 in a manual"),
+    ("differs", 52, "error 212 DIVERGED: the programs of rank 0 and rank 1 differ from submission 567"),
+    ("ends-early", 52, "error 212 DIVERGED: "),
+    ("throws", 19, "error 9 EXPLICIT_ORCH_FATAL: rank 1 has had enough"),
+    ("crash", 40, "error 200 WORKER_DIED: task "),
+  ])
+  func errorIsToldOnceAndEndsAllRanks(scene: String, status: Int32, text: String) {
+    guard Self.isThere else { return }
+    let result = run(
+      2, "pto2-machine-test", [scene, "--quiet"], by: "self,vader", ["PTO2_PEER_TIMEOUT": "10"])
+    #expect(result.status == status, "\(result.errors)")
+    #expect(messages(result).count == 1, "\(result.errors)")
+    #expect(result.errors.contains("machine: " + text), "\(result.errors)")
+  }
+
+  @Test func ranksThatAreStartedDifferentlyAreToldSo() {
+    guard Self.isThere else { return }
+    let program = Command.buildDirectory + "pto2-machine-test"
+    let result = Command(
+      "mpirun",
+      ["-n", "1", program, "values", "--quiet", ":", "-n", "1", program, "values", "--quiet",
+        "--clusters", "2"],
+      environment: Self.variables, isOnPath: true
+    ).wait()
+    #expect(result.status == 52, "\(result.errors)")
+    #expect(result.errors.contains("was started in another way than rank"), "\(result.errors)")
+  }
+
+  // MARK: Kills
+
+  /// Any process of any rank, at any time: a worker or scheduler costs nothing, the others end
+  /// all ranks within seconds, with one message.
+  @Test(arguments: ["pto2-worker", "pto2-scheduler", "pto2-link", "pto2-random"])
+  func killedProcessIsSurvivedOrToldOnce(role: String) throws {
+    guard Self.isThere else { return }
+    var random = SplitMix64(seed: UInt64(role.utf8.count))
+    var killed = 0
+    for round in 0..<6 {
+      let segment = uniqueSegmentName()
+      let ranks = 2 + round % 2
+      let command = start(
+        ranks, "pto2-random",
+        ["--seeds", "1-4000", "--placed", "--quiet", "--recoverable", "--segment", segment])
+      // In the middle of things.
+      let rank = Int.random(in: 0..<ranks, using: &random)
+      let name = "\(segment).r\(rank)"
+      #expect(command.waitUntil { processes(name, named: "pto2-worker").count == 3 })
+      usleep(UInt32.random(in: 100_000...500_000, using: &random))
+      let victims = processes(name, named: role)
+      if let victim = victims.randomElement(using: &random), kill(victim, SIGKILL) == 0 {
+        killed += 1
+      }
+      let isSurvived = role == "pto2-worker" || role == "pto2-scheduler"
+      if isSurvived {
+        usleep(300_000)
+        #expect(command.poll() == nil, "\(role) of rank \(rank)")
+        command.signal(SIGTERM)
+        _ = command.wait()
+      } else {
+        let result = command.wait(seconds: 30)
+        #expect(result.status == (role == "pto2-link" ? 53 : 137), "\(result.errors)")
+        let ours = result.messages.filter { $0.hasPrefix("pto2-") }
+        #expect(ours.count == 1, "\(result.errors)")
+      }
+      for rank in 0..<ranks { expectClean("\(segment).r\(rank)") }
+    }
+    #expect(killed >= 5)
+  }
+}
