@@ -75,7 +75,8 @@ final class PlayedLink: @unchecked Sendable {
   }
 }
 
-/// A rig of one rank of two.
+/// A rig of one rank of two. The program runs on this one alone, as far as the orchestrator
+/// knows: a test submits each transfer.
 func rankRig(
   rings: Int = 1, window: UInt32 = 16, lanes: UInt32 = 1, threads: UInt32 = 1,
   stallLimitMilliseconds: UInt32 = 0, worksAhead: Bool = false
@@ -84,7 +85,9 @@ func rankRig(
     rings: rings, window: window, lanes: lanes, threads: threads,
     stallLimitMilliseconds: stallLimitMilliseconds, worksAhead: worksAhead)
   parts.ranks = 2
-  return try Rig(parts)
+  let rig = try Rig(parts)
+  rig.graph.orchestrator.pointee.ranks.count = 1
+  return rig
 }
 
 extension Rig {

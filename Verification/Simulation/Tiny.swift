@@ -67,7 +67,8 @@ enum Tiny: String, CaseIterable {
         transfer.transfer = direction
         return transfer
       }
-      plan.submit(task(x, .update))
+      // Of the last thread: the first one takes the ends.
+      plan.submit(task(x, .update, mask: 2))
       plan.submit(transfer(x, .send))
       plan.submit(transfer(y, .receive))
       var both = task(y, .input)
@@ -105,7 +106,9 @@ enum Tiny: String, CaseIterable {
       rings[0].taskWindow = 4
       rings.append(
         Configuration.Ring(taskWindow: 4, consumedWindow: 16, heapBytes: 128, dependencyPool: 4))
-      // The last cluster's AIVs take all consumers.
+    }
+    if self == .rings || self == .transfer {
+      // The last cluster's AIVs take all consumers, or what is sent.
       cores += [1, 2].map { CoreID(cluster: threads - 1, subtask: $0).index }
     }
     var configuration = Configuration(

@@ -226,13 +226,13 @@ typedef struct pto2_scheduler_page {
 } pto2_scheduler_page;
 
 #define PTO2_SCHEDULER_PAGE_FIELDS(F, T) \
-    F(T, wired, 0) F(T, ring_wired, 4) F(T, reserved, 36) F(T, parked, 64) \
-    F(T, wanted, 68) F(T, transfers_started, 72) F(T, reserved2, 76) F(T, control, 128) \
-    F(T, reserved3, 132) F(T, process, 192) F(T, reserved4, 224) F(T, error, 256) F(T, reserved5, 1280) \
+    F(T, wired, 0) F(T, ring_wired, 4) F(T, reserved, 36) F(T, parked, 64) F(T, wanted, 68) \
+    F(T, transfers_started, 72) F(T, reserved2, 76) F(T, control, 128) F(T, reserved3, 132) \
+    F(T, process, 192) F(T, reserved4, 224) F(T, error, 256) F(T, reserved5, 1280) \
     F(T, rings, 1536) F(T, counters, 2048) F(T, reserved6, 2304) F(T, admitted, 3072) \
     F(T, reserved7, 3552) F(T, fenced, 4096) F(T, reserved8, 4576) F(T, failures, 4608) \
-    F(T, reserved9, 5392) \
-    F(T, intent, 5696) F(T, reserved10, 5720) F(T, redo, 8192) F(T, reserved11, 8320)
+    F(T, reserved9, 5392) F(T, intent, 5696) F(T, reserved10, 5720) F(T, redo, 8192) \
+    F(T, reserved11, 8320)
 PTO2_ASSERT_LAYOUT(pto2_scheduler_page, PTO2_SCHEDULER_PAGE_FIELDS, 12288);
 
 /* What must have finished before a dispatch may begin: a dispatch to another core. */

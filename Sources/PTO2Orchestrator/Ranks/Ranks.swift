@@ -8,9 +8,9 @@ internal import PTO2System
 /// ranks know the same, since they see the same submissions. A session by itself has one
 /// rank and keeps nothing here.
 struct Ranks: ~Copyable {
-  /// This one, and how many there are.
+  /// This one, and how many there are. A test that submits transfers itself says that it is alone.
   let own: Int
-  let count: Int
+  var count: Int
   /// There is no other, and no link: what others would send is taken for sent, so that the
   /// cost of being one of many can be measured.
   let isPretended: Bool
