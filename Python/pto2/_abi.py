@@ -41,18 +41,18 @@ ADDRESS = struct.Struct("<Q")
 DEPENDENCY = struct.Struct("<IIQ")
 PREDICATE = struct.Struct("<IIQQqd")
 #: bytes, recovery, three kernels (24 bytes), three names, arguments, scalars,
-#: dependencies, predicate, counts of these, blocks, sync start, reserved, holes
+#: dependencies, predicate, counts of these, blocks, sync start, 1 + rank or 0, holes
 SUBMISSION = struct.Struct("<II24s24x4Q6IQ")
 HOLES = struct.Struct("<IIQQII")
 RING_OPTIONS = struct.Struct("<4IQ")
 SESSION_OPTIONS = struct.Struct("<2I3Q4IQII8Q")
 ERROR_INFO = struct.Struct("<IIQQQiI472s")
-MACHINE = struct.Struct("<6I")
+MACHINE = struct.Struct("<8I")
 REPORT = struct.Struct("<4I8Q")
 
 for _record, _bytes in (
     (ARGUMENT_HEAD, 40), (DEPENDENCY, 16), (PREDICATE, 40), (SUBMISSION, 120), (HOLES, 32),
-    (RING_OPTIONS, 24), (SESSION_OPTIONS, 128), (ERROR_INFO, 512), (MACHINE, 24), (REPORT, 80),
+    (RING_OPTIONS, 24), (SESSION_OPTIONS, 128), (ERROR_INFO, 512), (MACHINE, 32), (REPORT, 80),
 ):
     assert _record.size == _bytes, (_record.format, _record.size)
 
@@ -74,7 +74,7 @@ API = (
     ("reshape", _quick(_int, _P, _P, c.c_uint32, _P, _P)),
     ("transpose", _quick(_int, _P, _P, c.c_uint32, c.c_uint32, _P)),
     ("broadcast", _quick(_int, _P, _P, c.c_uint32, _P, _P)),
-    ("data", _quick(_P, _P, _P)),
+    ("data", _waits(_P, _P, _P)),
     ("get", _waits(_int, _P, _P, _P, c.c_uint64, _P)),
     ("set", _waits(_int, _P, _P, _P, c.c_uint64, _P)),
     ("scope_begin", _waits(_int, _P)),
@@ -95,6 +95,8 @@ API = (
     ("fail_with", _quick(_int, _P, c.c_uint32, c.c_char_p)),
     ("log", _quick(None, _P, _int, c.c_char_p)),
     ("scope_begin_named", _waits(_int, _P, c.c_char_p, _int)),
+    ("external_tensor_on", _waits(_int, _P, _int, c.c_uint32, _P, c.c_uint32, _P)),
+    ("scope_begin_on", _waits(_int, _P, c.c_uint32, c.c_char_p, _int)),
 )
 API_BYTES = 8 + 8 * len(API)
 

@@ -29,6 +29,9 @@ class Machine(NamedTuple):
     lanes: int
     rings: int
     scheduler_threads: int
+    #: Which of the ranks that run the program this one is, and how many there are.
+    rank: int
+    ranks: int
 
 
 class Task:
@@ -82,11 +85,22 @@ class Graph(GraphMemory):
         self._call(self._api.machine, address_of(info))
         return Machine(*_abi.MACHINE.unpack(info)[1:])
 
+    @property
+    def rank(self) -> int:
+        """Which of the ranks that run this program together this one is; 0 without mpirun."""
+        return self.machine.rank
+
+    @property
+    def ranks(self) -> int:
+        """How many ranks run this program together; 1 without mpirun."""
+        return self.machine.ranks
+
     # ---- tasks
 
     def submit(self, kernel: KernelName, *arguments: Any, after: Any = _NOTHING,
                retain: Any = _NOTHING, when: Optional[Condition] = None, blocks: int = 1,
-               sync_start: bool = False, recovery: str = "automatic") -> Task:
+               sync_start: bool = False, recovery: str = "automatic",
+               on: Optional[int] = None) -> Task:
         """Submits a task; blocks while a ring is full.
 
         Args:
@@ -105,6 +119,8 @@ class Graph(GraphMemory):
             recovery: whether a task whose worker died is run again: "automatic" if it has no
                 inout and no unordered tensor, "again" always, "once" never, "snapshot" with
                 the old contents of its inout tensors.
+            on: the rank on which it runs, of a program that mpirun has started on several;
+                by default where most of its bytes are.
 
         Raises:
             Error: 5 for what is not valid; 7 for more blocks to start together than there
@@ -168,8 +184,10 @@ class Graph(GraphMemory):
                 self._arguments_address, self._scalars_address,
                 address_of(dependencies) if dependencies else 0,
                 address_of(predicate[0]) if predicate else 0,
-                count, len(scalars), dependency_count, blocks, 1 if sync_start else 0, 0,
-                address_of(hole_list) if hole_list else 0)
+                count, len(scalars), dependency_count, blocks, 1 if sync_start else 0,
+                0 if on is None else 1 + on, address_of(hole_list) if hole_list else 0)
+        except struct.error:
+            raise invalid(f"on={on!r}: expected the number of a rank, from 0 on") from None
         except KeyError:
             raise invalid(f"recovery {recovery!r}: expected one of "
                           f"{', '.join(_abi.RECOVERIES)}") from None
@@ -333,7 +351,7 @@ class Graph(GraphMemory):
 
     # ---- scopes
 
-    def scope(self, name: str = "", *, manual: bool = False) -> "Scope":
+    def scope(self, name: str = "", *, manual: bool = False, on: Optional[int] = None) -> "Scope":
         """``with g.scope():``: outputs of tasks submitted in it live until its end. Scopes nest
         64 deep.
 
@@ -342,10 +360,12 @@ class Graph(GraphMemory):
                 name together; without one it is that of the scope around it.
             manual: only explicit dependencies (`after`, `retain`) order the tasks in it; a
                 scope inside it has its own mode.
+            on: of a program on several ranks, the one on which its tasks run, and those of
+                scopes in it, unless their bytes or they say something else.
         """
         if not isinstance(name, str) or "\0" in name:
             raise invalid(f"the name of a scope is {name!r}: expected a text without NUL")
-        return Scope(self, name, manual)
+        return Scope(self, name, manual, on)
 
     # ---- recordings
 

@@ -99,18 +99,24 @@ class GraphMemory:
 
     # ---- tensors
 
-    def zeros(self, shape: Shape, dtype: Any = "float32") -> Tensor:
+    def zeros(self, shape: Shape, dtype: Any = "float32", on: Optional[int] = None) -> Tensor:
         """External memory: zero-filled, in the session's shared memory, until the end of the
         run or `free`. ``numpy.asarray`` of it writes it without a copy.
+
+        Args:
+            on: of a program on several ranks, the one on which tasks that write it run unless
+                they say something else; by default rank 0.
 
         Raises:
             Error: 5 for a shape or type that is not valid; 208 when the arena or /dev/shm is
                 full.
         """
         self._refuse_recording("an external tensor")
-        return self._new(self._api.external_tensor, shape, dtype, external=True)
+        if on is None:
+            return self._new(self._api.external_tensor, shape, dtype, external=True)
+        return self._new(self._api.external_tensor_on, shape, dtype, on, external=True)
 
-    def tensor(self, array: Any, dtype: Any = None) -> Tensor:
+    def tensor(self, array: Any, dtype: Any = None, on: Optional[int] = None) -> Tensor:
         """External memory with a copy of an array: anything with a buffer, numpy's array
         interface or DLPack, or nested lists with numpy there; converted when `dtype` is given.
 
@@ -121,7 +127,7 @@ class GraphMemory:
         try:
             import numpy
         except ImportError:
-            return self._of_buffer(array, dtype)
+            return self._of_buffer(array, dtype, on)
         if not isinstance(array, numpy.ndarray):
             if hasattr(array, "__dlpack__") and not hasattr(array, "__array_interface__"):
                 array = numpy.from_dlpack(array)
@@ -131,7 +137,7 @@ class GraphMemory:
                 except (TypeError, ValueError) as error:
                     raise invalid(f"{type(array).__name__} is no array: {error}") from None
         wanted = _dtype(array.dtype if dtype is None else dtype)
-        tensor = self.zeros(array.shape, wanted)
+        tensor = self.zeros(array.shape, wanted, on)
         if array.size == 0:
             return tensor
         address = self._api.data(self._handle(), tensor._address)
@@ -151,7 +157,7 @@ class GraphMemory:
             c.memmove(address, array.ctypes.data, array.nbytes)
         return tensor
 
-    def _of_buffer(self, array: Any, dtype: Any) -> Tensor:
+    def _of_buffer(self, array: Any, dtype: Any, on: Optional[int]) -> Tensor:
         try:
             view = memoryview(array)
         except TypeError:
@@ -159,7 +165,7 @@ class GraphMemory:
         own = of_format(view.format)
         if dtype is not None and _dtype(dtype).itemsize != own.itemsize:
             raise invalid(f"elements of {own.name} as {_dtype(dtype).name}: conversion needs numpy")
-        tensor = self.zeros(view.shape or (), own if dtype is None else dtype)
+        tensor = self.zeros(view.shape or (), own if dtype is None else dtype, on)
         data = view.tobytes()
         if data:
             c.memmove(self._api.data(self._handle(), tensor._address), data, len(data))

@@ -1,7 +1,7 @@
 """Scopes of a graph."""
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, List
+from typing import TYPE_CHECKING, Any, List, Optional
 
 if TYPE_CHECKING:
     from .graph import Graph
@@ -21,15 +21,19 @@ class ScopeMemory:
 class Scope:
     """A scope of a graph; see `Graph.scope`."""
 
-    def __init__(self, graph: Graph, name: str, manual: bool) -> None:
+    def __init__(self, graph: Graph, name: str, manual: bool, on: Optional[int]) -> None:
         self._graph = graph
         self._name = name.encode("utf-8", "replace")
         self._manual = manual
+        self._on = on
 
     def __enter__(self) -> Graph:
         graph = self._graph
         graph._refuse_recording("a scope")
-        graph._call(graph._api.scope_begin_named, self._name, int(self._manual))
+        if self._on is None:
+            graph._call(graph._api.scope_begin_named, self._name, int(self._manual))
+        else:
+            graph._call(graph._api.scope_begin_on, self._on, self._name, int(self._manual))
         graph._scopes.append(ScopeMemory())
         return graph
 

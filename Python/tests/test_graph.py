@@ -61,7 +61,7 @@ class GraphTests(Case):
     def test_machine(self):
         with self.session(clusters=2, lanes=3, rings=2, threads=2) as s:
             machine = s.run(lambda g: g.machine)
-        self.assertEqual((2, 6, 3, 2, 2), tuple(machine))
+        self.assertEqual((2, 6, 3, 2, 2, 0, 1), tuple(machine))
 
     def test_scalars(self):
         given = [1.5, 7, -1, True, 2**64 - 1, pto2.double(0.1)]
