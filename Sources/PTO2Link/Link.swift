@@ -206,7 +206,10 @@ package struct Link<Transport: LinkTransport & ~Copyable>: ~Copyable {
 
   /// Every rank came to the last meeting, and one at least with an error.
   package var hasEveryoneHeardOfError: Bool {
-    answered != 0 && answered == asked
-      && (0..<ranks).contains { own.met($0).code != 0 }
+    if answered == asked { return answered != 0 && (0..<ranks).contains { own.met($0).code != 0 } }
+    // After an error of this link a meeting has no answer.
+    let others = peers.filter { $0.rank != rank }.map { $0.meeting(asked) }
+    return others.allSatisfy { $0 != nil }
+      && (ownMeeting.code != 0 || others.contains { $0?.code != 0 })
   }
 }

@@ -30,6 +30,7 @@ import Testing
         (parts.slot.tensor_count, parts.slot.scalar_count) = (255, 255)
       }
     ),
+    ("1 tensors and 2 scalars", { parts, _ in parts.slot.scalar_count = 2 }),
     ("outcome 7", { parts, _ in parts.start.outcome = 7 }),
     ("a payload at offset 8", { parts, _ in parts.payload = 8 }),
     ("a payload at offset 18446744073709551552", { parts, _ in parts.payload = .max - 63 }),

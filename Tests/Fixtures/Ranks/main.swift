@@ -87,8 +87,6 @@ case "diverge":
   wait("the error") { false }
   say("\(played.linkError!), echo \(played.isLinkErrorEcho)")
   played.meet(code: played.linkError!.number, isEcho: played.isLinkErrorEcho)
-  wait("the meeting") { played.answered == 2 }
-  while played.answered != 2 { usleep(1000) }
   end(PTO2_CONTROL_FATAL, status: played.linkError!.exitStatus)
 case "fail":
   if rank == 0 { played.start(.send, 1, played.tensor(at: 0, [3 << 20])) }
