@@ -19,6 +19,7 @@
 # make deb     dist/*.deb: Debian packages; Scripts/deb --setup installs what it needs
 # make install PREFIX=/usr/local DESTDIR=   headers, libraries, executables (Scripts/install);
 #              make uninstall takes them away
+# make test-mpi   programs on several ranks alone, with an MPI that it installs
 # make link    libpto2-link-mpi.so: what runs on several machines need beside (docs/machines.md);
 #              make setup-mpi installs the MPI that it is built with
 # make setup   apt packages a bare machine may lack (Scripts/setup.sh)
@@ -36,7 +37,7 @@ MPICC = mpicc
 PREFIX = /usr/local
 DESTDIR =
 
-.PHONY: run demo test test-elsewhere test-python wheel deb bench taskbench peers differential verify verify-models mutants simulate campaign steps \
+.PHONY: run demo test test-elsewhere test-mpi test-python wheel deb bench taskbench peers differential verify verify-models mutants simulate campaign steps \
   fuzz build executables library link images install uninstall simulator format lint setup setup-run setup-test setup-mpi clean
 
 run: setup-run build
@@ -45,7 +46,8 @@ run: setup-run build
 demo: setup-run build
 	$(BIN)/paged-attention --recovery snapshot --faults Examples/Faults/demo.json
 
-test: setup-test build $(if $(shell command -v $(MPICC) 2>/dev/null),link)
+test: setup-test build
+	@if command -v $(MPICC) >/dev/null; then $(MAKE) --no-print-directory link; fi
 	SWIFT=$(SWIFT) $(BIN)/pto2-verify --short
 	$(SWIFT) build --build-tests
 	PTO2_TEST_BIN=$(CURDIR)/$(BIN) timeout --kill-after=10 1800 $(SWIFT) test --skip-build
@@ -56,6 +58,13 @@ test-elsewhere: build
 	$(SWIFT) build --build-tests
 	PTO2_TEST_ELSEWHERE=yes PTO2_TEST_BIN=$(CURDIR)/$(BIN) timeout --kill-after=10 3600 \
 	  $(SWIFT) test --skip-build --filter ProcessTests
+
+# Programs on several ranks alone; `make test` has them where there is an MPI.
+test-mpi: setup-mpi build link
+	$(SWIFT) build --build-tests
+	PTO2_TEST_BIN=$(CURDIR)/$(BIN) timeout --kill-after=10 900 \
+	  $(SWIFT) test --skip-build --filter 'MPITests|MachineTests'
+	cd Python && timeout --kill-after=10 300 $(PYTHON) -m unittest tests.test_ranks
 
 # As it is built: `make test` has done so. NUMPY=optional skips what needs numpy.
 PYTHON = $(firstword $(shell for python in python3 /usr/bin/python3; do \

@@ -9,7 +9,8 @@
 #   --for test   these, and for the models SPIN and the compiler it needs, for installations
 #                pkg-config, for the Python package Python and numpy, for `pto2 top` tmux, for
 #                reports and traces Chromium (100 MB to load, 306 MB installed) and Perfetto's
-#                UI (16 MB from PyPI, into .build/perfetto) (default)
+#                UI (16 MB from PyPI, into .build/perfetto), and for several ranks Open MPI
+#                (default)
 #   --quiet      not a word when nothing is missing
 set -euo pipefail
 
@@ -49,6 +50,9 @@ if [ "$for" = test ]; then
   for browser in chromium-headless-shell chromium google-chrome; do
     command -v $browser >/dev/null && break
   done || wanted=(chromium-headless-shell)
+  # Without an MPI the tests of programs on several ranks are skipped.
+  command -v mpicc >/dev/null && command -v mpirun >/dev/null ||
+    wanted+=(libopenmpi-dev openmpi-bin)
 fi
 
 if [ $((${#missing[@]} + ${#wanted[@]})) -gt 0 ]; then
@@ -59,8 +63,11 @@ if [ $((${#missing[@]} + ${#wanted[@]})) -gt 0 ]; then
   install="$sudo apt-get install -y --no-install-recommends"
   { $sudo apt-get update && { [ ${#missing[@]} = 0 ] || $install "${missing[@]}"; }; } \
     >"$log" 2>&1 || { cat "$log" >&2; exit 1; }
-  [ ${#wanted[@]} = 0 ] || $install "${wanted[@]}" >"$log" 2>&1 ||
-    echo "setup: apt-get has no ${wanted[*]}: tests in a browser are skipped"
+  # One at a time: a distribution may lack one and have the others.
+  for package in "${wanted[@]}"; do
+    $install "$package" >"$log" 2>&1 ||
+      echo "setup: apt-get has no $package: tests that need it are skipped"
+  done
   quiet=1
 fi
 

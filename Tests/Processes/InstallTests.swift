@@ -12,7 +12,9 @@ import Testing
   private static let sources = repositoryRoot + "Tests/Fixtures/Installed/"
 
   @Test func executablesAnswerFromThePrefix() {
-    for name in ["pto2", "pto2-orchestrator", "pto2-scheduler", "pto2-worker", "pto2-fault"] {
+    for name in [
+      "pto2", "pto2-orchestrator", "pto2-scheduler", "pto2-worker", "pto2-fault", "pto2-link",
+    ] {
       let result = Command.run(Self.installation.prefix + "/bin/" + name, ["--help"])
       #expect(result.status == 0 && result.output.contains("USAGE: " + name), "\(result.errors)")
     }
