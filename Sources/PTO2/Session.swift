@@ -181,7 +181,9 @@ public final class Session {
     }
     if layout.hasLink && segmentCount > 0 {
       throw PTO2Error(
-        .invalidArgs, "a session of several ranks is over with its first error: \(lastError.map { "\($0)" } ?? "")")
+        .invalidArgs,
+        "a session of several ranks is over with its first error: \(lastError.map { "\($0)" } ?? "")"
+      )
     }
     lastError = nil
     try open()

@@ -211,7 +211,10 @@ internal import PTO2Trace
       let names = (0..<Int(segment.configuration.imageCount)).map { index in
         let record = images[index]
         let name = record.path.split(separator: "/").last ?? ""
-        return name + " " + record.identity.prefix(8).map { String(UInt16($0) + 256, radix: 16).dropFirst() }.joined()
+        let build = record.identity.prefix(8).map {
+          String(UInt16($0) + 256, radix: 16).dropFirst()
+        }
+        return name + " " + build.joined()
       }
       return
         "segment layout \(String(segment.layout.hash, radix: 16)) (rings, windows, clusters), images \(names.isEmpty ? "none" : names.joined(separator: ", "))"

@@ -36,10 +36,8 @@ import Testing
     _ variables: [String: String] = [:]
   ) -> Command.Result {
     let segment = uniqueSegmentName()
-    let result = start(
-      ranks, program, arguments + (program == "pto2-machine-test" && arguments == ["runs"]
-        ? [] : ["--segment", segment]), by: transport, variables
-    ).wait()
+    let naming = arguments == ["runs"] ? [] : ["--segment", segment]
+    let result = start(ranks, program, arguments + naming, by: transport, variables).wait()
     for rank in 0..<ranks { expectClean("\(segment).r\(rank)") }
     return result
   }
@@ -111,7 +109,9 @@ import Testing
   @Test(arguments: [
     ("undeclared", 15, "error 5 INVALID_ARGS: a task in a scope of one rank writes bytes 0 to 128"),
     ("manual", 15, "error 5 INVALID_ARGS: a tensor that rank 1 has is used on rank 0 in a manual"),
-    ("differs", 52, "error 212 DIVERGED: the programs of rank 0 and rank 1 differ from submission 567"),
+    (
+      "differs", 52, "error 212 DIVERGED: the programs of rank 0 and rank 1 differ from submission "
+    ),
     ("ends-early", 52, "error 212 DIVERGED: "),
     ("throws", 19, "error 9 EXPLICIT_ORCH_FATAL: rank 1 has had enough"),
     ("crash", 40, "error 200 WORKER_DIED: task "),
@@ -130,8 +130,10 @@ import Testing
     let program = Command.buildDirectory + "pto2-machine-test"
     let result = Command(
       "mpirun",
-      ["-n", "1", program, "values", "--quiet", ":", "-n", "1", program, "values", "--quiet",
-        "--clusters", "2"],
+      [
+        "-n", "1", program, "values", "--quiet", ":", "-n", "1", program, "values", "--quiet",
+        "--clusters", "2",
+      ],
       environment: Self.variables, isOnPath: true
     ).wait()
     #expect(result.status == 52, "\(result.errors)")

@@ -46,7 +46,9 @@ extension Orchestrator {
     do throws(PTO2Error) { all = try meet(own, deadline: deadline) } catch { return error }
     guard let all else { return error }
     if error == nil, all.allSatisfy({ $0.code == 0 }),
-      let other = all.firstIndex(where: { $0.submissions != own.submissions || $0.hash != own.hash })
+      let other = all.firstIndex(where: {
+        $0.submissions != own.submissions || $0.hash != own.hash
+      })
     {
       return fault.fail(
         PTO2Error(

@@ -34,7 +34,9 @@ extension Orchestrator {
         try bring(argument, to: rank)
         argument.forEachRun { ranks[argument.buffer].noteWrite($0, $1, by: rank) }
       }
-      if rank == ranks.own { for argument in reads + writes { try giveMemory(to: argument.buffer) } }
+      for argument in reads + writes where rank == ranks.own {
+        try giveMemory(to: argument.buffer)
+      }
       addToHistory(of: reads + writes, on: rank)
       guard rank == ranks.own else { return false }
       try beginScope()
