@@ -20,6 +20,7 @@ struct BenchCommand: ParsableCommand {
         pto2-bench --tasks 50000 --json > figures.json
         pto2-bench --quick        (tiny inputs: only shows that everything runs)
         pto2-bench --dual-ring    (what splitting the task ring in two gives)
+        pto2-bench --unroll       (what tasks on other ranks cost a rank that sees them)
 
       Benchmarks:
       \(Benchmark.all.map { "  " + $0.name + ": " + $0.what }.joined(separator: "\n"))
@@ -45,6 +46,9 @@ struct BenchCommand: ParsableCommand {
   )
   var dualRing = false
 
+  @Flag(help: "Instead: what a task on another rank costs this one, for 2 to 64 ranks.")
+  var unroll = false
+
   @Flag(help: "Print one JSON object instead of a table.")
   var json = false
 
@@ -58,6 +62,9 @@ struct BenchCommand: ParsableCommand {
     if dualRing, !only.isEmpty || tasks != nil || repeats != nil {
       throw ValidationError("--dual-ring goes with --quick and --json alone")
     }
+    if unroll, !only.isEmpty || dualRing {
+      throw ValidationError("--unroll goes with --tasks, --repeat, --quick and --json alone")
+    }
     for name in only where !Benchmark.all.contains(where: { $0.name == name }) {
       let known = Benchmark.all.map(\.name).joined(separator: ", ")
       throw ValidationError("--only \(name): expected one of \(known)")
@@ -68,6 +75,11 @@ struct BenchCommand: ParsableCommand {
     if dualRing {
       let figures = try DualRing.measure(
         window: quick ? 64 : PTO2Segment.Configuration.defaultTaskWindow)
+      return writeOutput(json ? figures.json : figures.text)
+    }
+    if unroll {
+      let figures = try Unrolling.measure(
+        tasks: tasks ?? (quick ? 64 : 10_000), repeats: repeats ?? (quick ? 1 : 5))
       return writeOutput(json ? figures.json : figures.text)
     }
     let extent = Extent(

@@ -124,6 +124,55 @@ import Testing
     #expect(Command.run("taskbench-pto2", ["--width", "65"]).status == 64)
   }
 
+  /// Points in blocks on ranks, every input checked; a wrong one is noticed.
+  @Test(arguments: [
+    ("pto2", 2, "tree"), ("pto2", 3, "stencil_1d_periodic"), ("pto2-in-place", 2, "fft"),
+    ("pto2-one-rank", 2, "spread"),
+  ])
+  func taskBenchRunsOnSeveralRanks(system: String, ranks: Int, pattern: String) {
+    guard MachineTests.isThere else { return }
+    let arguments =
+      quick(system) + ["--ranks", "\(ranks)", "--pattern", pattern, "--width", "7"]
+    let good = Command("pto2-taskbench", arguments).wait()
+    #expect(good.status == 0, "\(good.errors)\n\(good.output)")
+    #expect(number("ranks", in: good.output) == Double(ranks))
+    #expect(texts("system", in: good.output) == [system])
+    let bad = Command("pto2-taskbench", arguments + ["--break"]).wait()
+    #expect(bad.status == 1)
+    #expect(
+      bad.output.contains("exit status 1: taskbench-pto2: a task had a wrong input"),
+      "\(bad.output)")
+  }
+
+  @Test func taskBenchSaysWhatIsForOneRank() {
+    for arguments in [
+      ["--system", "pto2-replay", "--ranks", "2"], ["--system", "pto2-one-rank"],
+      ["--ranks", "2", "--workers", "3"], ["--ranks", "0"],
+    ] {
+      #expect(Command.run("pto2-taskbench", arguments).status == 64, "\(arguments)")
+    }
+    let ranks = ["OMPI_COMM_WORLD_RANK": "0", "OMPI_COMM_WORLD_SIZE": "2"]
+    for (arguments, words) in [
+      ([], "--runs N says how often"), (["--runs", "2", "--replay", "2"], "--replay is for one"),
+      (["--runs", "2", "--explicit"], "--explicit is for one"),
+    ] {
+      let result = Command.run("taskbench-pto2", arguments, environment: ranks)
+      #expect(result.status == 64 && result.errors.contains(words), "\(result.errors)")
+    }
+  }
+
+  /// A task on another rank is not run here, and is timed.
+  @Test func unrolling() {
+    let result = Command.run("pto2-bench", ["--unroll", "--quick", "--json"])
+    #expect(result.status == 0, "\(result.errors)")
+    #expect(numbers("ranks", in: result.output) == [2, 4, 8, 16, 32, 64])
+    for key in ["no_tensors_us", "one_tile_us", "three_and_one_us"] {
+      let values = numbers(key, in: result.output).filter { $0 > 0 && $0.isFinite }
+      #expect(values.count == 6, "\(key): \(result.output)")
+    }
+    #expect(Command.run("pto2-bench", ["--unroll", "--only", "chain"]).status == 64)
+  }
+
   private func quick(_ system: String) -> [String] { ["--quick", "--json", "--system", system] }
 
   /// All values of a key that are strings.

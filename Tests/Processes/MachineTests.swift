@@ -6,7 +6,7 @@ import Testing
 /// Programs on several ranks, under a real mpirun. Where there is none, or no
 /// libpto2-link-mpi.so (`make link`), nothing is checked.
 @Suite(.serialized) struct MachineTests {
-  private static let isThere: Bool = {
+  static let isThere: Bool = {
     let hasRunner = Command("mpirun", ["--version"], isOnPath: true).wait().status == 0
     let hasLink = isAccessible(Command.buildDirectory + "libpto2-link-mpi.so")
     if !hasRunner || !hasLink { print("no mpirun, or no libpto2-link-mpi.so: not checked") }

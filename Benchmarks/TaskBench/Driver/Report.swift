@@ -5,10 +5,11 @@ enum Report {
   // MARK: Text
 
   static func header(_ plan: Plan) -> String {
-    let missing = System.all.filter { !$0.isBuilt }.map(\.name)
+    let missing = System.all.filter { !$0.isBuilt && $0.runs(onRanks: plan.ranks) }.map(\.name)
+    let ranks = plan.ranks == 1 ? "" : " on \(plan.ranks) ranks"
     return """
       \(MachineName.processor()), \(plan.processors) CPUs, Linux \(MachineName.kernel())
-      \(plan.steps) steps, \(plan.workers) workers, \(plan.rounds) rounds of all systems in turns; \
+      \(plan.steps) steps, \(plan.workers) workers\(ranks), \(plan.rounds) rounds of all systems in turns; \
       every input checked
       METG: wall time x CPUs / tasks at 50 and 75 % of the best rate, us; at: efficiency there
       CPUs, switches/task: of all processes of a system, with their start and end
@@ -87,6 +88,7 @@ enum Report {
     json.add("radix", plan.radix)
     json.add("imbalance", plan.imbalance)
     json.add("workers", plan.workers)
+    json.add("ranks", plan.ranks)
     json.add("rounds", plan.rounds)
     json.add("graphs", results.map { object($0, plan) })
     return json.text + "\n"

@@ -35,6 +35,7 @@ final class Runner {
   let plan: Plan
   /// The most that the CPUs were seen to compute together.
   private(set) var bestSpeed = 0.0
+  private var secondsPerIteration = 0.0
 
   init(_ plan: Plan) { self.plan = plan }
 
@@ -79,7 +80,8 @@ final class Runner {
   /// Seconds that one iteration takes on one core.
   func calibrate() throws(RunFailure) -> Double {
     var short = self.plan
-    (short.workers, short.steps, short.imbalance, short.isBroken) = (1, 20, 0, false)
+    (short.workers, short.ranks, short.steps) = (1, 1, 20)
+    (short.imbalance, short.isBroken) = (0, false)
     let runner = Runner(short)
     let example = Case(pattern: Pattern("no_comm")!, width: 1)
     var iterations = 1024
@@ -90,9 +92,20 @@ final class Runner {
         let run = try runner.run(System("pto2")!, example, iterations: iterations)
         kernel = min(kernel, run.seconds / run.tasks)
       }
-      if kernel > 1e-3 || plan.isQuick { return kernel / Double(iterations) }
+      if kernel > 1e-3 || plan.isQuick {
+        secondsPerIteration = kernel / Double(iterations)
+        return secondsPerIteration
+      }
       iterations *= 2
     }
+  }
+
+  /// How often ranks run a graph: as often all of them, whatever their clocks say. About what
+  /// fits into the time if a task takes 10 us more than its kernel, and one to warm up.
+  private func count(_ example: Case, _ iterations: Int) -> Int {
+    let task = 10e-6 + Double(iterations) * secondsPerIteration
+    let run = task * Double(example.width * plan.steps) / Double(plan.workers)
+    return plan.seconds == 0 ? 1 : 1 + max(1, min(100, Int(plan.seconds / run)))
   }
 
   private func once(
@@ -104,17 +117,20 @@ final class Runner {
       "--imbalance", "\(plan.imbalance)", "--seconds", "\(plan.seconds)",
     ]
     if plan.isBroken { options.append("--break") }
+    if plan.ranks > 1 { options += ["--runs", "\(count(example, iterations))"] }
     let speedBefore = speed(waiting: !plan.isQuick)
     let before = pingPong(plan)
     let begin = Usage.now()
-    let result = system.start(options, workers: plan.workers).waitAsleep(seconds: 120)
+    let result = system.start(options, plan).waitAsleep(seconds: 120)
     let end = Usage.now()
     let after = pingPong(plan)
     let speedAfter = speed(waiting: false)
     func value(_ key: String) -> Double { number(key, in: result.output) ?? .nan }
     guard result.status == 0, result.output.contains("\"valid\":true"), value("seconds") > 0
     else {
-      let words = result.messages.last.map(String.init) ?? "no reason given"
+      // mpirun has its own to say.
+      let own = result.messages.last { $0.hasPrefix("taskbench-") }
+      let words = (own ?? result.messages.last).map(String.init) ?? "no reason given"
       throw RunFailure(
         reason: "\(example.name), \(iterations) iterations: exit status \(result.status): \(words)")
     }

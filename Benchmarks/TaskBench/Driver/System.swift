@@ -26,14 +26,25 @@ struct System {
   private(set) var change = ""
   private var executable: String
   private var arguments: [String] = []
+  private var place = Place.anyRanks
+  /// One process a CPU, and they are the ranks.
   private var isMPI = false
 
+  /// On how many ranks it runs.
+  private enum Place { case one, several, anyRanks, oneBesideSeveral }
+
   static let all =
-    [System(name: "pto2", executable: "taskbench-pto2")] + variants + [
+    [
+      System(name: "pto2", executable: "taskbench-pto2"),
+      System(
+        name: "pto2-one-rank", executable: "taskbench-pto2",
+        change: "one rank with the CPUs of all, without mpirun", place: .oneBesideSeveral),
+    ] + variants + [
       System(name: "mpi", executable: "taskbench-mpi", isMPI: true),
-      System(name: "tbb", executable: "taskbench-tbb"),
-      System(name: "openmp", executable: "taskbench-openmp"),
-      System(name: "starpu", executable: "taskbench-starpu"),
+      System(name: "tbb", executable: "taskbench-tbb", place: .one),
+      System(name: "openmp", executable: "taskbench-openmp", place: .one),
+      System(name: "starpu", executable: "taskbench-starpu", place: .one),
+      System(name: "starpu-mpi", executable: "taskbench-starpu-mpi", place: .several),
     ]
 
   /// pto2 with one part switched off, or on.
@@ -51,24 +62,36 @@ struct System {
   ]
 
   private static func variant(_ name: String, _ change: String, _ arguments: [String]) -> System {
-    System(
-      name: "pto2-" + name, executable: "taskbench-pto2", change: change, arguments: arguments)
+    let isOfOneRank = ["explicit", "replay"].contains(name)
+    return System(
+      name: "pto2-" + name, executable: "taskbench-pto2", change: change, arguments: arguments,
+      place: isOfOneRank ? .one : .anyRanks)
   }
 
   /// pto2, and what each of its parts that can be switched does to it.
-  static var ablation: [System] { all.filter { $0.name == "pto2" || !$0.change.isEmpty } }
+  static func ablation(ranks: Int) -> [System] {
+    all.filter { ($0.name == "pto2" || !$0.change.isEmpty) && $0.runs(onRanks: ranks) }
+  }
 
   /// Those that are run when nobody says which.
-  static var usual: [System] { all.filter { !$0.name.hasPrefix("pto2-") && $0.isBuilt } }
+  static func usual(ranks: Int) -> [System] {
+    all.filter {
+      (!$0.name.hasPrefix("pto2-") || $0.place == .oneBesideSeveral) && $0.isBuilt
+        && $0.runs(onRanks: ranks)
+    }
+  }
+
+  func runs(onRanks ranks: Int) -> Bool { place == .anyRanks || (place == .one) == (ranks == 1) }
 
   private init(
     name: String, executable: String, change: String = "", arguments: [String] = [],
-    isMPI: Bool = false
+    place: Place = .anyRanks, isMPI: Bool = false
   ) {
     self.name = name
     self.change = change
     self.executable = executable
     self.arguments = arguments
+    self.place = place
     self.isMPI = isMPI
   }
 
@@ -79,14 +102,36 @@ struct System {
 
   var isBuilt: Bool { isAccessible(Command.buildDirectory + executable, execute: true) }
 
-  /// Starts the program for one graph; the kernel places what it starts.
-  func start(_ options: [String], workers: Int) -> Command {
+  /// Starts the program for one graph; the kernel places what it starts, but that all
+  /// processes of a rank of several share its CPUs.
+  func start(_ options: [String], _ plan: Plan) -> Command {
     let path = Command.buildDirectory + executable
     let options = arguments + options
-    guard isMPI else { return Command(path, options + ["--workers", "\(workers)"]) }
+    if plan.ranks == 1 || place == .oneBesideSeveral {
+      let words = options + ["--workers", "\(plan.workers)"]
+      guard isMPI else { return Command(path, words) }
+      return Command(
+        "mpirun", ["-n", "\(plan.workers)", path] + options, environment: Self.variables,
+        isOnPath: true)
+    }
+    let share = plan.workers / plan.ranks
+    var words: [String] = []
+    for rank in 0..<plan.ranks {
+      words += words.isEmpty ? [] : [":"]
+      words += ["-n", "\(isMPI ? share : 1)", "taskset", "-c", plan.cpus(of: rank), path]
+      words += options + ["--workers", "\(share)"]
+    }
     return Command(
-      "mpirun",
-      ["--allow-run-as-root", "--oversubscribe", "--bind-to", "none", "-n", "\(workers)", path]
-        + options, isOnPath: true)
+      "mpirun", words,
+      environment: Self.variables.merging(["STARPU_NCPU": "\(share)"]) { $1 }, isOnPath: true)
   }
+
+  /// More processes than CPUs, as root if need be, no messages where ptrace is barred; a
+  /// thread of StarPU's for MPI that stays with the rank's CPUs.
+  private static let variables = [
+    "OMPI_ALLOW_RUN_AS_ROOT": "1", "OMPI_ALLOW_RUN_AS_ROOT_CONFIRM": "1",
+    "OMPI_MCA_rmaps_base_oversubscribe": "1", "OMPI_MCA_hwloc_base_binding_policy": "none",
+    "OMPI_MCA_mpi_yield_when_idle": "1", "OMPI_MCA_btl_vader_single_copy_mechanism": "none",
+    "STARPU_MPI_NOBIND": "1",
+  ]
 }

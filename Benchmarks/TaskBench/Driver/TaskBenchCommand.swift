@@ -20,6 +20,7 @@ struct TaskBenchCommand: ParsableCommand {
         pto2-taskbench --table                  (six graphs, what `make taskbench` runs)
         pto2-taskbench --system pto2 --system pto2-explicit --rounds 9
         pto2-taskbench --ablation               (what each part of pto2 gives)
+        pto2-taskbench --ranks 2 --steps 200    (under mpirun, the CPUs shared out among ranks)
         pto2-taskbench --imbalance 1 --json --plot stencil.svg > figures.json
         pto2-taskbench --quick --pattern all    (tiny inputs: only shows that everything runs)
 
@@ -52,6 +53,9 @@ struct TaskBenchCommand: ParsableCommand {
   @Option(
     help: ArgumentHelp("Cores, threads or ranks (one for each CPU it may use).", valueName: "n"))
   var workers: Int?
+
+  @Option(help: ArgumentHelp("Under mpirun, each with its part of the workers.", valueName: "n"))
+  var ranks = 1
 
   @Option(
     help: ArgumentHelp(
@@ -102,6 +106,9 @@ struct TaskBenchCommand: ParsableCommand {
         let all = System.all.map(\.name).joined(separator: ", ")
         throw ValidationError("--system \(name): expected one of \(all)")
       }
+      if !known.runs(onRanks: ranks) {
+        throw ValidationError("--system \(name): does not run on \(ranks) ranks")
+      }
       if !known.isBuilt { throw ValidationError("--system \(name): not built, see make peers") }
     }
     for width in width { try check("width", width, 1...64) }
@@ -109,6 +116,10 @@ struct TaskBenchCommand: ParsableCommand {
     try check("radix", radix, 1...63)
     try check("workers", workers, 1...64)
     try check("rounds", rounds, 1...1000)
+    try check("ranks", ranks, 1...64)
+    if let workers, workers % ranks != 0 {
+      throw ValidationError("--workers \(workers): expected as many for each of \(ranks) ranks")
+    }
     if !(0...2).contains(imbalance) {
       throw ValidationError("--imbalance \(imbalance): expected 0 to 2")
     }
@@ -164,6 +175,7 @@ struct Plan {
   var radix: Int
   var imbalance: Double
   var workers: Int
+  var ranks: Int
   var rounds: Int
   var seconds: Double
   /// In microseconds.
@@ -176,14 +188,28 @@ struct Plan {
   /// CPUs that this process, and so each of its children, may use.
   let processors = max(1, CPUSet.allowed().count)
 
+  /// Those of one rank of several, in turns where there are fewer than workers.
+  func cpus(of rank: Int) -> String {
+    let allowed = CPUSet.allowed()
+    let all = (0..<CPUSet.capacity).filter { allowed.contains($0) }
+    if all.isEmpty { return "0" }
+    let share = workers / ranks
+    return (rank * share..<(rank + 1) * share).map { "\(all[$0 % all.count])" }
+      .joined(separator: ",")
+  }
+
   init(_ command: TaskBenchCommand) {
     let quick = command.quick
-    let chosen = command.ablation ? System.ablation : command.system.map { System($0)! }
-    systems = chosen.isEmpty ? (quick ? [System("pto2")!] : System.usual) : chosen
+    let ranks = command.ranks
+    let chosen =
+      command.ablation ? System.ablation(ranks: ranks) : command.system.map { System($0)! }
+    systems = chosen.isEmpty ? (quick ? [System("pto2")!] : System.usual(ranks: ranks)) : chosen
     steps = command.steps ?? (quick ? 20 : 1000)
     radix = command.radix
     imbalance = command.imbalance
-    workers = command.workers ?? processors
+    self.ranks = ranks
+    // As many for each rank, one at least.
+    workers = command.workers ?? max(1, processors / ranks) * ranks
     rounds = command.rounds ?? (quick ? 1 : 5)
     seconds = command.seconds ?? (quick ? 0 : 0.2)
     at = command.at.split(separator: ",").map { microseconds($0)! }

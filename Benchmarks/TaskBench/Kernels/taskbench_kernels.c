@@ -35,5 +35,5 @@ void taskbench_explicit_task(const pto2_kernel_args *args) {
     taskbench_run(graph, step, point, iterations_of(args->scalar), inputs, count, row + point);
 }
 
-PTO2_KERNELS({"taskbench", taskbench_task, PTO2_AIV},
+PTO2_KERNELS({"taskbench", taskbench_task, PTO2_AIV}, {"taskbench_aic", taskbench_task, PTO2_AIC},
              {"taskbench_explicit", taskbench_explicit_task, PTO2_AIV})

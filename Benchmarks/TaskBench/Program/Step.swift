@@ -2,7 +2,7 @@ import CTaskBench
 import PTO2
 
 /// Submits the tasks of one step: each takes what its producers of the step before have put
-/// out, and puts out a tensor.
+/// out, and puts out a tensor. On several ranks points belong to them in blocks.
 /// - Parameters:
 ///   - before: what the step before has put out, by point.
 ///   - current: what this one puts out.
@@ -13,15 +13,22 @@ func submitStep(
   _ before: [Tensor<Int64>?], into current: inout [Tensor<Int64>?],
   addScalars: (inout TaskBuilder, UInt32) -> Void
 ) throws {
+  let (aic, aiv) = kernel.coreType == .aic ? (kernel, nil) : (nil, kernel)
   var points = taskbench_points(&options.graph, step)
   while points != 0 {
     let point = taskbench_next(&points)
     var producers = taskbench_inputs(&options.graph, step, point)
-    current[Int(point)] = try graph.submit(aiv: kernel) { task in
+    current[Int(point)] = try graph.submit(aic: aic, aiv0: aiv) { task in
+      if graph.ranks > 1 { task.run(on: owner(Int(point), of: graph.ranks, options)) }
       while producers != 0 { task.input(before[Int(taskbench_next(&producers))]!) }
       let output = task.output(of: Int64.self, Shape(2))
       addScalars(&task, point)
       return output
     }
   }
+}
+
+/// The rank that a point belongs to.
+func owner(_ point: Int, of ranks: Int, _ options: taskbench_options) -> Int {
+  point * ranks / Int(options.graph.width)
 }

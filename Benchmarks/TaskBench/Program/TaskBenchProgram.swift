@@ -11,24 +11,41 @@ struct TaskBenchProgram {
     let parsed = taskbench_parse(&options, "pto2", CommandLine.argc, CommandLine.unsafeArgv)
     if parsed >= 0 { exit(parsed) }
     do {
-      exit(try measure(&options))
+      let place = try RankEnvironment { name in getenv(name).map { String(cString: $0) } }
+      if place.ranks > 1, let refusal = refusal(options) {
+        if place.rank == 0 { taskbench_complain("pto2", refusal) }
+        exit(64)
+      }
+      exit(try measure(&options, place))
     } catch {
-      taskbench_complain("pto2", "\(error)")
+      // Of an error that another rank has, that one speaks.
+      if (error as? PTO2Error)?.isEcho != true { taskbench_complain("pto2", "\(error)") }
       exit(1)
     }
   }
 
+  /// What cannot be on several ranks.
+  private static func refusal(_ options: taskbench_options) -> String? {
+    if options.runs == 0 { return "on several ranks --runs N says how often: clocks differ" }
+    if options.replay > 0 { return "--replay is for one rank" }
+    if options.is_explicit != 0 { return "--explicit is for one rank" }
+    return nil
+  }
+
   /// - Returns: the exit status.
-  private static func measure(_ options: inout taskbench_options) throws -> Int32 {
-    let session = try Session(configuration(&options), images: ["TaskBenchKernels"])
+  private static func measure(
+    _ options: inout taskbench_options, _ place: RankEnvironment
+  ) throws -> Int32 {
+    let session = try Session(configuration(&options, place), images: ["TaskBenchKernels"])
     let series = UnsafeMutablePointer<taskbench_series>.allocate(capacity: 1)
     defer { series.deallocate() }
     var replayed = ReplayedSteps(count: options.replay)
     taskbench_begin(series)
+    let own = tasks(of: place, &options)
     while taskbench_more(series, &options) != 0 {
       var isValid = false
       let begin = taskbench_seconds()
-      try session.run { graph in
+      let report = try session.run { graph in
         isValid =
           options.is_explicit != 0
           ? try runExplicit(graph, &options)
@@ -36,16 +53,42 @@ struct TaskBenchProgram {
             ? try runInPlace(graph, &options)
             : try runThroughTensors(graph, &options, &replayed)
       }
-      taskbench_add(series, &options, taskbench_seconds() - begin, isValid ? 1 : 0)
+      let seconds = taskbench_seconds() - begin
+      if report.kernels != own {
+        taskbench_complain("pto2", "rank \(place.rank) ran \(report.kernels) tasks, not \(own)")
+        isValid = false
+      }
+      taskbench_add(series, &options, seconds, isValid ? 1 : 0)
     }
     session.close()
+    if place.rank != 0 { return series.pointee.is_valid != 0 ? 0 : 1 }
+    options.workers *= place.ranks
     return taskbench_finish(series, &options, "pto2")
   }
 
+  /// Those of a rank.
+  private static func tasks(of place: RankEnvironment, _ options: inout taskbench_options) -> Int {
+    var count = 0
+    for step in 0..<options.graph.steps {
+      var points = taskbench_points(&options.graph, step)
+      while points != 0 {
+        let point = Int(taskbench_next(&points))
+        let owner = owner(point, of: Int(place.ranks), options)
+        count += owner == Int(place.rank) ? 1 : 0
+      }
+    }
+    return count
+  }
+
   /// Outputs stay alive until the scope ends: all of them, 64 bytes each.
-  private static func configuration(_ options: inout taskbench_options) -> Configuration {
+  private static func configuration(
+    _ options: inout taskbench_options, _ place: RankEnvironment
+  ) -> Configuration {
+    var all = Int(taskbench_tasks(&options.graph))
+    // What a rank sends and receives are tasks, too: at the end of the last step as well.
+    if place.ranks > 1 { all = 2 * all + Int(place.ranks * options.graph.width) }
     var tasks = 64
-    while tasks < Int(taskbench_tasks(&options.graph)) { tasks *= 2 }
+    while tasks < all { tasks *= 2 }
     let window = min(tasks, Int(options.window))
     // Of an explicit graph the one tensor, too.
     let points = Int(options.graph.steps) * Int(options.graph.width)
@@ -57,7 +100,8 @@ struct TaskBenchProgram {
         taskWindow: window, consumedWindow: tasks, heapBytes: bytes,
         dependencyPool: 16 * window)
     ]
-    configuration.arenaBytes = 64 << 20
+    // What comes from other ranks, too.
+    configuration.arenaBytes = 64 << 20 + 128 * points
     configuration.lanes = Int(options.lanes)
     configuration.schedulerThreads = Int(options.threads)
     configuration.worksAhead = options.without_ahead == 0
@@ -74,6 +118,11 @@ struct TaskBenchProgram {
     return configuration
   }
 
+  /// One worker is a cluster's AIC, two are its AIVs.
+  private static func kernel(_ graph: Graph, _ options: taskbench_options) throws -> Kernel {
+    try graph.kernel(options.workers == 1 ? "taskbench_aic" : "taskbench")
+  }
+
   /// Each task puts out a tensor, and takes those of its producers.
   /// - Returns: whether the last step is right.
   private static func runThroughTensors(
@@ -82,7 +131,7 @@ struct TaskBenchProgram {
     let shape = options.graph
     let packed = taskbench_packed(&options.graph)
     let work = UInt64(shape.run) << 40 | options.iterations
-    let kernel = try graph.kernel("taskbench")
+    let kernel = try kernel(graph, options)
     return try graph.scope {
       var before: [Tensor<Int64>?] = Array(repeating: nil, count: Int(shape.width))
       var current = before
@@ -130,9 +179,13 @@ struct TaskBenchProgram {
     let packed = taskbench_packed(&options.graph)
     let work = UInt64(shape.run) << 40 | options.iterations
     let recovery: Recovery = options.with_snapshots != 0 ? .snapshot : .automatic
-    let kernel = try graph.kernel("taskbench")
+    let kernel = try kernel(graph, options)
+    let (aic, aiv) = kernel.coreType == .aic ? (kernel, nil) : (nil, kernel)
     func tensors() throws -> [Tensor<Int64>] {
-      try (0..<shape.width).map { _ in try graph.externalTensor(of: Int64.self, Shape(2)) }
+      try (0..<shape.width).map {
+        try graph.externalTensor(
+          of: Int64.self, Shape(2), on: owner(Int($0), of: graph.ranks, options))
+      }
     }
     var (before, current) = (try tensors(), try tensors())
     try graph.scope {
@@ -141,7 +194,7 @@ struct TaskBenchProgram {
         while points != 0 {
           let point = taskbench_next(&points)
           var producers = taskbench_inputs(&options.graph, step, point)
-          try graph.submit(aiv: kernel) { task in
+          try graph.submit(aic: aic, aiv0: aiv) { task in
             while producers != 0 { task.input(before[Int(taskbench_next(&producers))]) }
             task.inout(current[Int(point)])
             task.scalar(bits: packed)

@@ -26,6 +26,7 @@ static void help(const char *system) {
            "  --imbalance F     iterations differ by F times the mean, 0 to 2 (0)\n"
            "  --workers N       (one for each CPU it may use)\n"
            "  --seconds S       repeats runs for so long (0.2)\n"
+           "  --runs N          repeats N times instead, the first of which does not count\n"
            "  --break           one task puts out something wrong: exit status 1\n",
            TASKBENCH_MAX_WIDTH, TASKBENCH_MAX_RADIX, TASKBENCH_FLOP);
     if (strcmp(system, "pto2") == 0)
@@ -93,6 +94,7 @@ static int take(taskbench_options *options, const char *name, const char *text, 
         {"--steps", 1, TASKBENCH_MAX_STEPS, &graph->steps},
         {"--radix", 1, TASKBENCH_MAX_RADIX, &graph->radix},
         {"--workers", 1, 64, &options->workers},
+        {"--runs", 1, 1000, &options->runs},
         {"--window", 64, 1 << 16, &options->window},
         {"--lanes", 1, 64, &options->lanes},
         {"--threads", 1, 8, &options->threads},
@@ -191,6 +193,7 @@ void taskbench_begin(taskbench_series *series) {
 }
 
 int taskbench_more(const taskbench_series *series, const taskbench_options *options) {
+    if (options->runs) return series->count + series->warm_up < options->runs;
     if (!series->is_valid) return 0;
     return series->count == 0 || (series->total < options->seconds && series->count < 1000);
 }
@@ -199,8 +202,9 @@ void taskbench_add(taskbench_series *series, taskbench_options *options, double 
                    int is_valid) {
     options->graph.run++;
     series->is_valid &= is_valid;
-    if (series->warm_up == 0 && series->count == 0 && is_valid &&
-        seconds < 10 * options->seconds) {
+    const int may_warm_up =
+        options->runs ? options->runs > 1 : is_valid && seconds < 10 * options->seconds;
+    if (series->warm_up == 0 && series->count == 0 && may_warm_up) {
         series->warm_up = 1;
         return;
     }

@@ -208,6 +208,8 @@ typedef struct taskbench_options {
     uint32_t workers;
     /* Runs are repeated for so long, one at least. */
     double seconds;
+    /* Instead: so many runs, the same on every rank, whatever its clock says; 0 = by time. */
+    uint32_t runs;
     /* pto2 alone. */
     uint32_t window;
     uint32_t lanes;
@@ -242,7 +244,7 @@ void taskbench_begin(taskbench_series *series);
 /* Whether there is to be another one. */
 int taskbench_more(const taskbench_series *series, const taskbench_options *options);
 /* A run took so long, and its outputs were right or not; the next one follows. The first
- * one does not count, unless it took ten times as long as all were to take. */
+ * one does not count, unless it took ten times as long as all were to take, or is the only one. */
 void taskbench_add(taskbench_series *series, taskbench_options *options, double seconds,
                    int is_valid);
 /* Prints one line of JSON. Returns the exit status: 0, or 1 for a wrong run. */
