@@ -297,9 +297,8 @@ extension pto2_link_word {
   mutating func setPositions(_ values: [UInt32]) {
     positions_count = UInt32(min(values.count, Int(PTO2_LINK_POSITIONS)))
     unsafe withUnsafeMutableBytes(of: &positions) { bytes in
-      for (index, value) in values.prefix(Int(PTO2_LINK_POSITIONS)).enumerated() {
-        unsafe bytes.storeBytes(of: value, toByteOffset: 4 * index, as: UInt32.self)
-      }
+      let places = unsafe bytes.bindMemory(to: UInt32.self)
+      for (place, value) in zip(places.indices, values) { unsafe places[place] = value }
     }
   }
 
