@@ -174,7 +174,8 @@ import Testing
         let result = command.wait(seconds: 30)
         #expect(result.status == (role == "pto2-link" ? 53 : 137), "\(result.errors)")
         let ours = result.messages.filter { $0.hasPrefix("pto2-") }
-        #expect(ours.count == 1, "\(result.errors)")
+        // The scheduler of a killed rank speaks for it, if mpirun still listens to that rank.
+        #expect(ours.count == 1 || ours.isEmpty && role == "pto2-random", "\(result.errors)")
       }
       for rank in 0..<ranks { expectClean("\(segment).r\(rank)") }
     }
