@@ -41,7 +41,7 @@ private let tiny = ring(2, 2, 64, 4)
       clusters: 3, arenaBytes: 12345),
     Configuration(rings: [tiny, tiny], clusters: 40, lanes: 1),
     Configuration(rings: [ring(1 << 20, 1 << 24, 1 << 40, 1 << 28)], arenaBytes: 1 << 42),
-    traced(1 << 16), traced(4 << 20), oneOf(2), oneOf(64),
+    traced(1 << 16), traced(4 << 20), oneOf(2),
   ]
 
   @Test(arguments: configurations, [UInt32(4096), 16384, 65536])

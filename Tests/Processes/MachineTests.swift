@@ -149,7 +149,7 @@ import Testing
     guard Self.isThere else { return }
     var random = SplitMix64(seed: UInt64(role.utf8.count))
     var killed = 0
-    for round in 0..<6 {
+    for round in 0..<4 {
       let segment = uniqueSegmentName()
       let ranks = 2 + round % 2
       let command = start(
@@ -160,7 +160,8 @@ import Testing
       let name = "\(segment).r\(rank)"
       #expect(command.waitUntil { processes(name, named: "pto2-worker").count == 3 })
       usleep(UInt32.random(in: 100_000...500_000, using: &random))
-      let victims = processes(name, named: role)
+      // The program's command line has the name that its rank is added to.
+      let victims = processes(role == "pto2-random" ? segment : name, named: role)
       if let victim = victims.randomElement(using: &random), kill(victim, SIGKILL) == 0 {
         killed += 1
       }
@@ -179,6 +180,6 @@ import Testing
       }
       for rank in 0..<ranks { expectClean("\(segment).r\(rank)") }
     }
-    #expect(killed >= 5)
+    #expect(killed >= 3)
   }
 }
