@@ -80,6 +80,12 @@ public final class Session {
       self.layout = layout
       self.pretended = pretended
     } catch { throw PTO2Error(error) }
+    if layout.hasLink && !configuration.launchesProcesses {
+      throw PTO2Error(
+        .invalidArgs,
+        "--no-launch: a rank that mpirun has started starts its processes itself, since MPI knows its children alone"
+      )
+    }
     try Self.takeRank(layout)
     try Self.checkConfinement(configuration)
     // Before anything can be left behind, and before an image's constructors run.

@@ -110,7 +110,9 @@ internal import PTO2Trace
 
   private func startTrace(_ number: Int) throws(PTO2Error) {
     guard let trace = configuration.trace else { return }
-    let path = number == 1 ? trace.file : Self.numbered(trace.file, number)
+    let rank = withSegment { $0.configuration.hasLink ? "r\($0.configuration.rank)" : nil }
+    let marks = [rank, number == 1 ? nil : "\(number)"].compactMap(\.self)
+    let path = marks.reduce(trace.file) { Self.marked($0, $1) }
     let collector = withSegment { segment -> Result<TraceCollector, SystemError> in
       do throws(SystemError) { return .success(try TraceCollector(segment, path: path)) } catch {
         return .failure(error)
@@ -124,13 +126,13 @@ internal import PTO2Trace
     }
   }
 
-  /// `run.2.pftrace`.
-  private static func numbered(_ path: String, _ number: Int) -> String {
+  /// `run.2.pftrace`, `run.r1.pftrace`.
+  private static func marked(_ path: String, _ mark: String) -> String {
     let name = path.split(separator: "/", omittingEmptySubsequences: false).last ?? ""
     guard let dot = name.lastIndex(of: "."), dot != name.startIndex else {
-      return path + ".\(number)"
+      return path + ".\(mark)"
     }
-    return path[..<dot] + ".\(number)" + path[dot...]
+    return path[..<dot] + ".\(mark)" + path[dot...]
   }
 
   /// - Parameter saysWhy: a trace that is not written is told of here; otherwise the report has

@@ -67,7 +67,5 @@ struct Activities {
     return activities[next + index]
   }
 
-  func forEachOne(_ body: (Activity) -> Void) { activities.forEach(body) }
-
-  func allSatisfy(_ predicate: (Activity) -> Bool) -> Bool { activities.allSatisfy(predicate) }
+  var all: [Activity] { activities }
 }

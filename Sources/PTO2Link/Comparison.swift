@@ -298,9 +298,7 @@ extension pto2_link_word {
     positions_count = UInt32(min(values.count, Int(PTO2_LINK_POSITIONS)))
     unsafe withUnsafeMutableBytes(of: &positions) { bytes in
       let places = unsafe bytes.bindMemory(to: UInt32.self)
-      for (index, value) in values.prefix(places.count).enumerated() {
-        unsafe places[index] = value
-      }
+      for (place, value) in zip(places.indices, values) { unsafe places[place] = value }
     }
   }
 

@@ -201,7 +201,7 @@ package struct Link<Transport: LinkTransport & ~Copyable>: ~Copyable {
   package var isAlone: Bool {
     guard !isBroken, let goodbye, peers.allSatisfy({ $0.rank == rank || $0.hasLeft != nil })
     else { return false }
-    return activities.allSatisfy { $0.isTransfer && goodbye != 0 }
+    return activities.all.allSatisfy { $0.isTransfer && goodbye != 0 }
   }
 
   /// Every rank came to the last meeting, and one at least with an error.

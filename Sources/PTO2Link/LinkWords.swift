@@ -187,7 +187,7 @@ extension Link where Transport: ~Copyable {
     for receive in waiting.values {
       note(receive.transfer.order.peer, receive.transfer, receive.since)
     }
-    activities.forEachOne { activity in
+    for activity in activities.all {
       switch activity.purpose {
       case .send(let transfer), .receive(let transfer):
         note(activity.peer, transfer, activity.since)

@@ -13,6 +13,16 @@ private let traces: Set<SectionKind> = [
   .tracePositions, .orchestratorTrace, .schedulerTrace, .coreTrace,
 ]
 
+private let ranked: Set<SectionKind> = [
+  .rankWords, .submissions, .transferStarts, .linkWords, .transferEnds,
+]
+
+private func oneOf(_ ranks: UInt32) -> Configuration {
+  var configuration = Configuration(rings: [tiny, ring(1 << 12, 1 << 14, 1 << 20, 256)])
+  (configuration.rank, configuration.ranks) = (ranks - 1, ranks)
+  return configuration
+}
+
 private func traced(_ bytes: UInt64) -> Configuration {
   var configuration = Configuration(rings: [tiny], clusters: 2, schedulerThreads: 3)
   configuration.traceBytes = bytes
@@ -31,7 +41,7 @@ private let tiny = ring(2, 2, 64, 4)
       clusters: 3, arenaBytes: 12345),
     Configuration(rings: [tiny, tiny], clusters: 40, lanes: 1),
     Configuration(rings: [ring(1 << 20, 1 << 24, 1 << 40, 1 << 28)], arenaBytes: 1 << 42),
-    traced(1 << 16), traced(4 << 20),
+    traced(1 << 16), traced(4 << 20), oneOf(2),
   ]
 
   @Test(arguments: configurations, [UInt32(4096), 16384, 65536])
@@ -40,7 +50,10 @@ private let tiny = ring(2, 2, 64, 4)
     var end: UInt64 = 0
     for section in layout.sections {
       #expect(section.offset == end)
-      #expect(section.bytes > 0 || section.kind == .constants || traces.contains(section.kind))
+      #expect(
+        section.bytes > 0 || section.kind == .constants
+          || traces.union(ranked).contains(section.kind))
+      #expect(!ranked.contains(section.kind) || (section.bytes > 0) == (configuration.ranks > 1))
       #expect(section.offset % UInt64(page) == 0)
       #expect(section.bytes % UInt64(page) == 0)
       end = section.offset + section.bytes
@@ -55,10 +68,11 @@ private let tiny = ring(2, 2, 64, 4)
     let orchestrator: Set<SectionKind> = [
       .header, .images, .kernels, .orchestratorWords, .submissionLog, .mainRing, .dispatchTable,
       .payload, .fanin, .tracePositions, .orchestratorTrace, .scopeNames, .scopeUses,
-      .constants,
+      .constants, .rankWords, .submissions,
     ]
     let scheduler: Set<SectionKind> = [
       .schedulerWords, .dataMainBase, .consumedRing, .slotStates, .fanout, .schedulerTrace,
+      .transferStarts,
     ]
     for section in layout.sections {
       if orchestrator.contains(section.kind) {
@@ -67,8 +81,10 @@ private let tiny = ring(2, 2, 64, 4)
         #expect(section.writers == .scheduler)
       } else if [.cores, .coreTrace].contains(section.kind) {
         #expect(section.writers == .worker)
+      } else if [.linkWords, .transferEnds].contains(section.kind) {
+        #expect(section.writers == .link)
       } else {
-        #expect(section.writers == [.orchestrator, .worker], "data, not protocol")
+        #expect(section.writers == [.orchestrator, .worker, .link], "data, not protocol")
       }
     }
   }
@@ -95,6 +111,12 @@ private let tiny = ring(2, 2, 64, 4)
     #expect(bytes(.submissionLog) >= UInt64(configuration.logCapacity) * 16)
     #expect(bytes(.dataMainBase) >= UInt64(configuration.coreCount) * 64)
     #expect(bytes(.header) >= 3368)
+    if configuration.ranks > 1 {
+      // Every task that is not RELEASED may be a transfer.
+      let tasks = configuration.rings.reduce(0) { $0 + UInt64($1.taskWindow) }
+      #expect(bytes(.transferStarts) >= 16 * tasks && bytes(.transferEnds) >= 16 * tasks)
+      #expect(bytes(.linkWords) >= 64 * 1024 && bytes(.submissions) == 1 << 20)
+    }
     #expect(bytes(.orchestratorWords) >= 2048)
     #expect(bytes(.schedulerWords) >= 4096)
   }
@@ -154,6 +176,9 @@ private let tiny = ring(2, 2, 64, 4)
     Refusal(variable: "--threads", value: "9") { $0.schedulerThreads = 9 },
     Refusal(variable: "offset limit", value: "0") { $0.offsetLimit = 0 },
     Refusal(variable: "--arena", value: "4095") { $0.arenaBytes = 4095 },
+    Refusal(variable: "ranks", value: "0") { $0.ranks = 0 },
+    Refusal(variable: "ranks", value: "65") { $0.ranks = 65 },
+    Refusal(variable: "rank", value: "3") { ($0.rank, $0.ranks) = (3, 3) },
     Refusal(variable: "images", value: "17") { $0.imageCount = 17 },
     Refusal(variable: "kernels", value: "4097") { $0.kernelCount = 4097 },
     Refusal(variable: "PTO2_RING_TASK_WINDOW (--task-window)", value: "1") {

@@ -107,7 +107,7 @@ import Testing
   // MARK: Errors
 
   @Test(arguments: [
-    ("undeclared", 15, "error 5 INVALID_ARGS: a task in a scope of one rank writes bytes 0 to 128"),
+    ("undeclared", 15, "error 5 INVALID_ARGS: a task in a scope of one rank writes bytes 0 to 256"),
     ("manual", 15, "error 5 INVALID_ARGS: a tensor that rank 1 has is used on rank 0 in a manual"),
     (
       "differs", 52, "error 212 DIVERGED: the programs of rank 0 and rank 1 differ from submission "
@@ -149,7 +149,7 @@ import Testing
     guard Self.isThere else { return }
     var random = SplitMix64(seed: UInt64(role.utf8.count))
     var killed = 0
-    for round in 0..<6 {
+    for round in 0..<4 {
       let segment = uniqueSegmentName()
       let ranks = 2 + round % 2
       let command = start(
@@ -160,7 +160,8 @@ import Testing
       let name = "\(segment).r\(rank)"
       #expect(command.waitUntil { processes(name, named: "pto2-worker").count == 3 })
       usleep(UInt32.random(in: 100_000...500_000, using: &random))
-      let victims = processes(name, named: role)
+      // The program's command line has the name that its rank is added to.
+      let victims = processes(role == "pto2-random" ? segment : name, named: role)
       if let victim = victims.randomElement(using: &random), kill(victim, SIGKILL) == 0 {
         killed += 1
       }
@@ -174,10 +175,11 @@ import Testing
         let result = command.wait(seconds: 30)
         #expect(result.status == (role == "pto2-link" ? 53 : 137), "\(result.errors)")
         let ours = result.messages.filter { $0.hasPrefix("pto2-") }
-        #expect(ours.count == 1, "\(result.errors)")
+        // The scheduler of a killed rank speaks for it, if mpirun still listens to that rank.
+        #expect(ours.count == 1 || ours.isEmpty && role == "pto2-random", "\(result.errors)")
       }
       for rank in 0..<ranks { expectClean("\(segment).r\(rank)") }
     }
-    #expect(killed >= 5)
+    #expect(killed >= 3)
   }
 }
