@@ -149,8 +149,7 @@ extension Orchestrator {
         RankedDependency(rank: task.rank, ordinal: task.ordinal, isRetained: isRetained))
       return
     }
-    // An id of this rank alone is good in the part of the program that it goes through alone.
-    guard ranks.isAlone || ranks.inner != nil, let task = rings.task(id) else {
+    guard let task = rings.task(id) else {
       return staged.fail(
         PTO2Error(
           .invalidArgs, "dependency on task \(id), which was not submitted in this run", task: id))
