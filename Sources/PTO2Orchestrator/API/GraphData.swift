@@ -36,7 +36,7 @@ extension Graph {
     _ tensor: repeat Tensor<each Element>,
     body: (repeat MutableElements<each Element>) throws -> Result
   ) throws(PTO2Error) -> Result {
-    repeat try bringEverywhere((each tensor).untyped)
+    repeat try bringEverywhere((each tensor).untyped, forWriting: true)
     try waitForAll()
     let views = (repeat try mutableElements(of: each tensor))
     defer { repeat noteWrite((each tensor).untyped) }
@@ -65,8 +65,8 @@ extension Graph {
     return unsafe orchestrator.pointee.address(of: tensor)
   }
 
-  private func bringEverywhere(_ tensor: AnyTensor) throws(PTO2Error) {
-    unsafe try orchestrator.pointee.bringEverywhere(tensor)
+  private func bringEverywhere(_ tensor: AnyTensor, forWriting: Bool = false) throws(PTO2Error) {
+    unsafe try orchestrator.pointee.bringEverywhere(tensor, forWriting: forWriting)
   }
   private func noteWrite(_ tensor: AnyTensor) {
     unsafe orchestrator.pointee.noteProgramWrite(tensor)
@@ -138,7 +138,7 @@ extension Graph {
     unsafe try orchestrator.pointee.refuseInRecording("a look at an element")
     do throws(PTO2Error) {
       let element = try tensor.element(at: index)
-      try bringEverywhere(element)
+      try bringEverywhere(element, forWriting: includingReaders)
       if includingReaders { noteWrite(element) }
       unsafe try orchestrator.pointee.waitForUsers(
         of: element, includingReaders: includingReaders, limitSeconds: timeout.inSeconds)

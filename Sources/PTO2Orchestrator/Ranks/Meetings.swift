@@ -7,8 +7,6 @@ internal import PTO2System
 extension Orchestrator {
   /// There are other ranks.
   package var isRanked: Bool { !ranks.isAlone }
-  /// Which one this is.
-  package var ownRank: Int { ranks.own }
 
   /// Blocks until every rank is there, and sees that all are of one make.
   /// - Parameter description: what must be equal everywhere, in words.

@@ -96,8 +96,8 @@ extension Orchestrator {
   }
 
   /// The program looks at a tensor inside, or writes it: on this rank alone.
-  func checkLook(_ tensor: AnyTensor, _ inner: RankScope) throws(PTO2Error) {
-    do throws(PTO2Error) { try check(StagedArgument(tensor, .input), inner) } catch {
+  func checkLook(_ tensor: AnyTensor, _ access: Access, _ inner: RankScope) throws(PTO2Error) {
+    do throws(PTO2Error) { try check(StagedArgument(tensor, access), inner) } catch {
       throw fault.raise(error)
     }
   }
@@ -121,7 +121,7 @@ extension Orchestrator {
     if isIn(inner.writes) || !argument.access.isWrite && isIn(inner.reads) { return }
     throw PTO2Error(
       .invalidArgs,
-      "a task in a scope of one rank \(argument.access.isWrite ? "writes" : "reads") bytes \(argument.offset) to \(argument.end) of a tensor, and the scope does not say so: name them in its \(argument.access.isWrite ? "writes" : "reads")"
+      "a scope of one rank \(argument.access.isWrite ? "writes" : "reads") bytes \(argument.offset) to \(argument.end) of a tensor, and does not say so: name them in its \(argument.access.isWrite ? "writes" : "reads")"
     )
   }
 }

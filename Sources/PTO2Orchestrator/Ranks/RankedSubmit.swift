@@ -257,10 +257,13 @@ extension Orchestrator {
 
   /// Every rank gets what it lacks of a tensor that the program looks at: it may go on by
   /// what it sees there. A wait comes next.
-  package mutating func bringEverywhere(_ tensor: AnyTensor) throws(PTO2Error) {
+  /// - Parameter forWriting: it is about to change it.
+  package mutating func bringEverywhere(_ tensor: AnyTensor, forWriting: Bool = false)
+    throws(PTO2Error)
+  {
     if ranks.isAlone { return }
     guard isInScope(tensor) else { return }
-    if let inner = ranks.inner { return try checkLook(tensor, inner) }
+    if let inner = ranks.inner { return try checkLook(tensor, forWriting ? .inout : .input, inner) }
     do throws(PTO2Error) {
       let argument = StagedArgument(tensor, .input)
       for rank in 0..<ranks.count { try bring(argument, to: rank) }

@@ -21,6 +21,7 @@ struct MachineProgram: ParsableCommand {
       case "values": try values(graph)
       case "scope": try scope(graph)
       case "undeclared": try undeclared(graph)
+      case "unwritten": try unwritten(graph)
       case "manual": try manual(graph)
       case "differs": try differs(graph)
       case "ends-early": try endsEarly(graph)
@@ -154,6 +155,15 @@ struct MachineProgram: ParsableCommand {
     let y = try graph.externalTensor(of: Int64.self, [32])
     try graph.scope(on: graph.ranks - 1, reads: [AnyTensor(x)], writes: []) {
       try add(graph, y, 1, on: nil)
+    }
+  }
+
+  /// The program itself writes what it has said it reads.
+  private func unwritten(_ graph: Graph) throws {
+    let x = try graph.externalTensor(of: Int64.self, [32])
+    try graph.scope(on: graph.ranks - 1, reads: [AnyTensor(x)], writes: []) {
+      _ = try graph.array(x)
+      try graph.write(x) { $0[0] = 1 }
     }
   }
 
