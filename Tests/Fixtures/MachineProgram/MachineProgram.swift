@@ -100,7 +100,25 @@ struct MachineProgram: ParsableCommand {
       kept = next
     }
     try check(graph, try graph.array(kept) == (1...16).map { $0 }, "a kept output")
-    // Order by id alone, over ranks.
+    // Order by id alone, over ranks: no tensor tells of it, but the time does.
+    let slow = try graph.externalTensor(of: Int64.self, [1], on: 0)
+    let next = try graph.externalTensor(of: Int64.self, [1], on: last)
+    let clock = ContinuousClock()
+    let begin = clock.now
+    let first = try graph.submit(aiv: try graph.kernel("t_add")) { task in
+      task.inout(slow)
+      task.scalar(1)
+      task.scalar(300_000)
+      return task.id
+    }
+    try graph.submit(aiv: try graph.kernel("t_add")) { task in
+      task.after(first)
+      task.inout(next)
+      task.scalar(1)
+      task.scalar(0)
+    }
+    try check(graph, try graph.element(of: next, at: [0]) == 1, "what comes after")
+    try check(graph, clock.now - begin >= .milliseconds(300), "it came before")
     let y = try graph.externalTensor(of: Int64.self, [4])
     var before: TaskID?
     for step in 0..<2 * graph.ranks {
