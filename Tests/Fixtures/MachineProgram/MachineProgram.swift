@@ -118,7 +118,9 @@ struct MachineProgram: ParsableCommand {
       task.scalar(0)
     }
     try check(graph, try graph.element(of: next, at: [0]) == 1, "what comes after")
-    try check(graph, clock.now - begin >= .milliseconds(300), "it came before")
+    // Ranks do not come here at one moment.
+    let waited = clock.now - begin
+    try check(graph, waited >= .milliseconds(150), "it came before, after \(waited)")
     let y = try graph.externalTensor(of: Int64.self, [4])
     var before: TaskID?
     for step in 0..<2 * graph.ranks {
