@@ -88,6 +88,27 @@ int pto2_set_affinity(const uint64_t *mask, uint32_t words) {
     return result(syscall(SYS_sched_setaffinity, 0, words * sizeof *mask, mask));
 }
 
+/* sched_setattr(2)'s record; <linux/sched/types.h> does not go together with <sched.h>. */
+typedef struct {
+    uint32_t size, policy;
+    uint64_t flags;
+    int32_t nice;
+    uint32_t priority;
+    uint64_t runtime, deadline, period;
+    uint32_t util_min, util_max;
+} scheduling;
+
+int pto2_set_slice(uint64_t nanoseconds) {
+    scheduling own;
+    memset(&own, 0, sizeof own);
+    int status = result(syscall(SYS_sched_getattr, 0, &own, sizeof own, 0));
+    if (status < 0) return status;
+    if (own.policy != SCHED_OTHER) return -EINVAL;
+    own.runtime = nanoseconds;
+    own.flags &= 1; /* SCHED_FLAG_RESET_ON_FORK */
+    return result(syscall(SYS_sched_setattr, 0, &own, 0));
+}
+
 int pto2_pidfd_open(int32_t pid) {
     return pto2_above_standard((int)syscall(SYS_pidfd_open, pid, 0));
 }

@@ -48,6 +48,8 @@ package func runLink(
     if parent != nil { outliveParent() }
   } catch { return refuse(error.text) }
   segment.watchTruncation(says: parent != nil ? nil : { "pto2-link: \($0)" })
+  // Not MPI's own threads.
+  askForShortSlices()
   var process = LinkProcess(segment, transport, times, signals: signals)
   return process.run()
 }

@@ -20,6 +20,7 @@ private protocol SteppedThread: AnyObject {
   func announce()
   func workerDied(_ core: Int)
   func updateDepths()
+  func park()
 }
 
 private final class Stepped<S: Sharing>: SteppedThread {
@@ -38,6 +39,7 @@ private final class Stepped<S: Sharing>: SteppedThread {
   func announce() { scheduler.announce(isSupervised: false) }
   func workerDied(_ core: Int) { scheduler.workerDied(core) }
   func updateDepths() { scheduler.updateDepths() }
+  func park() { scheduler.park(timeoutNanoseconds: 1) }
 }
 
 /// The real orchestrator and scheduler on one segment, stepped by hand, and
@@ -131,6 +133,9 @@ final class Rig {
   var isAborted: Bool { threads[0].isAborted }
   var missingCores: [String] { threads[0].missingCores }
   var isDrained: Bool { threads[0].isDrained() }
+
+  /// The first thread sleeps, for a moment.
+  func park() { threads[0].park() }
 
   /// What a core says of its kernels.
   func count(_ counters: pto2_core_counters, core: Int) {

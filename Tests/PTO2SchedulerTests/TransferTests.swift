@@ -279,6 +279,22 @@ import Testing
 
   // MARK: Waking
 
+  /// A core that has enough before it wakes nobody until half of that is left, but with what
+  /// another rank waits for.
+  @Test(arguments: [nil, 0, 1, 2, 3])
+  func coreSaysWhatATransferWaitsFor(sent: Int?) throws {
+    let rig = try rankRig(lanes: 4, worksAhead: true)
+    let tensors = try (0..<4).map { _ in try rig.external(16) }
+    for tensor in tensors { try rig.submit(aic: true) { $0.inout(tensor) } }
+    if let sent { try rig.send(tensors[sent]) }
+    rig.settle()
+    #expect(rig.queues[0].count == 4, "not exercised")
+    rig.park()
+    let lanes = rig.worker.dispatchLanes(0)
+    let lane = UInt32(min(sent ?? 2, 2))
+    #expect(lanes.wakeAt.loadAcquire() == lanes[lane].position.loadAcquire())
+  }
+
   /// The link sleeps when a transfer is started, by this scheduler or by one that died before
   /// it could wake the link.
   @Test(arguments: [false, true])

@@ -80,11 +80,17 @@ import Testing
 
   @Test func schedulerStartedByHandCanBeStartedAgain() throws {
     let segment = freshSegment("by-hand")
-    let command = conformance(["pure", "12000"], segment: segment, options: ["--no-launch"])
+    let command = conformance(["pure", "60000"], segment: segment, options: ["--no-launch"])
     let worker = Command("pto2-worker", ["--segment", segment, "--cores", "aic0,aiv0,aiv1"])
     var scheduler = Command("pto2-scheduler", ["--segment", segment])
     var restarts = 0
     while command.isRunning && restarts < 3 {
+      // Before it has announced itself there is nobody to miss.
+      let announcement = "\"scheduler\":{\"pid\":\(scheduler.pid),"
+      #expect(
+        scheduler.waitUntil {
+          Command.run("pto2", ["inspect", "--json", segment]).output.contains(announcement)
+        })
       usleep(50_000)
       scheduler.signal(SIGKILL)
       #expect(scheduler.wait().status == 137)

@@ -149,10 +149,10 @@ import Testing
     (
       "hangs",
       """
-      timeout: 0.5
+      timeout: 3
       graph: [{task: sleep, scalars: 60000000}]
       """,
-      ["it has not ended after 0.5 s (timeout)", "stuck says: stuck: kernel script_sleep"]
+      ["it has not ended after 3.0 s (timeout)", "stuck says: stuck: kernel script_sleep"]
     ),
   ]
 

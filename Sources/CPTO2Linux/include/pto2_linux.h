@@ -31,6 +31,10 @@ int pto2_current_cpu(void);
 int pto2_get_affinity(uint64_t *mask, uint32_t words);
 int pto2_set_affinity(const uint64_t *mask, uint32_t words);
 
+/* sched_setattr(2): the time slice of this thread under SCHED_OTHER, 100 us to 100 ms, in
+ * nanoseconds; threads that it starts have it too. Linux before 6.12 changes nothing. */
+int pto2_set_slice(uint64_t nanoseconds);
+
 /* pidfd_open(2), Linux 5.3. The descriptor is close-on-exec. */
 int pto2_pidfd_open(int32_t pid);
 

@@ -70,9 +70,9 @@ extension SchedulerThread {
   /// Tells every own core when to wake this thread, and finds out when the orchestrator
   /// is to.
   ///
-  /// A core that has enough before it says nothing. Once all that are in use have
-  /// enough, records may gather in the log; a core of a kind that was not used so far may
-  /// be what they are for, so the sleep is short then.
+  /// A core that has enough before it says nothing, but of what a transfer waits for. Once all
+  /// that are in use have enough, records may gather in the log; a core of a kind that was not
+  /// used so far may be what they are for, so the sleep is short then.
   private mutating func setWakes() -> Hunger {
     var (isHungry, isBusy, isIdle) = (false, false, false)
     for index in 0..<cores.count where isOwn(index) {
@@ -86,7 +86,10 @@ extension SchedulerThread {
       let outstanding = outstanding(index)
       core.wakeLane = nil
       guard outstanding > 0 else { continue }
-      let behind = isEager ? outstanding : min(enough(index), outstanding)
+      let behind =
+        isEager
+        ? outstanding
+        : max(min(enough(index), outstanding), outstandingForTransfers(core, of: outstanding))
       let lane = (core.oldestLane.value + outstanding - behind) % cores.laneCount
       core.wakeLane = lane
       core.lanes.wakeAt.storeRelaxed(core.lanes[lane].position.loadOwn())

@@ -128,6 +128,33 @@ extension SchedulerThread {
   }
 }
 
+/// Before the only thread sleeps.
+extension SchedulerThread {
+  /// A core has enough before it for long, but another rank waits for one of its results: how
+  /// many dispatches are outstanding from the first such one on, 0 = there is none.
+  func outstandingForTransfers(_ core: Core, of outstanding: UInt32) -> UInt32 {
+    guard transfers != nil else { return 0 }
+    for before in 0..<outstanding {
+      let lane = (core.oldestLane.value + before) % cores.laneCount
+      if isAwaitedByTransfer(core.lane(lane).value.task) { return outstanding - before }
+    }
+    return 0
+  }
+
+  /// A list that has changed is found when the task completes.
+  private func isAwaitedByTransfer(_ id: TaskID) -> Bool {
+    var reference = rings.entry(id).fanoutHead.value
+    var left = rings.edgeCount
+    while reference != PTO2_EDGE_NONE && reference != PTO2_EDGE_CLOSED {
+      guard left > 0, let edge = edge(reference, of: id) else { return true }
+      if rings.entry(edge.consumer).flags.contains(.transfer) { return true }
+      left -= 1
+      reference = edge.next
+    }
+    return false
+  }
+}
+
 /// After a restart.
 extension SchedulerThread {
   /// The one transfer of which a scheduler may have died between saying so and giving it to the
