@@ -34,7 +34,7 @@ class PackageTests(Case):
     def test_every_public_name_has_a_docstring(self):
         for module in ("", ".graph", ".tensors", ".uses", ".scopes", ".recording", ".shapes",
                        ".session", ".batch", ".images", ".errors",
-                       ".testing", ".dtypes", ".programs", ".scene", ".scene_args"):
+                       ".testing", ".dtypes", ".programs", ".scene", ".scene_args", ".traces"):
             module = importlib.import_module("pto2" + module)
             self.assertTrue(module.__doc__, module)
             for name, value in vars(module).items():
