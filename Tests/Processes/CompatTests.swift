@@ -27,12 +27,12 @@ func exponential(_ x: Double) -> Double { exp(x) }
     expectClean(segment)
   }
 
-  /// The same program while workers are killed fifty times, whichever the tasks go to: before
-  /// their kernels, and after them, when outputs with an initial value were changed.
+  /// The same program while workers are killed fifty times, whichever the tasks go to, and
+  /// one whose outputs have initial values.
   @Test(
     arguments: [
       (CompatScenes.ringRebase, "ack", ["--heap", "8K", "--task-window", "8"]),
-      (CompatScenes.filled, "fin", []),
+      (CompatScenes.filled, "ack", []),
     ])
   func sceneSurvivesFiftyKills(scene: CompatScene, point: String, options: [String]) throws {
     let name = "killed_\(scene.name)"
