@@ -13,12 +13,16 @@ STEPS = 12
 
 
 def program(g):
-    """A chain in a named scope, and a task of its own on another tensor."""
+    """A chain in a named scope, of which nothing runs before all of it is submitted, for who is
+    done is waited for by nobody; and a task of its own on another tensor."""
     x, y = g.zeros(64), g.zeros(64)
+    first = x.memoryview()
     with g.scope("chain"):
-        for _ in range(STEPS):
+        g.submit("until", inout(x), 60000)
+        for _ in range(STEPS - 1):
             g.submit("scale", inout(x), 2.0)
     g.submit("add", y, y, out(64, "float32"))
+    first[0] = 1
 
 
 @needs_numpy
@@ -42,7 +46,8 @@ class TraceTests(Case):
         self.assertEqual({"chain": STEPS}, {
             trace.scopes[s - 1]: int((tasks.scope == s).sum()) for s in set(tasks.scope) if s})
         kernels = [trace.kernels[k] for k in runs.kernel]
-        self.assertEqual((STEPS, 1), (kernels.count("scale"), kernels.count("add")))
+        self.assertEqual((1, STEPS - 1, 1), tuple(
+            kernels.count(name) for name in ("until", "scale", "add")))
         # Each of the chain but the first waits for the one before it, and nobody else for anybody.
         chain = np.flatnonzero(tasks.scope != 0)
         edges = sorted(zip(trace.edges.producer.tolist(), trace.edges.consumer.tolist()))
@@ -61,7 +66,9 @@ class TraceTests(Case):
         # A cluster's cores are AIC, AIV, AIV; both kernels are vector kernels.
         self.assertTrue((runs.core % 3 != 0).all())
         kinds = [kind.decode() for kind in trace.events.kind]
-        self.assertEqual((6, 1), (kinds.count("worker ready"), kinds.count("scheduler ready")))
+        # Some may come too late for a session as short as this.
+        self.assertIn(kinds.count("worker ready"), range(1, 7))
+        self.assertEqual(1, kinds.count("scheduler ready"))
 
     def test_what_is_no_trace_is_refused(self):
         with open(self.file, "w") as file:
