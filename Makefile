@@ -14,6 +14,7 @@
 # make steps   kills after every single instruction (docs/fault-injection.md)
 # make fuzz SECONDS_EACH=600   every fuzz target for so long (docs/fuzzing.md)
 # make format  swift-format over the tree
+# make test-packages   the packages, tried in a root made by debootstrap (Scripts/clean-root)
 # make test-python   the tests of the Python package, in 20 s (docs/python.md)
 # make wheel   dist/pto2-*.whl: the Python package with library and executables inside
 # make deb     dist/*.deb: Debian packages; Scripts/deb --setup installs what it needs
@@ -37,7 +38,7 @@ MPICC = mpicc
 PREFIX = /usr/local
 DESTDIR =
 
-.PHONY: run demo test test-elsewhere test-mpi test-python wheel deb bench taskbench peers differential verify verify-models mutants simulate campaign steps \
+.PHONY: run demo test test-elsewhere test-mpi test-python test-packages wheel deb bench taskbench peers differential verify verify-models mutants simulate campaign steps \
   fuzz build executables library link images install uninstall simulator format lint setup setup-run setup-test setup-mpi clean
 
 run: setup-run build
@@ -52,6 +53,7 @@ test: setup-test build
 	$(SWIFT) build --build-tests
 	PTO2_TEST_BIN=$(CURDIR)/$(BIN) timeout --kill-after=10 1800 $(SWIFT) test --skip-build
 	@$(MAKE) --no-print-directory test-python
+	@$(MAKE) --no-print-directory SETUP=no test-packages
 
 # Every test that starts executables, in two hostile surroundings as well (docs/testing.md).
 test-elsewhere: build
@@ -75,11 +77,20 @@ test-python:
 	cd Python && PTO2_TEST_NUMPY=$(NUMPY) timeout --kill-after=10 300 \
 	  $(PYTHON) -m unittest discover -s tests -t .
 
-wheel: library
+# With what `mpirun` needs, where there is an MPI.
+wheel: library $(if $(shell command -v $(MPICC)),link)
 	$(PYTHON) Scripts/wheel --bin $(BIN) --out dist
 
-deb: build
+deb: build $(if $(shell command -v $(MPICC)),link)
 	BIN=$(BIN) OUT=dist Scripts/deb
+
+# The packages, as they are built, in a root that has nothing of this machine.
+test-packages:
+	@rm -rf .build/dist
+	$(PYTHON) Scripts/wheel --bin $(BIN) --out .build/dist --level 1
+	@if command -v dpkg-shlibdeps >/dev/null; then \
+	  BIN=$(BIN) OUT=.build/dist Scripts/deb --quick && Scripts/clean-root --cached --optional --dist .build/dist; \
+	else echo 'test-packages: skipped: no dpkg-dev: Scripts/deb --setup'; fi
 
 bench: build
 	$(BIN)/pto2-bench

@@ -49,7 +49,9 @@ constexpr uint64_t get_element_size(DataType type) {
     case DataType::UINT16: return 2;
     case DataType::INT8:
     case DataType::UINT8:
-    case DataType::BOOL: return 1;
+    case DataType::BOOL:
+    case DataType::FP8E4M3FN:
+    case DataType::FP8E8M0: return 1;
     default: return 0;
     }
 }

@@ -9,8 +9,9 @@
 #   --for test   these, and for the models SPIN and the compiler it needs, for installations
 #                pkg-config, for the Python package Python and numpy, for `pto2 top` tmux, for
 #                reports and traces Chromium (100 MB to load, 306 MB installed) and Perfetto's
-#                UI (16 MB from PyPI, into .build/perfetto), and for several ranks Open MPI
-#                (default)
+#                UI (16 MB from PyPI, into .build/perfetto), for several ranks Open MPI, and
+#                for packages dpkg-dev, lintian, debootstrap, and auditwheel (0.4 MB from PyPI,
+#                into .build/auditwheel) (default)
 #   --quiet      not a word when nothing is missing
 set -euo pipefail
 
@@ -53,6 +54,10 @@ if [ "$for" = test ]; then
   # Without an MPI the tests of programs on several ranks are skipped.
   command -v mpicc >/dev/null && command -v mpirun >/dev/null ||
     wanted+=(libopenmpi-dev openmpi-bin)
+  # Without them packages are not built, not looked at, or not tried in a clean root.
+  command -v dpkg-shlibdeps >/dev/null || wanted+=(dpkg-dev)
+  command -v lintian >/dev/null || wanted+=(lintian)
+  command -v debootstrap >/dev/null || wanted+=(debootstrap)
 fi
 
 if [ $((${#missing[@]} + ${#wanted[@]})) -gt 0 ]; then
@@ -89,6 +94,22 @@ if [ "$for" = test ] && [ ! -e "$perfetto/index.html" ]; then
   else
     echo "setup: no Perfetto: the test that reads a trace back with it is skipped"
   fi
+fi
+
+# What the wheel's binaries ask of a machine, by the word of auditwheel.
+auditwheel=${perfetto%/*}/auditwheel
+if [ "$for" = test ] && [ ! -e "$auditwheel/auditwheel" ]; then
+  quiet=1
+  list=$(mktemp)
+  trap 'rm -rf "${wheel-}" "${log-}" "$list"' EXIT
+  cat >"$list" <<'END'
+auditwheel==6.8.2 --hash=sha256:05fd2dd4b743217cd5f66066adc95b03a079424b1f0a878ad1e40fe2cdea4704
+packaging==26.4 --hash=sha256:81383611a09c1bc0b08b76e0fd5829d7c6824c65b27a6aee339da133f4233ea2
+pyelftools==0.33 --hash=sha256:f215ad5f47d3f1373a21496a6c9e0707c622840d0622f23ff7ce08678b020036
+END
+  python3 -m pip install --quiet --disable-pip-version-check --no-deps --require-hashes \
+    --root-user-action ignore --target "$auditwheel" -r "$list" ||
+    echo "setup: no auditwheel: what the wheel's binaries need is not looked at twice"
 fi
 [ -n "$quiet" ] || echo "setup: nothing is missing"
 command -v swift >/dev/null || {

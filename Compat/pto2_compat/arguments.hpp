@@ -44,6 +44,7 @@ inline bool type_named(const std::string &name, DataType *out) {
         {"int64", DataType::INT64},     {"uint8", DataType::UINT8},
         {"uint16", DataType::UINT16},   {"uint32", DataType::UINT32},
         {"uint64", DataType::UINT64},   {"bool", DataType::BOOL},
+        {"float8_e4m3fn", DataType::FP8E4M3FN},
     };
     for (const auto &entry : all) {
         if (name != entry.name) continue;

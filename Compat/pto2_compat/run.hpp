@@ -96,7 +96,9 @@ inline bool dtype_of(DataType type, pto2_dtype *out) {
     case DataType::INT32: *out = PTO2_INT32; return true;
     case DataType::INT64: *out = PTO2_INT64; return true;
     case DataType::UINT8:
-    case DataType::BOOL: *out = PTO2_UINT8; return true; /* a byte */
+    case DataType::BOOL:
+    case DataType::FP8E8M0: *out = PTO2_UINT8; return true; /* a byte */
+    case DataType::FP8E4M3FN: *out = PTO2_FLOAT8_E4M3FN; return true;
     case DataType::UINT16: *out = PTO2_UINT16; return true;
     case DataType::UINT32: *out = PTO2_UINT32; return true;
     case DataType::UINT64: *out = PTO2_UINT64; return true;

@@ -92,6 +92,8 @@ struct staged {
     pto2_tensor_handle handles[MAX_TENSOR_ARGS];
     std::vector<pto2_dependency> dependencies;
     uint32_t outputs = 0;
+    bool has_filled = false;  /* an output with an initial value */
+    bool has_changed = false; /* a tensor whose contents before it a second run would miss */
 };
 
 inline void depend(staged &task, PTO2TaskId id, bool retains) {
@@ -120,6 +122,7 @@ inline bool stage_tensor(staged &task, int32_t i, const CoreTaskArgs::Tensor &gi
                       unsigned(info.initial_bytes), get_dtype_name(info.dtype));
                 return false;
             }
+            task.has_filled = true;
             return allocate_filled(info, argument.dtype, &task.handles[i]);
         }
         argument.access = PTO2_OUTPUT;
@@ -130,6 +133,7 @@ inline bool stage_tensor(staged &task, int32_t i, const CoreTaskArgs::Tensor &gi
     const pto2_tensor_handle *handle = handle_of(*given.tensor, "submit");
     if (handle == nullptr) return false;
     task.handles[i] = *handle;
+    task.has_changed |= given.type != TensorArgType::INPUT || given.tensor->manual_dep;
     if (given.type == TensorArgType::NO_DEP || given.tensor->manual_dep) {
         argument.access = PTO2_NO_DEP_CREATED;
         /* Of one that was filled beforehand the runtime knows no creator. */
@@ -195,6 +199,7 @@ inline TaskOutputTensors submit(MixedKernels kernels, const CoreTaskArgs &args) 
     static staged task; /* one thread, and nothing of it is looked at later */
     task.dependencies.clear();
     task.outputs = 0;
+    task.has_filled = task.has_changed = false;
     for (int32_t i = 0; i < args.tensor_count(); i++) {
         if (!stage_tensor(task, i, args.tensor(i))) return none;
     }
@@ -223,6 +228,11 @@ inline TaskOutputTensors submit(MixedKernels kernels, const CoreTaskArgs &args) 
     if (has_kernel && args.launch_spec.block_num() > 1) {
         submission.block_count = uint32_t(args.launch_spec.block_num());
         submission.require_sync_start = args.launch_spec.require_sync_start();
+    }
+    /* As without initial values: a task whose worker dies is run again. */
+    const int kernel_count = (ids[0] >= 0) + (ids[1] >= 0) + (ids[2] >= 0);
+    if (task.has_filled && !task.has_changed && kernel_count == 1 && submission.block_count <= 1) {
+        submission.recovery = PTO2_RECOVERY_SNAPSHOT;
     }
     pto2_task id;
     if (failed(now.api->submit(now.graph, &submission, &id))) return none;

@@ -33,6 +33,7 @@ from .recording import Recording, Template
 from .scopes import Scope
 from .session import Session
 from .tensors import Tensor
+from .traces import Trace, read_trace
 from .uses import (
     Condition, Hole, Output, Use, double, hole, inout, out, overwrite, unordered, when)
 
@@ -40,9 +41,8 @@ __version__ = "1.0.0"
 
 __all__ = [
     "CompileError", "Condition", "DType", "Error", "Graph", "Hole", "Image", "Machine", "Output",
-    "Recording", "Scope", "Session", "Task", "Template", "Tensor", "Use", "bfloat16", "bool_",
-    "double", "dtype", "float16", "float32", "float8_e4m3fn", "float8_e5m2", "hole", "include",
-    "inout", "int16", "int32", "int64", "int8",
-    "kernels", "library", "out", "overwrite", "uint16", "uint32", "uint64", "uint8", "unordered",
-    "when",
+    "Recording", "Scope", "Session", "Task", "Template", "Tensor", "Trace", "Use", "bfloat16",
+    "bool_", "double", "dtype", "float16", "float32", "float8_e4m3fn", "float8_e5m2", "hole",
+    "include", "inout", "int16", "int32", "int64", "int8", "kernels", "library", "out",
+    "overwrite", "read_trace", "uint16", "uint32", "uint64", "uint8", "unordered", "when",
 ]

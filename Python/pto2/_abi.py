@@ -24,6 +24,7 @@ INPUT, OUTPUT, INOUT, OUTPUT_EXISTING, NO_DEP, NO_DEP_CREATED, OUTPUT_KEPT = ran
 AIC, AIV, ANY_CORE = 0, 1, 2
 
 OPEN_SIGNALS, OPEN_DRAIN, OPEN_MEMFD, OPEN_NO_LAUNCH, OPEN_CONFINE = 1, 2, 4, 8, 16
+OPEN_TRACE_EDGES = 32
 
 RECOVERIES = {"automatic": 0, "again": 1, "once": 2, "snapshot": 3}
 LOG_LEVELS = {"error": 0, "warning": 1, "info": 2, "debug": 3}
@@ -45,14 +46,14 @@ PREDICATE = struct.Struct("<IIQQqd")
 SUBMISSION = struct.Struct("<II24s24x4Q6IQ")
 HOLES = struct.Struct("<IIQQII")
 RING_OPTIONS = struct.Struct("<4IQ")
-SESSION_OPTIONS = struct.Struct("<2I3Q4IQII8Q")
+SESSION_OPTIONS = struct.Struct("<2I3Q4IQII10Q")
 ERROR_INFO = struct.Struct("<IIQQQiI472s")
 MACHINE = struct.Struct("<8I")
 REPORT = struct.Struct("<4I8Q")
 
 for _record, _bytes in (
     (ARGUMENT_HEAD, 40), (DEPENDENCY, 16), (PREDICATE, 40), (SUBMISSION, 120), (HOLES, 32),
-    (RING_OPTIONS, 24), (SESSION_OPTIONS, 128), (ERROR_INFO, 512), (MACHINE, 32), (REPORT, 80),
+    (RING_OPTIONS, 24), (SESSION_OPTIONS, 144), (ERROR_INFO, 512), (MACHINE, 32), (REPORT, 80),
 ):
     assert _record.size == _bytes, (_record.format, _record.size)
 

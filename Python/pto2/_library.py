@@ -2,6 +2,7 @@
 from __future__ import annotations
 
 import ctypes
+import importlib.util
 import os
 import shutil
 import threading
@@ -59,6 +60,15 @@ def include() -> Path:
     raise FileNotFoundError(f"no pto2_kernel.h in {prefix}/include/pto2, which {library} is of")
 
 
+def _find_link() -> None:
+    """What pto2-link loads under mpirun, where the package pto2-mpi has it."""
+    if "PTO2_LINK" in os.environ:
+        return
+    found = importlib.util.find_spec("pto2_mpi")
+    if found is not None and found.origin is not None:
+        os.environ["PTO2_LINK"] = str(Path(found.origin).parent / "libpto2-link-mpi.so")
+
+
 def load() -> ctypes.CDLL:
     """Loads the library, once.
 
@@ -71,6 +81,7 @@ def load() -> ctypes.CDLL:
         with _lock:
             if _loaded is None:
                 where = path()
+                _find_link()
                 library = ctypes.CDLL(str(where))
                 try:
                     _abi.declare(library)
@@ -87,8 +98,10 @@ def tool(name: str) -> Path:
         FileNotFoundError: there is none beside this library, and none on the PATH.
     """
     library = path()
+    _find_link()
     for folder in (library.parent, library.parent.parent / "bin"):
-        if os.access(folder / name, os.X_OK):
+        # A folder has the executable's name in lib.
+        if (folder / name).is_file() and os.access(folder / name, os.X_OK):
             return folder / name
     found = shutil.which(name)
     if found:

@@ -283,6 +283,9 @@ class Batch:
         record = row[place]
         record["bytes"] = _abi.ARGUMENT_BYTES
         if isinstance(value, Output):
+            if value.initial is not None:
+                raise invalid("out(initial=...) is for submit: pass tensors that are filled, as "
+                              "inout, to submit_many")
             record["access"] = value.access
             record["dtype"] = value.dtype.code
             record["rank"] = len(value.shape)

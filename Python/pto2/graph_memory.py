@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, Optional, Tuple, cast
 
 from . import _abi, _memory, errors
 from ._abi import address_of
-from .dtypes import FROM_ML_DTYPES, dtype as _dtype, of_format
+from .dtypes import DType, FROM_ML_DTYPES, dtype as _dtype, of_format
 from .errors import invalid
 from .scopes import ScopeMemory
 from .shapes import Shape, count_of, row_major, shape_of
@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from .graph import Graph
     from .recording import Recording
     from .session import Session
+    from .uses import Output
 
 _get_thread = threading.get_ident
 
@@ -188,18 +189,23 @@ class GraphMemory:
         """
         self._refuse_recording("a filled tensor")
         kind = _dtype(dtype)
-        if kind in FROM_ML_DTYPES:
-            raise invalid(f"full() of {kind.name}: use a tensor")
-        cell = (c.c_char * 8)()
-        try:
-            struct.pack_into("<" + kind.format, cell, 0, value)
-        except (struct.error, OverflowError, TypeError) as error:
-            raise invalid(f"{value!r} as {kind.name}: {error}") from None
+        cell = (c.c_char * 8).from_buffer_copy(_element(value, kind).ljust(8, b"\0"))
         tensor = self._new(self._api.fill, shape, kind, cell)
         tensor._buffer.readonly = True  # type: ignore[union-attr]
         # One element that is repeated.
         tensor._buffer.nbytes = kind.itemsize  # type: ignore[union-attr]
         tensor.strides = (0,) * len(tensor.shape)
+        return tensor
+
+    def _filled(self, output: Output) -> Tensor:
+        """Memory for an output with an initial value, before its task is submitted."""
+        self._refuse_recording("an output with an initial value")
+        element = _element(output.initial, output.dtype)
+        tensor = self._new(self._api.allocate, output.shape, output.dtype)
+        count = count_of(output.shape)
+        if count:
+            c.memmove(self._api.data(self._handle(), tensor._address), element * count,
+                      len(element) * count)
         return tensor
 
     def _new(self, call: Any, shape: Shape, dtype: Any, *rest: Any, external: bool = False) \
@@ -290,3 +296,13 @@ class GraphMemory:
                 memory = reference()
                 if memory is not None:
                     memory.detach()
+
+
+def _element(value: Any, kind: DType) -> bytes:
+    """A number as an element."""
+    if kind in FROM_ML_DTYPES:
+        raise invalid(f"{value!r} as {kind.name}: use a tensor")
+    try:
+        return struct.pack("<" + kind.format, value)
+    except (struct.error, OverflowError, TypeError) as error:
+        raise invalid(f"{value!r} as {kind.name}: {error}") from None

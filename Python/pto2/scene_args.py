@@ -9,7 +9,7 @@ import os
 from typing import Any, Dict, List, NamedTuple, Sequence, Tuple
 
 _NAMES = ("float32", "float16", "bfloat16", "int8", "int16", "int32", "int64", "uint8", "uint16",
-          "uint32", "uint64", "bool")
+          "uint32", "uint64", "bool", "float8_e4m3fn")
 _SCALARS: Tuple[Tuple[Any, str], ...] = (
     (ctypes.c_float, "float32"), (ctypes.c_int8, "int8"), (ctypes.c_int16, "int16"),
     (ctypes.c_int32, "int32"), (ctypes.c_int64, "int64"), (ctypes.c_uint8, "uint8"),

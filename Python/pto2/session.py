@@ -63,6 +63,10 @@ class Session:
             turn: "0,2-5", or numbers.
         drain: when this process dies, what it submitted is still done.
         launch: False: somebody else starts scheduler and workers.
+        trace: a file for what becomes of each task, and when: written when the session is closed,
+            for `read_trace`, ``pto2 report`` and ui.perfetto.dev; Chrome's format where it
+            ends in .json.
+        trace_edges: the trace has every dependency, too.
         signals: True: the library takes SIGINT, SIGTERM, SIGHUP and SIGQUIT while the session
             is open. Otherwise signals are Python's: Ctrl-C raises KeyboardInterrupt wherever
             the program is, also while it waits.
@@ -84,7 +88,8 @@ class Session:
         kernel_deadline: Optional[float] = None, stop_grace: Optional[float] = None,
         memfd: bool = False, drain: bool = False, launch: bool = True, signals: bool = False,
         confine: bool = False, pin: Union[None, str, Sequence[int]] = None,
-        constants: Any = None,
+        constants: Any = None, trace: Union[None, str, "os.PathLike[str]"] = None,
+        trace_edges: bool = False,
     ) -> None:
         self._handle = 0
         self._state = _State()
@@ -98,12 +103,14 @@ class Session:
         ring_count, ring_list = _rings(rings, task_window, consumed_window, heap, dep_pool)
         flags = (_abi.OPEN_SIGNALS if signals else 0) | (_abi.OPEN_DRAIN if drain else 0) | \
             (_abi.OPEN_MEMFD if memfd else 0) | (0 if launch else _abi.OPEN_NO_LAUNCH) | \
-            (_abi.OPEN_CONFINE if confine else 0)
+            (_abi.OPEN_CONFINE if confine else 0) | \
+            (_abi.OPEN_TRACE_EDGES if trace_edges else 0)
         name = c.create_string_buffer(segment.encode()) if segment is not None else None
         folder = c.create_string_buffer(os.fsencode(executables)) \
             if executables is not None else None
         where = c.create_string_buffer(_cpus(pin)) if pin is not None else None
         shared = _constants(constants)
+        record = c.create_string_buffer(os.fsencode(trace)) if trace is not None else None
         options = bytearray(_abi.SESSION_OPTIONS.pack(
             _abi.SESSION_OPTIONS.size, flags, c.addressof(name) if name else 0,
             c.addressof(folder) if folder else 0, c.addressof(image_list), len(texts),
@@ -113,7 +120,8 @@ class Session:
             _seconds("attach_timeout", attach_timeout), _seconds("stall_limit", stall_limit),
             _seconds("kernel_deadline", kernel_deadline), _seconds("stop_grace", stop_grace),
             c.addressof(where) if where else 0,
-            address_of(shared) if shared else 0, len(shared)))
+            address_of(shared) if shared else 0, len(shared),
+            c.addressof(record) if record else 0, 0))
         self._library = _library.load()
         handle = c.c_void_p()
         info = bytearray(_abi.ERROR_INFO.size)

@@ -28,13 +28,17 @@ class Use:
 class Output:
     """A tensor that a task is to put out; made by `out`."""
 
-    __slots__ = ("shape", "strides", "dtype", "keep", "access", "head")
+    __slots__ = ("shape", "strides", "dtype", "keep", "initial", "access", "head")
 
-    def __init__(self, shape: Shape, dtype: Any, keep: bool = False) -> None:
+    def __init__(self, shape: Shape, dtype: Any, keep: bool = False, initial: Any = None) -> None:
         self.shape = shape_of(shape)
         self.strides = row_major(self.shape)
         self.dtype = _dtype(dtype)
         self.keep = keep
+        self.initial = initial
+        if keep and initial is not None:
+            raise invalid("out(keep=True, initial=...): make the tensor by zeros() or tensor(), "
+                          "and pass it as inout")
         self.access = _abi.OUTPUT_KEPT if keep else _abi.OUTPUT
         padded = self.shape + (0,) * (5 - len(self.shape))
         self.head = _abi.ARGUMENT_HEAD.pack(
@@ -83,15 +87,18 @@ def unordered(tensor: Any, after_creator: bool = False) -> Use:
     return Use(tensor, _abi.NO_DEP_CREATED if after_creator else _abi.NO_DEP)
 
 
-def out(shape: Shape, dtype: Any, keep: bool = False) -> Output:
+def out(shape: Shape, dtype: Any, keep: bool = False, initial: Any = None) -> Output:
     """A new tensor that the task puts out. It lives until the scope ends in which the task was
     submitted, and is not cleared before the kernel runs. May be used for many tasks.
 
     Args:
+        initial: a number that every element has before the kernel runs, again too, after its
+            worker has died: of a task of one kernel and one block that changes nothing else
+            in place. For `submit`; not in a recording.
         keep: it lives until `Graph.free` or the end of the run, whatever the scope: what goes
             from step to step. Not in a recording.
     """
-    return Output(shape, dtype, keep)
+    return Output(shape, dtype, keep, initial)
 
 
 def hole(number: int) -> Hole:

@@ -1,6 +1,7 @@
 """One program while its workers are killed from outside, at random moments: same results."""
 import os
 import random
+import re
 import signal
 import threading
 import time
@@ -42,10 +43,13 @@ def expected():
 
 
 class Killer:
-    """Kills workers that have lived for a while: a task that is run again gets on."""
+    """Kills workers that have lived for a while, and have run and slept in it, whatever else the
+    machine does: a task that is run again gets on."""
 
     #: seconds
     AGE = 0.06
+    #: times that it has gone to sleep
+    SLEEPS = 6
 
     def __init__(self, seed):
         self.random = random.Random(seed)
@@ -59,14 +63,24 @@ class Killer:
             now = time.monotonic()
             alive = [pid for pid, name in processes().items() if name == "pto2-worker"]
             for pid in alive:
-                self.seen.setdefault(pid, now)
-            old = [pid for pid in alive if now - self.seen[pid] > self.AGE and is_alive(pid)]
+                self.seen.setdefault(pid, (now, sleeps(pid)))
+            old = [pid for pid in alive if now - self.seen[pid][0] > self.AGE
+                   and sleeps(pid) - self.seen[pid][1] >= self.SLEEPS and is_alive(pid)]
             if old:
                 # Never the same process twice: `seen` says it is young for good.
                 pid = self.random.choice(old)
-                self.seen[pid] = float("inf")
+                self.seen[pid] = (float("inf"), 0)
                 os.kill(pid, signal.SIGKILL)
                 self.met += 1
+
+
+def sleeps(pid):
+    """How often a process has gone to sleep; 0 of one that is gone."""
+    try:
+        with open(f"/proc/{pid}/status") as file:
+            return int(re.search(r"^voluntary_ctxt_switches:\s*(\d+)", file.read(), re.M)[1])
+    except (OSError, TypeError):
+        return 0
 
 
 def is_alive(pid):

@@ -1,6 +1,7 @@
 """The package as a whole: where it finds its parts, the example, the plugin, types."""
 import importlib
 import inspect
+import json
 import os
 import subprocess
 import sys
@@ -34,7 +35,7 @@ class PackageTests(Case):
     def test_every_public_name_has_a_docstring(self):
         for module in ("", ".graph", ".tensors", ".uses", ".scopes", ".recording", ".shapes",
                        ".session", ".batch", ".images", ".errors",
-                       ".testing", ".dtypes", ".programs", ".scene", ".scene_args"):
+                       ".testing", ".dtypes", ".programs", ".scene", ".scene_args", ".traces"):
             module = importlib.import_module("pto2" + module)
             self.assertTrue(module.__doc__, module)
             for name, value in vars(module).items():
@@ -84,6 +85,17 @@ class PackageTests(Case):
         self.assertIn("120 tasks", done.stdout)
         self.assertIn("verified", done.stdout)
         self.assertEqual("", before.problem(10))
+
+    @needs_numpy
+    @unittest.skipUnless((ROOT / "Benchmarks").exists(), "not in a checkout")
+    def test_cost_of_a_submit_is_measured(self):
+        done = subprocess.run(
+            [sys.executable, str(ROOT / "Benchmarks" / "Python" / "submit_cost.py"), "--json",
+             "--tasks", "500", "--rounds", "2"], stdout=subprocess.PIPE, text=True)
+        self.assertEqual(0, done.returncode)
+        costs = json.loads(done.stdout)["microseconds"]
+        self.assertEqual(6, len(costs))
+        self.assertTrue(all(value > 0 for value in costs.values()), costs)
 
     def test_plugin_of_pytest(self):
         try:

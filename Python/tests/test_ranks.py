@@ -1,11 +1,12 @@
 """A program on several ranks, under a real mpirun."""
+import importlib.util
 import os
 import shutil
 import subprocess
 import sys
 import unittest
 
-from . import support
+import pto2
 
 PROGRAM = '''
 import os
@@ -68,8 +69,13 @@ def environment():
     return variables
 
 
-@unittest.skipUnless(shutil.which("mpirun") and (support.PACKAGE.parent / ".build/release/libpto2-link-mpi.so").exists(),
-                     "no mpirun, or no libpto2-link-mpi.so (make link)")
+LIBRARY = pto2.library().parent
+HAS_LINK = importlib.util.find_spec("pto2_mpi") is not None or any(
+    (folder / "libpto2-link-mpi.so").exists() for folder in (LIBRARY, LIBRARY / "pto2"))
+
+
+@unittest.skipUnless(shutil.which("mpirun") and HAS_LINK,
+                     "no mpirun, or no libpto2-link-mpi.so (make link, or pip install pto2-mpi)")
 class RankTests(unittest.TestCase):
     def test_program_on_several_ranks(self):
         for ranks in (1, 2, 3):

@@ -13,7 +13,8 @@ from pto2.scene_args import Files, Scalar, TaskArgsBuilder, TensorArg
 from .support import FOLDER, PACKAGE, Case, needs_numpy, numpy
 
 FILE = FOLDER / "scene_add.py"
-SOURCES = PACKAGE.parent / "Tests" / "Fixtures" / "Compat"
+SOURCES = Path(os.environ.get("PTO2_TEST_COMPAT",
+                              PACKAGE.parent / "Tests" / "Fixtures" / "Compat"))
 try:
     _library.tool("pto2")
     HAS_TOOL = SOURCES.exists()

@@ -39,7 +39,7 @@ extension Configuration {
     let flags = unsafe options.flags
     let known = UInt32(
       PTO2_OPEN_SIGNALS | PTO2_OPEN_DRAIN | PTO2_OPEN_MEMFD | PTO2_OPEN_NO_LAUNCH
-        | PTO2_OPEN_CONFINE)
+        | PTO2_OPEN_CONFINE | PTO2_OPEN_TRACE_EDGES)
     guard flags & ~known == 0 else {
       throw PTO2Error(
         .invalidArgs, "flags \(flags) of pto2_session_options: this runtime knows \(known)")
@@ -75,6 +75,14 @@ extension Configuration {
     limits.kernelDeadline = unsafe limit(options.kernel_deadline_nanoseconds, nil)
     limits.stopGrace = unsafe limit(options.stop_grace_nanoseconds, limits.stopGrace)
     constants = unsafe try Self.constants(options)
+    if let file = unsafe text(options.trace) {
+      var trace = Trace(file: file)
+      if unsafe options.trace_buffer_bytes > 0 {
+        trace.bufferBytes = unsafe Int(clamping: options.trace_buffer_bytes)
+      }
+      trace.hasEdges = flags & UInt32(PTO2_OPEN_TRACE_EDGES) != 0
+      self.trace = trace
+    }
   }
 
   private static func constants(_ options: pto2_session_options) throws(PTO2Error) -> [UInt8] {

@@ -177,7 +177,8 @@ package struct ImageDoctor {
       add(
         "threads", .warn,
         "its constructors start \(threads) \(threads == 1 ? "thread" : "threads") in each worker",
-        "start none before a kernel asks; of a library see its variables, as OMP_NUM_THREADS=1")
+        "start none before a kernel asks; OMP_NUM_THREADS is 1 for workers, so see what else the library looks at"
+      )
     } else {
       add("threads", .ok, "its constructors start none")
     }
@@ -187,6 +188,7 @@ package struct ImageDoctor {
 
   /// What the process does that loads the image: as a worker, then a line for each finding.
   package static func loadAndTell(_ path: String) {
+    limitThreadsOfLibraries()
     let before = numbers(in: "/proc/self/task").count
     do throws(KernelImageError) {
       let image = try KernelImage(path: path)

@@ -10,6 +10,7 @@ enum Main {
   static func main() {
     holdStandardDescriptors()
     prepareForKernels()
+    limitThreadsOfLibraries()
     guard let launch = SupervisedLaunch(Array(CommandLine.arguments.dropFirst())),
       let core = launch.core.flatMap(coreIndex(named:))
     else { return WorkerCommand.main() }

@@ -2,7 +2,7 @@
 enum CompatScenes {
   static let all = [
     vector, bgemm, paged, mixed, dummy, predicated, spmd, syncStart, scalarData, manualScope,
-    ringRebase, fanIn, starvation, rounds, views,
+    ringRebase, fanIn, starvation, rounds, views, filled,
   ]
 
   /// Numbers without a pattern, from -1 to 1, exact in few bits.
@@ -214,6 +214,14 @@ enum CompatScenes {
       arguments: [.changed(x, "100"), .word("--rounds=5")]
     ) { CompatScene.difference($0[0].floats, x.map { 2 * $0 + 1 }) }
   }()
+
+  static let filled = CompatScene(
+    name: "filled", kernels: ["0:aiv:change", "1:aiv:affine"], options: ["--clusters", "2"],
+    arguments: [.output("float32 200x10")]
+  ) { values in
+    let expected = (0..<2000).map { 2 * Float($0 / 10) + 1 }
+    return CompatScene.difference(values[0].floats, expected)
+  }
 
   static let views: CompatScene = {
     let x = numbers(48, seed: 13)

@@ -27,22 +27,27 @@ func exponential(_ x: Double) -> Double { exp(x) }
     expectClean(segment)
   }
 
-  /// The same program while workers are killed fifty times, whichever the tasks go to.
-  @Test func sceneSurvivesFiftyKills() throws {
-    let scene = CompatScenes.ringRebase
-    let name = "killed"
+  /// The same program while workers are killed fifty times, whichever the tasks go to, and
+  /// one whose outputs have initial values.
+  @Test(
+    arguments: [
+      (CompatScenes.ringRebase, "ack", ["--heap", "8K", "--task-window", "8"]),
+      (CompatScenes.filled, "ack", []),
+    ])
+  func sceneSurvivesFiftyKills(scene: CompatScene, point: String, options: [String]) throws {
+    let name = "killed_\(scene.name)"
     let compiled = Self.bench.compile(scene.name, scene.kernels, ["--name", name])
     try #require(compiled.status == 0, "\(compiled.errors)")
-    let script = Self.bench.folder + "/kills.json"
+    let script = Self.bench.folder + "/kills-\(scene.name).json"
     write(
       """
-      {"faults": [{"point": "ack", "hit": 3, "count": 50, "do": "kill"}]}
+      {"faults": [{"point": "\(point)", "hit": 3, "count": 50, "do": "kill"}]}
       """, to: script)
     defer { unlink(script) }
-    let segment = freshSegment("compat-kills")
+    let segment = freshSegment("compat-kills-\(scene.name)")
     let (result, values) = Self.bench.run(
       name, scene.arguments,
-      options: ["--heap", "8K", "--task-window", "8", "--faults", script], segment: segment)
+      options: options + ["--faults", script], segment: segment)
     #expect(result.status == 0, "\(result.errors)")
     #expect(scene.check(values) == nil)
     #expect(result.output.contains("\"worker_restarts\":50"), "\(result.output)")
@@ -66,7 +71,7 @@ func exponential(_ x: Double) -> Double { exp(x) }
       (10, 19, "an exception left the orchestration: out of luck"),
       (11, 85, "reaches beyond"),
       (12, 85, "has returned inside of a scope"),
-      (13, 85, "type FP8E4M3FN"),
+      (13, 85, "type FP4E2M1"),
     ] as [(Int, Int32, String)])
   func mistakeHasCodeAndWords(scene: Int, status: Int32, words: String) throws {
     let compiled = Self.errors

@@ -37,14 +37,16 @@ import Testing
 
   /// Programs side by side are pieces of the examples.
   @Test func choleskyBlocksAreFromTheExamples() throws {
-    let sources = Tree.files.filter { $0.path.hasPrefix("Examples/Cholesky/") }
-      .map { stripped($0.lines) }
-    #expect(sources.count >= 4)
+    let sources = Tree.files.filter {
+      $0.path.hasPrefix("Examples/Cholesky/") || $0.path == "Examples/Python/cholesky.py"
+    }
+    .map { stripped($0.lines) }
+    #expect(sources.count >= 5)
     let page = try #require(Tree.files.first { $0.path == "docs/cholesky.md" })
     var languages: Set<Substring> = []
     for block in page.text.split(separator: "\n```").map({ $0.drop { $0 == "\n" } }) {
       let language = block.prefix { $0 != "\n" }
-      guard ["c", "cpp", "swift"].contains(language) else { continue }
+      guard ["c", "cpp", "swift", "python"].contains(language) else { continue }
       languages.insert(language)
       for piece in block.dropFirst(language.count).split(separator: "\n\n") {
         let text = stripped(piece.split(separator: "\n"))
@@ -52,6 +54,6 @@ import Testing
           sources.contains { $0.replacing("\n\n", with: "\n").contains(text) }, "\(piece)")
       }
     }
-    #expect(languages == ["c", "cpp", "swift"])
+    #expect(languages == ["c", "cpp", "swift", "python"])
   }
 }

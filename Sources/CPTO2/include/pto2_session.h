@@ -75,6 +75,7 @@ PTO2_ASSERT_LAYOUT(pto2_ring_options, PTO2_RING_OPTIONS_FIELDS, 24);
 /* Workers give up what a kernel could harm the session with; needs Landlock, and error 5 says
  * so where it is not; not with PTO2_OPEN_MEMFD. */
 #define PTO2_OPEN_CONFINE 0x10u
+#define PTO2_OPEN_TRACE_EDGES 0x20u /* the trace has every dependency, too */
 
 /* Everything but `bytes` may be 0: then it is the default. docs/operations.md has the
  * meaning, the defaults and the limits of each. */
@@ -99,6 +100,9 @@ typedef struct pto2_session_options {
     const char *pin; /* where workers run: "auto", "none", or CPUs as in "0,2-5"; NULL = auto */
     const void *constants; /* what every kernel sees in pto2_kernel_args; copied */
     uint64_t constant_bytes; /* at most 64 MiB */
+    const char *trace; /* a file for what becomes of each task, written when the session is */
+                       /* closed: `pto2 trace` and docs/tools.md; NULL = none */
+    uint64_t trace_buffer_bytes; /* of each buffer, a multiple of 64 KiB; 0 = 4 MiB */
 } pto2_session_options;
 
 #define PTO2_SESSION_OPTIONS_FIELDS(F, T)                                               \
@@ -108,8 +112,9 @@ typedef struct pto2_session_options {
     F(T, tensor_map_entries, 60) F(T, arena_bytes, 64)                                  \
     F(T, attach_timeout_nanoseconds, 72) F(T, stall_limit_nanoseconds, 80)              \
     F(T, kernel_deadline_nanoseconds, 88) F(T, stop_grace_nanoseconds, 96) F(T, pin, 104) \
-    F(T, constants, 112) F(T, constant_bytes, 120)
-PTO2_ASSERT_LAYOUT(pto2_session_options, PTO2_SESSION_OPTIONS_FIELDS, 128);
+    F(T, constants, 112) F(T, constant_bytes, 120) F(T, trace, 128)                     \
+    F(T, trace_buffer_bytes, 136)
+PTO2_ASSERT_LAYOUT(pto2_session_options, PTO2_SESSION_OPTIONS_FIELDS, 144);
 
 /* What a run did. The caller sets `bytes`; the rest is filled in, for a run that failed
  * as far as it came. */

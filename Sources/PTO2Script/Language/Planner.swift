@@ -213,13 +213,15 @@ private struct Planner {
     let name = try step.name?.text(variables)
     var task = PlannedTask(name: name ?? "", place: place)
     task.scope = scopes.last ?? 0
-    var outputs: [(String, Int)] = []
+    // The scope whose end is that of its name, and the buffer.
+    var outputs: [(Int, Int)] = []
     for argument in step.arguments {
-      if argument.access == .output {
+      if argument.access.isNew {
         let buffer = try output(argument, task, variables)
-        outputs.append((plan.buffers[buffer].name, buffer))
+        outputs.append((argument.access == .kept ? 0 : names.count - 1, buffer))
         task.arguments.append(
-          .init(access: .output, view: View(buffer: buffer, shape: plan.buffers[buffer].shape)))
+          .init(
+            access: argument.access, view: View(buffer: buffer, shape: plan.buffers[buffer].shape)))
       } else {
         task.arguments.append(
           .init(access: argument.access, view: try view(argument.reference, variables)))
@@ -242,7 +244,7 @@ private struct Planner {
     try addKernels(step, &task, place)
     if task.name.isEmpty { task.name = step.kernels.first?.name ?? "none" }
     plan.operations.append(.task(task))
-    for (name, buffer) in outputs { names[names.count - 1][name] = buffer }
+    for (scope, buffer) in outputs { names[scope][plan.buffers[buffer].name] = buffer }
     if let name { tasks[name] = taskCount }
     taskCount += 1
   }
@@ -342,9 +344,10 @@ private struct Planner {
       if use == .write || use == .change {
         guard argument.access.isWritten else {
           throw TextError(
-            kernel.place, "\(name) writes tensor \(position): expected out, inout or overwrite")
+            kernel.place,
+            "\(name) writes tensor \(position): expected out, keep, inout or overwrite")
         }
-        guard !(use == .change && argument.access == .output) else {
+        guard !(use == .change && argument.access.isNew) else {
           throw TextError(kernel.place, "\(name) changes tensor \(position): expected inout")
         }
       }

@@ -72,14 +72,17 @@ package enum Access: String, Sendable, CaseIterable {
   case change = "inout"
   case overwrite = "overwrite"
   case unordered = "unordered"
+  case kept = "keep"
 
   package var isWritten: Bool { self != .input }
+  /// The task puts a new tensor out.
+  package var isNew: Bool { self == .output || self == .kept }
 }
 
 package struct TaskStep: Sendable {
   package struct Argument: Sendable {
     package var access: Access
-    /// Of an output its new name.
+    /// Of a new tensor its name.
     package var reference: Reference
     package var type: DataType?
     package var shape: [Expression]?

@@ -161,7 +161,7 @@ extension TaskStep.Argument {
     }
     self.access = access
     reference = try Reference(try members.need(key))
-    if access == .output {
+    if access.isNew {
       if !reference.changes.isEmpty {
         throw TextError(reference.place, "an output is a new tensor: expected a name alone")
       }

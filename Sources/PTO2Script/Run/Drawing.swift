@@ -161,7 +161,7 @@ private struct Dependencies {
     _ access: Access, _ view: View, _ number: Int, _ isManual: Bool, _ found: inout Set<Int>
   ) {
     let buffer = view.buffer
-    if access == .output { creators[buffer] = number }
+    if access.isNew { creators[buffer] = number }
     if let creator = creators[buffer] { found.insert(creator) }
     if isManual || access == .unordered { return }
     for place in view.places {

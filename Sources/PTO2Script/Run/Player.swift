@@ -151,7 +151,7 @@ package struct Player {
     }
     var inputs: [AnyTensor?] = []
     for argument in task.arguments {
-      inputs.append(argument.access == .output ? nil : try tensor(argument.view))
+      inputs.append(argument.access.isNew ? nil : try tensor(argument.view))
     }
     let predicateTensor = try task.predicate.map { (predicate) throws(PTO2Error) in
       try tensor(predicate.view)
@@ -188,13 +188,15 @@ package struct Player {
   ) -> AnyTensor? {
     guard let input else {
       let buffer = plan.buffers[argument.view.buffer]
-      return builder.output(of: buffer.type, Shape(buffer.shape))
+      let shape = Shape(buffer.shape)
+      return argument.access == .kept
+        ? builder.keptOutput(of: buffer.type, shape) : builder.output(of: buffer.type, shape)
     }
     switch argument.access {
     case .input: builder.input(input)
     case .change: builder.inout(input)
     case .overwrite: builder.overwrite(input)
-    case .output, .unordered: builder.unordered(input)
+    case .output, .kept, .unordered: builder.unordered(input)
     }
     return nil
   }

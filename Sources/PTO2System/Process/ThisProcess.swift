@@ -56,6 +56,10 @@ package func prepareForKernels() {
   pto2_limit_stack(UInt64(coreStackBytes))
 }
 
+/// Libraries with threads of their own (OpenMP, OpenBLAS, MKL, BLIS) use one a process, unless the
+/// environment says something else: every core has a process. Before they are loaded.
+package func limitThreadsOfLibraries() { _ = unsafe setenv("OMP_NUM_THREADS", "1", 0) }
+
 /// _exit(2): ends the process without running exit handlers.
 package func exitNow(_ status: Int32) -> Never {
   #if PTO2_SIMULATION

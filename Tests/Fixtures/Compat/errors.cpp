@@ -67,8 +67,8 @@ extern "C" void aicpu_orchestration_entry(const ChipTaskArgs &args) {
     case 12: rt_scope_begin(); break;
     case 13: {
         const uint32_t shape[] = {1, 2};
-        TensorCreateInfo eight(shape, 2, DataType::FP8E4M3FN);
-        alloc_tensors(eight);
+        TensorCreateInfo four(shape, 2, DataType::FP4E2M1);
+        alloc_tensors(four);
         break;
     }
     default: break;
