@@ -109,6 +109,10 @@ import Testing
   @Test(arguments: [
     ("undeclared", 15, "error 5 INVALID_ARGS: a scope of one rank writes bytes 0 to 256"),
     ("unwritten", 15, "error 5 INVALID_ARGS: a scope of one rank writes bytes 0 to 256"),
+    (
+      "unordered-early", 15,
+      "error 5 INVALID_ARGS: a tensor that tasks on rank 1 use without order, or in a manual"
+    ),
     ("manual", 15, "error 5 INVALID_ARGS: a tensor that rank 1 has is used on rank 0 in a manual"),
     (
       "differs", 52, "error 212 DIVERGED: the programs of rank 0 and rank 1 differ from submission "

@@ -24,6 +24,8 @@ struct Holding {
   var home: Int?
   /// It is known on this rank alone, which has made it in a scope of its own.
   var isInner = false
+  /// Tasks that have not been waited for use it without order: `Ranks.unordered`.
+  var isUnordered = false
   /// In order, without gaps, from 0 to the end of the buffer; neighbours differ.
   private(set) var spans: [HeldSpan]
 

@@ -52,6 +52,12 @@ extension Orchestrator {
 extension StagedArgument {
   var byteCount: UInt64 { UInt64(elementCount) * UInt64(dataType.byteCount) }
 
+  /// All from the first to the last.
+  func use(on rank: Int) -> UnorderedUse {
+    UnorderedUse(
+      place: buffer, begin: offset, end: end, rank: rank, mayWrite: access == .noDependency)
+  }
+
   /// Its bytes, in the order of its elements; without repeated ones.
   var runs: ByteRuns {
     ByteRuns(

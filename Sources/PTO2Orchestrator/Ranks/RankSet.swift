@@ -3,6 +3,7 @@ struct RankSet: Equatable, BitwiseCopyable {
   private(set) var bits: UInt64
 
   init(bits: UInt64) { self.bits = bits }
+  static let none = RankSet(bits: 0)
   init(_ rank: Int) { bits = 1 << UInt64(rank) }
 
   /// - Parameter count: 1 to 64.

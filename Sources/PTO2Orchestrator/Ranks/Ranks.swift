@@ -22,6 +22,10 @@ struct Ranks: ~Copyable {
   /// their scopes end them: outputs of tasks that run elsewhere.
   private(set) var foreignOutputs: [(scope: UInt64, place: UInt32)] = []
 
+  /// What tasks use whose order nothing here knows, since the last wait: of manual scopes, or
+  /// without order.
+  private var unordered: [UnorderedUse] = []
+
   /// Buffers of which the program keeps an address.
   private(set) var exposed: [(place: UInt32, generation: UInt32)] = []
 
@@ -71,6 +75,7 @@ struct Ranks: ~Copyable {
     holdings = []
     foreignOutputs = []
     exposed = []
+    unordered = []
     tasks.removeAll()
     dependencies = []
     chosen = nil
@@ -110,6 +115,31 @@ struct Ranks: ~Copyable {
     if !exposed.contains(where: { $0 == (place, generation) }) {
       exposed.append((place, generation))
     }
+  }
+
+  /// There are such tasks, on whichever rank.
+  var hasUnordered: Bool { !unordered.isEmpty }
+
+  mutating func noteUnordered(_ use: UnorderedUse) {
+    holdings[Int(use.place)].isUnordered = true
+    // Mostly they use the same few tensors again.
+    if !unordered.suffix(16).contains(where: { $0.covers(use) }) { unordered.append(use) }
+  }
+
+  /// Another rank on which they use some of these bytes.
+  func unorderedElsewhere(_ use: UnorderedUse) -> Int? {
+    guard holdings[Int(use.place)].isUnordered else { return nil }
+    return unordered.first { $0.overlaps(use) && $0.rank != use.rank }?.rank
+  }
+
+  /// All of them have been waited for: what one rank alone has used, it may have written. What
+  /// several have is what they all read.
+  mutating func settleUnordered() {
+    for use in unordered where use.mayWrite && unorderedElsewhere(use) == nil {
+      holdings[Int(use.place)].noteWrite(use.begin, use.end, by: use.rank)
+    }
+    for use in unordered { holdings[Int(use.place)].isUnordered = false }
+    unordered.removeAll()
   }
 
   mutating func noteForeignOutput(_ place: UInt32, scope: UInt64) {
@@ -206,6 +236,23 @@ struct Ranks: ~Copyable {
     fullFence()
     Futex.wake(page.asked.shared)
     return meetings
+  }
+}
+
+/// Bytes of a buffer, used on a rank by a task whose order nothing knows.
+struct UnorderedUse {
+  var place: UInt32
+  var begin: UInt64
+  var end: UInt64
+  var rank: Int
+  var mayWrite: Bool
+
+  func covers(_ other: UnorderedUse) -> Bool {
+    place == other.place && rank == other.rank && begin <= other.begin && end >= other.end
+      && (mayWrite || !other.mayWrite)
+  }
+  func overlaps(_ other: UnorderedUse) -> Bool {
+    place == other.place && begin < other.end && other.begin < end
   }
 }
 
