@@ -392,8 +392,7 @@ static int32_t scribble(uint64_t how, uint64_t times) {
 
 int32_t pto2_program_main(const pto2_program_api *program_api, pto2_graph *program_graph,
                           int32_t argc, const char *const *argv) {
-    api = program_api;
-    graph = program_graph;
+    start(program_api, program_graph);
     if (argc < 2) return api->fail(graph, "which test?");
     uint64_t n = argc > 2 ? strtoull(argv[2], NULL, 10) : 1000;
     if (!strcmp(argv[1], "chain")) return chain(n);
