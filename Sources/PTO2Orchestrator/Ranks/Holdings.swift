@@ -79,7 +79,7 @@ struct Holding {
     var index = firstIndex(endingAfter: begin)
     while index < spans.count, spans[index].begin < end {
       let count = min(end, spans[index].end) - max(begin, spans[index].begin)
-      for rank in bytes.indices where spans[index].holders.contains(rank) { bytes[rank] += count }
+      spans[index].holders.visit { bytes[$0] += count }
       index += 1
     }
   }

@@ -33,8 +33,8 @@ struct Ranks: ~Copyable {
   private var sent: [UInt64]
   private var received: [UInt64]
 
-  /// By number of the submission: the rank it runs on 63:56, 255 for all; if it runs here, its
-  /// ring 55:48 and the rest of its ordinal 47:0.
+  /// By number of the submission: the rank it runs on 63:54, 1023 for all; if it runs here, its
+  /// ring 53:48 and the rest of its ordinal 47:0.
   private var tasks = PlainArray<UInt64>(capacity: 1024)
   /// What the task that is being put together waits for, of any rank.
   var dependencies: [RankedDependency] = []
@@ -179,22 +179,22 @@ struct Ranks: ~Copyable {
   func task(_ id: TaskID) -> (rank: Int?, ordinal: TaskOrdinal)? {
     guard id.ring == Self.idRing, Int(id.local) < tasks.count else { return nil }
     let entry = tasks[id.local]
-    let rank = Int(entry >> 56)
+    let rank = Int(entry >> 54)
     guard rank == own || rank == Self.everyRank else { return (rank, .none) }
     return (
       rank == Self.everyRank ? nil : rank,
-      TaskOrdinal(ring: Int(entry >> 48 & 0xFF), ordinal: entry & 0xFFFF_FFFF_FFFF)
+      TaskOrdinal(ring: Int(entry >> 48 & 0x3F), ordinal: entry & 0xFFFF_FFFF_FFFF)
     )
   }
 
-  private static let everyRank = 255
+  private static let everyRank = 1023
 
   /// A task was submitted that runs on a rank; nil: on every one.
   /// - Parameter ordinal: of the task here; none elsewhere.
   mutating func note(on rank: Int?, _ ordinal: TaskOrdinal) {
     if ordinal != .none { tasksHere += 1 }
     tasks.append(
-      UInt64(rank ?? Self.everyRank) << 56 | UInt64(ordinal == .none ? 0 : ordinal.ring) << 48
+      UInt64(rank ?? Self.everyRank) << 54 | UInt64(ordinal == .none ? 0 : ordinal.ring) << 48
         | ordinal.ordinal & 0xFFFF_FFFF_FFFF)
   }
 
