@@ -7,28 +7,14 @@ import Testing
 /// libpto2-link-mpi.so (`make link`), nothing is checked.
 @Suite(.serialized) struct MachineTests {
   static let isThere: Bool = {
-    let hasRunner = Command("mpirun", ["--version"], isOnPath: true).wait().status == 0
-    let hasLink = isAccessible(Command.buildDirectory + "libpto2-link-mpi.so")
-    if !hasRunner || !hasLink { print("no mpirun, or no libpto2-link-mpi.so: not checked") }
-    return hasRunner && hasLink
+    if !Mpirun.isThere { print("no mpirun, or no libpto2-link-mpi.so: not checked") }
+    return Mpirun.isThere
   }()
-
-  /// More processes than CPUs, as root if need be, and no messages where ptrace is barred.
-  private static let variables = [
-    "OMPI_ALLOW_RUN_AS_ROOT": "1", "OMPI_ALLOW_RUN_AS_ROOT_CONFIRM": "1",
-    "OMPI_MCA_rmaps_base_oversubscribe": "1", "OMPI_MCA_hwloc_base_binding_policy": "none",
-    "OMPI_MCA_mpi_yield_when_idle": "1", "OMPI_MCA_btl_vader_single_copy_mechanism": "none",
-  ]
 
   private func start(
     _ ranks: Int, _ program: String, _ arguments: [String], by transport: String = "self,vader",
     _ variables: [String: String] = [:]
-  ) -> Command {
-    Command(
-      "mpirun",
-      ["--mca", "btl", transport, "-n", "\(ranks)", Command.buildDirectory + program] + arguments,
-      environment: Self.variables.merging(variables) { $1 }, isOnPath: true)
-  }
+  ) -> Command { Mpirun.start(ranks, program, arguments, by: transport, variables) }
 
   /// One run of a program, after which no rank has left anything.
   private func run(
@@ -67,22 +53,7 @@ import Testing
     #expect(result.errors.contains(", expected "), "\(result.errors)")
   }
 
-  @Test(arguments: [1, 2, 3, 4], ["vector-example", "bgemm", "stencil"])
-  func examplesRunOnAnyNumberOfRanks(ranks: Int, example: String) {
-    guard Self.isThere else { return }
-    let small = [
-      "vector-example": ["--elements", "65536", "--tile", "4096"], "bgemm": [],
-      "stencil": ["--rows", "64", "--columns", "96", "--steps", "20"],
-    ]
-    let result = run(ranks, example, ["--quiet"] + small[example]!)
-    #expect(result.status == 0, "\(result.errors)")
-    #expect(result.output.contains("\(example): done in "))
-    // The report is one rank's.
-    #expect(result.output.split(separator: "\n").count { $0.contains(": done in ") } == 1)
-    #expect(result.output.contains("  rank \(ranks - 1)") == (ranks > 1))
-  }
-
-  @Test(arguments: [1, 2, 3, 4], ["values", "scope"])
+  @Test(arguments: [1, 2, 3, 4], ["values", "scope", "unordered"])
   func programsSeeTheSameEverywhere(ranks: Int, scene: String) {
     guard Self.isThere else { return }
     let result = run(ranks, "pto2-machine-test", [scene, "--quiet"])
@@ -139,7 +110,7 @@ import Testing
         "-n", "1", program, "values", "--quiet", ":", "-n", "1", program, "values", "--quiet",
         "--clusters", "2",
       ],
-      environment: Self.variables, isOnPath: true
+      environment: Mpirun.variables, isOnPath: true
     ).wait()
     #expect(result.status == 52, "\(result.errors)")
     #expect(result.errors.contains("was started in another way than rank"), "\(result.errors)")
