@@ -120,42 +120,15 @@ import Testing
 
   /// Any process of any rank, at any time: a worker or scheduler costs nothing, the others end
   /// all ranks within seconds, with one message.
-  @Test(arguments: ["pto2-worker", "pto2-scheduler", "pto2-link", "pto2-random"])
-  func killedProcessIsSurvivedOrToldOnce(role: String) throws {
+  @Test(arguments: [2, 3])
+  func killedProcessIsSurvivedOrToldOnce(ranks: Int) {
     guard Self.isThere else { return }
-    var random = SplitMix64(seed: UInt64(role.utf8.count))
-    var killed = 0
-    for round in 0..<4 {
-      let segment = uniqueSegmentName()
-      let ranks = 2 + round % 2
-      let command = start(
-        ranks, "pto2-random",
-        ["--seeds", "1-4000", "--placed", "--quiet", "--recoverable", "--segment", segment])
-      // In the middle of things.
-      let rank = Int.random(in: 0..<ranks, using: &random)
-      let name = "\(segment).r\(rank)"
-      #expect(command.waitUntil { processes(name, named: "pto2-worker").count == 3 })
-      usleep(UInt32.random(in: 100_000...500_000, using: &random))
-      // The program's command line has the name that its rank is added to.
-      let victims = processes(role == "pto2-random" ? segment : name, named: role)
-      if let victim = victims.randomElement(using: &random), kill(victim, SIGKILL) == 0 {
-        killed += 1
-      }
-      let isSurvived = role == "pto2-worker" || role == "pto2-scheduler"
-      if isSurvived {
-        usleep(300_000)
-        #expect(command.poll() == nil, "\(role) of rank \(rank)")
-        command.signal(SIGTERM)
-        _ = command.wait()
-      } else {
-        let result = command.wait(seconds: 30)
-        #expect(result.status == (role == "pto2-link" ? 53 : 137), "\(result.errors)")
-        let ours = result.messages.filter { $0.hasPrefix("pto2-") }
-        // The scheduler of a killed rank speaks for it, if mpirun still listens to that rank.
-        #expect(ours.count == 1 || ours.isEmpty && role == "pto2-random", "\(result.errors)")
-      }
-      for rank in 0..<ranks { expectClean("\(segment).r\(rank)") }
-    }
-    #expect(killed >= 3)
+    let kills = 4 * ranks
+    let result = Command.run(
+      "pto2-campaign", ["--ranks", "\(ranks)", "--kills", "\(kills)", "--seed", "7", "--json"])
+    #expect(result.status == 0, "\(result.output)\(result.errors)")
+    // The sum, then each role of each rank.
+    let expected = [Double(kills)] + Array(repeating: 1, count: kills)
+    #expect(numbers("kills", in: result.output) == expected, "\(result.output)")
   }
 }
