@@ -20,7 +20,7 @@
 # make deb     dist/*.deb: Debian packages; Scripts/deb --setup installs what it needs
 # make install PREFIX=/usr/local DESTDIR=   headers, libraries, executables (Scripts/install);
 #              make uninstall takes them away
-# make test-mpi   programs on several ranks alone, with an MPI that it installs
+# make test-mpi   programs on several ranks alone, on 1 to 4, with an MPI that it installs
 # make link    libpto2-link-mpi.so: what runs on several machines need beside (docs/machines.md);
 #              make setup-mpi installs the MPI that it is built with
 # make setup   apt packages a bare machine may lack (Scripts/setup.sh)
@@ -64,8 +64,9 @@ test-elsewhere: build
 # Programs on several ranks alone; `make test` has them where there is an MPI.
 test-mpi: setup-mpi build link
 	$(SWIFT) build --build-tests
-	PTO2_TEST_BIN=$(CURDIR)/$(BIN) timeout --kill-after=10 900 \
-	  $(SWIFT) test --skip-build --filter 'MPITests|MachineTests'
+	PTO2_TEST_BIN=$(CURDIR)/$(BIN) PTO2_TEST_RANKS=all timeout --kill-after=10 1800 \
+	  $(SWIFT) test --skip-build \
+	  --filter 'MPITests|MachineTests|MachineSuiteTests|TwoHostTests'
 	cd Python && timeout --kill-after=10 300 $(PYTHON) -m unittest tests.test_ranks
 
 # As it is built: `make test` has done so. NUMPY=optional skips what needs numpy.

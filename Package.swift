@@ -169,7 +169,7 @@ var tools: [Target] {
       "pto2-bench",
       [
         "CBenchRaw", "CPTO2Segment", "PTO2System", "PTO2Segment", "PTO2Protocol",
-        "PTO2Orchestrator", "PTO2Launcher",
+        "PTO2Orchestrator", "PTO2Launcher", "BenchSupport",
       ], path: "Benchmarks/Bench"),
     // What the machine itself can do.
     .target(

@@ -59,6 +59,14 @@ let modules: [Target] = [
   module(
     "PTO2Worker", ["CPTO2Segment", "CPTO2Linux", "PTO2System", "PTO2Segment", "PTO2Protocol"]),
 ]
+let links: [Target] = [
+  .target(name: "CPTO2Link"),
+  // The link without its process, and without MPI.
+  module(
+    "PTO2Link",
+    ["CPTO2Link", "CPTO2Segment", "PTO2System", "PTO2Segment", "PTO2Protocol"],
+    exclude: ["LinkProcess.swift", "MPITransport.swift"]),
+]
 let roles: [Target.Dependency] = [
   "CPTO2Segment", "PTO2System", "PTO2Segment", "PTO2Protocol", "PTO2Orchestrator", "PTO2Scheduler",
   "PTO2Worker",
@@ -69,7 +77,7 @@ let simulation: [Target] = [
   .executableTarget(
     name: "pto2-simulate",
     dependencies: roles + [
-      "CSimulation", .product(name: "ArgumentParser", package: "swift-argument-parser"),
+      "CSimulation", "PTO2Link", .product(name: "ArgumentParser", package: "swift-argument-parser"),
     ], path: "Simulation", exclude: ["Kernels", "Switch"],
     swiftSettings: rules + flavour.dropLast()),
 ]
@@ -92,5 +100,5 @@ let package = Package(
   name: "verification",
   dependencies: isFuzzing
     ? [] : [.package(url: "https://github.com/apple/swift-argument-parser", from: "1.8.2")],
-  targets: modules + (isFuzzing ? fuzzing : simulation)
+  targets: modules + (isFuzzing ? fuzzing : links + simulation)
 )

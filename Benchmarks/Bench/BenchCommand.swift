@@ -21,6 +21,7 @@ struct BenchCommand: ParsableCommand {
         pto2-bench --quick        (tiny inputs: only shows that everything runs)
         pto2-bench --dual-ring    (what splitting the task ring in two gives)
         pto2-bench --unroll       (what tasks on other ranks cost a rank that sees them)
+        pto2-bench --unroll --plot unrolling.svg
 
       Benchmarks:
       \(Benchmark.all.map { "  " + $0.name + ": " + $0.what }.joined(separator: "\n"))
@@ -46,8 +47,11 @@ struct BenchCommand: ParsableCommand {
   )
   var dualRing = false
 
-  @Flag(help: "Instead: what a task on another rank costs this one, for 2 to 64 ranks.")
+  @Flag(help: "Instead: what a task on another rank costs this one, for 2 to 256 ranks.")
   var unroll = false
+
+  @Option(help: ArgumentHelp("Draws what --unroll measures.", valueName: "file.svg"))
+  var plot: String?
 
   @Flag(help: "Print one JSON object instead of a table.")
   var json = false
@@ -63,8 +67,10 @@ struct BenchCommand: ParsableCommand {
       throw ValidationError("--dual-ring goes with --quick and --json alone")
     }
     if unroll, !only.isEmpty || dualRing {
-      throw ValidationError("--unroll goes with --tasks, --repeat, --quick and --json alone")
+      throw ValidationError(
+        "--unroll goes with --tasks, --repeat, --quick, --plot and --json alone")
     }
+    if plot != nil, !unroll { throw ValidationError("--plot goes with --unroll alone") }
     for name in only where !Benchmark.all.contains(where: { $0.name == name }) {
       let known = Benchmark.all.map(\.name).joined(separator: ", ")
       throw ValidationError("--only \(name): expected one of \(known)")
@@ -80,6 +86,7 @@ struct BenchCommand: ParsableCommand {
     if unroll {
       let figures = try Unrolling.measure(
         tasks: tasks ?? (quick ? 64 : 10_000), repeats: repeats ?? (quick ? 1 : 5))
+      if let plot { try figures.plot(to: plot) }
       return writeOutput(json ? figures.json : figures.text)
     }
     let extent = Extent(

@@ -1,3 +1,4 @@
+import BenchSupport
 import CBenchRaw
 import PTO2
 import PTO2System
@@ -20,7 +21,7 @@ struct Unrolling {
     case stencil = "three and one"
   }
 
-  static let ranks = [2, 4, 8, 16, 32, 64]
+  static let ranks = [2, 4, 8, 16, 32, 64, 128, 256]
   var tasks: Int
   var lines: [Line] = []
 
@@ -92,6 +93,16 @@ struct Unrolling {
     for line in lines { table.add(["\(line.ranks)"] + line.times.map { fixed($0, 3) }) }
     return "A task on another rank, us (\(tasks) tasks, seen from rank 0, by the tiles it uses)\n"
       + table.text
+  }
+
+  /// Time a task over the ranks, a line a kind.
+  func plot(to path: String) throws(SystemError) {
+    let lines = Kind.allCases.indices.map { kind in
+      Chart.Line(
+        Kind.allCases[kind].rawValue, self.lines.map { (Double($0.ranks), $0.times[kind]) })
+    }
+    try Chart.write(
+      [Chart("us that a task on another rank costs", "ranks", lines, isShare: false)], to: path)
   }
 
   var json: String {

@@ -1,7 +1,8 @@
 internal import Glibc
 package import PTO2System
 
-/// Shares of a whole, in percent, over lengths of time from decade to decade: some lines.
+/// Shares of a whole, in percent, over lengths from decade to decade; or figures with a scale of
+/// their own: some lines.
 package struct Chart {
   package struct Line {
     var name: String
@@ -17,11 +18,28 @@ package struct Chart {
   /// Under the lengths.
   var label: String
   var lines: [Line]
+  /// Nil: the shares are such, and the scale goes to 100 %.
+  var top: Double?
 
-  package init(_ title: String, _ label: String, _ lines: [Line]) {
+  /// - Parameter isShare: false: the scale goes to a round number above all points.
+  package init(_ title: String, _ label: String, _ lines: [Line], isShare: Bool = true) {
     self.title = title
     self.label = label
     self.lines = lines
+    top = isShare ? nil : Self.roundNumber(above: lines.flatMap { $0.points.map(\.share) }.max())
+  }
+
+  /// 1, 2 or 4 in some decade, which four steps divide well.
+  private static func roundNumber(above most: Double?) -> Double {
+    let most = max(most ?? 1, 1e-9)
+    let decade = pow(10, floor(log10(most)))
+    return [1, 2, 4, 10].map { $0 * decade }.first { $0 >= most } ?? 10 * decade
+  }
+
+  /// What the scale says at a share of its height.
+  private func mark(_ percent: Int) -> String {
+    guard let top else { return "\(percent) %" }
+    return fixed(top * Double(percent) / 100, max(0, 2 - Int(floor(log10(top)))))
   }
 
   private static let width = 640.0
@@ -56,7 +74,7 @@ package struct Chart {
     func x(_ length: Double) -> Double {
       margin + (log10(length) - least) / (most - least) * (width - margin - 130)
     }
-    func y(_ share: Double) -> Double { height - margin - share * (height - 100) }
+    func y(_ share: Double) -> Double { height - margin - share / (top ?? 1) * (height - 100) }
     func line(_ x1: Double, _ y1: Double, _ x2: Double, _ y2: Double) -> String {
       "<line x1=\"\(fixed(x1, 1))\" y1=\"\(fixed(y1, 1))\" x2=\"\(fixed(x2, 1))\" "
         + "y2=\"\(fixed(y2, 1))\" stroke=\"#ccc\"/>\n"
@@ -66,13 +84,13 @@ package struct Chart {
     }
     var text = words(width / 2, 20, "middle", title)
     for percent in [0, 25, 50, 75, 100] {
-      let height = y(Double(percent) / 100)
+      let height = y(Double(percent) / 100 * (top ?? 1))
       text += line(x(pow(10, least)), height, x(pow(10, most)), height)
-      text += words(margin - 6, height + 4, "end", "\(percent) %")
+      text += words(margin - 6, height + 4, "end", mark(percent))
     }
     for decade in Int(least)...Int(most) {
       let place = x(pow(10, Double(decade)))
-      text += line(place, y(0), place, y(1))
+      text += line(place, y(0), place, y(top ?? 1))
       text += words(
         place, y(0) + 16, "middle", fixed(pow(10, Double(decade)), max(0, -decade)))
     }

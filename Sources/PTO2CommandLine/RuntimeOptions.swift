@@ -110,7 +110,7 @@ public struct RuntimeOptions: ParsableArguments {
       throw PTO2Error(
         ConfigurationError(
           variable: "--pretend-ranks", value: text,
-          range: "2 to 64 ranks, and if need be a colon and which of them"))
+          range: "2 to 256 ranks, and if need be a colon and which of them"))
     }
     return place
   }

@@ -58,22 +58,41 @@
     package func kill(_ place: Int) {}
   }
 
-  /// The one segment there is, in plain memory. Its locks are those of the
+  /// A segment, in plain memory; of each name there is one. Its locks are those of the
   /// simulated processes, and go with them.
   @safe package struct SharedMemoryObject: ~Copyable {
     package enum LockKind { case shared, exclusive }
 
     package let name: String
-    nonisolated(unsafe) private static var bytes: UInt64 = 0
-    nonisolated(unsafe) private static var base: UnsafeMutableRawPointer?
-    nonisolated(unsafe) private static var owners: [Int64: [Int32]] = [:]
+    private let contents: Contents
+
+    @safe private final class Contents {
+      /// Of the simulator's memories.
+      let number: UInt32
+      var bytes: UInt64 = 0
+      var base: UnsafeMutableRawPointer?
+      var owners: [Int64: [Int32]] = [:]
+      init(number: UInt32) { self.number = number }
+    }
+    nonisolated(unsafe) private static var all: [String: Contents] = [:]
+
+    private init(name: String) {
+      self.name = name
+      if let known = unsafe Self.all[name] {
+        contents = known
+      } else {
+        contents = Contents(number: UInt32(unsafe Self.all.count))
+        unsafe Self.all[name] = contents
+      }
+    }
 
     package static func create(name: String, mark: UInt64, at offset: UInt64)
       throws(SystemError) -> SharedMemoryObject
     {
-      unsafe bytes = 0
-      unsafe owners = [:]
-      return SharedMemoryObject(name: name)
+      let object = SharedMemoryObject(name: name)
+      object.contents.bytes = 0
+      object.contents.owners = [:]
+      return object
     }
 
     package static func isPath(_ name: String) -> Bool { false }
@@ -90,13 +109,13 @@
     package static func unlink(name: String) {}
     package static func age(_ name: String) -> Duration? { nil }
     package func isStillNamed() -> Bool { true }
-    package func size() throws(SystemError) -> UInt64 { unsafe Self.bytes }
-    package func allocatedBytes() -> UInt64 { unsafe Self.bytes }
+    package func size() throws(SystemError) -> UInt64 { contents.bytes }
+    package func allocatedBytes() -> UInt64 { contents.bytes }
     package func availableBytes() -> UInt64 { 0 }
     package func reserve(offset: UInt64, bytes: UInt64) throws(SystemError) {}
 
     package func read(into buffer: UnsafeMutableRawBufferPointer, at offset: UInt64 = 0) -> Bool {
-      guard let base = unsafe Self.base, unsafe offset + UInt64(buffer.count) <= Self.bytes
+      guard let base = unsafe contents.base, offset + UInt64(buffer.count) <= contents.bytes
       else { return false }
       unsafe buffer.copyMemory(
         from: UnsafeRawBufferPointer(start: base + Int(offset), count: buffer.count))
@@ -104,32 +123,32 @@
     }
 
     package func setSize(_ bytes: UInt64) throws(SystemError) {
-      guard let memory = unsafe sim_memory(bytes) else {
+      guard let memory = unsafe sim_memory(contents.number, bytes) else {
         throw SystemError("sim_memory", name, errno: SystemError.noSpace)
       }
-      unsafe Self.base = unsafe memory
-      unsafe Self.bytes = bytes
+      unsafe contents.base = unsafe memory
+      contents.bytes = bytes
     }
 
-    static var memory: UnsafeMutableRawPointer? { unsafe base }
+    var memory: UnsafeMutableRawPointer? { unsafe contents.base }
 
     package func tryLock(byte: Int64, _ kind: LockKind) -> Bool {
-      let others = unsafe Self.owners[byte, default: []].filter {
+      let others = contents.owners[byte, default: []].filter {
         $0 != Simulation.pid && !Simulation.hasEnded($0)
       }
       if kind == .exclusive && !others.isEmpty { return false }
-      unsafe Self.owners[byte] = others + [Simulation.pid]
+      contents.owners[byte] = others + [Simulation.pid]
       return true
     }
 
     package func unlock(byte: Int64) {
-      unsafe Self.owners[byte, default: []].removeAll { $0 == Simulation.pid }
+      contents.owners[byte, default: []].removeAll { $0 == Simulation.pid }
     }
 
     package func giveUpWriting(shared: Int64) -> Bool { true }
 
     package func isLocked(byte: Int64) -> Bool {
-      unsafe Self.owners[byte, default: []].contains {
+      contents.owners[byte, default: []].contains {
         $0 != Simulation.pid && !Simulation.hasEnded($0)
       }
     }
@@ -142,7 +161,7 @@
     package let bytes: UInt64
 
     package init(_ object: borrowing SharedMemoryObject, bytes: UInt64) throws(SystemError) {
-      guard let memory = unsafe SharedMemoryObject.memory else {
+      guard let memory = unsafe object.memory else {
         throw SystemError("mmap", object.name, errno: SystemError.notFound)
       }
       unsafe base = UnsafeRawPointer(memory)

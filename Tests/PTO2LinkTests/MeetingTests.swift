@@ -8,17 +8,19 @@ import Testing
 
 /// All ranks come together, and hear what each of them says.
 @Suite struct MeetingTests {
-  @Test func everyRankHearsEveryOther() throws {
-    let ranks = try Ranks(3)
-    for rank in 0..<3 {
-      for other in 0..<3 { #expect(ranks[other].answered == 0) }
+  /// More than there are bits in a word, too.
+  @Test(arguments: [3, 72])
+  func everyRankHearsEveryOther(count: Int) throws {
+    let ranks = try Ranks(count)
+    for rank in 0..<count {
+      for other in 0..<count { #expect(ranks[other].answered == 0) }
       ranks[rank].meet(text: "from \(rank)", hash: UInt64(7 * rank))
       ranks.settle()
-      #expect(ranks.isExpecting(rank) == (rank < 2))
+      #expect(ranks.isExpecting(rank) == (rank < count - 1))
     }
-    for rank in 0..<3 {
+    for rank in 0..<count {
       #expect(ranks[rank].answered == 1 && !ranks.isExpecting(rank))
-      for other in 0..<3 {
+      for other in 0..<count {
         #expect(
           ranks[rank].met(other)
             == Meeting(number: 1, hash: UInt64(7 * other), text: "from \(other)"))

@@ -15,7 +15,7 @@ struct HoldingTests {
     (0..<ranks).map { (byte.writer + $0) % ranks }.filter { byte.holders.contains($0) }
   }
 
-  @Test(arguments: [2, 3, 7, 64])
+  @Test(arguments: [2, 3, 7, 64, 65, 200, 256])
   func spansAreWhatEachByteSays(ranks: Int) {
     var random = SplitMix64(seed: UInt64(ranks))
     let bytes = 96

@@ -163,14 +163,20 @@ import Testing
 
   /// A task on another rank is not run here, and is timed.
   @Test func unrolling() {
-    let result = Command.run("pto2-bench", ["--unroll", "--quick", "--json"])
+    let picture = Command.temporaryDirectory() + "/unrolling.svg"
+    defer { removeDirectory(String(picture.dropLast("/unrolling.svg".count))) }
+    let result = Command.run("pto2-bench", ["--unroll", "--quick", "--json", "--plot", picture])
     #expect(result.status == 0, "\(result.errors)")
-    #expect(numbers("ranks", in: result.output) == [2, 4, 8, 16, 32, 64])
+    #expect(numbers("ranks", in: result.output) == [2, 4, 8, 16, 32, 64, 128, 256])
     for key in ["no_tensors_us", "one_tile_us", "three_and_one_us"] {
       let values = numbers(key, in: result.output).filter { $0 > 0 && $0.isFinite }
-      #expect(values.count == 6, "\(key): \(result.output)")
+      #expect(values.count == 8, "\(key): \(result.output)")
     }
+    // A line of as many points for each.
+    let lines = readFile(picture).split(separator: "\n").filter { $0.contains("<polyline") }
+    #expect(lines.count == 3 && lines.allSatisfy { $0.count { $0 == "," } == 8 }, "\(lines)")
     #expect(Command.run("pto2-bench", ["--unroll", "--only", "chain"]).status == 64)
+    #expect(Command.run("pto2-bench", ["--plot", picture]).status == 64)
   }
 
   private func quick(_ system: String) -> [String] { ["--quick", "--json", "--system", system] }

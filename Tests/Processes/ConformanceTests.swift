@@ -126,17 +126,22 @@ struct ConformanceCase: Sendable, CustomTestStringConvertible {
   ]
 
   func run(threads: Int, clusters: Int, first: UInt32, segment: String) -> Command.Result {
+    let words = command(threads: threads, clusters: clusters, first: first, segment: segment)
+    return Command.run(words[0], Array(words.dropFirst()))
+  }
+
+  /// Executable and arguments.
+  func command(threads: Int, clusters: Int, first: UInt32, segment: String) -> [String] {
     let session =
       [
         "--quiet", "--segment", segment, "--threads", "\(threads)", "--clusters",
         "\(self.clusters ?? clusters)", "--first-position", "\(first)",
       ] + options
     if let executable, !executable.hasSuffix(".so") {
-      return Command.run(executable, program + session)
+      return [executable] + program + session
     }
     let library = Command.buildDirectory + (executable ?? "libConformanceProgram.so")
-    return Command.run(
-      "pto2-orchestrator", ["--program", library] + session + ["--"] + program)
+    return ["pto2-orchestrator", "--program", library] + session + ["--"] + program
   }
 }
 

@@ -7,28 +7,14 @@ import Testing
 /// libpto2-link-mpi.so (`make link`), nothing is checked.
 @Suite(.serialized) struct MachineTests {
   static let isThere: Bool = {
-    let hasRunner = Command("mpirun", ["--version"], isOnPath: true).wait().status == 0
-    let hasLink = isAccessible(Command.buildDirectory + "libpto2-link-mpi.so")
-    if !hasRunner || !hasLink { print("no mpirun, or no libpto2-link-mpi.so: not checked") }
-    return hasRunner && hasLink
+    if !Mpirun.isThere { print("no mpirun, or no libpto2-link-mpi.so: not checked") }
+    return Mpirun.isThere
   }()
-
-  /// More processes than CPUs, as root if need be, and no messages where ptrace is barred.
-  private static let variables = [
-    "OMPI_ALLOW_RUN_AS_ROOT": "1", "OMPI_ALLOW_RUN_AS_ROOT_CONFIRM": "1",
-    "OMPI_MCA_rmaps_base_oversubscribe": "1", "OMPI_MCA_hwloc_base_binding_policy": "none",
-    "OMPI_MCA_mpi_yield_when_idle": "1", "OMPI_MCA_btl_vader_single_copy_mechanism": "none",
-  ]
 
   private func start(
     _ ranks: Int, _ program: String, _ arguments: [String], by transport: String = "self,vader",
     _ variables: [String: String] = [:]
-  ) -> Command {
-    Command(
-      "mpirun",
-      ["--mca", "btl", transport, "-n", "\(ranks)", Command.buildDirectory + program] + arguments,
-      environment: Self.variables.merging(variables) { $1 }, isOnPath: true)
-  }
+  ) -> Command { Mpirun.start(ranks, program, arguments, by: transport, variables) }
 
   /// One run of a program, after which no rank has left anything.
   private func run(
@@ -67,22 +53,7 @@ import Testing
     #expect(result.errors.contains(", expected "), "\(result.errors)")
   }
 
-  @Test(arguments: [1, 2, 3, 4], ["vector-example", "bgemm", "stencil"])
-  func examplesRunOnAnyNumberOfRanks(ranks: Int, example: String) {
-    guard Self.isThere else { return }
-    let small = [
-      "vector-example": ["--elements", "65536", "--tile", "4096"], "bgemm": [],
-      "stencil": ["--rows", "64", "--columns", "96", "--steps", "20"],
-    ]
-    let result = run(ranks, example, ["--quiet"] + small[example]!)
-    #expect(result.status == 0, "\(result.errors)")
-    #expect(result.output.contains("\(example): done in "))
-    // The report is one rank's.
-    #expect(result.output.split(separator: "\n").count { $0.contains(": done in ") } == 1)
-    #expect(result.output.contains("  rank \(ranks - 1)") == (ranks > 1))
-  }
-
-  @Test(arguments: [1, 2, 3, 4], ["values", "scope"])
+  @Test(arguments: [1, 2, 3, 4], ["values", "scope", "unordered"])
   func programsSeeTheSameEverywhere(ranks: Int, scene: String) {
     guard Self.isThere else { return }
     let result = run(ranks, "pto2-machine-test", [scene, "--quiet"])
@@ -109,6 +80,10 @@ import Testing
   @Test(arguments: [
     ("undeclared", 15, "error 5 INVALID_ARGS: a scope of one rank writes bytes 0 to 256"),
     ("unwritten", 15, "error 5 INVALID_ARGS: a scope of one rank writes bytes 0 to 256"),
+    (
+      "unordered-early", 15,
+      "error 5 INVALID_ARGS: a tensor that tasks on rank 1 use without order, or in a manual"
+    ),
     ("manual", 15, "error 5 INVALID_ARGS: a tensor that rank 1 has is used on rank 0 in a manual"),
     (
       "differs", 52, "error 212 DIVERGED: the programs of rank 0 and rank 1 differ from submission "
@@ -135,7 +110,7 @@ import Testing
         "-n", "1", program, "values", "--quiet", ":", "-n", "1", program, "values", "--quiet",
         "--clusters", "2",
       ],
-      environment: Self.variables, isOnPath: true
+      environment: Mpirun.variables, isOnPath: true
     ).wait()
     #expect(result.status == 52, "\(result.errors)")
     #expect(result.errors.contains("was started in another way than rank"), "\(result.errors)")
@@ -145,42 +120,15 @@ import Testing
 
   /// Any process of any rank, at any time: a worker or scheduler costs nothing, the others end
   /// all ranks within seconds, with one message.
-  @Test(arguments: ["pto2-worker", "pto2-scheduler", "pto2-link", "pto2-random"])
-  func killedProcessIsSurvivedOrToldOnce(role: String) throws {
+  @Test(arguments: [2, 3])
+  func killedProcessIsSurvivedOrToldOnce(ranks: Int) {
     guard Self.isThere else { return }
-    var random = SplitMix64(seed: UInt64(role.utf8.count))
-    var killed = 0
-    for round in 0..<4 {
-      let segment = uniqueSegmentName()
-      let ranks = 2 + round % 2
-      let command = start(
-        ranks, "pto2-random",
-        ["--seeds", "1-4000", "--placed", "--quiet", "--recoverable", "--segment", segment])
-      // In the middle of things.
-      let rank = Int.random(in: 0..<ranks, using: &random)
-      let name = "\(segment).r\(rank)"
-      #expect(command.waitUntil { processes(name, named: "pto2-worker").count == 3 })
-      usleep(UInt32.random(in: 100_000...500_000, using: &random))
-      // The program's command line has the name that its rank is added to.
-      let victims = processes(role == "pto2-random" ? segment : name, named: role)
-      if let victim = victims.randomElement(using: &random), kill(victim, SIGKILL) == 0 {
-        killed += 1
-      }
-      let isSurvived = role == "pto2-worker" || role == "pto2-scheduler"
-      if isSurvived {
-        usleep(300_000)
-        #expect(command.poll() == nil, "\(role) of rank \(rank)")
-        command.signal(SIGTERM)
-        _ = command.wait()
-      } else {
-        let result = command.wait(seconds: 30)
-        #expect(result.status == (role == "pto2-link" ? 53 : 137), "\(result.errors)")
-        let ours = result.messages.filter { $0.hasPrefix("pto2-") }
-        // The scheduler of a killed rank speaks for it, if mpirun still listens to that rank.
-        #expect(ours.count == 1 || ours.isEmpty && role == "pto2-random", "\(result.errors)")
-      }
-      for rank in 0..<ranks { expectClean("\(segment).r\(rank)") }
-    }
-    #expect(killed >= 3)
+    let kills = 4 * ranks
+    let result = Command.run(
+      "pto2-campaign", ["--ranks", "\(ranks)", "--kills", "\(kills)", "--seed", "7", "--json"])
+    #expect(result.status == 0, "\(result.output)\(result.errors)")
+    // The sum, then each role of each rank.
+    let expected = [Double(kills)] + Array(repeating: 1, count: kills)
+    #expect(numbers("kills", in: result.output) == expected, "\(result.output)")
   }
 }

@@ -1,3 +1,4 @@
+import Harness
 import PTO2
 import PTO2CommandLine
 import PTO2System
@@ -25,6 +26,7 @@ struct RunCommand: ParsableCommand {
         pto2-campaign --kills 500
         pto2-campaign --seed 7 --session 12 --repeat 50
         pto2-campaign --bounds
+        pto2-campaign --ranks 2 --kills 300     (programs on several ranks, under mpirun)
       """)
 
   @Option(help: "Signals that end a process of a session.")
@@ -48,6 +50,12 @@ struct RunCommand: ParsableCommand {
   @Flag(help: "Measure how long recovery takes, 200 kills a row or what --kills says.")
   var bounds = false
 
+  @Option(
+    help: ArgumentHelp(
+      "Instead: programs on so many ranks under mpirun, of which each loses one process.",
+      valueName: "2-8"))
+  var ranks: Int?
+
   @Flag(help: "One JSON object on standard output.")
   var json = false
 
@@ -58,6 +66,14 @@ struct RunCommand: ParsableCommand {
     guard kills > 0, `repeat` > 0, sessions ?? 1 > 0, session ?? 0 >= 0 else {
       throw ValidationError("--kills, --sessions and --repeat: expected numbers above 0")
     }
+    if let ranks {
+      guard (2...8).contains(ranks) else {
+        throw ValidationError("--ranks \(ranks): expected 2 to 8")
+      }
+      if bounds || sabotage || session != nil || sessions != nil {
+        throw ValidationError("--ranks goes with --kills, --seed, --json and --verbose alone")
+      }
+    }
   }
 
   private static let notExercised: Int32 = 3
@@ -65,6 +81,7 @@ struct RunCommand: ParsableCommand {
   func run() throws {
     let seed = seed ?? MonotonicClock.now() & 0xFFFF_FFFF
     if bounds { return try measure(seed) }
+    if let ranks { return try killRanks(ranks, seed) }
     if !json { writeOutput("seed \(seed)\n") }
     let begin = MonotonicClock.now()
     var summary = Summary()
@@ -119,6 +136,30 @@ struct RunCommand: ParsableCommand {
       writeOutput(json ? Bounds.json(rows) : Bounds.table(rows))
     } catch let error as Bounds.NotExercised {
       report("not exercised: \(error)")
+      throw ExitCode(Self.notExercised)
+    }
+  }
+
+  private func killRanks(_ ranks: Int, _ seed: UInt64) throws {
+    guard Mpirun.isThere else {
+      report("not exercised: no mpirun, or no libpto2-link-mpi.so (make setup-mpi link)")
+      throw ExitCode(Self.notExercised)
+    }
+    if !json { writeOutput("seed \(seed)\n") }
+    var campaign = RankKills(ranks: ranks, seed: seed)
+    var status = StatusLine()
+    while campaign.kills < kills, campaign.sessions < 20 + 3 * kills {
+      let line = campaign.runSession()
+      status.clear()
+      if let violation = line.violation { report("violation: \(violation)") }
+      if verbose { report(line.text) }
+      status.show("\(campaign.kills) of \(kills) kills, \(campaign.violations) violations ")
+    }
+    status.clear()
+    writeOutput(json ? campaign.json(seed: seed) : campaign.table)
+    if campaign.violations > 0 { throw ExitCode(1) }
+    if campaign.kills < kills {
+      report("not exercised: \(campaign.kills) of \(kills) kills")
       throw ExitCode(Self.notExercised)
     }
   }

@@ -93,11 +93,11 @@ final class Campaign {
           let delay = UInt64(random.within(300_000...30_000_000))
           let first = Self.crashPoint(crash, whole, &random)
           // One seed in two has a second death, on top of the first.
-          let isOnly = random.below(2) == 0 || first.pid == Session.orchestratorPid
+          let isOnly = random.below(2) == 0 || Self.local(first.pid) == Session.orchestratorPid
           let once = try run(scenario, seed, strategy, isOnly ? trace : nil, [first], delay)
           count(once, &row, replay: replay)
           if !isOnly && once.failure == nil {
-            let isWorker = first.pid >= Session.workerPid(0)
+            let isWorker = Self.local(first.pid) >= Session.workerPid(0)
             let again = Self.crashPoint(isWorker ? .scheduler : crash, once, &random)
             if again.pid != first.pid {
               count(
@@ -131,7 +131,10 @@ final class Campaign {
     _ crash: CrashName, _ whole: RunResult, _ random: inout SplitMix64
   ) -> CrashPoint {
     let victims = whole.points.indices.filter { index in
-      let pid = pid(whole, index)
+      let process = pid(whole, index)
+      let pid = local(process)
+      // Ranks that are gone: MPI tells of them, and there is none here.
+      if whole.ranks > 1 && pid == Session.orchestratorPid { return false }
       // A session ends with its link: there is no second one.
       if pid == Session.linkPid { return false }
       let isVictim =
@@ -150,7 +153,17 @@ final class Campaign {
   }
 
   private static func pid(_ result: RunResult, _ index: Int) -> Int32 {
-    let name = result.points[index].role
+    let words = result.points[index].role.split(separator: " ", maxSplits: 2)
+    guard words[0] == "rank", let rank = Int32(words[1]) else {
+      return pid(role: result.points[index].role)
+    }
+    return Session.pidsOfRank * rank + pid(role: String(words[2]))
+  }
+
+  /// Among the processes of its rank.
+  private static func local(_ pid: Int32) -> Int32 { pid % Session.pidsOfRank }
+
+  private static func pid(role name: String) -> Int32 {
     if name == "orchestrator" || name == "supervisor" { return Session.orchestratorPid }
     if name.hasPrefix("scheduler-") {
       return Session.schedulerPid + Int32(name.dropFirst(10).prefix(1))! - 1

@@ -3,6 +3,23 @@ internal import CSimulation
 internal import PTO2Protocol
 internal import PTO2Segment
 
+/// What is known of the program's tasks, on whichever rank they run.
+final class TaskChecks {
+  let plan: Plan
+  /// Kernels of each task that have begun: a bit per slot and block.
+  fileprivate var begun: [UInt64]
+  fileprivate var kernelsLeft: [Int]
+  /// Tasks that may have FAILED, or come after such.
+  fileprivate var mayFail: [Bool]
+
+  init(_ plan: Plan) {
+    self.plan = plan
+    begun = Array(repeating: 0, count: plan.tasks.count)
+    kernelsLeft = plan.tasks.map(\.kernels)
+    mayFail = Array(repeating: false, count: plan.tasks.count)
+  }
+}
+
 /// The invariants of the protocol, looked at just before each store of a word:
 /// nobody stores anything between the look and the store.
 final class Checks {
@@ -15,17 +32,13 @@ final class Checks {
   private var lanes: [UInt: Int] = [:]
   private let configuration: Configuration
   private let plan: Plan
-  private let scopeEnds: [[Int]]
+  private let scopeEnds: [[Int]]?
   /// Section of each page.
   private var pages: [UInt8] = []
   private let first: UInt32
 
-  /// Kernels of each task that have begun: a bit per slot and block.
-  private var begun: [UInt64]
-  private var kernelsLeft: [Int]
+  private let tasks: TaskChecks
   var hasCrashed = false
-  /// Tasks that may have FAILED, or come after such.
-  private var mayFail: [Bool]
   /// The newest kernel of each core, until its worker dies.
   private var newest: [(task: Int, bit: UInt64, hasEnded: Bool)?]
   /// The last dispatch of each lane: EXIT may stand over it when a session is
@@ -34,8 +47,10 @@ final class Checks {
   private let fail: (String, String) -> Void
 
   init(
-    _ scenario: Scenario, _ segment: SegmentReader, fail: @escaping (String, String) -> Void
+    _ scenario: Scenario, _ tasks: TaskChecks, _ segment: SegmentReader,
+    fail: @escaping (String, String) -> Void
   ) {
+    self.tasks = tasks
     self.segment = segment
     layout = segment.layout
     orchestrator = segment.orchestratorPage
@@ -43,7 +58,8 @@ final class Checks {
     names = Names(segment)
     configuration = scenario.configuration
     plan = scenario.plan
-    scopeEnds = plan.scopeEnds(rings: configuration.rings.count)
+    // Of several ranks each has some of the tasks, and transfers.
+    scopeEnds = scenario.ranks > 1 ? nil : plan.scopeEnds(rings: configuration.rings.count)
     self.fail = fail
     first = configuration.firstPosition
     for core in 0..<configuration.coreCount {
@@ -56,11 +72,8 @@ final class Checks {
     for (index, section) in layout.sections.enumerated() {
       pages += Array(repeating: UInt8(index), count: Int(section.bytes >> 12))
     }
-    begun = Array(repeating: 0, count: plan.tasks.count)
     dispatched = Array(
       repeating: PTO2_SCHEDULER_IDLE, count: configuration.coreCount * Int(PTO2_MAX_LANES))
-    kernelsLeft = plan.tasks.map(\.kernels)
-    mayFail = Array(repeating: false, count: plan.tasks.count)
     newest = Array(repeating: nil, count: configuration.coreCount)
   }
 
@@ -76,16 +89,17 @@ final class Checks {
     let bit = UInt64(1) << UInt64(slot + 3 * block)
     newest[core] = (task, bit, ends)
     if ends {
-      kernelsLeft[task] -= 1
+      tasks.kernelsLeft[task] -= 1
       return
     }
     require(
-      what.runs && what.mask >> slot & 1 != 0 && block < what.blocks && begun[task] & bit == 0,
+      what.runs && what.mask >> slot & 1 != 0 && block < what.blocks
+        && tasks.begun[task] & bit == 0,
       "each task once", "task \(task) slot \(slot) block \(block) begins again, or must not")
-    begun[task] |= bit
+    tasks.begun[task] |= bit
     for producer in what.producers {
       require(
-        kernelsLeft[producer] == 0 || mayFail[producer], "producers first",
+        tasks.kernelsLeft[producer] == 0 || tasks.mayFail[producer], "producers first",
         "task \(task) begins before its producer \(producer) is done")
     }
   }
@@ -97,14 +111,14 @@ final class Checks {
       return fail("each task once", "the link is given task \(task), which is no transfer")
     }
     if ends {
-      kernelsLeft[task] -= 1
+      tasks.kernelsLeft[task] -= 1
       return
     }
-    require(begun[task] == 0, "each task once", "transfer \(task) is given to the link again")
-    begun[task] = 1
+    require(tasks.begun[task] == 0, "each task once", "transfer \(task) is given to the link again")
+    tasks.begun[task] = 1
     for producer in plan.tasks[task].producers {
       require(
-        kernelsLeft[producer] == 0 || mayFail[producer], "producers first",
+        tasks.kernelsLeft[producer] == 0 || tasks.mayFail[producer], "producers first",
         "transfer \(task) begins before its producer \(producer) is done")
     }
   }
@@ -119,8 +133,8 @@ final class Checks {
         let (ring, index) = segment.place(ofDescriptorAt: offset)
       else { continue }
       if let last = newest[core] {
-        begun[last.task] &= ~last.bit
-        if last.hasEnded { kernelsLeft[last.task] += 1 }
+        tasks.begun[last.task] &= ~last.bit
+        if last.hasEnded { tasks.kernelsLeft[last.task] += 1 }
       }
       // It may FAIL now; who comes after it in any way need not wait for its end.
       let descriptor = segment.descriptors(ring)[index]
@@ -131,14 +145,15 @@ final class Checks {
       let arguments = unsafe payload.arguments(of: descriptor)
       let lost = Int(unsafe arguments[descriptor.call(slot).tensors])
       for task in plan.tasks.indices {
-        mayFail[task] = task == lost || plan.tasks[task].producers.contains { mayFail[$0] }
+        tasks.mayFail[task] =
+          task == lost || plan.tasks[task].producers.contains { tasks.mayFail[$0] }
       }
     }
     newest[core] = nil
   }
 
   /// Tasks with kernels that have not run.
-  var unfinished: [Int] { kernelsLeft.indices.filter { kernelsLeft[$0] != 0 } }
+  var unfinished: [Int] { tasks.kernelsLeft.indices.filter { tasks.kernelsLeft[$0] != 0 } }
 
   // MARK: Words
 
@@ -267,7 +282,7 @@ final class Checks {
   /// A run that a crash has failed ends its scopes early.
   private func passedByConsumed(_ ring: Int, _ local: UInt32) {
     let index = Int(local &- first)
-    guard !hasCrashed, index < scopeEnds[ring].count else { return }
+    guard let scopeEnds, !hasCrashed, index < scopeEnds[ring].count else { return }
     let records = Int(peek(orchestrator.submitted) &- first)
     require(
       scopeEnds[ring][index] <= records, "scopes",
@@ -366,7 +381,8 @@ final class Checks {
   // MARK: The end
 
   /// After a run that nothing disturbed.
-  func checkEnd(_ results: [[UInt32]]) -> (String, String)? {
+  /// - Parameter results: nil: the program has looked itself.
+  func checkEnd(_ results: [[UInt32]]?) -> (String, String)? {
     if let task = unfinished.first { return ("each task once", "task \(task) has not run") }
     for ring in configuration.rings.indices {
       if submitted(ring) != released(ring) || released(ring) != consumed(ring) {
@@ -376,6 +392,7 @@ final class Checks {
         )
       }
     }
+    guard let results else { return nil }
     for (number, memory) in plan.externals.enumerated()
     where results[number] != plan.memories[memory] {
       return (

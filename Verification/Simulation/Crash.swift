@@ -30,9 +30,10 @@ final class Recover {
 
   init(delay: UInt64) { self.delay = delay }
 
-  /// - Parameter supervisors: dormant roles, one for each death.
-  func processDied(_ pid: Int32, engine: Engine, supervisors: [Int]) {
+  /// - Parameter supervisor: the dormant role of a rank for a death.
+  func processDied(_ process: Int32, engine: Engine, supervisor: (Int, Int) -> Int) {
     isFired = true
+    let (rank, pid) = process.quotientAndRemainder(dividingBy: Session.pidsOfRank)
     switch pid {
     case Session.orchestratorPid:
       // Scheduler and workers look at its pidfd themselves.
@@ -44,7 +45,7 @@ final class Recover {
       expected = expected ?? .workerDied
       remedies.append(.worker(core: Session.core(ofWorker: pid)))
     }
-    engine.start(supervisors[remedies.count - 1], afterNanoseconds: delay)
+    engine.start(supervisor(Int(rank), remedies.count - 1), afterNanoseconds: delay)
   }
 
   /// True when every result must be right if the session ends without an error.

@@ -10,6 +10,8 @@ struct Role {
   var kind: RoleKind
   /// The core it hosts, else -1.
   var core: Int
+  /// Which of several ranks it is of.
+  var rank = 0
   var pid: Int32
   /// Scheduling points so far.
   var points = 0
@@ -52,7 +54,8 @@ final class Engine: @unchecked Sendable {
   private var isRunning = false
 
   private var strategy: Strategy
-  private var checks: Checks?
+  /// By rank.
+  private var checks: [Checks] = []
   private var trace: Trace?
   private var stepLimit = 0
   private var hasPointsAfterStores = true
@@ -104,7 +107,7 @@ final class Engine: @unchecked Sendable {
     isWhole = true
     timeLimit = UInt64.max
     ended = [:]
-    checks = nil
+    checks = []
     trace = nil
     self.strategy = strategy
     stepLimit = settings.stepLimit
@@ -117,7 +120,7 @@ final class Engine: @unchecked Sendable {
     sim_set_spins(settings.spins)
   }
 
-  func watch(_ checks: Checks, _ trace: Trace?) {
+  func watch(_ checks: [Checks], _ trace: Trace?) {
     self.checks = checks
     self.trace = trace
   }
@@ -125,12 +128,13 @@ final class Engine: @unchecked Sendable {
   /// - Parameter isDormant: runs only after `start`.
   @discardableResult
   func add(
-    _ name: String, _ kind: RoleKind, core: Int = -1, pid: Int32, isDormant: Bool = false,
+    _ name: String, _ kind: RoleKind, core: Int = -1, rank: Int = 0, pid: Int32,
+    isDormant: Bool = false,
     _ body: @escaping () -> Void
   ) -> Int {
     let index = roles.count
     precondition(index < Int(SIM_COROUTINES))
-    roles.append(Role(name: name, kind: kind, core: core, pid: pid))
+    roles.append(Role(name: name, kind: kind, core: core, rank: rank, pid: pid))
     bodies.append(body)
     sim_prepare(Int32(index)) { Engine.shared.enter(Int($0)) }
     if !isDormant { start(index) }
@@ -155,7 +159,7 @@ final class Engine: @unchecked Sendable {
     isRunning = false
     bodies = []
     onCrash = nil
-    checks = nil
+    checks = []
     sim_set_pid(0)
   }
 
@@ -252,7 +256,9 @@ final class Engine: @unchecked Sendable {
     point(.step)
     if kind != SIM_LOAD && kind != SIM_DATA_LOAD {
       lastStore = address
-      checks?.willStore(roles[current], kind, address, value)
+      if !checks.isEmpty {
+        checks[roles[current].rank].willStore(roles[current], kind, address, value)
+      }
     }
     trace?.access(kind, address, value, step: steps, role: roles[current].name)
   }
@@ -265,7 +271,8 @@ final class Engine: @unchecked Sendable {
     trace?.note(
       "kernel \(ends ? "ends" : "begins"): task \(task) slot \(slot) block \(block)", step: steps,
       role: roles[current].name)
-    checks?.kernel(
+    guard !checks.isEmpty else { return }
+    checks[roles[current].rank].kernel(
       ends: ends, task: task, slot: slot, block: block, core: roles[current].core)
   }
 
@@ -345,24 +352,27 @@ final class Engine: @unchecked Sendable {
   /// on words may need that.
   private func advance() {
     if isWhole {
+      let isDozing = roles.indices.contains {
+        roles[$0].waitCount == 0 && roles[$0].wakeTime != .max
+      }
       for index in roles.indices where roles[index].waitCount > 0 {
+        // While something is still to come, an orchestrator need not have what it waits for,
+        // of which it has said how much that is.
+        if isDozing && roles[index].kind == .orchestrator { continue }
         let first = index * Self.maximumWords
         for word in first..<first + roles[index].waitCount
         where sim_peek(waitWords[word]) != waitValues[word] && !isSettingUp(word) {
           return fail(
             "lost wake",
-            "everybody sleeps, \(roles[index].name) on \(checks?.name(waitWords[word]) ?? "?"), which has been \(waitValues[word]) and is \(sim_peek(waitWords[word]))"
+            "everybody sleeps, \(roles[index].name) on \(name(waitWords[word])), which has been \(waitValues[word]) and is \(sim_peek(waitWords[word]))"
           )
         }
-      }
-      let isDozing = roles.indices.contains {
-        roles[$0].waitCount == 0 && roles[$0].wakeTime != .max
       }
       if !isDozing {
         let sleepers = roles.indices.filter { roles[$0].isLive }.map { index -> String in
           let first = index * Self.maximumWords
           let words = (first..<first + roles[index].waitCount).map {
-            checks?.name(waitWords[$0]) ?? "?"
+            name(waitWords[$0])
           }
           return "\(roles[index].name) (\(words.joined(separator: ", ")))"
         }
@@ -414,12 +424,19 @@ final class Engine: @unchecked Sendable {
     trace?.note("KILLED", step: steps, role: roles[current].name)
     let isOwn = roles[current].pid == pid
     for index in roles.indices where roles[index].pid == pid && roles[index].isLive {
-      if roles[index].core >= 0 { checks?.workerDied(core: roles[index].core) }
+      if roles[index].core >= 0, !checks.isEmpty {
+        checks[roles[index].rank].workerDied(core: roles[index].core)
+      }
       end(index)
     }
-    checks?.hasCrashed = true
+    for check in checks { check.hasCrashed = true }
     onCrash?(pid)
     if isOwn { leave() }
+  }
+
+  /// What lies there, for people.
+  private func name(_ address: UInt) -> String {
+    (checks.first { $0.names.has(address) } ?? checks.first)?.name(address) ?? "?"
   }
 
   /// When a process was killed.
@@ -457,6 +474,6 @@ extension Engine {
 
   private func trap(_ signal: Int32, _ address: UInt) {
     guard isRunning else { fatalError("signal \(signal) in the simulator itself") }
-    fail("no trap", "signal \(signal) at \(checks?.name(address) ?? "?")")
+    fail("no trap", "signal \(signal) at \(name(address))")
   }
 }

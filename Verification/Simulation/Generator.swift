@@ -8,6 +8,8 @@ enum Size: String, CaseIterable {
   case tiny, small, large
   /// One rank of two: some tasks are transfers.
   case rank
+  /// Two or three whole ranks.
+  case ranks
 }
 
 /// A session made from a seed: its configuration and its program.
@@ -16,6 +18,8 @@ struct Scenario {
   /// Cores that have a worker.
   var cores: [Int]
   var plan: Plan
+  /// So many sessions run the program together.
+  var ranks = 1
   /// For depth-first search: it leaves out setting up and the end.
   var isTiny = false
 
@@ -30,31 +34,38 @@ struct Scenario {
   init(seed: UInt64, size: Size) {
     var random = SplitMix64(seed: seed ^ 0x5EED)
     let isTiny = size == .tiny
-    let clusters = isTiny ? random.within(1...2) : random.within(1...(size == .large ? 5 : 3))
+    if size == .ranks { ranks = random.within(2...3) }
+    let isRanked = ranks > 1
+    let clusters =
+      isRanked ? 1 : isTiny ? random.within(1...2) : random.within(1...(size == .large ? 5 : 3))
     let ringCount = random.within(1...(isTiny ? 2 : 4))
     let rings = (0..<ringCount).map { _ in
       let window = UInt32(random.among(isTiny ? [2, 4] : [2, 2, 4, 8, 16]))
       return Configuration.Ring(
         taskWindow: window,
-        consumedWindow: window * UInt32(random.among(isTiny ? [1, 2] : [1, 2, 4])),
+        // How many transfers there are between the tasks of a scope nobody knows here.
+        consumedWindow: isRanked
+          ? 256 : window * UInt32(random.among(isTiny ? [1, 2] : [1, 2, 4])),
         heapBytes: UInt64(64 * random.among(isTiny ? [2, 4] : [4, 5, 8, 13])),
-        dependencyPool: UInt32(random.among(isTiny ? [4, 8] : [4, 4, 8, 16])))
+        dependencyPool: isRanked ? 64 : UInt32(random.among(isTiny ? [4, 8] : [4, 4, 8, 16])))
     }
     let starts: [UInt32] = [0, 0, 0xFFFF_FFFE, 0xFFFF_FFF0, 0x7FFF_FFFA]
     configuration = Configuration(
       rings: rings, clusters: UInt32(clusters), lanes: UInt32(random.within(1...3)),
-      schedulerThreads: UInt32(random.among([1, 2, 2, 3])), arenaBytes: 4096,
+      schedulerThreads: UInt32(random.among(isRanked ? [1, 1, 2] : [1, 2, 2, 3])),
+      arenaBytes: isRanked ? 1 << 16 : 4096,
       firstPosition: random.among(starts), attachTimeoutMilliseconds: 1_000_000_000)
     if size == .rank { configuration.ranks = 2 }
+    if isRanked { configuration.ranks = UInt32(ranks) }
     cores = Array(0..<configuration.coreCount)
     let tasks =
       switch size {
       case .tiny: random.within(1...4)
       case .small: random.within(5...40)
       case .large: random.within(100...400)
-      case .rank: random.within(3...30)
+      case .rank, .ranks: random.within(3...30)
       }
-    var generator = Generator(configuration, random)
+    var generator = Generator(configuration, random, ranks: ranks)
     plan = generator.make(tasks: tasks)
   }
 }
@@ -75,9 +86,11 @@ private struct Generator {
   /// Many readers of the newest tensors, few other dependencies: producers with
   /// several consumers, in other rings.
   private let isWide: Bool
+  private let ranks: Int
 
-  init(_ configuration: Configuration, _ random: SplitMix64) {
+  init(_ configuration: Configuration, _ random: SplitMix64, ranks: Int) {
     self.configuration = configuration
+    self.ranks = ranks
     self.random = random
     isWide = self.random.chance(1, in: 3)
     held = Array(repeating: [], count: configuration.rings.count)
@@ -86,6 +99,7 @@ private struct Generator {
   private var ring: Int { min(scopes.count - 1, configuration.rings.count - 1) }
 
   mutating func make(tasks: Int) -> Plan {
+    plan.ranks = ranks
     for _ in 0..<random.within(2...4) {
       live.append((plan.external(random.within(2...8)), 0))
     }
@@ -97,11 +111,13 @@ private struct Generator {
       case 0, 1: if scopes.count < 6 { begin() }
       case 2: if scopes.count > 1 { end() }
       // Of several ranks a look is a meeting of all.
-      case 3 where !configuration.hasLink && random.chance(1, in: 3): look()
+      case 3 where (!configuration.hasLink || ranks > 1) && random.chance(1, in: 3): look()
       default: submit()
       }
     }
     while scopes.count > 1 && random.chance(3, in: 4) { end() }
+    // Memory of a rank has what it has needed: the program looks at all.
+    if ranks > 1 { plan.operations.append(.compare(plan.result)) }
     return plan
   }
 
@@ -157,6 +173,7 @@ private struct Generator {
     if scopes.count == 1 && !random.chance(1, in: 10) { begin() }
     let clusters = Int(configuration.clusters)
     var task = TaskPlan(mask: UInt32(random.among([0, 1, 1, 2, 2, 4, 3, 5, 6, 7])))
+    if ranks > 1 { task.rank = random.below(ranks) }
     if task.mask != 0 && random.chance(1, in: 6) {
       task.blocks = UInt32(random.within(2...4))
       let places = task.mask == 2 || task.mask == 4 ? 2 * clusters : clusters
@@ -175,7 +192,9 @@ private struct Generator {
           use: isWide && random.chance(3, in: 4)
             ? .input
             : random.among([
-              .input, .input, .update, .update, .update, .outputExisting, .noDependency,
+              .input, .input, .update, .update, .update, .outputExisting,
+              // Of several ranks one alone may use a tensor without order.
+              ranks > 1 ? .input : .noDependency,
             ])))
     }
     var outputs: [Int] = []
@@ -200,7 +219,7 @@ private struct Generator {
         value: random.chance(1, in: 2) ? plan.memories[memory][index] : 1,
         isEqual: random.chance(1, in: 2))
     }
-    if configuration.hasLink, !task.tensors.isEmpty, random.chance(1, in: 3) {
+    if configuration.hasLink, ranks == 1, !task.tensors.isEmpty, random.chance(1, in: 3) {
       let isSend = random.chance(1, in: 2)
       task = TaskPlan(mask: 0, tensors: [task.tensors[0]], transfer: isSend ? .send : .receive)
       task.tensors[0].use = isSend ? .input : .outputExisting

@@ -23,7 +23,10 @@ internal import PTO2System
   var seeds = "1-1000"
   @Option(help: "random, pct or dfs.")
   var strategy: String?
-  @Option(help: "tiny, small or large: sizes of random sessions; rank: one with transfers.")
+  @Option(
+    help:
+      "tiny, small or large: sizes of random sessions; rank: one with transfers; ranks: two or three whole ranks."
+  )
   var config = "small"
   @Option(
     help:

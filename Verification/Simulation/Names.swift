@@ -14,6 +14,12 @@ final class Names {
 
   init(_ segment: SegmentReader) { self.segment = segment }
 
+  /// It is of this segment, or of its scheduler's own words.
+  func has(_ address: UInt) -> Bool {
+    let offset = address &- UInt(bitPattern: unsafe segment.base)
+    return offset < UInt(segment.layout.totalBytes) || own[address] != nil
+  }
+
   func name(_ address: UInt) -> String {
     if let name = own[address] ?? words[address] { return name }
     let offset = address &- UInt(bitPattern: unsafe segment.base)

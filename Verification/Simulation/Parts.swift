@@ -40,6 +40,11 @@ enum Parts {
       random(2000, each: 1000, .rank, strategy, .any)
     }
     random(4000, each: 1000, .rank, .random, .scheduler)
+    for strategy in [StrategyName.random, .pct] {
+      random(isShort ? 1000 : 4000, each: 1000, .ranks, strategy, .none)
+      random(isShort ? 500 : 2000, each: 500, .ranks, strategy, .any)
+    }
+    random(isShort ? 500 : 2000, each: 500, .ranks, .random, .scheduler)
     random(6000, each: 2000, .tiny, .random, .any)
     random(2000, each: 1000, .small, .pct, .any)
     random(4000, each: 1000, .small, .random, .scheduler)

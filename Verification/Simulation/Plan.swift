@@ -33,6 +33,9 @@ struct TaskPlan {
   /// element by element, without the runtime.
   var producers: Set<Int> = []
 
+  /// The rank that runs it.
+  var rank = 0
+
   /// A transfer of its one tensor, which is read or overwritten; it has no kernels.
   var transfer: TransferOrder.Direction?
   /// What a send sends.
@@ -65,6 +68,8 @@ struct Plan {
   var externals: [Int] = []
   var operations: [Operation] = []
   var tasks: [TaskPlan] = []
+  /// So many run it together.
+  var ranks = 1
   /// Elements of each memory: externals first seen, then outputs.
   private(set) var memories: [[UInt32]] = []
 
@@ -97,7 +102,12 @@ struct Plan {
     var task = task
     let index = tasks.count
     task.salt = UInt32(truncatingIfNeeded: index &* 2_654_435_769 &+ 12345)
-    let found = producers(of: task)
+    // Across ranks a task awaits what it needs of others alone: what they still read, or had
+    // written, is a copy of theirs.
+    let needed = sources(of: task)
+    let found = producers(of: task).filter {
+      tasks[$0].rank == task.rank || needed.contains($0)
+    }
     for tensor in task.tensors where tensor.use != .noDependency {
       access(tensor.memory, tensor.range, index, isWrite: tensor.use != .input)
     }
@@ -149,6 +159,20 @@ struct Plan {
     }
     if let predicate = task.predicate {
       look(predicate.memory, predicate.index..<predicate.index + 1, isWrite: false)
+    }
+    return found
+  }
+
+  /// Those whose results it uses, or that it is to come after.
+  private func sources(of task: TaskPlan) -> Set<Int> {
+    var found = Set(task.dependencies.map(\.task))
+    for tensor in task.tensors where tensor.use == .input || tensor.use == .update {
+      found.formUnion(elements[tensor.memory][tensor.range].compactMap(\.writer))
+    }
+    if let predicate = task.predicate,
+      let writer = elements[predicate.memory][predicate.index].writer
+    {
+      found.insert(writer)
     }
     return found
   }

@@ -102,6 +102,7 @@ struct Program {
         when: tensors[predicate.memory]!, at: [predicate.index],
         is: Condition(predicate.isEqual ? .equal : .notEqual, Int(predicate.value)))
     }
+    if plan.ranks > 1 { arguments.run(on: task.rank) }
     if task.blocks > 1 { arguments.blocks(Int(task.blocks), startTogether: task.startTogether) }
     arguments.scalar(index)
     arguments.scalar(Int(task.mask))

@@ -2,10 +2,11 @@ internal import CSimulation
 
 /// The steps of a run in words, kept or printed.
 final class Trace {
-  private let names: Names
+  /// By rank.
+  private let names: [Names]
   private let print: (String) -> Void
 
-  init(_ names: Names, _ print: @escaping (String) -> Void) {
+  init(_ names: [Names], _ print: @escaping (String) -> Void) {
     self.names = names
     self.print = print
   }
@@ -25,9 +26,16 @@ final class Trace {
     value > 0xFFFF ? "0x" + String(value, radix: 16) : String(value)
   }
 
+  private func name(_ address: UInt) -> String {
+    guard let rank = names.firstIndex(where: { $0.has(address) }) else {
+      return names[0].name(address)
+    }
+    return names[rank].name(address) + (names.count > 1 ? " of rank \(rank)" : "")
+  }
+
   func access(_ kind: Int32, _ address: UInt, _ operand: UInt64, step: Int, role: String) {
     let old = value(UInt64(sim_peek(address)))
-    let name = names.name(address)
+    let name = name(address)
     let text =
       switch kind {
       case SIM_LOAD, SIM_DATA_LOAD: "\(name) = \(old)"
@@ -38,12 +46,12 @@ final class Trace {
   }
 
   func sleep(_ words: [(UInt, UInt32)], step: Int, role: String) {
-    let list = words.map { "\(names.name($0.0)) = \(value(UInt64($0.1)))" }
+    let list = words.map { "\(name($0.0)) = \(value(UInt64($0.1)))" }
     line(step, role, "sleeps on " + list.joined(separator: ", "))
   }
 
   func wake(_ address: UInt, step: Int, role: String) {
-    line(step, role, "wakes \(names.name(address))")
+    line(step, role, "wakes \(name(address))")
   }
 
   func note(_ text: String, step: Int, role: String) { line(step, role, text) }

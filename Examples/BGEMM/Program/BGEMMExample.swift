@@ -61,7 +61,9 @@ struct BGEMMExample: ParsableCommand {
         for row in 0..<grid {
           for column in 0..<grid {
             let target = try view(c, n, row, column)
-            try graph.scope {
+            // Under mpirun a tile of C is on its rank, in turn.
+            let rank = ((n * grid + row) * grid + column) % graph.ranks
+            try graph.scope(on: rank) {
               for k in 0..<grid {
                 let left = try view(a, n, row, k)
                 let right = try view(b, n, k, column)
@@ -71,6 +73,7 @@ struct BGEMMExample: ParsableCommand {
                   return task.output(of: Float.self, Shape(tile, tile))
                 }
                 try graph.submit(aiv: tileAdd) { task in
+                  task.run(on: rank)
                   task.input(product)
                   task.inout(target)
                 }

@@ -5,10 +5,13 @@
 #include <math.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <string.h>
 
 typedef struct {
     uint32_t tiles, size;
-    float error; /* found: the largest difference from the reference */
+    float error; /* found: the largest difference from the reference, */
+    uint64_t checksum;       /* the bits of L, */
+    pto2_machine machine;    /* and which of the ranks that mpirun has started this one is */
 } problem;
 
 /* Symmetric, positive definite. */
@@ -36,10 +39,11 @@ typedef struct {
     pto2_graph *graph;
     pto2_tensor_handle matrix;
     pto2_kernel kernels[KERNELS];
-    uint32_t size;
+    uint32_t size, ranks;
 } work;
 
-/* A task on up to three tiles (row, column), the last of which it changes. */
+/* A task on up to three tiles (row, column), the last of which it changes. Under mpirun the
+ * tiles are dealt to the ranks in turn along rows and columns, and it runs where that one is. */
 static int32_t submit(const work *w, int kernel, uint32_t count, const uint32_t at[][2]) {
     const uint32_t shape[] = {w->size, w->size};
     pto2_tensor_handle tiles[3];
@@ -49,7 +53,11 @@ static int32_t submit(const work *w, int kernel, uint32_t count, const uint32_t 
         if (w->api->slice(w->graph, &w->matrix, offset, shape, &tiles[k])) return 1;
         arguments[k] = pto2_use(k + 1 < count ? PTO2_INPUT : PTO2_INOUT, &tiles[k]);
     }
-    pto2_submission task = {.bytes = sizeof task, .arguments = arguments, .argument_count = count};
+    const uint32_t *last = at[count - 1];
+    pto2_submission task = {.bytes = sizeof task,
+                            .arguments = arguments,
+                            .argument_count = count,
+                            .run_on = 1 + (2 * last[0] + last[1]) % w->ranks};
     task.kernels[kernel == GEMM || kernel == SYRK ? 0 : 1] = w->kernels[kernel];
     return w->api->submit(w->graph, &task, NULL);
 }
@@ -59,7 +67,9 @@ static int32_t build(const pto2_program_api *api, pto2_graph *graph, void *conte
                                         "cholesky_syrk"};
     problem *p = context;
     const uint32_t n = p->tiles * p->size, shape[] = {n, n};
-    work w = {.api = api, .graph = graph, .size = p->size};
+    p->machine.bytes = sizeof p->machine;
+    if (api->machine(graph, &p->machine)) return 1;
+    work w = {.api = api, .graph = graph, .size = p->size, .ranks = p->machine.ranks};
     for (int k = 0; k < KERNELS; k++)
         if (api->kernel(graph, names[k], &w.kernels[k])) return 1;
     if (api->external_tensor(graph, PTO2_FLOAT32, 2, shape, &w.matrix)) return 1;
@@ -85,6 +95,9 @@ static int32_t build(const pto2_program_api *api, pto2_graph *graph, void *conte
             /* True for what is not a number, too. */
             if (!(error <= 1e-4f)) return api->fail(graph, "L differs from the reference");
             p->error = fmaxf(p->error, error);
+            uint32_t bits;
+            memcpy(&bits, &a[i * n + j], sizeof bits);
+            p->checksum = 31 * p->checksum + bits;
         }
     free(l);
     return 0;
@@ -112,7 +125,9 @@ int main(int argc, char **argv) {
         fprintf(stderr, "cholesky-c: %s\n", error.message);
         return 1;
     }
-    printf("%u x %u tiles of %u: %llu tasks, verified, largest error %.1e\n", p.tiles, p.tiles,
-           p.size, (unsigned long long)report.tasks, p.error);
+    if (p.machine.rank == 0) /* of several ranks one says it */
+        printf("%u x %u tiles of %u: %llu tasks, verified, largest error %.1e, checksum %llu\n",
+               p.tiles, p.tiles, p.size, (unsigned long long)report.tasks, p.error,
+               (unsigned long long)p.checksum);
     return 0;
 }

@@ -57,7 +57,7 @@ struct PagedAttention: ParsableCommand {
       graph.progress("waiting for the last tasks", 1)
       try graph.wait()
 
-      let summary = try tensors.check(graph, workload)
+      let (summary, checksum) = try tensors.check(graph, workload)
       graph.report(
         "maximum error",
         "\(summary.maxAbsolute) against double, \(summary.count) values, tolerance \(tolerance)")
@@ -67,11 +67,13 @@ struct PagedAttention: ParsableCommand {
         )
       }
       graph.report("result", "verified")
+      graph.report("checksum", "\(checksum)")
     }
   }
 
   /// One accumulator set per sequence and key/value head; the four tasks of a
-  /// group follow each other, different sequences are independent.
+  /// group follow each other, different sequences are independent: under mpirun each rank has
+  /// as many of them.
   private func submit(_ graph: Graph, _ c: PagedAttentionCase, _ t: AttentionTensors) throws {
     let initialise = try graph.kernel("pa_init")
     let qk = try graph.kernel("pa_qk")
@@ -91,7 +93,7 @@ struct PagedAttention: ParsableCommand {
         .reshaped(to: tileShape)
         let out = try t.out.slice(from: [b, kvHead * rows, 0], shape: Shape(1, rows, c.headDim))
           .reshaped(to: tileShape)
-        try graph.scope {
+        try graph.scope(on: b % graph.ranks) {
           let (acc, m, l) = try graph.submit(aiv: initialise) { task in
             (
               task.output(of: Float.self, tileShape), task.output(of: Float.self, rowShape),
@@ -198,8 +200,9 @@ struct AttentionTensors {
     }
   }
 
-  /// Compares every value with the reference, sequence by sequence.
-  func check(_ graph: Graph, _ c: PagedAttentionCase) throws -> ErrorSummary {
+  /// Compares every value with the reference, sequence by sequence; and adds up their bits.
+  func check(_ graph: Graph, _ c: PagedAttentionCase) throws -> (ErrorSummary, UInt64) {
+    var checksum: UInt64 = 0
     var summary = ErrorSummary()
     let perSequence = c.heads * c.headDim
     var expected = [Double](repeating: 0, count: perSequence)
@@ -211,10 +214,11 @@ struct AttentionTensors {
           c, query: query.bitPatterns.span, keyCache: keys.bitPatterns.span,
           valueCache: values.bitPatterns.span, blockTable: table.span, sequence: b, into: &target)
         let found = out.span.extracting(b * perSequence..<(b + 1) * perSequence)
+        for i in found.indices { checksum = checksum &* 31 &+ UInt64(found[i].bitPattern) }
         summary.merge(compare(found, with: expected.span), offset: b * perSequence)
         graph.progress("checking sequence \(b + 1) of \(c.batch)", Double(b + 1) / Double(c.batch))
       }
     }
-    return summary
+    return (summary, checksum)
   }
 }

@@ -48,7 +48,9 @@ struct VectorExample: ParsableCommand {
         let aTile = try a.slice(from: [begin], shape: shape)
         let bTile = try b.slice(from: [begin], shape: shape)
         let resultTile = try result.slice(from: [begin], shape: shape)
-        try graph.scope {
+        // Under mpirun the tiles are on the ranks in turn.
+        let rank = begin / tile % graph.ranks
+        try graph.scope(on: rank) {
           let sum = try graph.submit(aiv: add) { task in
             task.input(aTile)
             task.input(bTile)
@@ -67,6 +69,7 @@ struct VectorExample: ParsableCommand {
             return out
           }
           try graph.submit(aiv: multiply) { task in
+            task.run(on: rank)
             task.input(plusOne)
             task.input(plusTwo)
             task.inout(resultTile)

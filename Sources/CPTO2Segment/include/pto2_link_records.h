@@ -11,7 +11,7 @@
 
 #include "pto2_pages.h"
 
-#define PTO2_MAX_RANKS 64
+#define PTO2_MAX_RANKS 256
 
 #define PTO2_TRANSFER_SEND 1u
 #define PTO2_TRANSFER_RECEIVE 2u
@@ -126,8 +126,8 @@ typedef struct pto2_link_page {
     F(T, ended, 0) F(T, taken, 4) F(T, reserved, 8) F(T, parked, 64) F(T, reserved2, 68) \
     F(T, control, 128) F(T, answered, 132) F(T, reserved3, 136) F(T, process, 192) \
     F(T, reserved4, 224) F(T, error, 256) F(T, error_is_echo, 1280) F(T, reserved5, 1284) \
-    F(T, traffic, 1536) F(T, met, 3584)
-PTO2_ASSERT_LAYOUT(pto2_link_page, PTO2_LINK_PAGE_FIELDS, 3584 + 1024 * PTO2_MAX_RANKS);
+    F(T, traffic, 1536) F(T, met, 9728)
+PTO2_ASSERT_LAYOUT(pto2_link_page, PTO2_LINK_PAGE_FIELDS, 9728 + 1024 * PTO2_MAX_RANKS);
 
 /* The link's `control`. */
 #define PTO2_LINK_ABSENT 0u

@@ -24,6 +24,8 @@ struct Holding {
   var home: Int?
   /// It is known on this rank alone, which has made it in a scope of its own.
   var isInner = false
+  /// Tasks that have not been waited for use it without order: `Ranks.unordered`.
+  var isUnordered = false
   /// In order, without gaps, from 0 to the end of the buffer; neighbours differ.
   private(set) var spans: [HeldSpan]
 
@@ -77,7 +79,7 @@ struct Holding {
     var index = firstIndex(endingAfter: begin)
     while index < spans.count, spans[index].begin < end {
       let count = min(end, spans[index].end) - max(begin, spans[index].begin)
-      for rank in bytes.indices where spans[index].holders.contains(rank) { bytes[rank] += count }
+      spans[index].holders.visit { bytes[$0] += count }
       index += 1
     }
   }

@@ -8,14 +8,16 @@ extension Orchestrator {
   /// lowest of several.
   mutating func chooseRank() -> Int {
     if let chosen = ranks.chosen { return chosen }
-    var bytes = [UInt64](repeating: 0, count: ranks.count)
-    for index in 0..<staged.arguments.count {
-      let argument = staged.arguments[index]
-      guard argument.access == .inout || argument.access == .outputExisting,
-        let home = ranks[argument.buffer].home
-      else { continue }
-      bytes[home] += argument.byteCount
+    // Most tasks write what is at home on one rank: nothing is counted then.
+    var first: Int?
+    var isOneHome = true
+    forEachHome { home, _ in
+      if let first, first != home { isOneHome = false }
+      first = first ?? home
     }
+    if let first, isOneHome { return first }
+    var bytes = [UInt64](repeating: 0, count: ranks.count)
+    forEachHome { bytes[$0] += $1 }
     if let most = Self.most(bytes) { return most }
     for index in 0..<staged.arguments.count {
       let argument = staged.arguments[index]
@@ -26,6 +28,17 @@ extension Orchestrator {
     // What all have says nothing.
     if bytes.contains(where: { $0 != bytes[0] }), let most = Self.most(bytes) { return most }
     return scopes.innermost.rank
+  }
+
+  /// Calls `body` for each tensor that the task writes in place: with its home and its bytes.
+  private func forEachHome(_ body: (Int, UInt64) -> Void) {
+    for index in 0..<staged.arguments.count {
+      let argument = staged.arguments[index]
+      guard argument.access == .inout || argument.access == .outputExisting,
+        argument.byteCount > 0, let home = ranks[argument.buffer].home
+      else { continue }
+      body(home, argument.byteCount)
+    }
   }
 
   private static func most(_ bytes: [UInt64]) -> Int? {
@@ -51,6 +64,12 @@ extension Orchestrator {
 
 extension StagedArgument {
   var byteCount: UInt64 { UInt64(elementCount) * UInt64(dataType.byteCount) }
+
+  /// All from the first to the last.
+  func use(on rank: Int) -> UnorderedUse {
+    UnorderedUse(
+      place: buffer, begin: offset, end: end, rank: rank, mayWrite: access == .noDependency)
+  }
 
   /// Its bytes, in the order of its elements; without repeated ones.
   var runs: ByteRuns {

@@ -7,6 +7,8 @@ struct RankScope {
   var depth: Int
   var reads: [StagedArgument]
   var writes: [StagedArgument]
+  /// There are tasks in it whose order nothing knows: of manual scopes, or without order.
+  var isUnordered = false
 }
 
 extension Orchestrator {
@@ -29,6 +31,7 @@ extension Orchestrator {
     do throws(PTO2Error) {
       let reads = try reads.map { (t) throws(PTO2Error) in try declared(t, .input) }
       let writes = try writes.map { (t) throws(PTO2Error) in try declared(t, .inout) }
+      for argument in reads + writes { try checkUnordered(argument, on: rank) }
       for argument in reads { try bring(argument, to: rank) }
       for argument in writes {
         try bring(argument, to: rank)
@@ -47,6 +50,8 @@ extension Orchestrator {
 
   /// On the rank that has gone through it.
   package mutating func endRankScope() throws(PTO2Error) {
+    // What is sent of it later is what they have left.
+    if ranks.inner?.isUnordered == true { try waitForAll() }
     ranks.inner = nil
     try endScope()
   }
@@ -72,6 +77,9 @@ extension Orchestrator {
   mutating func submitInside(_ inner: RankScope, outputs: [UInt32]) throws(PTO2Error) -> TaskID {
     for index in 0..<staged.arguments.count {
       try check(staged.arguments[index], inner)
+      if scopes.innermost.isManual || staged.arguments[index].access == .noDependency {
+        ranks.inner?.isUnordered = true
+      }
     }
     if let predicate = staged.predicate { try check(predicate.argument, inner) }
     for dependency in ranks.dependencies {

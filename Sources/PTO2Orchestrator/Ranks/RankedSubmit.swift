@@ -30,7 +30,7 @@ extension Orchestrator {
     let dependencies = ranks.dependencies
     try bringArguments(to: rank)
     try bring(dependencies, to: rank)
-    noteWrites(by: rank)
+    noteUses(by: rank)
     let outputs = stagedOutputs()
     if rank == ranks.own {
       let local = try submitHere()
@@ -122,24 +122,32 @@ extension Orchestrator {
     for index in 0..<staged.arguments.count {
       let argument = staged.arguments[index]
       if argument.access == .output { continue }
+      try checkUnordered(argument, on: rank)
       // What may be left as it was is needed as it was.
       if argument.access != .outputExisting || mayKeep {
         try bring(argument, to: rank)
       }
       if rank == ranks.own { try giveMemory(to: argument.buffer) }
     }
-    if let predicate = staged.predicate { try bring(predicate.argument, to: rank) }
+    if let predicate = staged.predicate {
+      try checkUnordered(predicate.argument, on: rank)
+      try bring(predicate.argument, to: rank)
+    }
   }
 
   /// Sends what a rank lacks of a view, in as few messages as it lies in.
-  mutating func bring(_ argument: StagedArgument, to rank: Int) throws(PTO2Error) {
+  /// - Parameter isLook: of the program itself, not of a task: all tasks without order have been
+  ///   waited for.
+  mutating func bring(_ argument: StagedArgument, to rank: Int, isLook: Bool = false)
+    throws(PTO2Error)
+  {
     if argument.isEmpty { return }
     var lacking: [LackingSpan] = []
     argument.forEachRun { begin, end in
       lacking += ranks[argument.buffer].bring(begin, end, to: rank)
     }
     guard let first = lacking.first else { return }
-    if scopes.innermost.isManual || argument.access == .noDependency {
+    if !isLook, scopes.innermost.isManual || argument.access == .noDependency {
       throw PTO2Error(
         .invalidArgs,
         "a tensor that rank \(first.source) has is used on rank \(rank) \(scopes.innermost.isManual ? "in a manual scope" : "without order"): nothing says when it is to be sent. Use it in an automatic scope first, or run the task there"
@@ -243,9 +251,13 @@ extension Orchestrator {
     buffers[place].state = .placed
   }
 
-  private mutating func noteWrites(by rank: Int) {
+  private mutating func noteUses(by rank: Int) {
     for index in 0..<staged.arguments.count {
       let argument = staged.arguments[index]
+      if argument.access == .output { continue }
+      if isUnordered(argument) {
+        ranks.noteUnordered(argument.use(on: rank))
+      }
       guard argument.access == .inout || argument.access == .outputExisting else { continue }
       argument.forEachRun { ranks[argument.buffer].noteWrite($0, $1, by: rank) }
       // A kept output is at home where it was put out.
@@ -253,7 +265,31 @@ extension Orchestrator {
     }
   }
 
+  private func isUnordered(_ argument: StagedArgument) -> Bool {
+    !argument.isEmpty && (scopes.innermost.isManual || argument.access == .noDependency)
+  }
+
+  /// Bytes that tasks of another rank use without order are that rank's until these have been
+  /// waited for: nothing says when they are done with them.
+  func checkUnordered(_ argument: StagedArgument, on rank: Int) throws(PTO2Error) {
+    guard !argument.isEmpty, !isUnordered(argument),
+      let other = ranks.unorderedElsewhere(argument.use(on: rank))
+    else { return }
+    throw PTO2Error(
+      .invalidArgs,
+      "a tensor that tasks on rank \(other) use without order, or in a manual scope, is used on rank \(rank): nothing says when they are done with it. Wait for them first (wait), or run the task there"
+    )
+  }
+
   // MARK: The program's own access
+
+  /// What tasks without order have left is sent when they are done: each rank waits for its
+  /// own ones.
+  private mutating func settleUnordered() throws(PTO2Error) {
+    guard ranks.hasUnordered else { return }
+    try waitForAll()
+    ranks.settleUnordered()
+  }
 
   /// Every rank gets what it lacks of a tensor that the program looks at: it may go on by
   /// what it sees there. A wait comes next.
@@ -264,9 +300,10 @@ extension Orchestrator {
     if ranks.isAlone { return }
     guard isInScope(tensor) else { return }
     if let inner = ranks.inner { return try checkLook(tensor, forWriting ? .inout : .input, inner) }
+    try settleUnordered()
     do throws(PTO2Error) {
       let argument = StagedArgument(tensor, .input)
-      for rank in 0..<ranks.count { try bring(argument, to: rank) }
+      for rank in 0..<ranks.count { try bring(argument, to: rank, isLook: true) }
       try giveMemory(to: tensor.buffer)
     } catch { throw fault.raise(error) }
   }
@@ -281,7 +318,8 @@ extension Orchestrator {
 
   /// Every rank gets what it lacks of the tensors of which the program has an address.
   package mutating func bringExposed() throws(PTO2Error) {
-    if ranks.isAlone || ranks.inner != nil || ranks.exposed.isEmpty { return }
+    if ranks.isAlone || ranks.inner != nil { return }
+    try settleUnordered()
     for (place, generation) in ranks.exposed {
       guard buffers[place].generation == generation, buffers[place].state != .free else {
         continue

@@ -22,6 +22,10 @@ struct Ranks: ~Copyable {
   /// their scopes end them: outputs of tasks that run elsewhere.
   private(set) var foreignOutputs: [(scope: UInt64, place: UInt32)] = []
 
+  /// What tasks use whose order nothing here knows, since the last wait: of manual scopes, or
+  /// without order.
+  private var unordered: [UnorderedUse] = []
+
   /// Buffers of which the program keeps an address.
   private(set) var exposed: [(place: UInt32, generation: UInt32)] = []
 
@@ -29,8 +33,8 @@ struct Ranks: ~Copyable {
   private var sent: [UInt64]
   private var received: [UInt64]
 
-  /// By number of the submission: the rank it runs on 63:56, 255 for all; if it runs here, its
-  /// ring 55:48 and the rest of its ordinal 47:0.
+  /// By number of the submission: the rank it runs on 63:54, 1023 for all; if it runs here, its
+  /// ring 53:48 and the rest of its ordinal 47:0.
   private var tasks = PlainArray<UInt64>(capacity: 1024)
   /// What the task that is being put together waits for, of any rank.
   var dependencies: [RankedDependency] = []
@@ -71,6 +75,7 @@ struct Ranks: ~Copyable {
     holdings = []
     foreignOutputs = []
     exposed = []
+    unordered = []
     tasks.removeAll()
     dependencies = []
     chosen = nil
@@ -112,6 +117,31 @@ struct Ranks: ~Copyable {
     }
   }
 
+  /// There are such tasks, on whichever rank.
+  var hasUnordered: Bool { !unordered.isEmpty }
+
+  mutating func noteUnordered(_ use: UnorderedUse) {
+    holdings[Int(use.place)].isUnordered = true
+    // Mostly they use the same few tensors again.
+    if !unordered.suffix(16).contains(where: { $0.covers(use) }) { unordered.append(use) }
+  }
+
+  /// Another rank on which they use some of these bytes.
+  func unorderedElsewhere(_ use: UnorderedUse) -> Int? {
+    guard holdings[Int(use.place)].isUnordered else { return nil }
+    return unordered.first { $0.overlaps(use) && $0.rank != use.rank }?.rank
+  }
+
+  /// All of them have been waited for: what one rank alone has used, it may have written. What
+  /// several have is what they all read.
+  mutating func settleUnordered() {
+    for use in unordered where use.mayWrite && unorderedElsewhere(use) == nil {
+      holdings[Int(use.place)].noteWrite(use.begin, use.end, by: use.rank)
+    }
+    for use in unordered { holdings[Int(use.place)].isUnordered = false }
+    unordered.removeAll()
+  }
+
   mutating func noteForeignOutput(_ place: UInt32, scope: UInt64) {
     foreignOutputs.append((scope, place))
   }
@@ -149,22 +179,22 @@ struct Ranks: ~Copyable {
   func task(_ id: TaskID) -> (rank: Int?, ordinal: TaskOrdinal)? {
     guard id.ring == Self.idRing, Int(id.local) < tasks.count else { return nil }
     let entry = tasks[id.local]
-    let rank = Int(entry >> 56)
+    let rank = Int(entry >> 54)
     guard rank == own || rank == Self.everyRank else { return (rank, .none) }
     return (
       rank == Self.everyRank ? nil : rank,
-      TaskOrdinal(ring: Int(entry >> 48 & 0xFF), ordinal: entry & 0xFFFF_FFFF_FFFF)
+      TaskOrdinal(ring: Int(entry >> 48 & 0x3F), ordinal: entry & 0xFFFF_FFFF_FFFF)
     )
   }
 
-  private static let everyRank = 255
+  private static let everyRank = 1023
 
   /// A task was submitted that runs on a rank; nil: on every one.
   /// - Parameter ordinal: of the task here; none elsewhere.
   mutating func note(on rank: Int?, _ ordinal: TaskOrdinal) {
     if ordinal != .none { tasksHere += 1 }
     tasks.append(
-      UInt64(rank ?? Self.everyRank) << 56 | UInt64(ordinal == .none ? 0 : ordinal.ring) << 48
+      UInt64(rank ?? Self.everyRank) << 54 | UInt64(ordinal == .none ? 0 : ordinal.ring) << 48
         | ordinal.ordinal & 0xFFFF_FFFF_FFFF)
   }
 
@@ -206,6 +236,23 @@ struct Ranks: ~Copyable {
     fullFence()
     Futex.wake(page.asked.shared)
     return meetings
+  }
+}
+
+/// Bytes of a buffer, used on a rank by a task whose order nothing knows.
+struct UnorderedUse {
+  var place: UInt32
+  var begin: UInt64
+  var end: UInt64
+  var rank: Int
+  var mayWrite: Bool
+
+  func covers(_ other: UnorderedUse) -> Bool {
+    place == other.place && rank == other.rank && begin <= other.begin && end >= other.end
+      && (mayWrite || !other.mayWrite)
+  }
+  func overlaps(_ other: UnorderedUse) -> Bool {
+    place == other.place && begin < other.end && other.begin < end
   }
 }
 

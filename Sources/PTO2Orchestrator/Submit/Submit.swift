@@ -44,9 +44,11 @@ extension Orchestrator {
     }
     let scope = scopes.innermost
     let ring = scope.ring
+    // What is sent for a look in a manual scope comes after whoever has written it.
+    let isManual = scope.isManual && !staged.attributes.isTransfer
 
     producers.look(
-      at: &staged, isManual: scope.isManual, &buffers, &map, &rings, &failed)
+      at: &staged, isManual: isManual, &buffers, &map, &rings, &failed)
     let needs = TaskNeeds(outputs: outputBytes, payload: staged.payloadBytes)
     let room = try waitForRoom(ring, needs)
     let (block, payload) = (room.heap, room.payload)
@@ -54,7 +56,7 @@ extension Orchestrator {
 
     // Nothing can fail from here on.
     let task = TaskOrdinal(ring: ring, ordinal: rings[ring].current)
-    if !scope.isManual { producers.enter(task, &staged, &buffers, &map, &rings, &failed) }
+    if !isManual { producers.enter(task, &staged, &buffers, &map, &rings, &failed) }
     write(
       task, scope, block, payload,
       snapshotAt: snapshotBytes == 0 ? nil : staged.attributes.outputBytes)

@@ -128,8 +128,7 @@ int32_t pto2_program_main(const pto2_program_api *program_api, pto2_graph *progr
                     {"refused-and-left", refused_and_left}, {"logs", logs},
                     {"fanin", fanin},     {"tensors", tensors}, {"slow", slow},
                     {"idle", idle}};
-    api = program_api;
-    graph = program_graph;
+    start(program_api, program_graph);
     if (argc < 2) return api->fail(graph, "which case?");
     uint64_t n = argc > 2 ? strtoull(argv[2], NULL, 10) : 0;
     for (size_t k = 0; k < sizeof triggers / sizeof *triggers; k++)

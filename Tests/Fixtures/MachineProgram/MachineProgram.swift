@@ -23,6 +23,8 @@ struct MachineProgram: ParsableCommand {
       case "undeclared": try undeclared(graph)
       case "unwritten": try unwritten(graph)
       case "manual": try manual(graph)
+      case "unordered": try unordered(graph)
+      case "unordered-early": try unorderedEarly(graph)
       case "differs": try differs(graph)
       case "ends-early": try endsEarly(graph)
       case "throws": try throwsOnOne(graph)
@@ -191,6 +193,74 @@ struct MachineProgram: ParsableCommand {
     let x = try graph.externalTensor(of: Int64.self, [32])
     try add(graph, x, 1, on: 1)
     try graph.scope(.manual) { try add(graph, x, 1, on: 0) }
+  }
+
+  /// A task that uses a tensor without order, for 50 ms; after the one before.
+  private func addLoosely(
+    _ graph: Graph, _ x: Tensor<Int64>, on rank: Int, after before: TaskID? = nil
+  ) throws -> TaskID {
+    try graph.submit(aiv: try graph.kernel("t_add")) { task in
+      task.run(on: rank)
+      if let before { task.after(before) }
+      task.unordered(x)
+      task.scalar(1)
+      task.scalar(50_000)
+      return task.id
+    }
+  }
+
+  /// A wait and a look come after tasks without order, on whichever rank they are.
+  private func unordered(_ graph: Graph) throws {
+    let last = graph.ranks - 1
+    let x = try graph.externalTensor(of: Int64.self, [32])
+    let first = try addLoosely(graph, x, on: last)
+    _ = try addLoosely(graph, x, on: last, after: first)
+    try check(graph, try graph.array(x) == Array(repeating: 2, count: 32), "a look")
+    try add(graph, x, 1, on: 0)
+    try check(graph, try graph.array(x)[31] == 3, "in order, after that")
+    try graph.scope(.manual) {
+      var before: TaskID?
+      for _ in 0..<2 {
+        before = try graph.submit(aiv: try graph.kernel("t_add")) { task in
+          task.run(on: last)
+          if let before { task.after(before) }
+          task.inout(x)
+          task.scalar(1)
+          task.scalar(50_000)
+          return task.id
+        }
+      }
+    }
+    try graph.wait()
+    try add(graph, x, 1, on: 0)
+    try check(graph, try graph.array(x)[0] == 6, "after a manual scope")
+    // What all ranks use so is what all have.
+    let (table, sums) = (
+      try graph.externalTensor(of: Int64.self, [1]), try graph.externalTensor(of: Int64.self, [4])
+    )
+    try graph.write(table) { $0[0] = 40 }
+    for rank in 0..<graph.ranks {
+      let sum = try sums.slice(from: [rank], shape: [1])
+      try graph.submit(aiv: try graph.kernel("t_copy")) { task in
+        task.run(on: rank)
+        task.unordered(table)
+        task.overwrite(sum)
+        task.scalar(0)
+        task.scalar(0)
+      }
+    }
+    for rank in 0..<graph.ranks {
+      try check(graph, try graph.element(of: sums, at: [rank]) == 40, "a table")
+    }
+    try check(graph, try graph.array(table) == [40], "the table itself")
+  }
+
+  /// Nothing says when the task is done with it.
+  private func unorderedEarly(_ graph: Graph) throws {
+    let x = try graph.externalTensor(of: Int64.self, [32])
+    _ = try addLoosely(graph, x, on: 1)
+    try add(graph, x, 1, on: 0)
+    _ = try graph.array(x)
   }
 
   /// The ranks do not run the same program.

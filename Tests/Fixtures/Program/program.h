@@ -6,9 +6,11 @@
 
 #define HIDDEN __attribute__((visibility("hidden")))
 
-/* Set by pto2_program_main. */
+/* Set by pto2_program_main, with `start`. With PTO2_TEST_PLACED in the environment each task
+ * and each tensor is on the next of the ranks that run the program. */
 HIDDEN extern const pto2_program_api *api;
 HIDDEN extern pto2_graph *graph;
+HIDDEN void start(const pto2_program_api *program_api, pto2_graph *program_graph);
 
 /* An int64 tensor of the program's own. */
 HIDDEN int64_t *external(pto2_tensor_handle *tensor, uint32_t count);

@@ -268,8 +268,7 @@ static int32_t run(const char *name, const char *next) {
 
 int32_t pto2_program_main(const pto2_program_api *program_api, pto2_graph *program_graph,
                           int32_t argc, const char *const *argv) {
-    api = program_api;
-    graph = program_graph;
+    start(program_api, program_graph);
     command = argc > 2 ? argv[2] : "true";
     return run(argc > 1 ? argv[1] : "", argc > 3 ? argv[3] : "");
 }

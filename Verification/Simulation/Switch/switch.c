@@ -121,14 +121,17 @@ void sim_connect_kernels(const void *access_variable, const void *phase_variable
 
 #define MEMORY_BYTES (64u << 20)
 
-void *sim_memory(uint64_t bytes) {
-    static char *memory;
-    static uint64_t used;
-    if (!memory) memory = map(MEMORY_BYTES);
-    if (bytes > MEMORY_BYTES) return NULL;
-    memset(memory, 0, used > bytes ? used : bytes);
-    used = bytes;
-    return memory;
+void *sim_memory(uint32_t object, uint64_t bytes) {
+    static struct {
+        char *memory;
+        uint64_t used;
+    } objects[SIM_OBJECTS];
+    if (object >= SIM_OBJECTS || bytes > MEMORY_BYTES) return NULL;
+    if (!objects[object].memory) objects[object].memory = map(MEMORY_BYTES);
+    const uint64_t used = objects[object].used;
+    memset(objects[object].memory, 0, used > bytes ? used : bytes);
+    objects[object].used = bytes;
+    return objects[object].memory;
 }
 
 static void (*trap_handler)(int32_t signal, uintptr_t address);

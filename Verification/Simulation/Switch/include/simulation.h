@@ -86,12 +86,15 @@ static inline void sim_set_pid(int32_t pid) { sim_process = pid; }
 static inline void sim_set_spins(uint32_t rounds) { sim_spins = rounds; }
 
 /* Memory of the one segment there is, zero up to `bytes`. */
-void *sim_memory(uint64_t bytes);
+void *sim_memory(uint32_t object, uint64_t bytes);
 
 /* Stores the functions that kernels call into their image's two variables. */
 void sim_connect_kernels(const void *access_variable, const void *phase_variable);
 
 #define SIM_COROUTINES 64
+
+/* Segments at most: one a rank. */
+#define SIM_OBJECTS 4
 /* Gives coroutine `index` (not 0: that is the caller's own stack) a stack on
  * which the first switch to it calls entry(index). entry never returns. */
 void sim_prepare(int32_t index, void (*entry)(int32_t index));
