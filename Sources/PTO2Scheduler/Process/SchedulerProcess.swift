@@ -79,7 +79,6 @@ struct SchedulerProcess<S: Sharing>: ~Copyable {
 
   /// Works until everything is done, or a fault.
   mutating func schedule() {
-    if environment("SL_S") != nil { askForShortSlices() }
     var backoff = Backoff()
     var courtesy = Courtesy()
     var rounds: UInt32 = 0
