@@ -108,7 +108,15 @@ final class RankSession {
       let link = PlayedLink(segment, scenario, checks)
       _ = add("link", .link, pid: Session.linkPid) { link.run() }
     } else {
-      let link = SimulatedLink(segment, network, rank)
+      let fault = unsafe graph.orchestrator.pointee.fault
+      var error: PTO2Error?
+      let supervisor = add(
+        "link's supervisor", .orchestrator, pid: Session.orchestratorPid, isDormant: true
+      ) { if let error { fault.fail(error) } }
+      let link = SimulatedLink(segment, network, rank) { [engine] in
+        error = $0
+        engine.start(supervisor)
+      }
       _ = add("link", .link, pid: Session.linkPid) { [unowned self] in linkError = link.run() }
     }
   }

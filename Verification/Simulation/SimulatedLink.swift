@@ -13,8 +13,15 @@ final class SimulatedLink {
   private let rank: Int
   private let engine = Engine.shared
   private var sleeper = Sleeper()
+  /// The thread of the orchestrator's process that looks at the link's error.
+  private let supervise: (PTO2Error) -> Void
+  private var isToldOf = false
 
-  init(_ segment: consuming Segment, _ network: SimulatedNetwork, _ rank: Int) {
+  init(
+    _ segment: consuming Segment, _ network: SimulatedNetwork, _ rank: Int,
+    supervise: @escaping (PTO2Error) -> Void
+  ) {
+    self.supervise = supervise
     self.network = network
     self.rank = rank
     control = segment.orchestratorPage.control
@@ -37,6 +44,7 @@ final class SimulatedLink {
       // MPI_Abort(3): all ranks end, whatever they are doing.
       if let error { network.abortion = network.abortion ?? error }
       if let abortion = network.abortion { link.fail(abortion, isEcho: true) }
+      look()
     }
     return link.isEcho ? nil : link.failure
   }
@@ -44,6 +52,7 @@ final class SimulatedLink {
   private func serve(until isOver: () -> Bool) {
     var progressAt = engine.now
     while !isOver() {
+      look()
       if link.step() > 0 {
         progressAt = engine.now
         yieldProcessor()
@@ -55,6 +64,12 @@ final class SimulatedLink {
         park()
       }
     }
+  }
+
+  private func look() {
+    guard !isToldOf, let error = link.failure else { return }
+    isToldOf = true
+    supervise(error)
   }
 
   /// As `Link.park`, which is of the process.
