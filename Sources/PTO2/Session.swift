@@ -182,8 +182,14 @@ public final class Session {
         lastError = nil
         return processes
       }
-      processes.end(after: lastError ?? processes.fatalError)
+      let fatalError = lastError == nil ? processes.fatalError : nil
+      processes.end(after: lastError ?? fatalError)
       self.processes = nil
+      // Between two runs, so that nobody was told of it.
+      if layout.hasLink, let fatalError {
+        lastError = fatalError
+        throw fatalError
+      }
     }
     if layout.hasLink && segmentCount > 0 {
       throw PTO2Error(

@@ -60,11 +60,11 @@ extension Link where Transport: ~Copyable {
   }
 
   /// Another rank's run has failed, and this one's program does not notice: it may be in a
-  /// loop, or wait for what that rank does not send any more.
+  /// loop, or wait for what that rank does not send any more. Nor will it, once that has left.
   mutating func lookForEcho() {
     guard failure == nil else { return }
     let late = peers.filter { peer in
-      peer.failedSince.map { now &- $0 >= times.echoNanoseconds } ?? false
+      peer.failedSince.map { peer.hasLeft != nil || now &- $0 >= times.echoNanoseconds } ?? false
     }
     let failures = late.compactMap { peer in
       peer.meeting(asked &+ 1).map { (peer, Meeting($0)) }

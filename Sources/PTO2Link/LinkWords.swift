@@ -130,6 +130,8 @@ extension Link where Transport: ~Copyable {
 
   /// What is to be looked at from time to time.
   mutating func look() throws(PTO2Error) {
+    // Before what is missing since: a rank that has failed says so, and leaves.
+    lookForEcho()
     let waits = waits()
     for peer in 0..<ranks where peer != rank {
       guard let wait = waits[peer] else {
@@ -155,7 +157,6 @@ extension Link where Transport: ~Copyable {
       }
       if now &- wait.since >= times.compareNanoseconds { try beginComparison(with: peer) }
     }
-    lookForEcho()
     try lookForDifference()
   }
 

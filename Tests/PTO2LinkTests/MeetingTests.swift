@@ -197,6 +197,21 @@ import Testing
           : "rank 0 (host0) has ended with error 200; meeting 1 waits for it"))
   }
 
+  /// Another one's run has failed: it has said so before it left, and what waits for it ends with
+  /// that, not with its leaving.
+  @Test func errorOfARankThatHasLeftIsItsOwn() throws {
+    let ranks = try Ranks()
+    ranks[0].start(.receive, 1)
+    ranks[1].meet(code: 8, text: "here")
+    ranks.settle()
+    #expect(ranks[0].linkError == nil)
+    ranks.sayGoodbye(1, 8)
+    ranks.pass(seconds: 0.1)
+    let error = try #require(ranks[0].linkError)
+    #expect(error.code == .tensorWaitTimeout && ranks[0].isLinkErrorEcho)
+    #expect(error.message == "rank 1 (host1): here")
+  }
+
   // MARK: What MPI says
 
   @Test func tagsMustSuffice() throws {

@@ -22,7 +22,7 @@ import Testing
     _ variables: [String: String] = [:]
   ) -> Command.Result {
     let segment = uniqueSegmentName()
-    let naming = arguments == ["runs"] ? [] : ["--segment", segment]
+    let naming = ["runs", "between"].contains(arguments.first) ? [] : ["--segment", segment]
     let result = start(ranks, program, arguments + naming, by: transport, variables).wait()
     for rank in 0..<ranks { expectClean("\(segment).r\(rank)") }
     return result
@@ -65,6 +65,17 @@ import Testing
     guard Self.isThere else { return }
     let result = run(2, "pto2-machine-test", ["runs"])
     #expect(result.status == 0 && result.output.contains("5 runs: done\n"), "\(result.errors)")
+  }
+
+  /// An error that comes while no graph runs is the next run's, and after it there is none.
+  @Test func linkThatDiesBetweenRunsIsTold() {
+    guard Self.isThere else { return }
+    let result = run(2, "pto2-machine-test", ["between"])
+    let lines = result.output.split(separator: "\n").filter { $0.hasPrefix("run: ") }
+    #expect(
+      lines.count == 2 && lines[0].hasPrefix("run: error 213 LINK_DIED: ")
+        && lines[1].hasPrefix("run: error 5 INVALID_ARGS: a session of several ranks is over"),
+      "\(result.output) \(result.errors)")
   }
 
   /// A rank that computes is not silent.

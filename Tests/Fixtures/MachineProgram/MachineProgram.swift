@@ -16,6 +16,7 @@ struct MachineProgram: ParsableCommand {
 
   func run() throws {
     if scene == "runs" { return try runs() }
+    if scene == "between" { return try linkDiesBetweenRuns() }
     try runtime.run("machine", images: ["TestKernels"]) { graph in
       switch scene {
       case "values": try values(graph)
@@ -333,5 +334,28 @@ struct MachineProgram: ParsableCommand {
       }
     }
     print("5 runs: done")
+  }
+
+  /// The next run says what has happened, not that there cannot be one.
+  private func linkDiesBetweenRuns() throws {
+    let session = try Session(images: ["TestKernels"])
+    var rank = 0
+    try session.run { graph in
+      rank = graph.rank
+      try add(graph, graph.externalTensor(of: Int64.self, [32]), 1, on: 0)
+    }
+    // The others are there until mpirun ends them.
+    guard rank == 0 else {
+      sleep(20)
+      return
+    }
+    // Its child, as the shell is.
+    guard unsafe system("pkill -9 -P $PPID -x pto2-link") == 0 else { throw ExitCode(1) }
+    usleep(500_000)
+    for _ in 0..<2 {
+      do { try session.run { _ in } } catch {
+        print("run: \(error)")
+      }
+    }
   }
 }
