@@ -280,8 +280,9 @@ internal import PTO2Trace
     } else {
       fault.finish()
     }
-    // After an error nobody waits for a long kernel.
-    let deadline = Deadline(afterMilliseconds: error == nil ? 4000 : 2000)
+    // After an error nobody waits for a long kernel; after none a link waits for other ranks.
+    let isLinked = withSegment { $0.configuration.hasLink }
+    let deadline = Deadline(afterMilliseconds: error != nil ? 2000 : isLinked ? 20_000 : 4000)
     let killed = supervisor?.endChildren(deadline: deadline) ?? []
     if error == nil && !killed.isEmpty {
       say("pto2: warning: \(killed.joined(separator: ", ")) did not end in time and was killed")

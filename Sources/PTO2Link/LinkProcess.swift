@@ -179,9 +179,11 @@ struct LinkProcess: ~Copyable {
   private mutating func leave() -> PTO2Error? {
     let failure = link.failure
     let status = failure?.exitStatus ?? 0
-    // MPI waits for them once more: should one die right now, this process does not hang.
+    // MPI waits for them once more, and some may be slow to come: not when this rank's program is
+    // gone, nor for long after an error.
+    let (parent, tenths) = (getppid(), failure == nil ? 150 : 10)
     let watch = try? spawnThread("end of the link", stackBytes: 256 << 10) {
-      PTO2System.sleepNanoseconds(1_000_000_000)
+      for _ in 0..<tenths where getppid() == parent { PTO2System.sleepNanoseconds(100_000_000) }
       exitNow(status)
     }
     watch?.detach()
