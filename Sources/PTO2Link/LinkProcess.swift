@@ -153,19 +153,22 @@ struct LinkProcess: ~Copyable {
 
   // MARK: The end
 
-  /// How long the others have to come to their ends after an error of which all have heard,
-  /// and of which they have not; the orchestrator kills this process after two seconds.
-  private static var graceNanoseconds: (UInt64, UInt64) { (1_500_000_000, 1_000_000_000) }
+  /// After an error: how long all have to hear of it, and then to come to their ends; the
+  /// orchestrator kills this process after two seconds.
+  private static var graceNanoseconds: (UInt64, UInt64) { (1_000_000_000, 1_500_000_000) }
 
   /// After an error: together with the others, if they come to their ends soon.
   private mutating func end() -> PTO2Error? {
     let error = link.errorOfSession
     let status = error?.exitStatus ?? PTO2ErrorCode.linkDied.exitStatus
     if !link.isBroken && !isOrphan {
-      let grace =
-        link.hasEveryoneHeardOfError ? Self.graceNanoseconds.0 : Self.graceNanoseconds.1
+      // The programs meet first, if they come, so that they know which of them tells of it.
+      let begin = MonotonicClock.now()
+      serve(until: begin &+ Self.graceNanoseconds.0) {
+        $0.link.hasEveryoneHeardOfError || $0.link.isBroken
+      }
       link.sayGoodbye(error?.number ?? PTO2ErrorCode.linkDied.rawValue)
-      serve(until: MonotonicClock.now() &+ grace) { $0.link.isAlone || $0.link.isBroken }
+      serve(until: begin &+ Self.graceNanoseconds.1) { $0.link.isAlone || $0.link.isBroken }
       if link.isAlone { return leave() }
     } else if isOrphan {
       // The orchestrator is told by whoever waits for this process, the others by this.
