@@ -66,7 +66,7 @@ struct ConformanceCase: Sendable, CustomTestStringConvertible {
       id: "error-11", program: ["comb", "20"], options: ["--tensor-map", "16"], status: 21,
       message: "error 11 TENSORMAP_OVERFLOW", executable: "libTestProgram.so"),
     ConformanceCase(
-      id: "error-100-running", program: ["slow", "900"], options: ["--stall-limit", "0.3"],
+      id: "error-100-running", program: ["slow", "3000"], options: ["--stall-limit", "0.5"],
       status: 30, message: "running-stalled: core aiv"),
     ConformanceCase(
       id: "error-100-starved", program: ["idle", "500"], options: ["--stall-limit", "0.1"],
