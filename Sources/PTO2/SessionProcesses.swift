@@ -292,6 +292,7 @@ internal import PTO2Trace
       sleepNanoseconds(1_000_000)
     }
     unsafe orchestrator.pointee.segment.unlink()
+    if error != nil && isLinked { MPIMemory.remove() }
     lastRestarts = restarts
     supervisor?.stop()
     supervisor = nil

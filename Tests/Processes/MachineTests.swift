@@ -142,4 +142,31 @@ import Testing
     let expected = [Double(kills)] + Array(repeating: 1, count: kills)
     #expect(numbers("kills", in: result.output) == expected, "\(result.output)")
   }
+
+  /// Nor of Open MPI's shared memory, which mpirun would have removed.
+  @Test func mpirunThatIsKilledLeavesNothing() {
+    guard Self.isThere else { return }
+    let segment = uniqueSegmentName()
+    let command = start(
+      2, "pto2-random", ["--seeds", "1-100000", "--placed", "--quiet", "--segment", segment])
+    var shared: Set<Substring> = []
+    let hasBegun = command.waitUntil {
+      for rank in 0..<2 {
+        for link in processes("\(segment).r\(rank)", named: "pto2-link") {
+          shared.formUnion(
+            readFile("/proc/\(link)/maps").split(separator: "\n").compactMap {
+              $0.split(separator: " ").last
+            }.filter { $0.contains("vader_segment") })
+        }
+      }
+      return shared.count == 2
+    }
+    #expect(hasBegun)
+    command.signal(SIGKILL)
+    _ = command.wait()
+    for rank in 0..<2 { expectClean("\(segment).r\(rank)") }
+    let deadline = Deadline(afterMilliseconds: UInt64(Command.watchdogSeconds) * 1000)
+    while shared.contains(where: { isAccessible(String($0)) }), !deadline.hasPassed { usleep(2000) }
+    #expect(shared.filter { isAccessible(String($0)) }.isEmpty)
+  }
 }
