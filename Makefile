@@ -29,6 +29,8 @@
 
 SWIFT ?= swift
 BIN = .build/release
+# The tests alone: they start the executables of the release build.
+BUILD_TESTS = $(SWIFT) build --product pto2PackageTests
 SEEDS = 1-5000
 SECONDS_EACH = 10
 KILLS = 10000
@@ -50,20 +52,20 @@ demo: setup-run build
 test: setup-test build
 	@if command -v $(MPICC) >/dev/null; then $(MAKE) --no-print-directory link; fi
 	SWIFT=$(SWIFT) $(BIN)/pto2-verify --short
-	$(SWIFT) build --build-tests
+	$(BUILD_TESTS)
 	PTO2_TEST_BIN=$(CURDIR)/$(BIN) timeout --kill-after=10 1800 $(SWIFT) test --skip-build
 	@$(MAKE) --no-print-directory test-python
 	@$(MAKE) --no-print-directory SETUP=no test-packages
 
 # Every test that starts executables, in two hostile surroundings as well (docs/testing.md).
 test-elsewhere: build
-	$(SWIFT) build --build-tests
+	$(BUILD_TESTS)
 	PTO2_TEST_ELSEWHERE=yes PTO2_TEST_BIN=$(CURDIR)/$(BIN) timeout --kill-after=10 3600 \
 	  $(SWIFT) test --skip-build --filter ProcessTests
 
 # Programs on several ranks alone; `make test` has them where there is an MPI.
 test-mpi: setup-mpi build link
-	$(SWIFT) build --build-tests
+	$(BUILD_TESTS)
 	PTO2_TEST_BIN=$(CURDIR)/$(BIN) PTO2_TEST_RANKS=all timeout --kill-after=10 1800 \
 	  $(SWIFT) test --skip-build \
 	  --filter 'MPITests|MachineTests|MachineSuiteTests|TwoHostTests'

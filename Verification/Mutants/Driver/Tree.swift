@@ -58,7 +58,7 @@ struct Tree {
   private func askTests(_ filter: String) -> Verdict {
     // Processes are those of the release build.
     let processes = ["RecoveryTests", "ProcessTests"].contains(filter) ? "make build && " : ""
-    let built = shell(processes + "$SWIFT build --build-tests", in: root)
+    let built = shell(processes + "$SWIFT build --product pto2PackageTests", in: root)
     guard built.status == 0 else { return .doesNotBuild(firstError(built)) }
     let result = shell(
       "PTO2_TEST_BIN=\(root).build/release exec $SWIFT test --skip-build --filter \(filter)",
