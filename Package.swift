@@ -61,6 +61,8 @@ var modules: [Target] {
     module(
       "PTO2Link",
       ["CPTO2Link", "CPTO2Linux", "CPTO2Segment", "PTO2System", "PTO2Segment", "PTO2Protocol"]),
+    // What the three have in common of their command lines.
+    module("PTO2RoleOptions", ["PTO2System", argumentParser]),
     // Starts and supervises the processes of a session.
     module("PTO2Launcher", ["CPTO2Linux", "PTO2System", "PTO2Segment", "PTO2Protocol"]),
     // Fault scripts, and the tracer that carries them out.
@@ -111,15 +113,21 @@ var executables: [Target] {
   [
     executable(
       "pto2-scheduler",
-      ["PTO2System", "PTO2Segment", "PTO2Protocol", "PTO2Scheduler", argumentParser],
+      [
+        "PTO2System", "PTO2Segment", "PTO2Protocol", "PTO2Scheduler", "PTO2RoleOptions",
+        argumentParser,
+      ],
       linking: quickStart),
     executable(
       "pto2-worker",
-      ["PTO2Protocol", "PTO2System", "PTO2Segment", "PTO2Worker", argumentParser],
+      [
+        "PTO2Protocol", "PTO2System", "PTO2Segment", "PTO2Worker", "PTO2RoleOptions",
+        argumentParser,
+      ],
       linking: quickStart),
     executable(
       "pto2-link",
-      ["PTO2System", "PTO2Segment", "PTO2Protocol", "PTO2Link", argumentParser],
+      ["PTO2System", "PTO2Segment", "PTO2Protocol", "PTO2Link", "PTO2RoleOptions", argumentParser],
       linking: quickStart),
     executable(
       "pto2-fault", ["PTO2System", "PTO2Segment", "PTO2Faults", argumentParser],

@@ -1,6 +1,7 @@
 internal import ArgumentParser
 internal import Glibc
 internal import PTO2Protocol
+internal import PTO2RoleOptions
 internal import PTO2Scheduler
 internal import PTO2Segment
 internal import PTO2System
@@ -63,28 +64,14 @@ struct SchedulerCommand: ParsableCommand {
       """,
     version: versionText("pto2-scheduler"))
 
-  @Option(help: ArgumentHelp("Name of the segment in /dev/shm.", valueName: "name"))
-  var segment: String
-
-  @Option(
-    help: ArgumentHelp("Seconds to wait for the segment to appear.", valueName: "seconds"),
-    transform: { try readSeconds($0) })
-  var attachTimeout: Double = 10
-
-  @Option(help: .hidden)
-  var parent: Int32?
-
-  func validate() throws {
-    guard attachTimeout >= 0, attachTimeout <= 86400 else {
-      throw ValidationError("--attach-timeout \(attachTimeout): expected 0 to 86400 seconds")
-    }
-  }
+  @OptionGroup var options: AttachOptions
 
   func run() throws {
     // A supervised scheduler outlives its orchestrator long enough to clean up.
-    if parent != nil { ignoreTerminalSignals() }
+    if options.parent != nil { ignoreTerminalSignals() }
     let status = runToEnd(
-      segment: segment, parent: parent, attachTimeoutSeconds: attachTimeout)
+      segment: options.segment, parent: options.parent,
+      attachTimeoutSeconds: options.attachTimeout)
     if status != 0 { throw ExitCode(status) }
   }
 }

@@ -1,6 +1,7 @@
 internal import ArgumentParser
 internal import Glibc
 internal import PTO2Protocol
+internal import PTO2RoleOptions
 internal import PTO2Segment
 internal import PTO2System
 internal import PTO2Worker
@@ -73,21 +74,12 @@ struct WorkerCommand: ParsableCommand {
       """,
     version: versionText("pto2-worker"))
 
-  @Option(help: ArgumentHelp("Name of the segment in /dev/shm.", valueName: "name"))
-  var segment: String
+  @OptionGroup var options: AttachOptions
 
   @Option(
     name: [.customLong("cores"), .customLong("core")],
     help: ArgumentHelp("Cores to host, separated by commas.", valueName: "cores"))
   var cores: String
-
-  @Option(
-    help: ArgumentHelp("Seconds to wait for the segment to appear.", valueName: "seconds"),
-    transform: { try readSeconds($0) })
-  var attachTimeout: Double = 10
-
-  @Option(help: .hidden)
-  var parent: Int32?
 
   private func coreNumbers() throws -> [Int] {
     var numbers: [Int] = []
@@ -103,20 +95,17 @@ struct WorkerCommand: ParsableCommand {
 
   func validate() throws {
     _ = try coreNumbers()
-    guard attachTimeout >= 0, attachTimeout <= 86400 else {
-      throw ValidationError("--attach-timeout \(attachTimeout): expected 0 to 86400 seconds")
-    }
   }
 
   func run() throws {
     var follows = true
-    if let parent {
+    if let parent = options.parent {
       ignoreTerminalSignals()
       follows = followParent(parent)
     }
     let status = hostCores(
-      segment: segment, cores: try coreNumbers(), isSupervised: parent != nil,
-      followsParent: follows, attachTimeoutSeconds: attachTimeout)
+      segment: options.segment, cores: try coreNumbers(), isSupervised: options.parent != nil,
+      followsParent: follows, attachTimeoutSeconds: options.attachTimeout)
     if status != 0 { throw ExitCode(status) }
   }
 }
