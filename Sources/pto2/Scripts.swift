@@ -186,32 +186,56 @@ struct Test: ParsableCommand {
 
 struct Run: ParsableCommand {
   static let configuration = CommandConfiguration(
-    abstract: "Runs the graph of a script and prints the report of the run.",
+    abstract: "Runs the graph of a script, or a program, and records it.",
     discussion: """
       What the script expects is not looked at: that is `pto2 test`. Its actions are not done. \
-      Every option of an orchestrator may be given; it goes before what the script says.
+      Every option of an orchestrator may be given; it goes before what the script says. With \
+      --record, what was run is written as a script, however it has ended, as `pto2 record` \
+      does; after -- stands any program with a session in /dev/shm.
+
       Exit status: as of every orchestrator (docs/operations.md), 65 when the script has an \
-      error.
+      error; 1 when the run has succeeded and cannot be recorded, 74 when the file cannot be \
+      written.
 
       Examples:
         pto2 run Tests/Scripts/basics/raw.yaml
         pto2 run Tests/Scripts/basics/raw.yaml --clusters 2 --json
+        pto2 run --record ./recorded.yaml Tests/Scripts/basics/raw.yaml
+        pto2 run --record ./recorded.yaml -- pto2 run Tests/Scripts/basics/raw.yaml --quiet
       """)
 
   struct Arguments: ParsableArguments {
-    @Argument(help: "The script.", completion: .file(extensions: ["yaml"])) var script: String
+    @Argument(help: "The script.", completion: .file(extensions: ["yaml"])) var script: String?
+    @Argument(
+      parsing: .postTerminator,
+      help: "With --record, instead of a script: a program and its arguments.")
+    var program: [String] = []
+    @Option(
+      help: ArgumentHelp("Where a script of the run goes; it is replaced.", valueName: "file"),
+      completion: .file())
+    var record: String?
     @Option(
       help: ArgumentHelp("The seed of random values and faults.", valueName: "n"),
       transform: count(_:))
     var seed = 1
     @Option(help: .hidden) var results: String?
     @OptionGroup var runtime: RuntimeOptions
+
+    func validate() throws {
+      guard (script == nil) != program.isEmpty else {
+        throw ValidationError("expected a script, or --record FILE -- PROGRAM")
+      }
+      if script == nil && record == nil {
+        throw ValidationError("-- \(program[0]): a program goes with --record FILE")
+      }
+    }
   }
 
   @OptionGroup var arguments: Arguments
 
   func run() throws {
-    let file = try load(arguments.script)
+    if let record = arguments.record { return try run(recordedIn: record) }
+    let file = try load(arguments.script ?? "")
     _ = try plan(file, seed: arguments.seed)
     let merged: Arguments
     do {
@@ -219,6 +243,40 @@ struct Run: ParsableCommand {
     } catch { Arguments.exit(withError: error) }
     try runScript(
       file, seed: merged.seed, options: merged.runtime, resultsPath: merged.results)
+  }
+
+  /// In a process of its own.
+  private func run(recordedIn path: String) throws {
+    var words = arguments.program
+    if let script = arguments.script {
+      _ = try plan(try load(script), seed: arguments.seed)
+      words = [resolvedPath("/proc/self/exe") ?? CommandLine.arguments[0], "run"]
+      var isValue = false
+      for word in CommandLine.arguments.dropFirst(2) {
+        if !isValue && word != "--record" && !word.hasPrefix("--record=") { words.append(word) }
+        isValue = !isValue && word == "--record"
+      }
+    }
+    let file: OutputFile
+    do throws(SystemError) { file = try OutputFile(creating: path) } catch {
+      writeError("pto2: error: --record \(error). Nothing was run")
+      throw ExitCode(Status.lostOutput)
+    }
+    var recorder = RunRecorder(words)
+    let status: Int32
+    do throws(SystemError) { status = try recorder.run() } catch {
+      writeError("pto2: error: \(error): expected a program")
+      throw ExitCode(73)
+    }
+    do { file.write(Array(try recorder.script().utf8)) } catch {
+      writeError("pto2: error: nothing was recorded: \(printable("\(error)"))")
+      throw ExitCode(status == 0 ? 1 : status)
+    }
+    if let error = file.error {
+      writeError("pto2: error: --record \(error)")
+      throw ExitCode(status == 0 ? Status.lostOutput : status)
+    }
+    if status != 0 { throw ExitCode(status) }
   }
 }
 

@@ -66,6 +66,61 @@ import Testing
     #expect(test.status == 0, "\(test.output)\(test.errors)\n\(script.prefix(3000))")
   }
 
+  /// `pto2 run --record` writes the script of a run however it has ended, and ends as the run.
+  @Test(
+    arguments: [
+      (["--record", "FILE", "SCRIPT", "--quiet"], 0),
+      (["SCRIPT", "--quiet", "--record=FILE"], 0),
+      (["--record", "FILE", "--", "TOOL", "run", "SCRIPT", "--quiet"], 0),
+      (["--record", "FILE", "--", "TOOL", "run", "FAILING", "--quiet"], 19),
+    ] as [([String], Int32)])
+  func runIsRecorded(words: [String], status: Int32) throws {
+    let folder = Command.temporaryDirectory()
+    defer { removeDirectory(folder) }
+    let script = """
+      tensors: {x: {type: int32, shape: [4]}}
+      graph:
+        - repeat: 5
+          do:
+            - {task: increase, args: [{inout: x}], scalars: 2}
+        - {task: sleep, args: [{in: x}, {out: y}], scalars: 100000}
+      """
+    write(script, to: folder + "/five.yaml")
+    write(script + "\n  - {wait: all}\n  - {fail: enough}\n", to: folder + "/fails.yaml")
+    let path = folder + "/recorded.yaml"
+    let named = [
+      "SCRIPT": folder + "/five.yaml", "FAILING": folder + "/fails.yaml", "FILE": path,
+      "--record=FILE": "--record=" + path, "TOOL": Command.buildDirectory + "pto2",
+    ]
+    let result = Command.run("pto2", ["run"] + words.map { named[$0] ?? $0 })
+    #expect(result.status == status, "\(result.errors)")
+    let recorded = readFile(path)
+    #expect(recorded.ranges(of: "increase").count == 5, "\(recorded)")
+    write(recorded.replacing("x0: any", with: "x0: 10"), to: folder + "/checked.yaml")
+    let test = Command.run("pto2", ["test", folder + "/checked.yaml"])
+    #expect(test.status == 0 && recorded.contains("x0: any"), "\(test.output)\(recorded)")
+  }
+
+  /// What cannot be recorded is said, and a program that cannot be run.
+  @Test func runThatCannotBeRecordedIsSaid() {
+    let folder = Command.temporaryDirectory()
+    defer { removeDirectory(folder) }
+    let path = folder + "/recorded.yaml"
+    for (words, status, text) in [
+      (["--record", path, "--", "/bin/true"], Int32(1), "no segment of /bin/true was seen"),
+      (["--record", path, "--", "/bin/false"], 1, "no segment of /bin/false was seen"),
+      (["--record", path, "--", "/nowhere/program"], 73, "/nowhere/program"),
+      (["--record", "/nowhere/file.yaml", "--", "/bin/true"], 74, "Nothing was run"),
+      (["--", "/bin/true"], 64, "a program goes with --record FILE"),
+      (["--record", path], 64, "expected a script"),
+      (["--record", path, "x.yaml", "--", "/bin/true"], 64, "expected a script"),
+    ] {
+      let result = Command.run("pto2", ["run"] + words)
+      #expect(result.status == status, "\(words): \(result.status) \(result.errors)")
+      #expect(result.errors.contains(text), "\(words): \(result.errors)")
+    }
+  }
+
   /// A run that has failed is a script that fails in the same way, and only in that.
   @Test func failureBecomesAScript() throws {
     let folder = Command.temporaryDirectory()

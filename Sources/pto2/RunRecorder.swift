@@ -1,0 +1,94 @@
+internal import Glibc
+internal import PTO2Script
+internal import PTO2Segment
+internal import PTO2Sight
+internal import PTO2System
+
+/// `pto2 run --record`: a program in a process of its own. This one has the program's segment
+/// open, so that it can still be read when the program has ended.
+struct RunRecorder {
+  let words: [String]
+  /// The name that they give a segment.
+  private let given: String?
+  /// Of the last segment that was seen, and its inode.
+  private var descriptor: Int32 = -1
+  private var inode: UInt = 0
+  private var pid: Int32 = 0
+
+  init(_ words: [String]) {
+    self.words = words
+    var given: String?
+    for (index, word) in words.enumerated() {
+      if word == "--segment", index + 1 < words.count { given = words[index + 1] }
+      if word.hasPrefix("--segment=") { given = String(word.dropFirst(10)) }
+    }
+    self.given = given
+  }
+
+  /// Starts it, and waits for its end.
+  /// - Returns: its status, as a shell says it.
+  mutating func run() throws(SystemError) -> Int32 {
+    pid = try start()
+    // A terminal's Ctrl-C is the program's, which says what becomes of it.
+    for signal in [SIGINT, SIGQUIT] { _ = Glibc.signal(signal, SIG_IGN) }
+    var child = ChildStatus(of: pid)
+    while child.isRunning() {
+      look()
+      sleepNanoseconds(1_000_000)
+    }
+    return child.status ?? 1
+  }
+
+  /// A session is named after its process, unless the words say otherwise. An open descriptor
+  /// keeps its memory when the name is gone. Of several sessions in turn the last counts.
+  private mutating func look() {
+    let own = Segment.defaultNamePrefix + "\(pid)-"
+    for name in Segment.names() where name == given || name.hasPrefix(own) {
+      let path = "/dev/shm/" + name
+      var status = stat()
+      guard unsafe stat(path, &status) == 0, UInt(status.st_ino) != inode else { continue }
+      let found = unsafe open(path, O_RDONLY | O_CLOEXEC)
+      guard found >= 0 else { continue }
+      if descriptor >= 0 { close(descriptor) }
+      (descriptor, inode) = (found, UInt(status.st_ino))
+    }
+  }
+
+  /// The script of what it has run.
+  /// - Throws: why there is none.
+  func script() throws -> String {
+    guard descriptor >= 0 else {
+      throw RecordFailure(
+        description:
+          "no segment of \(words[0]) was seen in /dev/shm: expected a session with a name there")
+    }
+    let segment = try PictureReader("/proc/self/fd/\(descriptor)")
+    guard segment.picture().orchestrator.process?.pid == pid else {
+      throw RecordFailure(description: "segment \(given ?? "") is that of another process")
+    }
+    return try Transcript.text(try segment.recordedRun())
+  }
+
+  private func start() throws(SystemError) -> Int32 {
+    var attributes = posix_spawnattr_t()
+    unsafe posix_spawnattr_init(&attributes)
+    defer { unsafe posix_spawnattr_destroy(&attributes) }
+    var none = sigset_t()
+    var all = sigset_t()
+    unsafe sigemptyset(&none)
+    unsafe sigfillset(&all)
+    unsafe posix_spawnattr_setsigmask(&attributes, &none)
+    unsafe posix_spawnattr_setsigdefault(&attributes, &all)
+    unsafe posix_spawnattr_setflags(
+      &attributes, Int16(POSIX_SPAWN_SETSIGMASK | POSIX_SPAWN_SETSIGDEF))
+    var argv: [UnsafeMutablePointer<CChar>?] = unsafe words.map { unsafe strdup($0) }
+    unsafe argv.append(nil)
+    defer { for index in unsafe argv.indices { unsafe free(argv[index]) } }
+    var pid: pid_t = 0
+    let status = unsafe posix_spawnp(&pid, words[0], nil, &attributes, argv, environ)
+    guard status == 0 else { throw SystemError("exec", words[0], errno: status) }
+    return pid
+  }
+}
+
+private struct RecordFailure: Error, CustomStringConvertible { var description: String }
