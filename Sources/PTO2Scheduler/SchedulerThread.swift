@@ -77,6 +77,7 @@ internal import PTO2System
   /// - Returns: how much was done; 0 means that nothing can be done now.
   package mutating func step() -> Int {
     if hasFailed { return 0 }
+    expireTraceClock()
     if S.load(words.deaths) != deathsSeen { fenceDeadCores() }
     var work = pollCores()
     if let transfers { work += takeEnds(transfers) }

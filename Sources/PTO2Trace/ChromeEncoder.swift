@@ -47,6 +47,20 @@ struct ChromeEncoder {
         if first[Int(run.task)] == Int32(place) { trace.facts(of: task, at: run.begun, body) }
       }
     }
+    let transfers = TransferTracks(trace).tracks
+    if !transfers.isEmpty { name(4, 0, "process_name", "link") }
+    for (index, track) in transfers.enumerated() {
+      name(4, 1000 + index, "thread_name", track.name)
+      for place in track.tasks {
+        let task = trace.tasks[place]
+        let more = ",\"dur\":" + Self.microseconds(task.completed - task.dispatched)
+        event("X", track.name, task.dispatched, 4, 1000 + index, more: more) { body in
+          trace.facts(of: task.id, body)
+          if let transfer = task.transfer { trace.facts(of: transfer, body) }
+          trace.facts(of: task, at: task.dispatched, body)
+        }
+      }
+    }
     for instant in trace.instants {
       let (pid, tid) = instant.core >= 0 ? (3, 100 + instant.core) : (2, 10)
       event("i", instant.kind.rawValue, instant.time, pid, tid, more: ",\"s\":\"g\"") {

@@ -7,7 +7,7 @@ internal import Synchronization
 /// together and writes the trace when the session is over.
 @safe package final class TraceCollector: @unchecked Sendable {
   // Sendable: `readers` and `spool` belong to the thread until `finish` has joined it.
-  private var readers: [(source: TraceSource, reader: TraceReader)]
+  private var readers: [Buffer]
   private let spool: OutputFile
   private let output: OutputFile
   private let firstPosition: UInt32
@@ -16,8 +16,16 @@ internal import Synchronization
   private var thread: SpawnedThread?
   private var faults: [TraceInstant] = []
 
-  /// How long it sleeps between two looks: the default buffers take 262,000 records.
-  private static let pauseNanoseconds: UInt64 = 5_000_000
+  private struct Buffer {
+    var source: TraceSource
+    var reader: TraceReader
+    /// Its fill at the last look.
+    var seen: UInt64 = 0
+  }
+
+  /// How long it sleeps between two looks at what a buffer has: the default ones take 262,000
+  /// records, and nobody writes more than 10,000 in a millisecond.
+  private static let pauses: ClosedRange<UInt64> = 4_000_000...16_000_000
 
   /// - Parameter path: of the trace, which is made or emptied at once.
   package init(_ segment: borrowing Segment, path: String) throws(SystemError) {
@@ -27,11 +35,14 @@ internal import Synchronization
     firstPosition = configuration.firstPosition
     readers = []
     for source in configuration.traceSources {
-      readers.append((source, segment.traceReader(source)))
+      readers.append(Buffer(source: source, reader: segment.traceReader(source)))
     }
     session = TraceSession()
     session.name = segment.name
     session.pid = UInt64(clamping: segment.creator().pid)
+    session.rank = Int(configuration.rank)
+    session.ranks = Int(configuration.ranks)
+    session.boot = readBootID().map { String($0, radix: 16) }.joined(separator: "-")
     session.clusters = Int(configuration.clusters)
     session.schedulerThreads = Int(configuration.schedulerThreads)
     session.kernels = (0..<Int(configuration.kernelCount)).map { segment.kernelRecords[$0].name }
@@ -45,21 +56,38 @@ internal import Synchronization
     thread = try spawnThread("trace") { self.run() }
   }
 
+  /// Each look costs others a switch of processes, and each piece a call: so both are few. It
+  /// never takes the CPU from a process that runs.
   private func run() {
+    letOthersGoFirst()
+    var pause = Self.pauses.lowerBound
     while !isStopping.load(ordering: .acquiring) {
-      takeAll()
-      sleepNanoseconds(Self.pauseNanoseconds)
+      let fill = takeFull()
+      pause = fill > 8 ? pause / 2 : fill < 3 ? pause * 2 : pause
+      pause = min(max(pause, Self.pauses.lowerBound), Self.pauses.upperBound)
+      sleepNanoseconds(pause)
     }
   }
 
-  private func takeAll() {
+  /// What is in buffers that are an eighth full.
+  /// - Returns: how full the fullest has become since the look before, at most, in 64ths.
+  private func takeFull() -> UInt64 {
+    var most: UInt64 = 0
     for place in readers.indices {
-      let source = readers[place].source.index
-      unsafe readers[place].reader.take { records in
-        SpoolHeader(source: source, count: records.count / MemoryLayout<TraceRecord>.stride)
-          .write(to: spool)
-        unsafe spool.write(records)
-      }
+      let fill = readers[place].reader.fill
+      most = max(most, fill > readers[place].seen ? fill - readers[place].seen : 0)
+      if fill >= 8 { take(place) }
+      readers[place].seen = fill >= 8 ? 0 : fill
+    }
+    return most
+  }
+
+  private func take(_ place: Int) {
+    let source = readers[place].source.index
+    unsafe readers[place].reader.take { records in
+      SpoolHeader(source: source, count: records.count / MemoryLayout<TraceRecord>.stride)
+        .write(to: spool)
+      unsafe spool.write(records)
     }
   }
 
@@ -72,7 +100,7 @@ internal import Synchronization
     isStopping.store(true, ordering: .releasing)
     thread?.join()
     thread = nil
-    takeAll()
+    for place in readers.indices { take(place) }
     session.dropped = readers.reduce(0) { $0 &+ min($1.reader.dropped, 1 << 40) }
     session.damaged = readers.reduce(0) { $0 &+ $1.reader.damaged }
     readers = []

@@ -64,13 +64,19 @@ struct TraceJoin {
       if set(\.submitted, record) { setScope(record) }
     case (.wired, .scheduler):
       set(\.wired, record)
+      if record.detail == 1 { set(\.ready, record) }
       cause = Self.noCause
     case (.ready, .scheduler):
       if set(\.ready, record) { setCause(record.taskID, cause) }
     case (.completed, .scheduler):
       set(\.completed, record)
+      if trace.session.schedulerThreads == 1 { set(\.released, record) }
       cause = record.taskID.rawValue
-    case (.released, .scheduler): set(\.released, record)
+    case (.released, .scheduler):
+      // Later than COMPLETED where a scheduler was started again in between.
+      if let place = place(record.taskID) {
+        rings[record.taskID.ring][place].released = record.value
+      }
     case (.consumed, .scheduler): set(\.consumed, record)
     case (.dispatched, .scheduler):
       guard record.core < dispatches.count, place(record.taskID) != nil else { return damaged() }
@@ -79,6 +85,11 @@ struct TraceJoin {
         Dispatch(
           time: record.value, task: record.taskID, lane: record.lane, subtask: record.subtask,
           block: record.block))
+    case (.transferBegun, .scheduler):
+      if set(\.dispatched, record), let place = place(record.taskID) {
+        rings[record.taskID.ring][place].transfer = TraceTransfer(
+          isSend: record.isSend, peer: UInt8(record.peer), sequence: record.sequence)
+      }
     case (.edge, .scheduler): edges.append((TaskID(rawValue: record.value), record.taskID))
     case (.coreReady, .scheduler), (.coreLost, .scheduler):
       let kind: TraceInstant.Kind = event == .coreReady ? .workerReady : .workerDied

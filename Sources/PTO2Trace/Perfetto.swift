@@ -54,9 +54,13 @@ enum Perfetto {
     static let orchestrator: UInt64 = 1
     static let scheduler: UInt64 = 2
     static let workers: UInt64 = 3
+    static let link: UInt64 = 4
     static func thread(_ index: Int) -> UInt64 { 10 + UInt64(index) }
     static func core(_ index: Int) -> UInt64 { 100 + UInt64(index) }
     static let ready: UInt64 = 1000
+    static func transfer(_ index: Int) -> UInt64 { 2000 + UInt64(index) }
+    /// Tracks of a rank in a file of several.
+    static let ofARank: UInt64 = 1 << 32
     static func window(_ ring: Int) -> UInt64 { 1001 + UInt64(ring) * 2 }
     static func consumedWindow(_ ring: Int) -> UInt64 { 1002 + UInt64(ring) * 2 }
   }
@@ -76,6 +80,8 @@ enum Fact: UInt64, CaseIterable {
   case taskWindow, consumedWindow, core, text
   // Of a task.
   case scope
+  // Of several ranks.
+  case rank, ranks, boot, peer, transfer
 
   var text: String {
     switch self {
@@ -129,6 +135,11 @@ extension Trace {
     body(.task, .number(Int64(id.local)))
   }
 
+  func facts(of transfer: TraceTransfer, _ body: (Fact, FactValue) -> Void) {
+    body(.peer, .number(Int64(transfer.peer)))
+    body(.transfer, .number(Int64(transfer.sequence)))
+  }
+
   func facts(of run: TraceRun, _ body: (Fact, FactValue) -> Void) {
     if run.block != 0 { body(.block, .number(Int64(run.block))) }
     if run.subtask != 0 { body(.slot, .number(Int64(run.subtask))) }
@@ -145,6 +156,11 @@ extension Trace {
       (.runs, UInt64(runs.count)), (.records, session.records), (.dropped, session.dropped),
       (.damaged, session.damaged),
     ] { body(fact, .number(Int64(clamping: value))) }
+    if session.ranks > 1 {
+      body(.rank, .number(Int64(session.rank)))
+      body(.ranks, .number(Int64(session.ranks)))
+      body(.boot, .text(session.boot))
+    }
     for ring in session.rings {
       body(.taskWindow, .number(Int64(clamping: ring.taskWindow)))
       body(.consumedWindow, .number(Int64(clamping: ring.consumedWindow)))

@@ -31,6 +31,7 @@ struct PerfettoDecoder {
   private var causes: [(task: Int32, cause: UInt64)] = []
   private var open: [UInt64: Int] = [:]
   private var hasSession = false
+  private var hasSeveral = false
   private var windows: [UInt64] = []
   private var flows: [UInt64: TraceEdge] = [:]
   private var scopes: [String: UInt16] = [:]
@@ -60,6 +61,7 @@ struct PerfettoDecoder {
     }
     if reader.isBroken { return refuse("it is cut off, or no trace") }
     guard hasSession else { return refuse("no trace of pto2") }
+    if hasSeveral { return refuse("it has several ranks: give the file of one") }
     for (task, cause) in causes {
       trace.tasks[Int(task)].cause = places[cause] ?? -1
     }
@@ -142,6 +144,7 @@ struct PerfettoDecoder {
 
   private mutating func handle(_ event: Event, _ time: UInt64) {
     switch event.type {
+    case Perfetto.Event.begin where event[.peer] != nil: readTransfer(event, time)
     case Perfetto.Event.begin: begin(event, time)
     case Perfetto.Event.end:
       if let run = open.removeValue(forKey: event.track) { trace.runs[run].ended = time }
@@ -174,6 +177,14 @@ struct PerfettoDecoder {
     }
     open[event.track] = trace.runs.count
     trace.runs.append(run)
+  }
+
+  private mutating func readTransfer(_ event: Event, _ time: UInt64) {
+    guard let place = place(event) else { return }
+    readTask(event, place, time)
+    trace.tasks[Int(place)].transfer = TraceTransfer(
+      isSend: event.name.hasPrefix("send"), peer: UInt8(clamping: event[.peer] ?? 0),
+      sequence: UInt32(clamping: event[.transfer] ?? 0))
   }
 
   /// Its place among the tasks, the next one if it is new.
@@ -223,12 +234,16 @@ struct PerfettoDecoder {
   }
 
   private mutating func readSession(_ event: Event) {
+    hasSeveral = hasSession
     hasSession = true
     func number(_ fact: Fact) -> UInt64 { UInt64(clamping: event[fact] ?? 0) }
     trace.session.name = event.texts.first { $0.0 == .name }?.1 ?? ""
     trace.session.pid = number(.pid)
     trace.session.clusters = min(40, max(1, Int(clamping: number(.clusters))))
     trace.session.schedulerThreads = min(8, max(1, Int(clamping: number(.schedulerThreads))))
+    trace.session.rank = Int(clamping: number(.rank))
+    trace.session.ranks = max(1, Int(clamping: number(.ranks)))
+    trace.session.boot = event.texts.first { $0.0 == .boot }?.1 ?? ""
     trace.session.records = number(.records)
     trace.session.dropped = number(.dropped)
     trace.session.damaged = number(.damaged)

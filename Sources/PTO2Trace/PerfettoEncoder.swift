@@ -7,11 +7,24 @@ extension Trace {
     var encoder = PerfettoEncoder(self, file)
     encoder.writeAll()
   }
+
+  /// The traces of several ranks as one: each has tracks of its own, and an arrow leads from each
+  /// transfer's sending to its receiving.
+  package static func writePerfetto(ranks: [Trace], to file: OutputFile) {
+    for trace in ranks {
+      var encoder = PerfettoEncoder(trace, file, isOneOfSeveral: true)
+      encoder.writeAll()
+    }
+  }
 }
 
 struct PerfettoEncoder {
   private let trace: Trace
   private let file: OutputFile
+  /// In a file of several ranks: sequences of packets, tracks and processes are its own.
+  private let isOneOfSeveral: Bool
+  private let sequence: UInt64
+  private let base: UInt64
   private var out = ProtoWriter()
   private var packet = ProtoWriter()
   private var event = ProtoWriter()
@@ -21,9 +34,13 @@ struct PerfettoEncoder {
     static let needed: UInt64 = 2
   }
 
-  init(_ trace: Trace, _ file: OutputFile) {
+  init(_ trace: Trace, _ file: OutputFile, isOneOfSeveral: Bool = false) {
     self.trace = trace
     self.file = file
+    self.isOneOfSeveral = isOneOfSeveral
+    let rank = isOneOfSeveral ? UInt64(trace.session.rank) : 0
+    sequence = rank + 1
+    base = rank * Perfetto.Tracks.ofARank
   }
 
   mutating func writeAll() {
@@ -35,7 +52,10 @@ struct PerfettoEncoder {
     for (place, run) in trace.runs.enumerated() {
       write(run, isFirst: first[Int(run.task)] == Int32(place), flows)
     }
-    for (place, task) in trace.tasks.enumerated() where first[place] == nil { write(task) }
+    for (place, task) in trace.tasks.enumerated() where first[place] == nil {
+      if task.transfer == nil || task.dispatched == 0 || task.completed == 0 { write(task) }
+    }
+    writeTransfers(flows)
     for instant in trace.instants { write(instant) }
     trace.eachCounter { counter, time, value in write(counter, time, value) }
     flush()
@@ -55,7 +75,7 @@ struct PerfettoEncoder {
   // MARK: What comes first
 
   private mutating func writeNames() {
-    packet.uint(Perfetto.Packet.sequence, 1)
+    packet.uint(Perfetto.Packet.sequence, sequence)
     packet.uint(Perfetto.Packet.flags, Flags.cleared | Flags.needed)
     let session = trace.session
     packet.message(Perfetto.Packet.interned) { interned in
@@ -93,12 +113,14 @@ struct PerfettoEncoder {
   }
 
   private mutating func track(_ fill: (inout ProtoWriter) -> Void) {
-    packet.uint(Perfetto.Packet.sequence, 1)
+    packet.uint(Perfetto.Packet.sequence, sequence)
     packet.message(Perfetto.Packet.track, fill)
     send()
   }
 
   private mutating func process(_ uuid: UInt64, pid: UInt64, _ name: String) {
+    let name = isOneOfSeveral ? "rank \(trace.session.rank) \(name)" : name
+    let (uuid, pid) = (base + uuid, pid + (sequence - 1) * 10)
     track {
       $0.uint(Perfetto.Track.uuid, uuid)
       $0.message(Perfetto.Track.process) {
@@ -109,21 +131,24 @@ struct PerfettoEncoder {
   }
 
   private mutating func thread(_ uuid: UInt64, pid: UInt64, tid: Int, _ name: String) {
+    let (uuid, pid) = (base + uuid, pid + (sequence - 1) * 10)
+    let tid = UInt64(tid) + (sequence - 1) * 10_000
     track {
       $0.uint(Perfetto.Track.uuid, uuid)
       $0.message(Perfetto.Track.thread) {
         $0.uint(1, pid)
-        $0.uint(2, UInt64(tid))
+        $0.uint(2, tid)
         $0.text(5, name)
       }
     }
   }
 
   private mutating func counter(_ uuid: UInt64, _ name: String) {
+    let base = self.base
     track {
-      $0.uint(Perfetto.Track.uuid, uuid)
+      $0.uint(Perfetto.Track.uuid, base + uuid)
       $0.text(Perfetto.Track.name, name)
-      $0.uint(Perfetto.Track.parent, Perfetto.Tracks.scheduler)
+      $0.uint(Perfetto.Track.parent, base + Perfetto.Tracks.scheduler)
       $0.message(Perfetto.Track.counter) { _ in }
     }
   }
@@ -132,7 +157,7 @@ struct PerfettoEncoder {
 
   private mutating func send(at time: UInt64) {
     packet.uint(Perfetto.Packet.timestamp, time)
-    packet.uint(Perfetto.Packet.sequence, 1)
+    packet.uint(Perfetto.Packet.sequence, sequence)
     packet.uint(Perfetto.Packet.flags, Flags.needed)
     packet.message(Perfetto.Packet.event, event)
     event.removeAll()
@@ -141,7 +166,7 @@ struct PerfettoEncoder {
 
   private mutating func begin(_ type: UInt64, on track: UInt64) {
     event.uint(Perfetto.Event.type, type)
-    event.uint(Perfetto.Event.track, track)
+    event.uint(Perfetto.Event.track, base + track)
   }
 
   /// Its length is one byte, but for a text.
@@ -179,7 +204,8 @@ struct PerfettoEncoder {
     if isFirst {
       trace.facts(of: task, at: run.begun) { Self.add($0, $1, to: &event) }
       flows.each(of: run.task) { id, ends in
-        event.fixed64(ends ? Perfetto.Event.endsFlow : Perfetto.Event.flow, UInt64(id) + 1)
+        event.fixed64(
+          ends ? Perfetto.Event.endsFlow : Perfetto.Event.flow, base + UInt64(id) + 1)
       }
     }
     if run.dispatched != 0, !isFirst || run.dispatched != task.dispatched {
@@ -201,6 +227,41 @@ struct PerfettoEncoder {
     trace.facts(of: task.id) { Self.add($0, $1, to: &event) }
     trace.facts(of: task, at: time) { Self.add($0, $1, to: &event) }
     send(at: time)
+  }
+
+  private mutating func writeTransfers(_ flows: Flows) {
+    let tracks = TransferTracks(trace).tracks
+    if tracks.isEmpty { return }
+    process(Perfetto.Tracks.link, pid: 4, "link")
+    for (index, track) in tracks.enumerated() {
+      thread(Perfetto.Tracks.transfer(index), pid: 4, tid: 1000 + index, track.name)
+      for place in track.tasks {
+        write(trace.tasks[place], place, on: Perfetto.Tracks.transfer(index), flows)
+      }
+    }
+  }
+
+  /// A transfer, from when the link was given it.
+  private mutating func write(_ task: TraceTask, _ place: Int, on track: UInt64, _ flows: Flows) {
+    guard let transfer = task.transfer else { return }
+    begin(Perfetto.Event.begin, on: track)
+    event.text(Perfetto.Event.name, transfer.name)
+    trace.facts(of: task.id) { Self.add($0, $1, to: &event) }
+    trace.facts(of: transfer) { Self.add($0, $1, to: &event) }
+    trace.facts(of: task, at: task.dispatched) { Self.add($0, $1, to: &event) }
+    if isOneOfSeveral {
+      let (own, other) = (UInt64(trace.session.rank), UInt64(transfer.peer))
+      let (from, to) = transfer.isSend ? (own, other) : (other, own)
+      let id = UInt64(1) << 63 | from << 48 | to << 40 | UInt64(transfer.sequence)
+      event.fixed64(transfer.isSend ? Perfetto.Event.flow : Perfetto.Event.endsFlow, id)
+    } else {
+      flows.each(of: Int32(place)) { id, ends in
+        event.fixed64(ends ? Perfetto.Event.endsFlow : Perfetto.Event.flow, UInt64(id) + 1)
+      }
+    }
+    send(at: task.dispatched)
+    begin(Perfetto.Event.end, on: track)
+    send(at: task.completed)
   }
 
   private mutating func write(_ instant: TraceInstant) {

@@ -31,6 +31,21 @@ package struct Trace: Sendable {
     }
     return first <= last ? first..<last : 0..<0
   }
+
+  /// All times anew, so that the first is this one: of a machine with another clock.
+  package mutating func shift(to begin: UInt64) {
+    let change = begin &- span.lowerBound
+    func move(_ time: inout UInt64) { if time != 0 { time &+= change } }
+    for index in tasks.indices {
+      for time in TraceTask.allTimes { move(&tasks[index][keyPath: time]) }
+    }
+    for index in runs.indices {
+      move(&runs[index].dispatched)
+      move(&runs[index].begun)
+      move(&runs[index].ended)
+    }
+    for index in instants.indices { move(&instants[index].time) }
+  }
 }
 
 /// What a session is made of, and how much of it was recorded.
@@ -47,6 +62,10 @@ package struct TraceSession: Equatable, Sendable {
   /// Names of scopes, by number less one.
   package var scopes: [String] = []
   package var rings: [Ring] = []
+  package var rank = 0
+  package var ranks = 1
+  /// Of the machine since its start: times of one boot can be compared.
+  package var boot = ""
   package var records: UInt64 = 0
   /// Records that found their buffer full, and those that were overwritten.
   package var dropped: UInt64 = 0
@@ -71,7 +90,7 @@ package struct TraceTask: Equatable, Sendable {
   /// When the scheduler has seen its last producer end; for one that was dispatched ahead of
   /// that, later than it began at times.
   package var ready: UInt64 = 0
-  /// The first dispatch; 0 without a kernel.
+  /// The first dispatch; 0 without a kernel, unless it is a transfer.
   package var dispatched: UInt64 = 0
   package var completed: UInt64 = 0
   package var released: UInt64 = 0
@@ -80,8 +99,14 @@ package struct TraceTask: Equatable, Sendable {
   package var cause: Int32 = -1
   /// The number of its scope's name; 0 for none.
   package var scope: UInt16 = 0
+  /// Dispatched is then when the link was given it.
+  package var transfer: TraceTransfer?
 
   package init(_ id: TaskID) { self.id = id }
+
+  fileprivate static var allTimes: [WritableKeyPath<TraceTask, UInt64>] {
+    [\.submitted, \.wired, \.ready, \.dispatched, \.completed, \.released, \.consumed]
+  }
 
   package var times: [UInt64] {
     [submitted, wired, ready, dispatched, completed, released, consumed]

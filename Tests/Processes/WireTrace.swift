@@ -94,7 +94,7 @@ struct WireTrace {
   private mutating func read(packet: ArraySlice<UInt8>) {
     let all = fields(packet)
     let time = all.first { $0.number == 8 }?.value ?? 0
-    if all.first(where: { $0.number == 10 })?.value != 1 { faults.append("no sequence id") }
+    if all.first(where: { $0.number == 10 })?.value ?? 0 == 0 { faults.append("no sequence id") }
     for field in all {
       switch field.number {
       case 12:

@@ -7,10 +7,12 @@ package enum TraceEvent: UInt8, CaseIterable, Sendable {
   // The orchestrator's: before the log record is published.
   case submitted = 1
   // The scheduler's, in the order in which they happen in one of its threads: a `ready`
-  // comes of the `wired` or `completed` before it.
+  // comes of the `completed` before it, unless a `wired` is between them.
+  /// Detail 1: and READY, of a scheduler with one thread.
   case wired
   case ready
   case dispatched
+  /// Of a scheduler with one thread also RELEASED.
   case completed
   case released
   case consumed
@@ -23,6 +25,8 @@ package enum TraceEvent: UInt8, CaseIterable, Sendable {
   case coreReady
   case coreLost
   case schedulerReady
+  /// The link has it.
+  case transferBegun
 }
 
 /// One record: an event, its time, the task, and where.
@@ -62,6 +66,16 @@ package struct TraceRecord: Equatable, Sendable, BitwiseCopyable {
   package var lane: UInt32 { detail >> 14 & 63 }
   package var subtask: UInt32 { detail >> 12 & 3 }
   package var block: UInt32 { detail & 0xFFF }
+
+  /// Which transfer it is, and with which rank.
+  package static func transfer(_ order: TransferOrder) -> UInt32 {
+    UInt32(truncatingIfNeeded: order.sequence & 0x1F_FFFF) << 7
+      | UInt32(truncatingIfNeeded: order.peer & 63) << 1 | (order.direction == .send ? 1 : 0)
+  }
+  /// Of `transferBegun`.
+  package var isSend: Bool { detail & 1 != 0 }
+  package var peer: Int { Int(detail >> 1 & 63) }
+  package var sequence: UInt32 { detail >> 7 }
 
   /// What a core runs.
   @inlinable @inline(__always)
@@ -186,6 +200,10 @@ package struct TraceWriter {
   }
 
   package var dropped: UInt64 { word(MemoryLayout<pto2_trace_head>.offset(of: \.dropped)!) }
+
+  /// How much of the buffer was written since the last `take`, in 64ths; more if its head was
+  /// spoilt.
+  package var fill: UInt64 { (word(0) &- taken) / max(1, capacity / 64) }
 
   /// Hands out what is new, oldest first, in one or two pieces; then the writer may reuse it.
   package mutating func take(_ body: (UnsafeRawBufferPointer) -> Void) {

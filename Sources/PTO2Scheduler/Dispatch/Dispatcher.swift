@@ -208,7 +208,6 @@ internal import PTO2Segment
     lane.value = LaneState(
       word: word, condBefore: before == .idle ? .coreIdle : .fin(before), task: subtask.task,
       position: position, block: subtask.block, gates: place.gateSum)
-    thread.readTraceClock()
     thread.note(
       .dispatched, subtask.task,
       detail: TraceRecord.place(

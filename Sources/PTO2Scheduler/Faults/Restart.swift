@@ -262,7 +262,10 @@ extension SchedulerThread {
     for id in due.begun { enqueue(id, as: .of(mask: rings.entry(id).activeMask)) }
     for id in due.ready { makeReady(id) }
     for id in due.finished { complete(id) }
-    for id in due.completed { release(id) }
+    for id in due.completed {
+      if !S.isShared { note(.released, id) }
+      release(id)
+    }
     if lookahead.isOn {
       for id in due.waiting { dispatcher.ofOnlyThread.ahead.append(id) }
     }

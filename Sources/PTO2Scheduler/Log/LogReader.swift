@@ -82,6 +82,7 @@ extension SchedulerThread {
         return 0
       }
       reader.submitted.value = last
+      expireTraceClock()
     }
     var work = 0
     let last = reader.submitted.value
@@ -129,13 +130,13 @@ extension SchedulerThread {
     state.faninCount = task.faninCount + 1
     guard let satisfied = link(id, task, ring, entry) else { return }
     publish(id, task, slot, ring, at: position)
-    readTraceClock()
     noteEdges(id, task, ring)
-    note(.wired, id)
+    let isReady = !S.isShared && satisfied == task.faninCount
+    note(.wired, id, detail: isReady ? 1 : 0)
     if !S.isShared { lookahead.unstarted += 1 }
     // From here on the task may run and be gone.
     if S.add(state.faninRefcount, satisfied + 1) == task.faninCount + 1 {
-      makeReady(id)
+      makeReady(id, isNoted: isReady)
     } else if lookahead.isOn && entry.mayGoAhead {
       dispatcher.ofOnlyThread.ahead.append(id)
     }

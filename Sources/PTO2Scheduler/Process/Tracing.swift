@@ -40,36 +40,57 @@ struct SchedulerTrace {
   let writer: TraceWriter
   /// With every dependency.
   let hasEdges: Bool
-  /// One reading serves all that a step does for a task.
+  /// One reading serves a few records: all that a step does for a task, and for some after it.
   var now: UInt64 = 0
+  /// Records since that reading.
+  private var age = Self.oldest
+
+  private static var oldest: Int { 8 }
 
   init(_ segment: borrowing Segment, thread: Int) {
     writer = segment.traceWriter(.scheduler(thread: thread))
     hasEdges = segment.configuration.flags.contains(.traceEdges)
   }
+
+  mutating func readClock() {
+    now = MonotonicClock.now()
+    age = 0
+  }
+
+  /// What is recorded next may have to do with what was just seen of another process.
+  @inline(__always)
+  mutating func expire() { age = Self.oldest }
+
+  @inline(__always)
+  mutating func time() -> UInt64 {
+    if age >= Self.oldest { readClock() }
+    age &+= 1
+    return now
+  }
 }
 
 extension SchedulerThread {
-  /// Reads the clock for the records that follow.
+  /// The next record has a time of its own: something of another process was seen that must
+  /// stand before it.
   @inline(__always)
-  mutating func readTraceClock() {
-    if S.isTraced { trace.now = MonotonicClock.now() }
+  mutating func expireTraceClock() {
+    if S.isTraced { trace.expire() }
   }
 
   /// Several threads see each other's tasks, so their times are read one by one.
   @inline(__always)
   mutating func note(_ event: TraceEvent, _ id: TaskID, detail: @autoclosure () -> UInt32 = 0) {
     guard S.isTraced else { return }
-    if S.isShared { trace.now = MonotonicClock.now() }
-    trace.writer.note(event, id, at: trace.now, detail: detail())
+    if S.isShared { trace.expire() }
+    trace.writer.note(event, id, at: trace.time(), detail: detail())
   }
 
   /// Of a core, or of this process.
   mutating func note(_ event: TraceEvent, core: Int = 0) {
     guard S.isTraced else { return }
-    readTraceClock()
+    trace.expire()
     trace.writer.note(
-      event, TaskID(rawValue: 0), at: trace.now,
+      event, TaskID(rawValue: 0), at: trace.time(),
       detail: TraceRecord.place(core: core, lane: 0, subtask: 0, block: 0))
   }
 

@@ -30,7 +30,7 @@ extension SchedulerThread {
   mutating func complete(_ id: TaskID) {
     let entry = rings.entry(id)
     guard mayComplete(id, entry) else { return entryHasChanged(id) }
-    readTraceClock()
+    expireTraceClock()
     note(.completed, id)
     let hasFailed = S.load(entry.outcome) != 0
     if hasFailed { countCancelled(entry) }
@@ -77,7 +77,8 @@ extension SchedulerThread {
         dropReference(producer)
       }
     }
-    note(.released, id)
+    // With one thread that is when it was COMPLETED.
+    if S.isShared { note(.released, id) }
     // Release: the main slot, its fanin list and edges are not read any more.
     S.store(ring.entry(id.local).state, TaskState.released.rawValue)
     if S.isShared { advanceReleased(ring) } else { dueRings |= 1 &<< UInt32(id.ring) }
@@ -154,11 +155,12 @@ extension SchedulerThread {
 /// READY: from the last producer to a queue.
 extension SchedulerThread {
   /// Queues a task whose fanin is complete.
+  /// - Parameter isNoted: the trace has it already.
   @inline(__always)
-  mutating func makeReady(_ id: TaskID) {
+  mutating func makeReady(_ id: TaskID, isNoted: Bool = false) {
     let ring = rings[id.ring]
     let entry = ring.entry(id.local)
-    note(.ready, id)
+    if !isNoted { note(.ready, id) }
     if !S.isShared && entry.isDispatched {
       guard entry.state.value == TaskState.running.rawValue else { return entryHasChanged(id) }
       // Ahead, and its FIN may have been seen before that of its last producer.
@@ -221,7 +223,6 @@ extension SchedulerThread {
     }
     defer { reader.scope.value = scope }
     let ring = rings[scope.ring]
-    readTraceClock()
     var work = 0
     while scope.left > 0, work < 4 * Int(Self.wiringBudget) {
       let id = TaskID(ring: scope.ring, local: scope.local)

@@ -62,8 +62,23 @@ extension SchedulerThread {
         task_id: id.rawValue, outcome: S.load(entry.outcome) == 0 ? 0 : PTO2_OUTCOME_CANCELLED,
         reserved: 0))
     S.store(transfers.started, position &+ 1)
+    if S.isTraced { noteTransfer(id) }
     // Pairs with the link's acquire before it reads the record, the slot and the tensor.
     own.transfersStarted.storeRelease(position &+ 1)
+  }
+
+  @inline(never)
+  private mutating func noteTransfer(_ id: TaskID) {
+    let content = shared.segment.mainRing(id.ring)[id.local].header
+    let tensors = Int(content.tensor_count)
+    guard tensors <= 1, Int(content.scalar_count) == Int(PTO2_TRANSFER_SCALARS),
+      let payload = shared.segment.payload(id)
+    else { return }
+    let words = unsafe payload.arguments(of: shared.segment.descriptors(id.ring)[id.local])
+    let order = TransferOrder(
+      scalars: unsafe (words[tensors], words[tensors + 1], words[tensors + 2]),
+      ranks: Int(shared.segment.configuration.ranks))
+    if let order { note(.transferBegun, id, detail: TraceRecord.transfer(order)) }
   }
 
   /// After `startTransfer`.
@@ -90,7 +105,6 @@ extension SchedulerThread {
       return 0
     }
     var position = before
-    readTraceClock()
     while position != last, position &- before < Self.wiringBudget, !hasFailed {
       let record = transfers.ends[position].content
       let id = TaskID(rawValue: record.task_id)

@@ -40,6 +40,14 @@ package func spawnThread(
   return SpawnedThread(id: id)
 }
 
+/// From now on this thread takes no CPU from one that runs, when it wakes. Where that
+/// is refused all stays as it is.
+package func letOthersGoFirst() {
+  var parameters = sched_param(sched_priority: 0)
+  // SCHED_BATCH, which Swift's Glibc does not have.
+  _ = unsafe sched_setscheduler(0, 3, &parameters)
+}
+
 private final class ThreadBody: Sendable {
   let run: @Sendable () -> Void
   init(_ run: @escaping @Sendable () -> Void) { self.run = run }
