@@ -8,7 +8,8 @@ struct Stuck: ParsableCommand {
     discussion: """
       Looks several times at a session that lives, once at one that is dead, and follows the \
       words in the segment: the blocked submit, the ring and what of it is full, the oldest \
-      task, its scope or consumers, the core and kernel that run. Then it says what to change.
+      task, its scope or consumers, the core and kernel that run, or the rank that has to send, \
+      which is followed where it is on this machine. Then it says what to change.
 
       Exit status: 0 when something moves or the program has ended well, 1 when nothing does \
       and the cause is named, 2 when it cannot be told, 64 for wrong usage, 73 when there is \
@@ -31,7 +32,7 @@ struct Stuck: ParsableCommand {
 
   func run() throws {
     let reader = try openSegment(segment.name)
-    let (_, diagnosis) = observe(reader, seconds: seconds)
+    let diagnosis = observeRanks(reader, seconds: seconds)
     if json {
       try say(diagnosis.json.text)
     } else {

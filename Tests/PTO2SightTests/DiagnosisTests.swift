@@ -98,6 +98,7 @@ import Testing
     transfer.transfer = TransferOrder(direction, peer: 3, sequence: 9, bytes: 4096)
     let diagnosis = diagnosed(picture([task(0, .pending, waitsFor: [1]), transfer]))
     #expect(diagnosis.verdict == .stuck && diagnosis.cause == .otherRank)
+    #expect(diagnosis.peer == 3)
     #expect(diagnosis.task == TaskID(ring: 0, local: 1))
     let isSend = direction == .send
     #expect(

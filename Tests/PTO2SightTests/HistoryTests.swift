@@ -38,4 +38,17 @@ import Testing
     picture.cores[0].lanes[0].position += 1
     #expect(history.view(picture).uses[0].seconds == 0)
   }
+
+  /// Its last kernel has not run on since then, and nobody waits.
+  @Test func deadSessionTakesNoTime() {
+    var history = TopHistory()
+    var picture = Sample.picture
+    picture.orchestrator.wait = .released(ring: 1)
+    _ = history.view(picture)
+    picture.session.isAttached = false
+    picture.time += 1_000_000_000
+    let view = history.view(picture)
+    #expect(view.uses.isEmpty)
+    #expect(view.waitSeconds == nil && view.tasksPerSecond == nil)
+  }
 }

@@ -94,6 +94,7 @@ enum Sample {
 
   static var view: TopView {
     var view = TopView(picture: picture, diagnosis: diagnose(picture), tasksPerSecond: 45_678.9)
+    view.waitSeconds = 3.21
     view.diagnosis.verdict = .progress
     view.diagnosis.cause = .progress
     view.uses = (0..<12).map { _ in TopView.Use(busy: 0) }

@@ -86,6 +86,88 @@ import Testing
     #expect(result.status == 0, "\(result.errors)")
   }
 
+  // MARK: Tools
+
+  /// Each transfer is a slice, from when the link was given it, and the other rank has the other
+  /// half; the traces of all ranks become one, with an arrow for each.
+  @Test func tracesOfRanksBecomeOne() throws {
+    guard Self.isThere else { return }
+    let folder = Command.temporaryDirectory()
+    defer { removeDirectory(folder) }
+    let result = run(
+      2, "pto2-machine-test", ["values", "--quiet", "--trace", folder + "/run.pftrace"])
+    #expect(result.status == 0, "\(result.errors)")
+    let files = (0..<2).map { folder + "/run.r\($0).pftrace" }
+    var halves: [[Int64: WireTrace.Slice]] = []
+    var count = 0
+    for (rank, file) in files.enumerated() {
+      var trace = WireTrace(file)
+      let slices = trace.slices()
+      #expect(trace.faults.isEmpty, "\(trace.faults.prefix(5))")
+      count += slices.count
+      for name in ["send to rank \(1 - rank)", "receive from rank \(1 - rank)"] {
+        let own = slices.filter { trace.tracks[$0.begin.track] == name }
+        #expect(!own.isEmpty && own.allSatisfy { $0.begin.name == name }, "\(name)")
+        // It was READY before the link had it.
+        #expect(own.allSatisfy { $0.begin.numbers["since_ready_ns"] ?? -1 >= 0 })
+        let numbers = own.compactMap { $0.begin.numbers["transfer"] }
+        #expect(Set(numbers) == Set(0..<Int64(own.count)), "\(name): \(numbers)")
+        halves.append(Dictionary(zip(numbers, own)) { first, _ in first })
+      }
+      let summary = Command.run("pto2", ["trace", "--json", file])
+      #expect(summary.status == 0, "\(summary.errors)")
+    }
+    for (sent, received) in [(halves[0], halves[3]), (halves[2], halves[1])] {
+      #expect(Set(sent.keys) == Set(received.keys))
+      for (number, slice) in sent {
+        #expect(received[number].map { slice.begin.time <= $0.end } ?? false, "\(number)")
+      }
+    }
+    let merged = folder + "/all.pftrace"
+    let merge = Command.run("pto2", ["trace", "--merge", merged, "--json"] + files.reversed())
+    #expect(merge.status == 0 && merge.output.contains("\"ranks\":2"), "\(merge.errors)")
+    var all = WireTrace(merged)
+    let slices = all.slices()
+    #expect(all.faults.isEmpty && slices.count == count, "\(all.faults.prefix(5))")
+    for rank in 0..<2 { #expect(all.tracks.values.contains("rank \(rank) workers")) }
+    let begun = slices.flatMap(\.begin.flows)
+    #expect(Set(begun) == Set(slices.flatMap(\.begin.endedFlows)))
+    #expect(begun.count == halves[0].count + halves[2].count)
+    // What one file cannot be.
+    for (words, status, text) in [
+      (["trace", merged], Int32(73), "several ranks"),
+      (["trace", files[0], files[1]], 64, "--merge"),
+      (["trace", files[0], files[0], "--merge", merged], 64, "both of rank 0"),
+      (["trace", files[0], "--merge", merged], 64, "one file"),
+      (["trace"] + files + ["--merge", merged, "--npy", folder], 64, "--npy"),
+      (["trace"] + files + ["--merge", "/nowhere/all.pftrace"], 74, "/nowhere/all.pftrace"),
+    ] {
+      let result = Command.run("pto2", words)
+      #expect(result.status == status && result.errors.contains(text), "\(result.errors)")
+    }
+  }
+
+  /// A rank that waits for another is followed there.
+  @Test func stuckLooksAtTheOtherRank() {
+    guard Self.isThere else { return }
+    let segment = uniqueSegmentName()
+    let command = start(2, "pto2-machine-test", ["hangs", "--quiet", "--segment", segment])
+    let words = [
+      "stuck: rank 1: kernel t_add on core aiv", "waits for rank 1 to send 256 bytes (transfer 0)",
+      "Rank 1 (segment \(segment).r1): kernel t_add on core aiv",
+      "To do: look what kernel t_add does",
+    ]
+    var text = ""
+    #expect(
+      command.waitUntil {
+        text = Command.run("pto2", ["stuck", "--seconds", "0.2", segment + ".r0"]).output
+        return words.allSatisfy(text.contains)
+      }, "\(text)")
+    command.signal(SIGTERM)
+    _ = command.wait()
+    for rank in 0..<2 { expectClean("\(segment).r\(rank)") }
+  }
+
   // MARK: Errors
 
   @Test(arguments: [

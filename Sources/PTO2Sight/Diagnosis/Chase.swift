@@ -26,6 +26,7 @@ struct Chase {
     var core: CoreID?
     var kernel: String?
     var pid: Int32?
+    var peer: Int?
   }
 
   mutating func run() -> Diagnosis {
@@ -42,6 +43,7 @@ struct Chase {
     diagnosis.core = finding.core
     diagnosis.kernel = finding.kernel
     diagnosis.pid = finding.pid
+    diagnosis.peer = finding.peer
     diagnosis.ring = blockage?.ring ?? finding.task?.ring
     return diagnosis
   }
@@ -260,7 +262,8 @@ struct Chase {
     let peer = task.transfer.map { "rank \($0.peer)" } ?? "the other ranks"
     advice.append("look what \(peer) does: `pto2 stuck` on its machine, of its segment")
     return Finding(
-      cause: .otherRank, summary: "task \(task.id) \(what)", task: task.id)
+      cause: .otherRank, summary: "task \(task.id) \(what)", task: task.id,
+      peer: task.transfer?.peer)
   }
 
   private mutating func running(_ task: TaskPicture) -> Finding {

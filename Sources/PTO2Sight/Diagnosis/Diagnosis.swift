@@ -53,6 +53,8 @@ package struct Diagnosis: Equatable, Sendable {
   package var core: CoreID?
   package var kernel: String?
   package var pid: Int32?
+  /// The rank that is waited for.
+  package var peer: Int?
   /// Contradictions in the segment.
   package var damage: [String] = []
 
@@ -83,6 +85,7 @@ package struct Diagnosis: Equatable, Sendable {
     if let core { object.add("core", "\(core)") }
     if let kernel { object.add("kernel", kernel) }
     if let pid { object.add("pid", pid) }
+    if let peer { object.add("peer", peer) }
     object.add("damage", damage)
     return object
   }
@@ -97,6 +100,10 @@ package func diagnose(_ picture: Picture, since earlier: [Picture] = []) -> Diag
   var diagnosis =
     endOfSession(picture) ?? stoppedProcess(picture, movement) ?? movement.progress
     ?? missingScheduler(picture) ?? chase(picture, movement)
+  if let trace = picture.trace, trace.dropped > 0 {
+    diagnosis.advice.append(
+      "a larger --trace-buffer: the trace has lost \(trace.dropped) of its records")
+  }
   diagnosis.damage = picture.damage
   if !picture.damage.isEmpty, diagnosis.cause == .unknown {
     diagnosis.summary = "the segment is damaged: \(picture.damage[0])"

@@ -40,6 +40,7 @@ package struct Inspection {
         "failed        task \(failure.task) (kernel \(failure.kernel)) with error \(failure.code), on core \(CoreID(failure.core)) after \(failure.kills) deaths"
       )
     }
+    if let trace = picture.trace { lines.append("trace         \(trace.text)") }
     lines += picture.errors.map { "error         \($0)" }
     lines += session.images.map { "image         \($0)" }
     return lines.map { $0 + "\n" }.joined()

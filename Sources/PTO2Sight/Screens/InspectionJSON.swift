@@ -22,6 +22,7 @@ extension Inspection {
     object.add("tasks_cancelled", counts.cancelled)
     object.add("lost_subtasks", counts.lost)
     object.add("quarantined", counts.quarantined)
+    picture.trace?.add(to: &object)
     object.add("errors", picture.errors)
     object.add("rings", picture.rings.map(json))
     object.add("cores", picture.cores.map(json))

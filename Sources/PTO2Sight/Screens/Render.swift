@@ -56,6 +56,9 @@ private struct Render {
     title.add(
       "  orchestrator \(pid(picture.orchestrator.process)), scheduler \(pid(picture.scheduler.process))"
     )
+    if let trace = picture.trace, trace.dropped > 0 {
+      title.add("  trace dropped \(trace.dropped)", .bad)
+    }
     let counts = picture.scheduler.counts
     var tasks = ScreenLine(
       isNarrow
@@ -92,7 +95,10 @@ private struct Render {
       return (view.diagnosis.summary, .warn)
     default: break
     }
-    if let blockage = Blockage(picture), blockage.isSure { return (blockage.sentence, .plain) }
+    if let blockage = Blockage(picture), blockage.isSure {
+      let time = view.waitSeconds.map { $0 >= 0.1 ? " For \(fixed($0, 1)) s." : "" } ?? ""
+      return (blockage.sentence + time, .plain)
+    }
     if let core = picture.cores.first(where: { $0.parked.isGate && !$0.outstanding.isEmpty }),
       case .gate(let other, _) = core.parked
     {

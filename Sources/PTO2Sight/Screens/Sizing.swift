@@ -3,48 +3,66 @@ internal import PTO2Protocol
 package import PTO2Segment
 package import PTO2System
 
+extension TraceUse {
+  var text: String {
+    "\(written) records, "
+      + (dropped == 0
+        ? "none dropped" : "\(dropped) DROPPED: a larger --trace-buffer takes more")
+  }
+
+  func add(to object: inout JSONObject) {
+    object.add("trace_records", written)
+    object.add("trace_dropped", dropped)
+  }
+}
+
 /// Fill and peaks of each ring, and a configuration that they suggest.
 package struct Sizing {
   let picture: Picture
-  package init(_ picture: Picture) { self.picture = picture }
+  /// Of a session that was looked at for a while.
+  let looks: RingLooks?
+
+  package init(_ picture: Picture, _ looks: RingLooks? = nil) {
+    self.picture = picture
+    self.looks = looks
+  }
 
   package var text: String {
-    var table = TextTable([
-      .init("ring", .right), .init("part"), .init("now", .right), .init("peak", .right),
-      .init("size", .right), .init("peak of it", .right),
-    ])
+    var columns: [TextTable.Column] = [
+      .init("ring", .right), .init("part"), .init("now", .right),
+    ]
+    if looks != nil { columns += [.init("half", .right), .init("90 %", .right)] }
+    columns += [.init("peak", .right), .init("size", .right), .init("peak of it", .right)]
+    var table = TextTable(columns)
     for ring in picture.rings {
-      func add(_ part: String, _ now: UInt64?, _ peak: UInt64?, _ size: UInt64, isBytes: Bool) {
-        func show(_ value: UInt64) -> String { isBytes ? bytes(value) : "\(value)" }
-        table.add([
-          "\(ring.index)", part, now.map(show) ?? "?", peak.map(show) ?? "-", show(size),
-          peak.map { "\(fixed(100 * Double($0) / Double(size), 1)) %" } ?? "-",
-        ])
+      func add(_ title: String, _ part: RingLooks.Part, _ peak: UInt64?, _ size: UInt64) {
+        func show(_ value: UInt64) -> String {
+          [.payload, .heap].contains(part) ? bytes(value) : "\(value)"
+        }
+        var cells = ["\(ring.index)", title, part.used(ring).map(show) ?? "?"]
+        if let looks {
+          for percent in [50, 90] {
+            cells.append(looks.most(percent, of: part, ring: ring.index).map(show) ?? "?")
+          }
+        }
+        let share = peak.map { "\(fixed(100 * Double($0) / Double(size), 1)) %" }
+        table.add(cells + [peak.map(show) ?? "-", show(size), share ?? "-"])
       }
-      let isSound = !ring.isDamaged
-      add(
-        "task window", isSound ? UInt64(ring.mainUsed) : nil, UInt64(ring.peaks.main),
-        UInt64(ring.sizes.taskWindow), isBytes: false)
-      add(
-        "consumed window", isSound ? UInt64(ring.consumedUsed) : nil, UInt64(ring.peaks.consumed),
-        UInt64(ring.sizes.consumedWindow), isBytes: false)
-      add(
-        "dependency pool", ring.poolUsed.map(UInt64.init), UInt64(ring.peaks.pool),
-        UInt64(ring.sizes.dependencyPool), isBytes: false)
-      add("payload", ring.payloadUsed, nil, ring.sizes.payloadBytes, isBytes: true)
-      add("heap", ring.heapUsed, ring.peaks.heap, ring.sizes.heapBytes, isBytes: true)
+      let (peaks, sizes) = (ring.peaks, ring.sizes)
+      add("task window", .main, UInt64(peaks.main), UInt64(sizes.taskWindow))
+      add("consumed window", .consumed, UInt64(peaks.consumed), UInt64(sizes.consumedWindow))
+      add("dependency pool", .pool, UInt64(peaks.pool), UInt64(sizes.dependencyPool))
+      add("payload", .payload, nil, sizes.payloadBytes)
+      add("heap", .heap, peaks.heap, sizes.heapBytes)
     }
-    return table.text + "\n"
+    let seen = looks.map { "At half and at 90 % of \($0.count) looks no more was in use.\n" } ?? ""
+    return table.text + "\n" + seen
       + "Peaks are since the session began; the segment has none of the payload.\n"
       + "Sizes for these peaks: \(suggestion)\n" + ScopeSizing(picture).text + traceText
   }
 
   private var traceText: String {
-    guard let trace = picture.trace else { return "" }
-    let dropped =
-      trace.dropped == 0
-      ? "none dropped" : "\(trace.dropped) DROPPED: a larger --trace-buffer takes more"
-    return "Trace: \(trace.written) records, \(dropped)\n"
+    picture.trace.map { "Trace: \($0.text)\n" } ?? ""
   }
 
   /// Options with a value a ring: the next size that the peaks fit.
@@ -92,14 +110,13 @@ package struct Sizing {
         entry.add("heap_bytes", ring.sizes.heapBytes)
         entry.add("heap_used", ring.heapUsed ?? 0)
         entry.add("peak_heap_bytes", ring.peaks.heap)
+        looks?.add(ring: ring.index, to: &entry)
         return entry
       })
+    if let looks { object.add("looks", looks.count) }
     object.add("suggestion", suggestion)
     ScopeSizing(picture).add(to: &object)
-    if let trace = picture.trace {
-      object.add("trace_records", trace.written)
-      object.add("trace_dropped", trace.dropped)
-    }
+    picture.trace?.add(to: &object)
     object.add("damage", picture.damage)
     return object
   }

@@ -22,6 +22,8 @@ package struct TopView: Equatable, Sendable {
   package var uses: [Use]
   /// Since the last view; nil in the first.
   package var tasksPerSecond: Double?
+  /// For how long the program has been seen to wait for the same, at least; nil while it does not.
+  package var waitSeconds: Double?
 
   package init(
     picture: Picture, diagnosis: Diagnosis, uses: [Use] = [], tasksPerSecond: Double? = nil
@@ -39,6 +41,7 @@ package struct TopView: Equatable, Sendable {
   package var json: JSONObject {
     var object = Inspection(picture).json
     object.add("tasks_per_second", tasksPerSecond)
+    object.add("waiting_seconds", waitSeconds)
     object.add("verdict", diagnosis.verdict.rawValue)
     object.add("summary", diagnosis.summary)
     object.add(
@@ -71,6 +74,13 @@ package struct TopHistory {
     var lane: UInt32
   }
 
+  /// A word that the program sleeps on, and up to which position.
+  private struct Waiting: Equatable {
+    var wait: OrchestratorFacts.Wait
+    var target: UInt32
+  }
+
+  private var waiting: (what: Waiting, time: UInt64)?
   private var since: [(running: Running, time: UInt64)?] = []
   private var looks = 0
   private var busy: [Int] = []
@@ -98,14 +108,21 @@ package struct TopHistory {
 
   /// The next view; the looks begin anew.
   package mutating func view(_ picture: Picture) -> TopView {
-    note(picture.cores, at: picture.time)
     var view = TopView(
       picture: picture, diagnosis: diagnose(picture, since: last.map { [$0] } ?? []))
+    // What is dead takes no time.
+    guard picture.session.isAttached else { return view }
+    note(picture.cores, at: picture.time)
     view.uses = picture.cores.indices.map { core in
       TopView.Use(
         busy: looks > 1 ? Double(busy[core]) / Double(looks) : nil,
         seconds: since[core].map { Double(picture.time &- $0.time) / 1e9 })
     }
+    let now = picture.orchestrator.wait.map {
+      Waiting(wait: $0, target: picture.orchestrator.target)
+    }
+    if now != waiting?.what { waiting = now.map { ($0, picture.time) } }
+    view.waitSeconds = waiting.map { Double(picture.time &- $0.time) / 1e9 }
     if let last, picture.time > last.time {
       let seconds = Double(picture.time - last.time) / 1e9
       view.tasksPerSecond =

@@ -31,6 +31,7 @@ struct MachineProgram: ParsableCommand {
       case "throws": try throwsOnOne(graph)
       case "crash": try crash(graph)
       case "late": try late(graph)
+      case "hangs": try hangs(graph)
       default: try graph.fail("no scene \(scene)")
       }
       if graph.rank == 0 { print("scene \(scene) on \(graph.ranks) ranks: done") }
@@ -315,6 +316,18 @@ struct MachineProgram: ParsableCommand {
     if graph.rank == 1 { usleep(3_500_000) }
     try add(graph, x, 1, on: 1)
     try check(graph, try graph.array(x)[0] == 1, "the late rank's result")
+  }
+
+  /// Rank 0 waits for a result of rank 1, whose kernel sleeps.
+  private func hangs(_ graph: Graph) throws {
+    let x = try graph.externalTensor(of: Int64.self, [32], on: 1)
+    try graph.submit(aiv: try graph.kernel("t_add")) { task in
+      task.run(on: 1)
+      task.inout(x)
+      task.scalar(1)
+      task.scalar(600_000_000)
+    }
+    try add(graph, x, 1, on: 0)
   }
 
   /// Several runs, one after another, in one session.
