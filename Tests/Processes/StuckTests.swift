@@ -1,5 +1,6 @@
 import Glibc
 import Harness
+import PTO2Sight
 import PTO2System
 import Testing
 
@@ -190,6 +191,26 @@ struct EndCase: Sendable, CustomTestStringConvertible {
     let command = program("busy", segment)
     let result = expect(segment, says: ["progress: ", " tasks submitted, "], status: 0)
     #expect(!result.output.contains("To do"), "\(result.output)")
+    end(command, segment)
+  }
+
+  /// Words that move while a picture is taken contradict nothing.
+  @Test(arguments: [[], ["--task-window", "64", "--consumed-window", "64"]])
+  func runThatGetsOnIsNotDamaged(options: [String]) throws {
+    let segment = freshSegment("stuck-moving")
+    let command = program("busy", segment, options)
+    var reader: PictureReader?
+    try #require(
+      command.waitUntil {
+        reader = try? PictureReader(segment)
+        return reader != nil
+      })
+    var pictures: [Picture] = []
+    for _ in 0..<1000 { if let picture = reader?.picture() { pictures.append(picture) } }
+    let released = pictures.map { $0.tasks(\.released) }
+    #expect(zip(released, released.dropFirst()).count { $0 < $1 } > 100)
+    let damage = pictures.flatMap(\.damage)
+    #expect(damage.first == nil, "\(damage.count) of \(pictures.count)")
     end(command, segment)
   }
 

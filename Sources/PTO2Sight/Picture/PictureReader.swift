@@ -28,7 +28,7 @@ package struct PictureReader {
     // Words first, then records; then the words again, since what is free by then may be
     // another's.
     copy.copyWords()
-    copyRecords()
+    let told = copyRecords()
     let before = copy.configuration.rings.indices.map { positions(ring: $0) }
     copy.copyWords()
     copyScopes()
@@ -38,7 +38,7 @@ package struct PictureReader {
     picture.scheduler = scheduler(&picture.damage)
     picture.log = log(&picture.damage)
     for ring in copy.configuration.rings.indices {
-      picture.rings.append(self.ring(ring, submitted: before[ring], &picture.damage))
+      picture.rings.append(self.ring(ring, before[ring], told: told, &picture.damage))
     }
     picture.cores = (0..<copy.configuration.coreCount).map {
       core($0, picture.rings, &picture.damage)

@@ -6,7 +6,9 @@ internal import PTO2System
 /// Rings and their oldest tasks.
 extension PictureReader {
   /// From the oldest of each kind on, and the newest: what the picture may need of every ring.
-  func copyRecords() {
+  /// - Returns: the tasks that cores were told of; those of others are not copied.
+  func copyRecords() -> [TaskID] {
+    var told: [TaskID] = []
     for ring in copy.configuration.rings.indices {
       let now = positions(ring: ring)
       // The one before the oldest says where the oldest one's memory begins; consumed entries
@@ -30,8 +32,10 @@ extension PictureReader {
         let id = now.released &+ ((index &- now.released) & (copy.mainRing(ring).count &- 1))
         copyTasks(ring, first: id, count: 1)
         copy.copyRecords(.consumedRing, ring: ring, first: id, count: 1)
+        told.append(TaskID(ring: ring, local: id))
       }
     }
+    return told
   }
 
   private func copyTasks(_ ring: Int, first: UInt32, count: UInt32) {
@@ -51,14 +55,29 @@ extension PictureReader {
     copy.copyRecords(.fanin, ring: ring, first: first.faninFirst, count: min(entries, 1 << 20))
   }
 
-  /// - Parameter submitted: as the words were before the records.
-  func ring(_ index: Int, submitted: Positions, _ damage: inout [String]) -> RingPicture {
+  /// Of a session that lives the words have moved while records were copied: the picture has
+  /// the tasks that were submitted and wired before, and are not RELEASED or CONSUMED since.
+  /// - Parameters:
+  ///   - before: as the words were before the records.
+  ///   - told: tasks whose records were copied wherever they are.
+  func ring(
+    _ index: Int, _ before: Positions, told: [TaskID], _ damage: inout [String]
+  ) -> RingPicture {
     var ring = RingPicture(index: index, sizes: copy.configuration.rings[index])
     let now = positions(ring: index)
-    ring.current = submitted.current
-    // Submitted, and done, since the records were copied.
-    (ring.wired, ring.released, ring.consumed) = (now.wired, now.released, now.consumed)
-    if Int32(bitPattern: ring.current &- ring.wired) < 0 { ring.current = now.current }
+    // One that was read before another, which had then passed it.
+    func raised(_ word: UInt32, to other: UInt32, later: UInt32) -> UInt32 {
+      func isBehind(_ word: UInt32) -> Bool { Int32(bitPattern: word &- other) < 0 }
+      return isBehind(word) && !isBehind(later) ? other : word
+    }
+    func moved(_ word: UInt32, to later: UInt32, within last: UInt32) -> UInt32 {
+      word &+ min(later &- word, last &- word)
+    }
+    let released = raised(before.released, to: before.consumed, later: now.released)
+    ring.wired = raised(before.wired, to: released, later: now.wired)
+    ring.current = raised(before.current, to: ring.wired, later: now.current)
+    ring.released = moved(released, to: now.released, within: ring.wired)
+    ring.consumed = moved(before.consumed, to: now.consumed, within: ring.released)
     let peaks = copy.schedulerPage.counters.peaks(ring: index)
     ring.peaks.main = peaks.main
     ring.peaks.consumed = peaks.consumed
@@ -74,21 +93,25 @@ extension PictureReader {
       )
       return ring
     }
-    readTasks(&ring, &damage)
+    readTasks(&ring, before, told, &damage)
     readUse(&ring)
     ring.skipped = skipped(ring)
     return ring
   }
 
-  private func readTasks(_ ring: inout RingPicture, _ damage: inout [String]) {
-    var offsets = Set<UInt32>(0..<min(ring.consumedUsed, taskLimit))
+  private func readTasks(
+    _ ring: inout RingPicture, _ before: Positions, _ told: [TaskID], _ damage: inout [String]
+  ) {
+    func copied(_ first: UInt32, _ last: UInt32) -> UInt32 {
+      taskLimit - min(last &- first, taskLimit)
+    }
+    var offsets = Set<UInt32>(
+      0..<min(ring.consumedUsed, copied(before.consumed, ring.consumed)))
     let unreleased = ring.released &- ring.consumed
-    offsets.formUnion(unreleased..<unreleased &+ min(ring.mainUsed, taskLimit))
-    for core in 0..<copy.configuration.coreCount {
-      for lane in 0..<copy.configuration.lanes {
-        let word = DispatchWord(rawValue: copy.dispatchLanes(core).word(lane).loadRelaxed())
-        if let id = task(of: word, [ring])?.0 { offsets.insert(id.local &- ring.consumed) }
-      }
+    offsets.formUnion(
+      unreleased..<unreleased &+ min(ring.mainUsed, copied(before.released, ring.released)))
+    for id in told where id.ring == ring.index && id.local &- ring.released < ring.mainUsed {
+      offsets.insert(id.local &- ring.consumed)
     }
     var isDamaged = false
     for offset in offsets.sorted() {
