@@ -291,7 +291,7 @@ var tests: [Target] {
         "CPTO2Linux", "CPTO2Segment", "PTO2Segment", "PTO2Sight", "PTO2Faults", "PTO2Script",
         "PTO2",
       ],
-      path: "Tests/Processes"),
+      path: "Tests/Processes", exclude: ["Screens"]),
     // What a parent, a container or an administrator can do: run by ProcessTests.
     .executableTarget(
       name: "pto2-surroundings", path: "Tests/Fixtures/Surroundings", cSettings: Rules.gnu),

@@ -115,6 +115,12 @@ struct EndCase: Sendable, CustomTestStringConvertible {
         error("100 SCHEDULER_TIMEOUT"), "c_sleep",
         "the message says whose turn it was; or set a larger --stall-limit",
       ]),
+    EndCase(
+      scene: "idle", options: ["--stall-limit", "0.5"], status: 30,
+      words: [error("100 SCHEDULER_TIMEOUT"), "orchestrator-starved"]),
+    EndCase(
+      scene: "late", status: 18,
+      words: [error("8 TENSOR_WAIT_TIMEOUT"), "The orchestrator says: "]),
     // A /dev/shm of its own, which needs root.
     EndCase(
       scene: "full", surroundings: ["shm=48M"], status: 48,

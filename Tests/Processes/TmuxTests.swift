@@ -103,4 +103,66 @@ struct TmuxTests {
     _ = command.wait()
     expectClean(segment)
   }
+
+  /// A session that is dead does not change: its screen is as a file in Screens/ has it, but for
+  /// the numbers of its processes. With PTO2_UPDATE_DOCS=1 they are written anew.
+  @Test(arguments: [(80, 24), (200, 60)])
+  func deadSessionIsDrawnAsEver(columns: Int, rows: Int) throws {
+    let folder = Command.temporaryDirectory()
+    defer { removeDirectory(folder) }
+    try leaveDeadSession(at: folder + "/dead")
+    let terminal = try Tmux(columns: columns, rows: rows)
+    terminal.type("cd \(folder) && \(Command.buildDirectory)pto2 top ./dead; echo status=$?")
+    #expect(terminal.shows(["pto2 top  ./dead  dead", "q quits"]))
+    let lines = terminal.screen.map { line in
+      var words = line.split(separator: " ", omittingEmptySubsequences: false).map { String($0) }
+      for index in words.indices.dropFirst() where words[index - 1].hasPrefix("orchestrator") {
+        words[index] = "1000,"
+      }
+      for index in words.indices.dropFirst() where words[index - 1] == "scheduler" {
+        words[index] = "1001"
+      }
+      return words.joined(separator: " ")
+    }
+    let path = repositoryRoot + "Tests/Processes/Screens/dead-\(columns)x\(rows).txt"
+    let text = lines.map { $0 + "\n" }.joined()
+    if environment("PTO2_UPDATE_DOCS") == "1" {
+      unlink(path)
+      write(text, to: path)
+    }
+    #expect(readFile(path) == text, "\(path)\n\(text)")
+    terminal.type("q", enter: false)
+    #expect(terminal.shows(["status=0"]))
+  }
+
+  /// A copy of a session that stands still with a full heap, and whose processes were killed.
+  private func leaveDeadSession(at path: String) throws {
+    let segment = freshSegment("tmux-dead")
+    let program = Command(
+      "pto2-orchestrator",
+      [
+        "--program", Command.buildDirectory + "libStuckProgram.so", "--quiet", "--segment", segment,
+        "--task-window", "8", "--consumed-window", "8", "--heap", "1024", "--no-launch", "--",
+        "heap",
+      ])
+    // One core for both kernels.
+    let others = [
+      Command("pto2-scheduler", ["--segment", segment]),
+      Command("pto2-worker", ["--segment", segment, "--cores", "aic0,aiv0"]),
+    ]
+    try #require(
+      program.waitUntil {
+        Command.run("pto2", ["stuck", "--seconds", "0.1", segment]).output
+          .contains("kernel c_sleep on core aiv0")
+      })
+    let all = [program] + others
+    for command in all { command.signal(SIGSTOP) }
+    for command in all {
+      command.signal(SIGKILL)
+      _ = command.wait()
+    }
+    #expect(Command.run("/bin/cp", ["--sparse=always", "/dev/shm/" + segment, path]).status == 0)
+    #expect(Command.run("pto2", ["reap", segment]).status == 0)
+    expectClean(segment)
+  }
 }

@@ -24,17 +24,19 @@ import Testing
 
   private func run(_ example: Example, segment: String, folder: String) -> Command.Result {
     let words = example.words.map {
-      $0.replacing("./copy-of-my-session", with: folder + "/copy")
-        .replacing("./copy-of-a-segment", with: folder + "/copy")
-        .replacing("./results.xml", with: folder + "/results.xml")
-        .replacing("./recorded.yaml", with: folder + "/recorded.yaml")
-        .replacing("Tests/Scripts", with: repositoryRoot + "Tests/Scripts")
-        .replacing("run.pftrace", with: folder + "/run.pftrace")
-        .replacing("report.html", with: folder + "/report.html")
-        .replacing(Self.name, with: segment)
+      $0 == "run.pftrace"
+        ? folder + "/run.pftrace"
+        : $0.replacing("./copy-of-my-session", with: folder + "/copy")
+          .replacing("./copy-of-a-segment", with: folder + "/copy")
+          .replacing("./results.xml", with: folder + "/results.xml")
+          .replacing("./recorded.yaml", with: folder + "/recorded.yaml")
+          .replacing("Tests/Scripts", with: repositoryRoot + "Tests/Scripts")
+          .replacing("report.html", with: folder + "/report.html")
+          .replacing(Self.name, with: segment)
     }
     let program = words[0] == "cp" ? "/bin/cp" : words[0]
-    return Command.run(program, Array(words.dropFirst()))
+    let path = Command.buildDirectory + ":" + (environment("PATH") ?? "")
+    return Command.run(program, Array(words.dropFirst()), environment: ["PATH": path])
   }
 
   private func withSession(_ body: (String, String) throws -> Void) throws {
@@ -63,10 +65,10 @@ import Testing
     expectClean(segment)
   }
 
-  @Test func everyCommandOfThePageRuns() throws {
+  private func examples(of page: String) -> [Example] {
     var isCode = false
     var examples: [Example] = []
-    for line in readFile(repositoryRoot + "docs/tools.md").split(
+    for line in readFile(repositoryRoot + page).split(
       separator: "\n", omittingEmptySubsequences: false)
     {
       if line.hasPrefix("```") {
@@ -77,6 +79,24 @@ import Testing
         if let example { examples.append(example) }
       }
     }
+    return examples
+  }
+
+  private func run(_ examples: [Example], segment: String, folder: String) {
+    for example in examples {
+      // Without -b it wants a terminal, which TopTests give it.
+      let isLive = example.words[1] == "top" && !example.words.contains("-b")
+      let result = run(example, segment: segment, folder: folder)
+      // One says of this machine what it is like.
+      if example.words[1] == "doctor", result.status == 1 { continue }
+      #expect(
+        result.status == (isLive ? 74 : example.status),
+        "\(example.words): \(result.output)\(result.errors)")
+    }
+  }
+
+  @Test func everyCommandOfThePageRuns() throws {
+    let examples = examples(of: "docs/tools.md")
     #expect(examples.count > 15)
     let commands = Set(examples.map { $0.words[1] })
     for name in [
@@ -85,18 +105,33 @@ import Testing
     ] {
       #expect(commands.contains(name), "no example of \(name)")
     }
-    try withSession { segment, folder in
-      for example in examples {
-        // Without -b it wants a terminal, which TopTests give it.
-        let isLive = example.words[1] == "top" && !example.words.contains("-b")
-        let result = run(example, segment: segment, folder: folder)
-        // One says of this machine what it is like.
-        if example.words[1] == "doctor", result.status == 1 { continue }
-        #expect(
-          result.status == (isLive ? 74 : example.status),
-          "\(example.words): \(result.output)\(result.errors)")
-      }
-    }
+    try withSession { segment, folder in run(examples, segment: segment, folder: folder) }
+  }
+
+  /// docs/first.md: its script stands still as the page says, and its commands run, in order.
+  @Test func tenMinutesAreAsWritten() throws {
+    let page = "docs/first.md"
+    let script = try #require(
+      readFile(repositoryRoot + page).split(separator: "```yaml\n").last?
+        .split(separator: "```").first)
+    let segment = freshSegment("first")
+    let folder = Command.temporaryDirectory()
+    defer { removeDirectory(folder) }
+    write(String(script), to: folder + "/slow.yaml")
+    let command = Command("pto2", ["run", folder + "/slow.yaml", "--segment", segment, "--quiet"])
+    try #require(
+      command.waitUntil {
+        let text = Command.run("pto2", ["stuck", "--seconds", "0.1", segment]).output
+        return text.contains("heap of ring 1") && text.contains("scope \"layer\"")
+      }, "\(command.errors)")
+    let examples = examples(of: page)
+    #expect(examples.count > 12)
+    run(examples, segment: segment, folder: folder)
+    command.signal(SIGINT)
+    usleep(20_000)
+    command.signal(SIGINT)
+    _ = command.wait()
+    expectClean(segment)
   }
 
   /// Every command has help with examples, says its exit statuses, and takes what it shows.
@@ -119,7 +154,8 @@ import Testing
         #expect(!lines.isEmpty, "\(name) has no example")
         // It would reap what others look at.
         if name == "reap" { continue }
-        for line in lines {
+        // MachineTests have several ranks.
+        for line in lines where !line.contains(" --merge ") {
           let example = try #require(read(line.drop { $0 == " " }))
           let result = run(example, segment: segment, folder: folder)
           #expect(![64, 73].contains(result.status), "\(line): \(result.errors)")

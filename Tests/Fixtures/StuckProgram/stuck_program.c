@@ -168,6 +168,17 @@ static int32_t one(void) {
     return submit(NULL, "c_sleep", NULL, 0, MINUTE, NULL) || api->wait(graph);
 }
 
+/* An element that is not stored within the limit. */
+static int32_t late(void) {
+    pto2_tensor_handle x;
+    if (!external(&x, 1)) return 1;
+    pto2_argument use[] = {pto2_use(PTO2_INOUT, &x)};
+    uint32_t first = 0;
+    int64_t value;
+    return submit(NULL, "c_sleep", use, 1, MINUTE, NULL) ||
+           api->get(graph, &x, &first, 200 * 1000 * 1000, &value);
+}
+
 /* Every task is done, and the program sleeps. */
 static int32_t idle(void) {
     pto2_tensor_handle out;
@@ -255,7 +266,7 @@ static int32_t run(const char *name, const char *next) {
                   {"later", later},     {"one", one},             {"idle", idle},
                   {"brief", brief},     {"fails", fails},         {"busy", busy},
                   {"big", big},         {"flow", flow},           {"many", many},
-                  {"full", full}};
+                  {"full", full},       {"late", late}};
     if (!strcmp(name, "then")) {
         if (brief()) return 1;
         command = "true";
