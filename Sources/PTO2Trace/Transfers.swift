@@ -5,7 +5,7 @@ package struct TraceTransfer: Equatable, Sendable {
   package var isSend: Bool
   /// The other rank.
   package var peer: UInt8
-  /// The lower 21 bits of its number among those from the one rank to the other.
+  /// The lower 19 bits of its number among those from the one rank to the other.
   package var sequence: UInt32
 
   package init(isSend: Bool, peer: UInt8, sequence: UInt32) {

@@ -55,6 +55,19 @@ import Testing
     #expect(buffer.reader.dropped == 0 && buffer.take().isEmpty)
   }
 
+  /// A transfer's record has any rank, and enough of its number to tell those under way apart.
+  @Test(arguments: [
+    TransferOrder(.send, peer: Int(PTO2_MAX_RANKS) - 1, sequence: 1 << 20 | 5, bytes: 1),
+    TransferOrder(.receive, peer: 64, sequence: (1 << 19) - 1, bytes: 1),
+  ])
+  func recordHasTheTransfer(order: TransferOrder) {
+    let record = TraceRecord(
+      .transferBegun, TaskID(ring: 3, local: .max), 1, detail: TraceRecord.transfer(order))
+    #expect(record.taskID == TaskID(ring: 3, local: .max))
+    #expect(record.peer == order.peer && record.isSend == (order.direction == .send))
+    #expect(record.sequence == UInt32(order.sequence) % (1 << 19))
+  }
+
   /// What finds the buffer full is counted, and what was there stays.
   @Test func fullBufferDropsAndCounts() {
     let buffer = Buffer()

@@ -69,13 +69,13 @@ package struct TraceRecord: Equatable, Sendable, BitwiseCopyable {
 
   /// Which transfer it is, and with which rank.
   package static func transfer(_ order: TransferOrder) -> UInt32 {
-    UInt32(truncatingIfNeeded: order.sequence & 0x1F_FFFF) << 7
-      | UInt32(truncatingIfNeeded: order.peer & 63) << 1 | (order.direction == .send ? 1 : 0)
+    UInt32(truncatingIfNeeded: order.sequence & 0x7_FFFF) << 9
+      | UInt32(truncatingIfNeeded: order.peer & 255) << 1 | (order.direction == .send ? 1 : 0)
   }
   /// Of `transferBegun`.
   package var isSend: Bool { detail & 1 != 0 }
-  package var peer: Int { Int(detail >> 1 & 63) }
-  package var sequence: UInt32 { detail >> 7 }
+  package var peer: Int { Int(detail >> 1 & 255) }
+  package var sequence: UInt32 { detail >> 9 }
 
   /// What a core runs.
   @inlinable @inline(__always)
