@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any, Dict, Iterator, List, Optional, Sequence,
 from . import _abi
 from ._numpy import numpy
 from .errors import invalid
-from .graph import Task, _ids
+from .graph import Task, _ids, _name
 from .shapes import count_of, span_of
 from .tensors import Buffer, Tensor
 from .uses import Output, Use, scalar_bits
@@ -29,7 +29,7 @@ SUBMISSION_FIELDS = [
     ("arguments", "<u8"), ("scalars", "<u8"), ("dependencies", "<u8"), ("predicate", "<u8"),
     ("argument_count", "<u4"), ("scalar_count", "<u4"), ("dependency_count", "<u4"),
     ("block_count", "<u4"), ("require_sync_start", "<u4"), ("reserved", "<u4"),
-    ("scalar_holes", "<u8")]
+    ("scalar_holes", "<u8"), ("name", "<u8")]
 
 
 class Tensors:
@@ -213,7 +213,8 @@ class Batch:
 
     def __init__(self, graph: "Graph", kernel: Any, columns: Sequence[Any], *,
                  count: Optional[int] = None, after: Any = None, retain: Any = None,
-                 blocks: int = 1, sync_start: bool = False, recovery: str = "automatic") -> None:
+                 blocks: int = 1, sync_start: bool = False, recovery: str = "automatic",
+                 name: Optional[str] = None) -> None:
         np = numpy()
         self._graph = graph
         #: what the addresses in the records lead to
@@ -256,6 +257,10 @@ class Batch:
         one["scalar_count"] = len(numbers)
         one["block_count"] = blocks
         one["require_sync_start"] = 1 if sync_start else 0
+        if name is not None:
+            text = _name(name)
+            self._kept.append(text)
+            one["name"] = _abi.address_of(text)
         if self.dependencies is not None:
             one["dependency_count"] = self.dependencies.shape[1]
         handles = self._kernels(kernel)

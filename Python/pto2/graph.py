@@ -100,7 +100,7 @@ class Graph(GraphMemory):
     def submit(self, kernel: KernelName, *arguments: Any, after: Any = _NOTHING,
                retain: Any = _NOTHING, when: Optional[Condition] = None, blocks: int = 1,
                sync_start: bool = False, recovery: str = "automatic",
-               on: Optional[int] = None) -> Task:
+               on: Optional[int] = None, name: Optional[str] = None) -> Task:
         """Submits a task; blocks while a ring is full.
 
         Args:
@@ -121,6 +121,9 @@ class Graph(GraphMemory):
                 the old contents of its inout tensors.
             on: the rank on which it runs, of a program that mpirun has started on several;
                 by default where most of its bytes are.
+            name: of the task, which its error, traces, ``pto2 stuck`` and ``pto2 inspect`` show.
+                60 bytes of UTF-8 are kept; a session has room for 511 names, of tasks in scopes
+                of each name and of scopes together: what has more has none.
 
         Raises:
             Error: 5 for what is not valid; 7 for more blocks to start together than there
@@ -184,6 +187,7 @@ class Graph(GraphMemory):
             if after is not _NOTHING or retain is not _NOTHING else (None, 0)
         predicate = self._predicate(when) if when is not None else None
         hole_list = _holes(holes, len(scalars)) if holes else None
+        text = _name(name) if name is not None else None
         if blocks != 1 or sync_start:
             self._check_blocks(blocks)
         if filled and not changes and blocks == 1 and recovery == "automatic" \
@@ -191,12 +195,13 @@ class Graph(GraphMemory):
             recovery = "snapshot"
         try:
             _abi.SUBMISSION.pack_into(
-                self._submission, 0, 120, _abi.RECOVERIES[recovery], kernels,
+                self._submission, 0, 128, _abi.RECOVERIES[recovery], kernels,
                 self._arguments_address, self._scalars_address,
                 address_of(dependencies) if dependencies else 0,
                 address_of(predicate[0]) if predicate else 0,
                 count, len(scalars), dependency_count, blocks, 1 if sync_start else 0,
-                0 if on is None else 1 + on, address_of(hole_list) if hole_list else 0)
+                0 if on is None else 1 + on, address_of(hole_list) if hole_list else 0,
+                address_of(text) if text else 0)
         except struct.error:
             raise invalid(f"on={on!r}: expected the number of a rank, from 0 on") from None
         except KeyError:
@@ -225,7 +230,8 @@ class Graph(GraphMemory):
 
     def submit_many(self, kernel: Any, *columns: Any, count: Optional[int] = None,
                     after: Any = None, retain: Any = None, blocks: int = 1,
-                    sync_start: bool = False, recovery: str = "automatic") -> Any:
+                    sync_start: bool = False, recovery: str = "automatic",
+                    name: Optional[str] = None) -> Any:
         """Submits many tasks of one kind in one call; needs numpy.
 
         Each argument is a column: a `Tensors` (from `Tensor.tiles`, `Tensors` indexed by
@@ -238,6 +244,7 @@ class Graph(GraphMemory):
             columns: as the arguments of `submit`, each of one or of as many as there are tasks.
             count: how many tasks, where no column says it.
             after, retain: tasks for all, or an array of ids of shape (tasks,) or (tasks, n).
+            name: of all of them.
 
         Returns:
             `Tasks`: ``ids``, an array of uint64, and ``outputs``, a `Tensors` for each `out`.
@@ -249,7 +256,7 @@ class Graph(GraphMemory):
         from .batch import Batch
         batch = kernel if isinstance(kernel, Batch) else Batch(
             self, kernel, columns, count=count, after=after, retain=retain, blocks=blocks,
-            sync_start=sync_start, recovery=recovery)
+            sync_start=sync_start, recovery=recovery, name=name)
         return batch._submit(self)
 
     def batch(self, kernel: KernelName, *columns: Any, **options: Any) -> Any:
@@ -471,6 +478,13 @@ class Graph(GraphMemory):
 
 def _holes(holes: Dict[int, int], count: int) -> bytearray:
     return bytearray(struct.pack(f"<{count}I", *(holes.get(i, 0) for i in range(count))))
+
+
+def _name(name: Any) -> bytearray:
+    """As the library reads a task's name."""
+    if not isinstance(name, str):
+        raise invalid(f"name={name!r}: expected a str")
+    return bytearray(name.encode("utf-8", "replace") + b"\0")
 
 
 def _ids(tasks: Any) -> List[int]:

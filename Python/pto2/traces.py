@@ -20,7 +20,7 @@ class Trace:
     Attributes:
         tasks: ring, id, submitted, wired, ready, dispatched, completed, released, consumed,
             cause (the task whose end has made it ready, as an index of `tasks`, or -1), scope
-            (of `scopes`, counted from 1; 0 for none).
+            (of `scopes`, counted from 1; 0 for none), name (of `names`, in the same way).
         runs: a kernel, once: task (an index of `tasks`), kernel (of `kernels`), core (3 for each
             cluster: AIC, AIV, AIV), lane, slot (0 AIC, 1 AIV0, 2 AIV1), attempt (from 1),
             block, dispatched, begun, ended, lost (its worker has died).
@@ -29,6 +29,7 @@ class Trace:
             faults.
         kernels: names of kernels.
         scopes: names of scopes.
+        names: names of tasks.
         summary: what ``pto2 trace --json`` says, as a dictionary: counts, distributions, what
             was dropped.
     """
@@ -39,6 +40,7 @@ class Trace:
     events: Any
     kernels: List[str]
     scopes: List[str]
+    names: List[str]
     summary: Dict[str, Any]
 
     def __repr__(self) -> str:
@@ -65,11 +67,12 @@ def read_trace(path: Any) -> Trace:
             raise invalid(f"read_trace({os.fspath(path)!r}): " +
                           done.stderr.strip().replace("pto2: error: ", ""))
         arrays = {name: np.load(os.path.join(folder, name + ".npy"))
-                  for name in ("tasks", "runs", "edges", "events", "kernels", "scopes")}
+                  for name in ("tasks", "runs", "edges", "events", "kernels", "scopes", "names")}
     trace = Trace()
     trace.summary = json.loads(done.stdout)
     for name in ("tasks", "runs", "edges", "events"):
         setattr(trace, name, arrays[name].view(np.recarray))
-    trace.kernels, trace.scopes = (
-        [text.decode() for text in arrays[name].tolist()] for name in ("kernels", "scopes"))
+    trace.kernels, trace.scopes, trace.names = (
+        [text.decode() for text in arrays[name].tolist()]
+        for name in ("kernels", "scopes", "names"))
     return trace

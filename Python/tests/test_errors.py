@@ -184,6 +184,14 @@ with pto2.Session(IMAGE) as s:
                     g.wait()
             self.assertEqual(5, s.run(lambda g: g.submit("nothing") and 5))
 
+    def test_failed_task_is_said_with_its_name(self):
+        with self.session() as s:
+            with self.refused(200, '"r\u00f6w 7" failed'):
+                s.run(lambda g: g.submit("crash", name="r\u00f6w 7"))
+            for name in (7, b"row"):
+                with self.refused(5, f"name={name!r}: expected a str"):
+                    s.run(lambda g: g.submit("crash", name=name))
+
     def test_sessions_that_cannot_be(self):
         # None of these leaves anything.
         for code, options in [

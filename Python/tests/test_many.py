@@ -28,6 +28,11 @@ class ManyTests(Case):
                     with self.refused(5, word):
                         call()
 
+    def test_name_of_all(self):
+        with self.session() as s:
+            with self.refused(200, '"all of them" failed'):
+                s.run(lambda g: g.submit_many("crash", count=1, name="all of them"))
+
     def test_in_place_by_tiles(self):
         given = np.random.default_rng(1).random((64, 64), dtype=np.float32)
         factors = np.arange(64, dtype=np.float32)

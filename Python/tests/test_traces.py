@@ -20,7 +20,7 @@ def program(g):
     with g.scope("chain"):
         g.submit("until", inout(x), 60000)
         for _ in range(STEPS - 1):
-            g.submit("scale", inout(x), 2.0)
+            g.submit("scale", inout(x), 2.0, name="double")
     g.submit("add", y, y, out(64, "float32"))
     first[0] = 1
 
@@ -45,6 +45,8 @@ class TraceTests(Case):
         self.assertEqual(STEPS + 1, trace.summary["tasks"])
         self.assertEqual({"chain": STEPS}, {
             trace.scopes[s - 1]: int((tasks.scope == s).sum()) for s in set(tasks.scope) if s})
+        self.assertEqual({"double": STEPS - 1}, {
+            trace.names[n - 1]: int((tasks.name == n).sum()) for n in set(tasks.name) if n})
         kernels = [trace.kernels[k] for k in runs.kernel]
         self.assertEqual((1, STEPS - 1, 1), tuple(
             kernels.count(name) for name in ("until", "scale", "add")))

@@ -1,4 +1,5 @@
 internal import CPTO2
+internal import Glibc
 internal import PTO2Orchestrator
 internal import PTO2Protocol
 
@@ -51,6 +52,9 @@ private func stage(_ submission: pto2_submission, into task: inout TaskBuilder) 
     task.blocks(
       Int(unsafe max(1, submission.block_count)),
       startTogether: unsafe submission.require_sync_start != 0)
+  }
+  if let name = unsafe submission.name {
+    unsafe task.name(UnsafeRawBufferPointer(start: name, count: strlen(name)))
   }
   if unsafe submission.run_on != 0 { task.run(on: Int(unsafe submission.run_on) - 1) }
   switch unsafe submission.recovery {

@@ -139,7 +139,8 @@ internal import PTO2Trace
   ///   it.
   private func finishTrace(saysWhy: Bool) {
     guard let collector else { return }
-    let outcome = collector.finish(scopes: withSegment { $0.namesOfScopes })
+    let outcome = collector.finish(
+      names: withSegment { TraceNames($0.scopeNames, count: $0.scopeNameCount) })
     self.collector = nil
     traceFile = RunReport.TraceFile(
       path: outcome.path, bytes: Int(clamping: outcome.bytes),

@@ -77,9 +77,8 @@ extension SegmentViews where Self: ~Copyable {
     unsafe RecordList(read(.scopeNames), count: Int(PTO2_MAX_SCOPE_NAMES))
   }
   /// Those that there are so far. Acquire: pairs with the orchestrator's release behind them.
-  package var namesOfScopes: [String] {
-    let count = min(orchestratorPage.scopeNames.loadAcquire(), UInt32(PTO2_MAX_SCOPE_NAMES))
-    return (0..<Int(count)).map { scopeNames[$0].text }
+  package var scopeNameCount: Int {
+    Int(min(orchestratorPage.scopeNames.loadAcquire(), UInt32(PTO2_MAX_SCOPE_NAMES)))
   }
   package var scopeUses: RecordList<ScopeUse> {
     unsafe RecordList(read(.scopeUses), count: Int(PTO2_MAX_SCOPE_USES))

@@ -199,7 +199,7 @@ package struct SectionSpec: Sendable {
     .init(
       .coreTrace, "the cores' traces", .worker, .creation, .coreTraceBytes, of: UInt8.self),
     .init(
-      .scopeNames, "the names of scopes", .orchestrator, .naming, .scopeNames,
+      .scopeNames, "the names of scopes and tasks", .orchestrator, .naming, .scopeNames,
       of: pto2_scope_name.self),
     .init(
       .scopeUses, "what scopes took", .orchestrator, .naming, .scopeUses,

@@ -3,7 +3,7 @@ package import PTO2System
 
 extension Trace {
   /// Writes arrays of records in NumPy's own format, a file each: tasks, runs, edges and events,
-  /// and the names of kernels and scopes that these number.
+  /// and the names of kernels, scopes and tasks that these number.
   package func writeArrays(to folder: String) throws(SystemError) {
     for array in arrays {
       let file = try OutputFile(creating: "\(folder)/\(array.name).npy")
@@ -14,7 +14,8 @@ extension Trace {
 
   private var arrays: [Records] {
     [taskRecords, runRecords, edgeRecords, eventRecords]
-      + [("kernels", session.kernels), ("scopes", session.scopes)].map { name, texts in
+      + [("kernels", session.kernels), ("scopes", session.scopes), ("names", session.names)].map {
+        name, texts in
         var records = Records(name, text: texts)
         for text in texts { records.add(text) }
         return records
@@ -27,7 +28,7 @@ extension Trace {
       [
         ("ring", "<u4"), ("id", "<u4"), ("submitted", "<u8"), ("wired", "<u8"), ("ready", "<u8"),
         ("dispatched", "<u8"), ("completed", "<u8"), ("released", "<u8"), ("consumed", "<u8"),
-        ("cause", "<i4"), ("scope", "<u2"),
+        ("cause", "<i4"), ("scope", "<u2"), ("name", "<u2"),
       ])
     for task in tasks {
       records.add(UInt32(truncatingIfNeeded: task.id.ring))
@@ -35,6 +36,7 @@ extension Trace {
       for time in task.times { records.add(time) }
       records.add(task.cause)
       records.add(task.scope)
+      records.add(task.name)
       records.count += 1
     }
     return records

@@ -1,4 +1,4 @@
-internal import PTO2Protocol
+package import PTO2Protocol
 package import PTO2Segment
 package import PTO2System
 internal import Synchronization
@@ -95,8 +95,7 @@ internal import Synchronization
   package func note(_ instants: [TraceInstant]) { faults += instants }
 
   /// The last records, then the trace: once, when nobody records any more.
-  /// - Parameter scopes: the names of scopes, by number less one.
-  package func finish(scopes: [String]) -> TraceOutcome {
+  package func finish(names: TraceNames) -> TraceOutcome {
     isStopping.store(true, ordering: .releasing)
     thread?.join()
     thread = nil
@@ -104,13 +103,14 @@ internal import Synchronization
     session.dropped = readers.reduce(0) { $0 &+ min($1.reader.dropped, 1 << 40) }
     session.damaged = readers.reduce(0) { $0 &+ $1.reader.damaged }
     readers = []
-    session.scopes = scopes
+    session.scopes = names.scopes
+    session.names = names.tasks
     var outcome = TraceOutcome(path: output.path)
     do throws(SystemError) {
       if let error = spool.error { throw error }
       let session = session
       let joined = unsafe try spool.withContents { bytes in
-        unsafe TraceJoin(session, firstPosition: firstPosition).trace(bytes)
+        unsafe TraceJoin(session, names, firstPosition: firstPosition).trace(bytes)
       }
       var trace = joined
       trace.instants = (trace.instants + faults).sorted { $0.time < $1.time }
@@ -122,6 +122,39 @@ internal import Synchronization
     } catch { outcome.error = error }
     outcome.bytes = output.bytes
     return outcome
+  }
+}
+
+/// The names that a segment has, scopes' and tasks' apart: each once.
+package struct TraceNames: Sendable {
+  package private(set) var scopes: [String] = []
+  package private(set) var tasks: [String] = []
+  /// What a number in the segment means: places of the two, from 1 on.
+  private(set) var places: [(scope: UInt16, name: UInt16)] = []
+
+  package init() {}
+
+  package init(_ names: RecordList<ScopeName>, count: Int) {
+    func number(_ text: String, in list: inout [String], _ known: inout [String: UInt16])
+      -> UInt16
+    {
+      if let number = known[text] { return number }
+      list.append(text)
+      known[text] = UInt16(list.count)
+      return UInt16(list.count)
+    }
+    var (knownScopes, knownTasks) = ([String: UInt16](), [String: UInt16]())
+    for index in 1...max(1, count) where index <= count {
+      let found = TaskNames(of: index, in: names, count: count)
+      var place: (scope: UInt16, name: UInt16) = (0, 0)
+      if found.scope != 0 {
+        place.scope = number(names[found.scope - 1].text, in: &scopes, &knownScopes)
+      }
+      if found.task != 0 {
+        place.name = number(names[found.task - 1].text, in: &tasks, &knownTasks)
+      }
+      places.append(place)
+    }
   }
 }
 

@@ -5,6 +5,7 @@ internal import PTO2Segment
 /// Puts the records of all writers together.
 struct TraceJoin {
   private var trace = Trace()
+  private let names: TraceNames
   private let firstPosition: UInt32
   /// Of each ring, by local id from `firstPosition` on.
   private var rings: [[TraceTask]]
@@ -21,8 +22,9 @@ struct TraceJoin {
 
   private static var noCause: UInt64 { .max }
 
-  init(_ session: TraceSession, firstPosition: UInt32) {
+  init(_ session: TraceSession, _ names: TraceNames, firstPosition: UInt32) {
     trace.session = session
+    self.names = names
     self.firstPosition = firstPosition
     rings = session.rings.map { _ in [] }
     causes = rings.map { _ in [] }
@@ -133,8 +135,9 @@ struct TraceJoin {
 
   private mutating func setScope(_ record: TraceRecord) {
     let scope = ScopePlace(rawValue: UInt16(truncatingIfNeeded: record.detail)).name
-    guard scope > 0, let place = place(record.taskID) else { return }
-    rings[record.taskID.ring][place].scope = UInt16(scope)
+    guard scope > 0, scope <= names.places.count, let place = place(record.taskID) else { return }
+    rings[record.taskID.ring][place].scope = names.places[scope - 1].scope
+    rings[record.taskID.ring][place].name = names.places[scope - 1].name
   }
 
   private mutating func setCause(_ id: TaskID, _ cause: UInt64) {

@@ -125,6 +125,7 @@ extension Trace {
     until(.untilReleased, task.released)
     until(.untilConsumed, task.consumed)
     if let name = session.scopeName(Int(task.scope)) { body(.scope, .text(name)) }
+    if let name = session.taskName(Int(task.name)) { body(.name, .text(name)) }
     if task.cause >= 0 {
       body(.readyBy, .number(Int64(bitPattern: tasks[Int(task.cause)].id.rawValue)))
     }

@@ -35,6 +35,7 @@ struct PerfettoDecoder {
   private var windows: [UInt64] = []
   private var flows: [UInt64: TraceEdge] = [:]
   private var scopes: [String: UInt16] = [:]
+  private var taskNames: [String: UInt16] = [:]
 
   private struct Event {
     var type: UInt64 = 0
@@ -215,7 +216,12 @@ struct PerfettoDecoder {
     task.completed = until(.untilCompleted)
     task.released = until(.untilReleased)
     task.consumed = until(.untilConsumed)
-    if let name = event.texts.first(where: { $0.0 == .scope })?.1 { task.scope = scope(name) }
+    if let name = event.texts.first(where: { $0.0 == .scope })?.1 {
+      task.scope = Self.number(of: name, in: &trace.session.scopes, &scopes)
+    }
+    if let name = event.texts.first(where: { $0.0 == .name })?.1 {
+      task.name = Self.number(of: name, in: &trace.session.names, &taskNames)
+    }
     trace.tasks[Int(place)] = task
     if let cause = event[.readyBy] { causes.append((place, UInt64(bitPattern: cause))) }
     for (id, ends) in event.flows {
@@ -225,12 +231,14 @@ struct PerfettoDecoder {
     }
   }
 
-  private mutating func scope(_ name: String) -> UInt16 {
-    if let number = scopes[name] { return number }
-    guard scopes.count < 1 << 15 else { return 0 }
-    trace.session.scopes.append(name)
-    scopes[name] = UInt16(trace.session.scopes.count)
-    return UInt16(trace.session.scopes.count)
+  private static func number(
+    of name: String, in names: inout [String], _ known: inout [String: UInt16]
+  ) -> UInt16 {
+    if let number = known[name] { return number }
+    guard names.count < 1 << 15 else { return 0 }
+    names.append(name)
+    known[name] = UInt16(names.count)
+    return UInt16(names.count)
   }
 
   private mutating func readSession(_ event: Event) {

@@ -59,8 +59,9 @@ package struct TraceSession: Equatable, Sendable {
   package var schedulerThreads = 1
   /// By kernel id.
   package var kernels: [String] = []
-  /// Names of scopes, by number less one.
+  /// Names of scopes, and of tasks, each by number less one.
   package var scopes: [String] = []
+  package var names: [String] = []
   package var rings: [Ring] = []
   package var rank = 0
   package var ranks = 1
@@ -77,6 +78,9 @@ package struct TraceSession: Equatable, Sendable {
   /// Nil for 0, and for a number that none has.
   package func scopeName(_ number: Int) -> String? {
     number > 0 && number <= scopes.count ? scopes[number - 1] : nil
+  }
+  package func taskName(_ number: Int) -> String? {
+    number > 0 && number <= names.count ? names[number - 1] : nil
   }
   package func kernelName(_ id: Int) -> String {
     id < kernels.count && !kernels[id].isEmpty ? kernels[id] : "kernel \(id)"
@@ -97,8 +101,9 @@ package struct TraceTask: Equatable, Sendable {
   package var consumed: UInt64 = 0
   /// Whose end has made it ready: a place in `Trace.tasks`, -1 when no one's.
   package var cause: Int32 = -1
-  /// The number of its scope's name; 0 for none.
+  /// The numbers of its scope's name and its own; 0 for none.
   package var scope: UInt16 = 0
+  package var name: UInt16 = 0
   /// Dispatched is then when the link was given it.
   package var transfer: TraceTransfer?
 

@@ -54,7 +54,7 @@ import Testing
       ("no-size", "begins with 0 instead of its size"),
       ("short", "begins with 104 instead of its size"),
       ("argument-size", "pto2_argument 1 of an array has another size than the first one"),
-      ("newer", "byte 120 of a pto2_submission is not 0, of which this runtime knows 120"),
+      ("newer", "byte 128 of a pto2_submission is not 0, of which this runtime knows 128"),
       ("machine-size", "a pto2_machine begins with 4 instead of its size"),
       ("two-kernels", "kernel \"t_empty\" is given by name and by handle"),
       ("kernel-handle", "a kernel handle was not filled by this session's API"),

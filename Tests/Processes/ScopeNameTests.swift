@@ -2,7 +2,7 @@ import Glibc
 import Harness
 import Testing
 
-/// Names that programs give scopes, and what the tools say of them.
+/// Names that programs give scopes and tasks, and what the tools say of them.
 @Suite(.serialized) struct ScopeNameTests {
   /// A session whose program has submitted so many tasks and ended its scopes; nobody takes
   /// the tasks.
@@ -145,6 +145,136 @@ import Testing
       let output = json(["stat", $0])
       #expect(output.contains("\"scope\":\"output\""), "\(output)")
       #expect(numbers("ended", in: output) == [30], "\(output)")
+    }
+  }
+
+  private func names(_ arguments: [String]) -> [String] {
+    [
+      "pto2-orchestrator", "--program", Command.buildDirectory + "libTestProgram.so", "--quiet",
+      "--segment", "SEGMENT",
+    ] + arguments
+  }
+
+  /// What a task is called, and its scope; empty for none.
+  private func namesOf(_ task: String, _ segment: String) -> [String] {
+    let output = json(["inspect", segment, "--task", task])
+    return ["name", "scope"].map { key in
+      output.split(separator: "\"\(key)\":\"").dropFirst().first.map {
+        String($0.prefix { $0 != "\"" })
+      } ?? ""
+    }
+  }
+
+  /// Names of tasks in scopes with a name and without, recorded in one and replayed in another,
+  /// and none of a program that was compiled before there were names.
+  @Test func tasksHaveNames() throws {
+    let expected = [
+      "0:0": ["first", ""], "1:0": ["gemm", "layer"], "1:1": ["", "layer"], "1:2": ["", "layer"],
+      "1:3": ["", "layer"], "1:4": ["gemm", "layer"], "1:5": ["", "layer"],
+      "1:6": ["gemm", "other"], "1:7": ["", "other"], "1:8": ["gemm", "other"],
+      "1:9": ["", "other"],
+    ]
+    try unwired(names(["--no-launch", "--", "names"]), tasks: 11) { segment in
+      for (task, names) in expected { #expect(namesOf(task, segment) == names, "\(task)") }
+      let text = Command.run("pto2", ["inspect", segment, "--task", "1:6"]).output
+      #expect(text.contains("task          1:6 \"gemm\"\n"), "\(text)")
+      #expect(text.contains("scope         \"other\", depth 1, "), "\(text)")
+      let ring = Command.run("pto2", ["inspect", segment, "--ring", "1"]).output
+      #expect(ring.split(separator: " \"gemm\" ").count == 5, "\(ring)")
+      // Scopes count by their own names alone.
+      let stat = json(["stat", segment])
+      #expect(stat.split(separator: "\"scope\":").count == 3, "\(stat)")
+      #expect(numbers("unnamed_tasks", in: stat) == [0], "\(stat)")
+    }
+  }
+
+  /// The same tasks run, and a trace has their names.
+  @Test(arguments: ["pftrace", "json"]) func traceHasNamesOfTasks(format: String) throws {
+    let folder = Command.temporaryDirectory()
+    defer { removeDirectory(folder) }
+    let (segment, file) = (freshSegment("task-names"), folder + "/run." + format)
+    let run = names(["--trace", file, "--", "names"]).map { $0 == "SEGMENT" ? segment : $0 }
+    let result = Command.run(run[0], Array(run[1...]))
+    #expect(result.status == 0, "\(result.errors)")
+    expectClean(segment)
+    guard format == "pftrace" else {
+      let text = readFile(file)
+      #expect(text.split(separator: "\"name\":\"gemm\"").count == 5, "\(text)")
+      #expect(text.split(separator: "\"name\":\"first\"").count == 2, "\(text)")
+      return
+    }
+    let trace = Command.run("pto2", ["trace", "--npy", folder, file])
+    #expect(trace.status == 0, "\(trace.errors)")
+    // The last two bytes of a record of 72, in the order of submission.
+    let (tasks, words) = (body(of: folder + "/tasks.npy"), body(of: folder + "/names.npy"))
+    let columns = stride(from: 70, to: tasks.count, by: 72).map {
+      Int(tasks[$0]) + Int(tasks[$0 + 1]) << 8
+    }
+    #expect(
+      columns.map { $0 == 0 ? "" : String(decoding: words[($0 - 1) * 5..<$0 * 5], as: UTF8.self) }
+        == ["first", "gemm\0", "", "", "", "gemm\0", "", "gemm\0", "", "gemm\0", ""],
+      "\(columns)")
+  }
+
+  /// What is behind the header of an array in NumPy's format.
+  private func body(of file: String) -> [UInt8] {
+    guard let bytes = readBytes(file), bytes.count > 10 else { return [] }
+    return Array(bytes[(10 + Int(bytes[8]) + Int(bytes[9]) << 8)...])
+  }
+
+  /// The error of a task that failed says its name, and so does `inspect`.
+  @Test func failedTaskIsNamed() {
+    let folder = Command.temporaryDirectory()
+    defer { removeDirectory(folder) }
+    let segment = freshSegment("task-names-failed")
+    write(
+      """
+      tensors: {x: {type: int32, shape: [64]}}
+      graph:
+        - {task: copy, name: before, args: [{in: x}, {out: t}]}
+        - scope: {name: layer}
+          do: [{task: crash, name: "row {7}", args: [{inout: x}]}]
+      """, to: folder + "/script.yaml")
+    let result = Command.run(
+      "pto2", ["run", folder + "/script.yaml", "--segment", segment, "--quiet"])
+    #expect(result.status == 40, "\(result.errors)")
+    #expect(result.errors.contains("task 1:0 \"row 7\" failed: "), "\(result.errors)")
+    expectClean(segment)
+  }
+
+  /// A task in which a session stands still is said with its name.
+  @Test func stuckSaysTheName() throws {
+    let folder = Command.temporaryDirectory()
+    defer { removeDirectory(folder) }
+    let segment = freshSegment("task-names-stuck")
+    write(
+      """
+      graph:
+        - {task: sleep, name: "slow one", scalars: 60000000}
+        - {task: none, name: "behind it", after: "slow one"}
+      """, to: folder + "/script.yaml")
+    let run = Command(
+      "pto2", ["run", folder + "/script.yaml", "--segment", segment, "--quiet"])
+    let isSaid = run.waitUntil {
+      let text = Command.run("pto2", ["stuck", segment]).output
+      return text.contains("0:0 \"slow one\" (kernel ")
+    }
+    #expect(isSaid, "\(Command.run("pto2", ["stuck", segment]).output)")
+    run.signal(SIGTERM)
+    _ = run.wait()
+    expectClean(segment)
+  }
+
+  /// The names that have room are kept, others are none, and are counted.
+  @Test func fullTableOfTaskNamesIsSaid() throws {
+    try unwired(names(["--no-launch", "--", "many-names", "600"]), tasks: 600) {
+      let output = json(["stat", $0])
+      #expect(numbers("unnamed_tasks", in: output) == [89], "\(output)")
+      #expect(numbers("unnamed_scopes", in: output) == [0], "\(output)")
+      #expect(namesOf("0:510", $0) == ["510", ""])
+      #expect(namesOf("0:511", $0) == ["", ""])
+      let text = Command.run("pto2", ["stat", $0]).output
+      #expect(text.contains("no room for more: 89 tasks\n"), "\(text)")
     }
   }
 

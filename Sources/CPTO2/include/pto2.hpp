@@ -256,6 +256,7 @@ public:
         submission.predicate = options.predicate;
         submission.block_count = options.blocks;
         submission.require_sync_start = options.start_together;
+        submission.name = options.name;
         pto2_task id{};
         check(api_->submit(handle_, &submission, &id));
         detail::finish_all(given{}, task, arguments...);

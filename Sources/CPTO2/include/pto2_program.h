@@ -148,6 +148,8 @@ typedef struct pto2_submission {
     uint32_t run_on;             /* 1 + the rank on which it runs; 0 = where its bytes are */
     const uint32_t *scalar_holes; /* NULL, or one per scalar: 0 for the one in `scalars`, n */
                                   /* for scalar n - 1 of the recording that lasts */
+    const char *name; /* of the task, for tools and for its error: as names of scopes; */
+                      /* NULL and "" = none */
 } pto2_submission;
 
 #define PTO2_SUBMISSION_FIELDS(F, T)                                                \
@@ -155,8 +157,8 @@ typedef struct pto2_submission {
     F(T, arguments, 56) F(T, scalars, 64) F(T, dependencies, 72) F(T, predicate, 80) \
     F(T, argument_count, 88) F(T, scalar_count, 92) F(T, dependency_count, 96)      \
     F(T, block_count, 100) F(T, require_sync_start, 104) F(T, run_on, 108) \
-    F(T, scalar_holes, 112)
-PTO2_ASSERT_LAYOUT(pto2_submission, PTO2_SUBMISSION_FIELDS, 120);
+    F(T, scalar_holes, 112) F(T, name, 120)
+PTO2_ASSERT_LAYOUT(pto2_submission, PTO2_SUBMISSION_FIELDS, 128);
 
 /* What recorded tasks use that a replay has others for: tensors and views, no two with an
  * element in common, and scalars. */
@@ -342,8 +344,8 @@ typedef struct pto2_program_api {
 
     /* As scope_begin, or scope_begin_manual if is_manual is not 0, with a name for tools;
      * scopes of one name are counted together. 60 bytes of it are kept, and 511 names of a
-     * session: scopes of more have none. NULL and "" are none: the name of the scope
-     * around it. */
+     * session, counting those of tasks in scopes of each name: what is beyond has none. NULL
+     * and "" are none: the name of the scope around it. */
     pto2_error (*scope_begin_named)(pto2_graph *, const char *name, int32_t is_manual);
 
     /* Where a program runs on several ranks: docs/machines.md. */

@@ -173,6 +173,7 @@ struct task_options {
     bool start_together = false;
     pto2_recovery recovery = PTO2_RECOVERY_AUTOMATIC;
     const pto2_predicate *predicate = nullptr;
+    const char *name = nullptr; /* of the task, for tools and for its error */
 };
 
 /* A kernel with its parameters, and where it runs. */

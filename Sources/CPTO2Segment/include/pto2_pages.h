@@ -73,7 +73,8 @@ typedef struct pto2_orchestrator_page {
     uint32_t scope_uses;  /* (word) records of what scopes took; release: whose they are */
     uint32_t unnamed_scopes;    /* (word) begun with a name for which there was no room */
     uint32_t unmeasured_scopes; /* (word) of which the table of uses had no room */
-    uint32_t reserved5[60];
+    uint32_t unnamed_tasks;     /* (word) put together with a name for which there was no room */
+    uint32_t reserved5[59];
     pto2_orchestrator_ring rings[PTO2_MAX_RINGS];
 } pto2_orchestrator_page;
 
@@ -82,7 +83,8 @@ typedef struct pto2_orchestrator_page {
     F(T, failed_before, 72) F(T, reserved2, 76) F(T, control, 128) F(T, reserved3, 132) \
     F(T, process, 192) \
     F(T, reserved4, 224) F(T, error, 256) F(T, scope_names, 1280) F(T, scope_uses, 1284) \
-    F(T, unnamed_scopes, 1288) F(T, unmeasured_scopes, 1292) F(T, reserved5, 1296) \
+    F(T, unnamed_scopes, 1288) F(T, unmeasured_scopes, 1292) F(T, unnamed_tasks, 1296) \
+    F(T, reserved5, 1300) \
     F(T, rings, 1536)
 PTO2_ASSERT_LAYOUT(pto2_orchestrator_page, PTO2_ORCHESTRATOR_PAGE_FIELDS, 2048);
 
@@ -127,12 +129,13 @@ typedef struct pto2_failure {
     uint64_t task_id;
     uint32_t core; /* on which its last attempt ended */
     uint32_t code; /* PTO2_ERROR_... */
-    uint32_t kills; /* workers that died while running it */
+    uint16_t kills; /* workers that died while running it */
+    uint16_t scope; /* copied from the main slot */
     uint32_t flags; /* kernel id 31:16, PTO2_FAILURE_..., PTO2_SLOT_... of the task */
 } pto2_failure;
 
 #define PTO2_FAILURE_FIELDS(F, T) \
-    F(T, task_id, 0) F(T, core, 8) F(T, code, 12) F(T, kills, 16) F(T, flags, 20)
+    F(T, task_id, 0) F(T, core, 8) F(T, code, 12) F(T, kills, 16) F(T, scope, 18) F(T, flags, 20)
 PTO2_ASSERT_LAYOUT(pto2_failure, PTO2_FAILURE_FIELDS, 24);
 
 #define PTO2_FAILURE_DEADLINE 0x100u /* killed because a kernel ran too long */

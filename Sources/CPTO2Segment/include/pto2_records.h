@@ -54,7 +54,7 @@ typedef struct pto2_main_slot {
     uint8_t tensor_count;    /* of the payload's tensors */
     uint8_t scalar_count;
     uint16_t kernel_ids[PTO2_SLOTS]; /* index into the kernel names; for people */
-    uint16_t scope;          /* name 15:7, 0 = none; depth 6:0 */
+    uint16_t scope;          /* its own name, or its scope's 15:7, 0 = none; depth 6:0 */
     uint32_t block_count;    /* SPMD blocks, 1 for any other task */
     uint32_t snapshot_line;  /* of a task with PTO2_SLOT_SNAPSHOT: where its snapshot */
                              /* begins, in cache lines from output_offset */

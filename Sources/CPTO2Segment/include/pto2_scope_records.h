@@ -1,19 +1,21 @@
-/* Names that a program has given scopes, and what those have taken of their rings: part of
- * pto2_segment.h, whose rules hold here. For tools: no other role reads them. */
+/* Names that a program has given scopes and tasks, and what the scopes have taken of their
+ * rings: part of pto2_segment.h, whose rules hold here. For tools: no other role reads them. */
 #ifndef PTO2_SCOPE_RECORDS_H
 #define PTO2_SCOPE_RECORDS_H
 
 #include "pto2_pages.h"
 
-/* A name; the first in the table has number 1. Writer: orchestrator; published by
- * `scope_names`, and never changed. */
+/* A name of scopes, or of tasks in the scopes of one name; the first in the table has number
+ * 1. Writer: orchestrator; published by `scope_names`, and never changed. */
 #define PTO2_SCOPE_NAME_BYTES 60
+#define PTO2_NAME_OF_SCOPES 0xFFFFu
 typedef struct pto2_scope_name {
-    uint32_t length; /* bytes of name */
+    uint16_t length; /* bytes of name */
+    uint16_t scope;  /* PTO2_NAME_OF_SCOPES; of tasks the number of their scope's name, or 0 */
     char name[PTO2_SCOPE_NAME_BYTES]; /* UTF-8 */
 } pto2_scope_name;
 
-#define PTO2_SCOPE_NAME_FIELDS(F, T) F(T, length, 0) F(T, name, 4)
+#define PTO2_SCOPE_NAME_FIELDS(F, T) F(T, length, 0) F(T, scope, 2) F(T, name, 4)
 PTO2_ASSERT_LAYOUT(pto2_scope_name, PTO2_SCOPE_NAME_FIELDS, 64);
 
 /* What scopes of one name that have ended took of one ring: all that was given out of it

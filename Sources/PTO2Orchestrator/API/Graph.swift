@@ -128,8 +128,8 @@ public enum ScopeMode: Sendable {
 
   /// The same with a name, which `pto2 stuck`, `stat`, `inspect` and traces show. Scopes of a
   /// name are counted together; one without takes the name of the scope around it.
-  /// - Parameter name: 60 bytes of it are kept. A session has room for 511 names: scopes
-  ///   of more are unnamed.
+  /// - Parameter name: 60 bytes of it are kept. A session has room for 511 names, those of
+  ///   tasks among them: scopes of more are unnamed.
   public func scope<Result>(
     _ name: String, _ mode: ScopeMode = .automatic, _ body: () throws -> Result
   ) throws(PTO2Error) -> Result {

@@ -165,6 +165,20 @@ public enum Recovery: Sendable {
 
   // MARK: How it runs
 
+  /// A name of the task, which the error of one that failed, `pto2 stuck`, `inspect` and traces
+  /// show. Changes nothing else.
+  /// - Parameter name: 60 bytes of it are kept. A session has room for 511 names of scopes and of
+  ///   tasks in scopes of each name: tasks of more have none. An empty one is none.
+  public mutating func name(_ name: String) {
+    var name = name
+    name.withUTF8 { unsafe self.name(UnsafeRawBufferPointer($0)) }
+  }
+
+  /// The same of bytes that should be UTF-8.
+  package mutating func name(_ name: UnsafeRawBufferPointer) {
+    unsafe orchestrator.pointee.stageName(name)
+  }
+
   /// The rank on which the task runs, of a program that several ranks run: 0 to one less than
   /// `Graph.ranks`. What it reads is sent there. Otherwise it runs where most of the bytes
   /// are at home that it changes or overwrites, or else where most of those are that it

@@ -113,7 +113,9 @@ extension Orchestrator {
       ? "it may have changed its tensors and is not run again"
       : "\(record.kills) workers died of it"
     return PTO2Error(
-      code, "task \(id) failed: \(ending); \(late)\(reason)", task: id, ring: id.ring)
+      code,
+      "\(taskText(id, ScopePlace(rawValue: record.scope))) failed: \(ending); \(late)\(reason)",
+      task: id, ring: id.ring)
   }
 
   /// Throws when a task has FAILED: the first root cause, and how many more.

@@ -43,7 +43,7 @@ final class Recording {
     let (ring, first) = (ring, first)
     tasks.append(
       RecordedTask(
-        header: rings[ring].main[id.local].header.template,
+        header: rings[ring].main[id.local].header.template(named: staged.attributes.name),
         calls: staged.calls(hasSnapshot: snapshot > 0),
         needs: TaskNeeds(
           outputs: staged.attributes.outputBytes + snapshot, payload: staged.payloadBytes),
@@ -71,13 +71,13 @@ struct RecordedTask {
 
 extension pto2_main_slot {
   /// What is the same in every replay.
-  fileprivate var template: pto2_main_slot {
+  fileprivate func template(named name: UInt16) -> pto2_main_slot {
     var header = self
     header.task_id = 0
     header.fanin_first = 0
     header.fanin_count = 0
     header.scope_previous = 0
-    header.scope = 0
+    header.scope = ScopePlace(name: Int(name), depth: 0).rawValue
     header.output_offset = 0
     header.heap_begin = 0
     header.heap_end = 0

@@ -121,6 +121,10 @@ extension Orchestrator {
 
     let ordinal = TaskOrdinal(ring: ring, ordinal: rings[ring].current)
     let scope = scopes.innermost
+    let place =
+      task.header.scope == 0
+      ? scope.place
+      : scope.place(named: nameOfReplay(UInt16(ScopePlace(rawValue: task.header.scope).name)))
     // However few of its outputs can be named.
     let isHeld = task.header.flags & UInt8(PTO2_SLOT_HELD) != 0
     rings[ring].heap.take(block)
@@ -137,7 +141,7 @@ extension Orchestrator {
     header.fanin_first = UInt32(truncatingIfNeeded: rings[ring].poolHead)
     header.fanin_count = UInt32(truncatingIfNeeded: producers.count)
     header.scope_previous = scope.lastHeld
-    header.scope = scope.place
+    header.scope = place
     if producers.isCancelled { header.flags |= UInt8(PTO2_SLOT_CANCELLED) }
     header.output_offset = block.end == block.begin ? 0 : heap
     header.heap_begin = block.begin
@@ -153,7 +157,7 @@ extension Orchestrator {
     rings[ring].advance(pool: producers.count)
     scopes.noteSubmitted(ordinal.id.local, isHeld: isHeld)
     counters.noteSubmitted(edges: producers.count)
-    if trace.isOn { noteSubmission(ordinal, scope) }
+    if trace.isOn { noteSubmission(ordinal, place) }
     log.write(
       pto2_log_record(
         kind: PTO2_LOG_TASK, ring: UInt32(truncatingIfNeeded: ring), id: ordinal.id.local,
@@ -272,6 +276,7 @@ extension Orchestrator {
       let attributes = template.attributes[index]
       staged.setBlocks(Int(attributes.blocks), startTogether: attributes.startsTogether)
       staged.attributes.recovery = attributes.recovery
+      if attributes.name != 0 { staged.attributes.name = nameOfReplay(attributes.name) }
       _ = try submit(attributes.kernels)
     }
   }

@@ -7,7 +7,7 @@ struct Scope: BitwiseCopyable {
   var ring: Int
   /// Its tasks are neither looked up nor entered in the TensorMap.
   var isManual: Bool
-  /// How deep it is, and its name: as main slots have it.
+  /// How deep it is, and its name: as main slots have it of tasks without one of their own.
   var place: UInt16
   /// Tasks submitted directly in it.
   var count: UInt64 = 0
@@ -20,6 +20,14 @@ struct Scope: BitwiseCopyable {
 }
 
 extension Scope {
+  /// As the main slot of a task has it.
+  /// - Parameter name: the task's own; 0 for none.
+  @inline(__always)
+  func place(named name: UInt16) -> UInt16 {
+    name == 0
+      ? place : ScopePlace(name: Int(name), depth: ScopePlace(rawValue: place).depth).rawValue
+  }
+
   /// The number of its name, or of the innermost scope around it that has one; 0 for none.
   var name: Int { Int(place >> UInt16(PTO2_SCOPE_NAME_SHIFT)) }
 }
@@ -39,7 +47,7 @@ struct ScopeStack: ~Copyable {
   mutating func push(ring: Int, isManual: Bool, name: Int = 0) {
     serial &+= 1
     let name = name == 0 && depth > 0 ? innermost.name : name
-    let place = UInt16(truncatingIfNeeded: name << Int(PTO2_SCOPE_NAME_SHIFT) | depth)
+    let place = ScopePlace(name: name, depth: depth).rawValue
     var scope = Scope(serial: serial, ring: ring, isManual: isManual, place: place)
     if depth > 0 { scope.rank = innermost.rank }
     open.append(scope)
@@ -88,8 +96,14 @@ extension Orchestrator {
           .invalidArgs, "scopes are nested \(PTO2_MAX_SCOPE_DEPTH) deep at most",
           needed: UInt64(scopes.depth), available: UInt64(PTO2_MAX_SCOPE_DEPTH)))
     }
-    openScope(
-      isManual: isManual, name: name.isEmpty ? 0 : scopeNames.number(of: name, in: segment))
+    openScope(isManual: isManual, name: name.isEmpty ? 0 : number(ofScopes: name))
+  }
+
+  private mutating func number(ofScopes name: String) -> Int {
+    var name = name
+    return name.withUTF8 {
+      unsafe scopeNames.number(of: UnsafeRawBufferPointer($0), in: segment)
+    }
   }
 
   mutating func openScope(isManual: Bool, name: Int = 0) {

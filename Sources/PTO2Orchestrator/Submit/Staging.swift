@@ -333,6 +333,8 @@ struct StagedTask: ~Copyable {
     /// A kept output so far.
     fileprivate(set) var hasKept = false
     var recovery = Recovery.automatic
+    /// Its number; 0 for none.
+    var name: UInt16 = 0
     var blocks: UInt32 = 1
     /// Bytes of heap for the outputs so far.
     fileprivate(set) var outputBytes: UInt64 = 0

@@ -63,7 +63,7 @@ extension Orchestrator {
     rings[ring].advance(pool: producers.count)
     scopes.noteSubmitted(task.id.local, isHeld: staged.attributes.hasOutputs)
     counters.noteSubmitted(edges: producers.count)
-    if trace.isOn { noteSubmission(task, scope) }
+    if trace.isOn { noteSubmission(task, scope.place(named: staged.attributes.name)) }
     log.append(
       pto2_log_record(
         kind: PTO2_LOG_TASK, ring: UInt32(truncatingIfNeeded: ring), id: task.id.local, count: 0))
@@ -194,7 +194,8 @@ extension Orchestrator {
       active_mask: staged.attributes.kernels.activeMask, flags: flags.rawValue,
       tensor_count: UInt8(truncatingIfNeeded: staged.arguments.count),
       scalar_count: UInt8(truncatingIfNeeded: staged.scalars.count),
-      kernel_ids: staged.attributes.kernels.ids, scope: scope.place,
+      kernel_ids: staged.attributes.kernels.ids,
+      scope: scope.place(named: staged.attributes.name),
       block_count: staged.attributes.blocks,
       snapshot_line: UInt32(truncatingIfNeeded: (snapshotAt ?? 0) / UInt64(PTO2_CACHE_LINE)),
       output_offset: block.end == block.begin ? 0 : outputAt, heap_begin: block.begin,

@@ -31,7 +31,7 @@ package struct OrchestratorPage<Word: SegmentWord> {
   /// PTO2_CONTROL_...; everybody waits on it.
   @inlinable package var control: Word { word(MemoryLayout<Layout>.offset(of: \.control)) }
 
-  /// Names of scopes. Release: their records. Tools acquire it.
+  /// Names of scopes and tasks. Release: their records. Tools acquire it.
   @inlinable package var scopeNames: Word { word(MemoryLayout<Layout>.offset(of: \.scope_names)) }
   /// Records of what scopes took. Release: whose they are. Tools acquire it.
   @inlinable package var scopeUses: Word { word(MemoryLayout<Layout>.offset(of: \.scope_uses)) }
@@ -40,6 +40,9 @@ package struct OrchestratorPage<Word: SegmentWord> {
   package var unnamedScopes: Word { word(MemoryLayout<Layout>.offset(of: \.unnamed_scopes)) }
   @inlinable
   package var unmeasuredScopes: Word { word(MemoryLayout<Layout>.offset(of: \.unmeasured_scopes)) }
+  /// Tasks whose name had no room.
+  @inlinable
+  package var unnamedTasks: Word { word(MemoryLayout<Layout>.offset(of: \.unnamed_tasks)) }
 
   /// Local id of a ring's next task, for tools.
   @inlinable

@@ -74,6 +74,9 @@ package struct MainSlot: RecordView {
       &+ UInt64(record.pointee.snapshot_line) * UInt64(PTO2_CACHE_LINE)
   }
 
+  /// For people.
+  package var scope: ScopePlace { ScopePlace(rawValue: unsafe record.pointee.scope) }
+
   /// Index of a subtask's kernel among the session's, for people.
   package func kernelID(_ subtask: UInt32) -> Int {
     let ids = unsafe record.pointee.kernel_ids

@@ -1,17 +1,22 @@
 package import CPTO2Segment
 
-/// The scope of a task, as its main slot has it.
+/// The scope and the name of a task, as its main slot has them.
 package struct ScopePlace: Equatable, Sendable {
   package var rawValue: UInt16
   package init(rawValue: UInt16) { self.rawValue = rawValue }
 
+  @inline(__always)
+  package init(name: Int, depth: Int) {
+    rawValue = UInt16(truncatingIfNeeded: name << Int(PTO2_SCOPE_NAME_SHIFT) | depth)
+  }
+
   /// Scopes around it, the outermost not counted.
   package var depth: Int { Int(rawValue & UInt16(PTO2_SCOPE_DEPTH_MASK)) }
-  /// The number of its name, from 1 on; 0 for none.
+  /// The number of the task's own name, or of its scope's; from 1 on, 0 for none.
   package var name: Int { Int(rawValue >> UInt16(PTO2_SCOPE_NAME_SHIFT)) }
 }
 
-/// A name that the program has given scopes.
+/// A name that the program has given scopes, or tasks in the scopes of one name.
 @safe package struct ScopeName: RecordView {
   private let base: UnsafeRawPointer
 
@@ -21,10 +26,35 @@ package struct ScopePlace: Equatable, Sendable {
 
   package var text: String {
     let record = unsafe base.load(as: pto2_scope_name.self)
-    let length = min(record.length, UInt32(PTO2_SCOPE_NAME_BYTES))
+    let length = min(record.length, UInt16(PTO2_SCOPE_NAME_BYTES))
     return unsafe withUnsafeBytes(of: record.name) {
       unsafe String(decoding: $0.prefix(Int(length)), as: UTF8.self)
     }
+  }
+
+  /// Of tasks: the number of the name of the scopes that they are in, 0 for none.
+  package var scope: Int? {
+    let scope = unsafe base.load(as: pto2_scope_name.self).scope
+    return UInt32(scope) == PTO2_NAME_OF_SCOPES ? nil : Int(scope)
+  }
+}
+
+/// The names that a task's number leads to, in a table that may hold anything.
+package struct TaskNames: Equatable, Sendable {
+  /// The number of its scope's name; 0 for none.
+  package var scope = 0
+  /// The same of its own.
+  package var task = 0
+
+  /// - Parameter count: names in the table.
+  package init(of number: Int, in names: RecordList<ScopeName>, count: Int) {
+    guard number > 0, number <= count else { return }
+    guard let around = names[number - 1].scope else {
+      scope = number
+      return
+    }
+    task = number
+    if around > 0, around <= count, names[around - 1].scope == nil { scope = around }
   }
 }
 
@@ -39,18 +69,34 @@ package struct ScopePlace: Equatable, Sendable {
       .assumingMemoryBound(to: pto2_scope_name.self)
   }
 
-  /// Cut behind the last character that fits.
-  package func set(_ text: String) {
-    var length = 0
-    for character in text.unicodeScalars {
-      let bytes = UTF8.width(character)
-      if length + bytes > Int(PTO2_SCOPE_NAME_BYTES) { break }
-      length += bytes
-    }
-    unsafe withUnsafeMutableBytes(of: &record.pointee.name) { bytes in
-      unsafe bytes.copyBytes(from: text.utf8.prefix(length))
-    }
-    unsafe record.pointee.length = UInt32(length)
+  /// What a record keeps of a name: up to the last whole character that fits.
+  package static func kept(_ text: UnsafeRawBufferPointer) -> UnsafeRawBufferPointer {
+    let most = Int(PTO2_SCOPE_NAME_BYTES)
+    guard text.count > most else { return unsafe text }
+    var length = most
+    while length > most - 3, unsafe text[length] & 0xC0 == 0x80 { length -= 1 }
+    return unsafe UnsafeRawBufferPointer(rebasing: text[..<length])
+  }
+
+  /// - Parameter scope: PTO2_NAME_OF_SCOPES, or the number of the scopes' name.
+  package func set(_ text: UnsafeRawBufferPointer, scope: UInt16) {
+    unsafe record.pointee.length = UInt16(text.count)
+    unsafe record.pointee.scope = scope
+    unsafe withUnsafeMutableBytes(of: &record.pointee.name) { unsafe $0.copyMemory(from: text) }
+  }
+
+  package func isSame(_ text: UnsafeRawBufferPointer, scope: UInt16) -> Bool {
+    guard unsafe record.pointee.scope == scope, unsafe Int(record.pointee.length) == text.count
+    else { return false }
+    return unsafe text.elementsEqual(self.text)
+  }
+
+  package var scope: UInt16 { unsafe record.pointee.scope }
+
+  package var text: UnsafeRawBufferPointer {
+    unsafe UnsafeRawBufferPointer(
+      start: UnsafeRawPointer(record) + MemoryLayout<pto2_scope_name>.offset(of: \.name)!,
+      count: Int(record.pointee.length))
   }
 }
 

@@ -134,14 +134,14 @@ extension SchedulerThread {
     let index = count &- orchestrator.failedBefore.loadRelaxed()
     if index < UInt32(PTO2_MAX_FAILURES) {
       // It is not RELEASED: its main slot is still its own.
-      let kernel = rings[lost.task.ring].slot(lost.task.local).kernelID(lost.index)
+      let slot = rings[lost.task.ring].slot(lost.task.local)
       table.setRecord(
         Int(index),
         pto2_failure(
           task_id: lost.task.rawValue, core: UInt32(core), code: PTO2_ERROR_WORKER_DIED.rawValue,
-          kills: UInt32(entry.kills),
+          kills: UInt16(entry.kills), scope: slot.scope.rawValue,
           flags: UInt32(entry.flags.rawValue) | S.load(words.killReason(core))
-            | UInt32(kernel) << 16))
+            | UInt32(slot.kernelID(lost.index)) << 16))
     }
     // Release: who sees the count sees the record.
     table.failed.storeRelease(count &+ 1)

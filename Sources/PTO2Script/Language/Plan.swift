@@ -152,6 +152,8 @@ package struct PlannedTask: Sendable {
   }
 
   package var name: String
+  /// The script says it.
+  package var isNamed = false
   package var kernels: [Kernel] = []
   package var arguments: [Argument] = []
   package var scalars: [Number] = []

@@ -241,6 +241,7 @@ private struct Planner {
     for name in step.after { task.after += try earlier(name, variables) }
     for name in step.retain { task.retain += try earlier(name, variables) }
     task.recovery = step.recovery
+    task.isNamed = name != nil
     try addKernels(step, &task, place)
     if task.name.isEmpty { task.name = step.kernels.first?.name ?? "none" }
     plan.operations.append(.task(task))

@@ -118,7 +118,7 @@ extension TaskStep {
       kernels.append(Kernel(slot: slot, name: name, place: node.place))
     }
     kernels.sort { $0.slot.rawValue < $1.slot.rawValue }
-    name = try members.take("name").map { (node) throws(TextError) in try Template(name: node) }
+    name = try members.take("name").map { (node) throws(TextError) in try Template(text: node) }
     if let node = members.take("args") {
       for node in try node.list("a list such as [{in: x}, {out: y}]") {
         arguments.append(try Argument(node))
@@ -131,10 +131,10 @@ extension TaskStep {
     if let node = members.take("together") { startsTogether = try node.bool() }
     predicate = try members.take("when").map { (node) throws(TextError) in try Predicate(node) }
     if let node = members.take("after") {
-      for node in node.listOrOne { after.append(try Template(name: node)) }
+      for node in node.listOrOne { after.append(try Template(text: node)) }
     }
     if let node = members.take("retain") {
-      for node in node.listOrOne { retain.append(try Template(name: node)) }
+      for node in node.listOrOne { retain.append(try Template(text: node)) }
     }
     if let node = members.take("recovery") {
       let words: [String: Recovery] = [

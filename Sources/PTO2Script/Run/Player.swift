@@ -176,6 +176,7 @@ package struct Player {
         Self.stage(predicate, predicateTensor, &builder)
       }
       builder.recovery = task.recovery
+      if task.isNamed { builder.name(task.name) }
       return (id, outputs)
     }
     self.ids.append(id)

@@ -225,7 +225,11 @@ package struct Transcript {
           ? "task" : "aiv\(kernel.slot - 1)"
       parts.append("\(key): \(Self.quoted(kernel.name))")
     }
-    if named.contains(task.id.rawValue) { parts.append("name: \(Self.name(task.id))") }
+    if named.contains(task.id.rawValue) {
+      parts.append("name: \(Self.name(task.id))")
+    } else if !task.name.isEmpty, !task.name.hasPrefix(Self.prefix) {
+      parts.append("name: \(Self.quotedText(task.name))")
+    }
     var arguments: [String] = []
     var made: [Output] = []
     for tensor in task.tensors {
@@ -261,7 +265,9 @@ package struct Transcript {
     }
   }
 
-  private static func name(_ id: TaskID) -> String { "task_\(id.ring)_\(id.local)" }
+  private static func name(_ id: TaskID) -> String { "\(prefix)\(id.ring)_\(id.local)" }
+  /// Of the names of tasks that later ones name; no other has it.
+  private static let prefix = "task_"
 
   /// Braces stand for themselves.
   private static func quotedText(_ text: String) -> String {

@@ -139,14 +139,17 @@ struct Chase {
     if task.subtasks.isEmpty {
       let what =
         task.transfer?.text ?? (task.flags.contains(.transfer) ? "a transfer" : "no kernel")
-      return "\(task.id)" + (task.scopeDepth == nil ? "" : " (\(what)\(scope(task)))")
+      return "\(task.id)\(ownName(task))"
+        + (task.scopeDepth == nil ? "" : " (\(what)\(scope(task)))")
     }
     let kernels = task.subtasks.map(\.kernel)
     let isOne = Set(kernels).count == 1
     let text = isOne ? "kernel \(kernels[0])" : "kernels \(kernels.joined(separator: ", "))"
     let blocks = task.blocks.count > 1 ? ", \(task.blocks.count) blocks" : ""
-    return "\(task.id) (\(text)\(blocks)\(scope(task)))"
+    return "\(task.id)\(ownName(task)) (\(text)\(blocks)\(scope(task)))"
   }
+
+  private func ownName(_ task: TaskPicture) -> String { task.name.map { " \"\($0)\"" } ?? "" }
 
   private func scope(_ task: TaskPicture) -> String {
     task.scopeName.map { ", in scope \"\($0)\"" } ?? ""

@@ -155,6 +155,8 @@ package struct SchedulerFacts: Equatable, Sendable {
     package var code: UInt32
     package var kills: UInt32
     package var kernel: String
+    /// That the program has given the task.
+    package var name: String?
   }
 
   package var process: ProcessFacts?

@@ -192,7 +192,8 @@ package struct PictureReader {
       let record = table.record(index)
       return SchedulerFacts.Failure(
         task: TaskID(rawValue: record.task_id), core: Int(record.core), code: record.code,
-        kills: record.kills, kernel: kernelName(Int(record.flags >> 16)))
+        kills: UInt32(record.kills), kernel: kernelName(Int(record.flags >> 16)),
+        name: names(ScopePlace(rawValue: record.scope).name).task)
     }
   }
 

@@ -199,7 +199,7 @@ extension PictureReader {
     task.flags = SlotFlags(rawValue: slot.flags)
     let scope = ScopePlace(rawValue: slot.scope)
     task.scopeDepth = scope.depth
-    task.scopeName = scopeName(scope.name)
+    (task.scopeName, task.name) = names(scope.name)
     task.blocks.count = slot.block_count
     guard !isReleased else { return }
     let state = copy.slotStates(ring.index)[task.id.local].copy()

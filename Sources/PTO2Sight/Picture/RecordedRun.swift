@@ -50,6 +50,7 @@ package struct RecordedRun: Sendable {
     package var depth: Int
     /// Empty for none.
     package var scopeName = ""
+    package var name = ""
     package var flags: SlotFlags
     package var blocks: UInt32
     package var kernels: [(slot: Int, name: String)] = []
@@ -170,7 +171,8 @@ extension PictureReader {
     var task = RecordedRun.Task(
       id: id, depth: ScopePlace(rawValue: slot.scope).depth, flags: SlotFlags(rawValue: slot.flags),
       blocks: slot.block_count)
-    task.scopeName = scopeName(ScopePlace(rawValue: slot.scope).name) ?? ""
+    let names = names(ScopePlace(rawValue: slot.scope).name)
+    (task.scopeName, task.name) = (names.scope ?? "", names.task ?? "")
     let ids = [slot.kernel_ids.0, slot.kernel_ids.1, slot.kernel_ids.2]
     for place in 0..<3 where slot.active_mask >> UInt8(place) & 1 == 1 {
       task.kernels.append((place, kernelName(Int(ids[place]))))

@@ -114,6 +114,8 @@ package struct TaskPicture: Equatable, Sendable {
   package var scopeDepth: Int?
   /// Of its scope, or of the innermost one around it that has a name.
   package var scopeName: String?
+  /// That the program has given it.
+  package var name: String?
   /// 0 done, or not yet; else `PTO2_OUTCOME_CANCELLED` or the code it FAILED with.
   package var outcome: UInt32 = 0
   package var kills: UInt32 = 0

@@ -41,8 +41,10 @@ package struct ScopeFacts: Equatable, Sendable {
   }
 
   package var uses: [Use] = []
-  /// Scopes whose name found no room, and scopes that are not in `uses` for want of room.
+  /// Scopes and tasks whose name found no room, and scopes that are not in `uses` for want of
+  /// room.
   package var unnamed: UInt32 = 0
+  package var unnamedTasks: UInt32 = 0
   package var unmeasured: UInt32 = 0
   package init() {}
 }
@@ -61,17 +63,18 @@ extension PictureReader {
     let page = copy.orchestratorPage
     var facts = ScopeFacts()
     facts.unnamed = page.unnamedScopes.loadRelaxed()
+    facts.unnamedTasks = page.unnamedTasks.loadRelaxed()
     facts.unmeasured = page.unmeasuredScopes.loadRelaxed()
     let (names, uses) = (page.scopeNames.loadRelaxed(), page.scopeUses.loadRelaxed())
     guard names <= PTO2_MAX_SCOPE_NAMES, uses <= PTO2_MAX_SCOPE_USES else {
       damage.append(
-        "\(names) names of scopes and \(uses) records of what they took: there is room for \(PTO2_MAX_SCOPE_NAMES) and \(PTO2_MAX_SCOPE_USES)"
+        "\(names) names of scopes and tasks and \(uses) records of what they took: there is room for \(PTO2_MAX_SCOPE_NAMES) and \(PTO2_MAX_SCOPE_USES)"
       )
       return facts
     }
     for place in 0..<Int(uses) {
       let record = copy.scopeUses[place].content
-      guard let name = scopeName(Int(record.name)),
+      guard let name = self.names(Int(record.name)).scope,
         record.ring < copy.configuration.rings.count
       else {
         damage.append("what scopes took: record \(place) is of no name and ring that there are")
@@ -97,10 +100,14 @@ extension PictureReader {
       pool: part(UInt64(record.peak_dep_pool), record.dep_pool))
   }
 
-  /// Nil for 0, and for a number that none has.
-  func scopeName(_ number: Int) -> String? {
+  /// Of the scope, and of the task itself, that a number in a main slot leads to.
+  func names(_ number: Int) -> (scope: String?, task: String?) {
     let count = min(copy.orchestratorPage.scopeNames.loadRelaxed(), UInt32(PTO2_MAX_SCOPE_NAMES))
-    guard number > 0, number <= count else { return nil }
-    return printable(copy.scopeNames[number - 1].text)
+    let table = copy.scopeNames
+    let names = TaskNames(of: number, in: table, count: Int(count))
+    return (
+      names.scope == 0 ? nil : printable(table[names.scope - 1].text),
+      names.task == 0 ? nil : printable(table[names.task - 1].text)
+    )
   }
 }

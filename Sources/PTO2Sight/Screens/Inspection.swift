@@ -37,7 +37,7 @@ package struct Inspection {
     )
     for failure in picture.scheduler.failures.prefix(8) {
       lines.append(
-        "failed        task \(failure.task) (kernel \(failure.kernel)) with error \(failure.code), on core \(CoreID(failure.core)) after \(failure.kills) deaths"
+        "failed        task \(failure.task)\(failure.name.map { " \"\($0)\"" } ?? "") (kernel \(failure.kernel)) with error \(failure.code), on core \(CoreID(failure.core)) after \(failure.kills) deaths"
       )
     }
     if let trace = picture.trace { lines.append("trace         \(trace.text)") }
@@ -119,7 +119,7 @@ package struct Inspection {
     ])
     for task in ring.tasks.prefix(32) {
       table.add([
-        "\(task.id)", stageText(task),
+        "\(task.id)\(task.name.map { " \"\($0)\"" } ?? "")", stageText(task),
         task.transfer?.text ?? task.subtasks.map(\.kernel).joined(separator: ","),
         task.fanin.count == 0 ? "-" : "\(task.fanin.done)/\(task.fanin.count)",
         "\(task.references.left)/\(task.references.taken)", bytes(task.heapBytes),
@@ -138,7 +138,8 @@ package struct Inspection {
   /// A task with what it waits for and who waits for it; nil when it is not looked at.
   package func task(_ task: TaskPicture) -> String {
     var lines = [
-      "task          \(task.id)", "state         \(stageText(task))",
+      "task          \(task.id)\(task.name.map { " \"\($0)\"" } ?? "")",
+      "state         \(stageText(task))",
       "kernels       \(task.subtasks.isEmpty ? "-" : task.subtasks.map { "\(slotName($0.slot)) \($0.kernel)" }.joined(separator: ", "))",
     ]
     if let transfer = task.transfer {

@@ -76,6 +76,7 @@ extension Inspection {
     object.add("scope_ended", task.references.hasScopeEnded)
     if let depth = task.scopeDepth { object.add("scope_depth", depth) }
     if let name = task.scopeName { object.add("scope", name) }
+    if let name = task.name { object.add("name", name) }
     object.add("blocks", task.blocks.count)
     object.add("blocks_started", task.blocks.started)
     object.add("subtasks_left", task.blocks.subtasksLeft)

@@ -32,8 +32,9 @@ package struct ScopeSizing {
       text += "Half and 90 % of a name's scopes took no more, to the next power of two.\n"
       text += "Sizes that hold each of these scopes whole: \(suggestion)\n"
     }
-    if facts.unnamed > 0 {
-      text += "Without a name, since there was no room for more: \(facts.unnamed) scopes\n"
+    for (count, what) in [(facts.unnamed, "scopes"), (facts.unnamedTasks, "tasks")] where count > 0
+    {
+      text += "Without a name, since there was no room for more: \(count) \(what)\n"
     }
     if facts.unmeasured > 0 {
       text += "Not in the table, which is full: \(facts.unmeasured) scopes\n"
@@ -71,6 +72,7 @@ package struct ScopeSizing {
         return entry
       })
     object.add("unnamed_scopes", facts.unnamed)
+    object.add("unnamed_tasks", facts.unnamedTasks)
     object.add("unmeasured_scopes", facts.unmeasured)
     if !facts.uses.isEmpty { object.add("scope_suggestion", suggestion) }
   }

@@ -146,6 +146,14 @@ int main(int argc, char **argv) {
                      graph.submit(once, graph.aiv<void(pto2::tensor<float>)>("scale"),
                                   graph.external<float>({4}));
                  });
+    expect_error(session, PTO2_ERROR_WORKER_DIED, "\"liar\" failed: ",
+                 [](pto2::graph &graph) {
+                     pto2::task_options named;
+                     named.recovery = PTO2_RECOVERY_ONCE;
+                     named.name = "liar";
+                     graph.submit(named, graph.aiv<void(pto2::tensor<float>)>("scale"),
+                                  graph.external<float>({4}));
+                 });
     session.run(everything);
     std::printf("%d failures\n", failures);
     return failures != 0;

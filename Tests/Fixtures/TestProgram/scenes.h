@@ -22,5 +22,7 @@ HIDDEN int32_t records(uint64_t n);
 HIDDEN int32_t refusal(void);
 HIDDEN int32_t replay(uint64_t n);
 HIDDEN int32_t misused_replay(uint64_t which);
+HIDDEN int32_t names(void);
+HIDDEN int32_t many_names(uint64_t n);
 
 #endif

@@ -415,6 +415,8 @@ int32_t pto2_program_main(const pto2_program_api *program_api, pto2_graph *progr
     if (!strcmp(argv[1], "refusal")) return refusal();
     if (!strcmp(argv[1], "replay")) return replay(n);
     if (!strcmp(argv[1], "misused-replay")) return misused_replay(n);
+    if (!strcmp(argv[1], "names")) return names();
+    if (!strcmp(argv[1], "many-names")) return many_names(n);
     if (!strcmp(argv[1], "elements")) return elements(n);
     if (!strcmp(argv[1], "late-get")) return late(0);
     if (!strcmp(argv[1], "late-set")) return late(1);
