@@ -148,12 +148,12 @@ struct RankKills {
     _ role: Role, _ rank: Int, _ segment: String, _ command: Command, after delay: UInt32
   ) -> Bool {
     let deadline = MonotonicClock.now() + 30_000_000_000
-    while victims(role, rank, segment).isEmpty {
+    while victims(role, rank, segment, command).isEmpty {
       if command.poll() != nil || MonotonicClock.now() > deadline { return false }
       usleep(500)
     }
     usleep(delay)
-    guard let pid = victims(role, rank, segment).randomElement(using: &random),
+    guard let pid = victims(role, rank, segment, command).randomElement(using: &random),
       let victim = Victim(pid, segment: role == .program ? segment : "\(segment).r\(rank)")
     else { return false }
     let view = try? SegmentReader.open(name: "\(segment).r\(rank)")
@@ -161,11 +161,15 @@ struct RankKills {
     return victim.signal(SIGKILL)
   }
 
-  private func victims(_ role: Role, _ rank: Int, _ segment: String) -> [pid_t] {
+  private func victims(_ role: Role, _ rank: Int, _ segment: String, _ command: Command)
+    -> [pid_t]
+  {
     if role != .program { return processes("\(segment).r\(rank)", named: role.rawValue) }
-    // All ranks have one command line.
+    // All ranks have one command line, as have what they start until it is executed.
+    let ranks = children(of: command.pid)
     return processes(segment, named: role.rawValue).filter { pid in
-      readFile("/proc/\(pid)/environ").split(separator: "\0")
+      guard ranks.contains(pid) else { return false }
+      return readFile("/proc/\(pid)/environ").split(separator: "\0")
         .contains("OMPI_COMM_WORLD_RANK=\(rank)")
     }
   }
