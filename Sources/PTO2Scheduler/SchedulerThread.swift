@@ -142,6 +142,8 @@ internal import PTO2System
     }
     retireOldest(core)
     if S.isShared { noteRetired(index) }
+    // The lane's next dispatch comes after this one's run.
+    expireTraceClock()
     finishSubtask(lane.task)
     return true
   }

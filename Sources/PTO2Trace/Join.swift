@@ -76,9 +76,8 @@ struct TraceJoin {
       cause = record.taskID.rawValue
     case (.released, .scheduler):
       // Later than COMPLETED where a scheduler was started again in between.
-      if let place = place(record.taskID) {
-        rings[record.taskID.ring][place].released = record.value
-      }
+      guard let place = place(record.taskID) else { return damaged() }
+      rings[record.taskID.ring][place].released = record.value
     case (.consumed, .scheduler): set(\.consumed, record)
     case (.dispatched, .scheduler):
       guard record.core < dispatches.count, place(record.taskID) != nil else { return damaged() }

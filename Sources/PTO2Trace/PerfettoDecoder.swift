@@ -249,8 +249,8 @@ struct PerfettoDecoder {
     trace.session.pid = number(.pid)
     trace.session.clusters = min(40, max(1, Int(clamping: number(.clusters))))
     trace.session.schedulerThreads = min(8, max(1, Int(clamping: number(.schedulerThreads))))
-    trace.session.rank = Int(clamping: number(.rank))
-    trace.session.ranks = max(1, Int(clamping: number(.ranks)))
+    trace.session.ranks = min(256, max(1, Int(clamping: number(.ranks))))
+    trace.session.rank = min(trace.session.ranks - 1, Int(clamping: number(.rank)))
     trace.session.boot = event.texts.first { $0.0 == .boot }?.1 ?? ""
     trace.session.records = number(.records)
     trace.session.dropped = number(.dropped)

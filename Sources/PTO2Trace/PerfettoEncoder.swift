@@ -53,7 +53,7 @@ struct PerfettoEncoder {
       write(run, isFirst: first[Int(run.task)] == Int32(place), flows)
     }
     for (place, task) in trace.tasks.enumerated() where first[place] == nil {
-      if task.transfer == nil || task.dispatched == 0 || task.completed == 0 { write(task) }
+      if !task.isWholeTransfer { write(task) }
     }
     writeTransfers(flows)
     for instant in trace.instants { write(instant) }
@@ -132,7 +132,7 @@ struct PerfettoEncoder {
 
   private mutating func thread(_ uuid: UInt64, pid: UInt64, tid: Int, _ name: String) {
     let (uuid, pid) = (base + uuid, pid + (sequence - 1) * 10)
-    let tid = UInt64(tid) + (sequence - 1) * 10_000
+    let tid = UInt64(tid) + (sequence - 1) * 1_000_000
     track {
       $0.uint(Perfetto.Track.uuid, uuid)
       $0.message(Perfetto.Track.thread) {
@@ -230,19 +230,23 @@ struct PerfettoEncoder {
   }
 
   private mutating func writeTransfers(_ flows: Flows) {
-    let tracks = TransferTracks(trace).tracks
-    if tracks.isEmpty { return }
+    let transfers = TransferTracks(trace)
+    if transfers.tracks.isEmpty { return }
     process(Perfetto.Tracks.link, pid: 4, "link")
-    for (index, track) in tracks.enumerated() {
+    for (index, track) in transfers.tracks.enumerated() {
       thread(Perfetto.Tracks.transfer(index), pid: 4, tid: 1000 + index, track.name)
       for place in track.tasks {
-        write(trace.tasks[place], place, on: Perfetto.Tracks.transfer(index), flows)
+        write(
+          trace.tasks[place], place, number: transfers.sequences[place] ?? 0,
+          on: Perfetto.Tracks.transfer(index), flows)
       }
     }
   }
 
   /// A transfer, from when the link was given it.
-  private mutating func write(_ task: TraceTask, _ place: Int, on track: UInt64, _ flows: Flows) {
+  private mutating func write(
+    _ task: TraceTask, _ place: Int, number: Int, on track: UInt64, _ flows: Flows
+  ) {
     guard let transfer = task.transfer else { return }
     begin(Perfetto.Event.begin, on: track)
     event.text(Perfetto.Event.name, transfer.name)
@@ -252,12 +256,11 @@ struct PerfettoEncoder {
     if isOneOfSeveral {
       let (own, other) = (UInt64(trace.session.rank), UInt64(transfer.peer))
       let (from, to) = transfer.isSend ? (own, other) : (other, own)
-      let id = UInt64(1) << 63 | from << 48 | to << 40 | UInt64(transfer.sequence)
+      let id = UInt64(1) << 63 | from << 48 | to << 40 | UInt64(number) & (1 << 40 - 1)
       event.fixed64(transfer.isSend ? Perfetto.Event.flow : Perfetto.Event.endsFlow, id)
-    } else {
-      flows.each(of: Int32(place)) { id, ends in
-        event.fixed64(ends ? Perfetto.Event.endsFlow : Perfetto.Event.flow, UInt64(id) + 1)
-      }
+    }
+    flows.each(of: Int32(place)) { id, ends in
+      event.fixed64(ends ? Perfetto.Event.endsFlow : Perfetto.Event.flow, base + UInt64(id) + 1)
     }
     send(at: task.dispatched)
     begin(Perfetto.Event.end, on: track)

@@ -32,9 +32,8 @@ package struct Trace: Sendable {
     return first <= last ? first..<last : 0..<0
   }
 
-  /// All times anew, so that the first is this one: of a machine with another clock.
-  package mutating func shift(to begin: UInt64) {
-    let change = begin &- span.lowerBound
+  /// All times anew: of a machine with another clock.
+  package mutating func shift(by change: UInt64) {
     func move(_ time: inout UInt64) { if time != 0 { time &+= change } }
     for index in tasks.indices {
       for time in TraceTask.allTimes { move(&tasks[index][keyPath: time]) }

@@ -25,16 +25,25 @@ struct RunRecorder {
     self.given = given
   }
 
-  /// Starts it, and waits for its end.
+  /// Starts it, and waits for its end. A signal to this process is the program's, which says what
+  /// becomes of it.
   /// - Returns: its status, as a shell says it.
   mutating func run() throws(SystemError) -> Int32 {
+    var signals = sigset_t()
+    unsafe sigemptyset(&signals)
+    for number in [SIGINT, SIGQUIT, SIGTERM, SIGHUP, SIGCHLD] { unsafe sigaddset(&signals, number) }
+    unsafe sigprocmask(SIG_BLOCK, &signals, nil)
     pid = try start()
-    // A terminal's Ctrl-C is the program's, which says what becomes of it.
-    for signal in [SIGINT, SIGQUIT] { _ = Glibc.signal(signal, SIG_IGN) }
     var child = ChildStatus(of: pid)
     while child.isRunning() {
       look()
-      sleepNanoseconds(1_000_000)
+      // A name lives as long as its session, which may be short; the next one of a program can be
+      // looked for with more ease.
+      var wait = timespec(tv_sec: 0, tv_nsec: descriptor < 0 ? 1_000_000 : 20_000_000)
+      var info = unsafe siginfo_t()
+      let number = unsafe sigtimedwait(&signals, &info, &wait)
+      // A terminal's goes to the whole group.
+      if number > 0, number != SIGCHLD, unsafe info.si_code <= 0 { child.signal(number) }
     }
     return child.status ?? 1
   }

@@ -257,8 +257,7 @@ struct Run: ParsableCommand {
         isValue = !isValue && word == "--record"
       }
     }
-    let file: OutputFile
-    do throws(SystemError) { file = try OutputFile(creating: path) } catch {
+    if let error = lackOfAccess(toWrite: path) {
       writeError("pto2: error: --record \(error). Nothing was run")
       throw ExitCode(Status.lostOutput)
     }
@@ -268,15 +267,25 @@ struct Run: ParsableCommand {
       writeError("pto2: error: \(error): expected a program")
       throw ExitCode(73)
     }
-    do { file.write(Array(try recorder.script().utf8)) } catch {
+    let text: String
+    do { text = try recorder.script() } catch {
       writeError("pto2: error: nothing was recorded: \(printable("\(error)"))")
       throw ExitCode(status == 0 ? 1 : status)
     }
-    if let error = file.error {
+    if let error = writeText(text, to: path) {
       writeError("pto2: error: --record \(error)")
       throw ExitCode(status == 0 ? Status.lostOutput : status)
     }
     if status != 0 { throw ExitCode(status) }
+  }
+
+  /// Before anything is run; what is there stays as it is.
+  private func lackOfAccess(toWrite path: String) -> SystemError? {
+    if isAccessible(path) {
+      return unsafe access(path, W_OK) == 0 ? nil : SystemError("open", path, errno: errno)
+    }
+    do throws(SystemError) { _ = try OutputFile(besides: path) } catch { return error }
+    return nil
   }
 }
 

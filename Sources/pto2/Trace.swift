@@ -13,11 +13,11 @@ struct TraceCommand: ParsableCommand {
       dropped. https://ui.perfetto.dev shows the same file as a picture.
 
       --npy writes all of it as well, as arrays of records that numpy.load reads: tasks.npy, \
-      runs.npy, edges.npy, events.npy, and kernels.npy and scopes.npy with the names.
+      runs.npy, edges.npy, events.npy, and kernels.npy, scopes.npy and names.npy.
 
       Of the files of several ranks of one run, --merge makes one: each rank has its tracks, and \
       an arrow leads from a transfer's sending to its receiving. Times of ranks on one machine \
-      are as they were; those of other machines begin where those of the first rank do.
+      are as they were; those of another machine begin where those of the first rank's do.
 
       Exit status: 0, 1 when records were dropped or overwritten, 64 for wrong usage, 73 when a \
       file is no such trace, 74 when the output cannot be written.
@@ -79,9 +79,13 @@ struct TraceCommand: ParsableCommand {
       traces.append(trace)
     }
     traces.sort { $0.session.rank < $1.session.rank }
-    for place in traces.indices.dropFirst()
-    where traces[place].session.boot != traces[0].session.boot {
-      traces[place].shift(to: traces[0].span.lowerBound)
+    // The first time of each machine, all of whose ranks have one clock.
+    let begins = Dictionary(
+      traces.map { ($0.session.boot, $0.span.lowerBound) }, uniquingKeysWith: min)
+    let first = traces[0].session.boot
+    for place in traces.indices where traces[place].session.boot != first {
+      let own = begins[traces[place].session.boot] ?? 0
+      traces[place].shift(by: (begins[first] ?? 0) &- own)
     }
     let file: OutputFile
     do throws(SystemError) {
@@ -92,7 +96,7 @@ struct TraceCommand: ParsableCommand {
       writeError("pto2: error: \(error)")
       throw ExitCode(Status.lostOutput)
     }
-    let lost = traces.reduce(0) { $0 + $1.session.dropped + $1.session.damaged }
+    let lost = traces.reduce(0 as UInt64) { $0 &+ $1.session.dropped &+ $1.session.damaged }
     if json {
       var object = JSONObject()
       object.add("file", path)

@@ -211,12 +211,19 @@ struct EndCase: Sendable, CustomTestStringConvertible {
         reader = try? PictureReader(segment)
         return reader != nil
       })
-    var pictures: [Picture] = []
-    for _ in 0..<1000 { if let picture = reader?.picture() { pictures.append(picture) } }
-    let released = pictures.map { $0.tasks(\.released) }
-    #expect(zip(released, released.dropFirst()).count { $0 < $1 } > 100)
-    let damage = pictures.flatMap(\.damage)
-    #expect(damage.first == nil, "\(damage.count) of \(pictures.count)")
+    var (moves, pictures, last) = (0, 0, 0 as UInt64)
+    var damage: [String] = []
+    let hasMoved = command.waitUntil {
+      guard let picture = reader?.picture() else { return false }
+      damage += picture.damage
+      let released = UInt64(picture.tasks(\.released))
+      moves += released > last ? 1 : 0
+      pictures += 1
+      last = released
+      return moves > 100 && pictures >= 1000
+    }
+    #expect(hasMoved, "\(moves) moves in \(pictures) pictures")
+    #expect(damage.first == nil, "\(damage.count) of \(pictures)")
     end(command, segment)
   }
 

@@ -67,9 +67,11 @@ package struct TraceRecord: Equatable, Sendable, BitwiseCopyable {
   package var subtask: UInt32 { detail >> 12 & 3 }
   package var block: UInt32 { detail & 0xFFF }
 
+  /// How many of a transfer's number are kept.
+  package static var sequenceBits: UInt64 { 19 }
   /// Which transfer it is, and with which rank.
   package static func transfer(_ order: TransferOrder) -> UInt32 {
-    UInt32(truncatingIfNeeded: order.sequence & 0x7_FFFF) << 9
+    UInt32(truncatingIfNeeded: order.sequence & (1 << sequenceBits - 1)) << 9
       | UInt32(truncatingIfNeeded: order.peer & 255) << 1 | (order.direction == .send ? 1 : 0)
   }
   /// Of `transferBegun`.

@@ -55,6 +55,8 @@ package struct Diagnosis: Equatable, Sendable {
   package var pid: Int32?
   /// The rank that is waited for.
   package var peer: Int?
+  /// The rank that all this is of, when that is not the one that was asked about.
+  package var rank: Int?
   /// Contradictions in the segment.
   package var damage: [String] = []
 
@@ -86,6 +88,7 @@ package struct Diagnosis: Equatable, Sendable {
     if let kernel { object.add("kernel", kernel) }
     if let pid { object.add("pid", pid) }
     if let peer { object.add("peer", peer) }
+    if let rank { object.add("rank", rank) }
     object.add("damage", damage)
     return object
   }
