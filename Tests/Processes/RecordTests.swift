@@ -1,5 +1,7 @@
 import Glibc
 import Harness
+import PTO2Sight
+import PTO2System
 import Testing
 
 /// `pto2 record`: what a session has run becomes a script that does the same.
@@ -99,6 +101,32 @@ import Testing
     write(recorded.replacing("x0: any", with: "x0: 10"), to: folder + "/checked.yaml")
     let test = Command.run("pto2", ["test", folder + "/checked.yaml"])
     #expect(test.status == 0 && recorded.contains("x0: any"), "\(test.output)\(recorded)")
+  }
+
+  /// A signal to who records is the program's, and what it had submitted is recorded.
+  @Test func signalsAreThePrograms() {
+    let folder = Command.temporaryDirectory()
+    defer { removeDirectory(folder) }
+    write(
+      """
+      tensors: {x: {type: int32, shape: [4]}}
+      graph:
+        - {task: sleep, args: [{in: x}, {out: y}], scalars: 60000000}
+      """, to: folder + "/long.yaml")
+    let (path, segment) = (folder + "/recorded.yaml", uniqueSegmentName())
+    let command = Command(
+      "pto2", ["run", "--record", path, folder + "/long.yaml", "--quiet", "--segment", segment])
+    var reader: PictureReader?
+    let hasBegun = command.waitUntil {
+      reader = reader ?? (try? PictureReader(segment))
+      return reader?.picture().cores.contains { !$0.outstanding.isEmpty } ?? false
+    }
+    #expect(hasBegun && !isAccessible(path))
+    command.signal(SIGTERM)
+    let result = command.wait()
+    #expect(result.status == 128 + SIGTERM, "\(result.errors)")
+    expectClean(segment)
+    #expect(readFile(path).contains("sleep"), "\(result.errors)\(readFile(path))")
   }
 
   /// What cannot be recorded is said, and a program that cannot be run.
