@@ -23,9 +23,12 @@ extension Scope {
   /// As the main slot of a task has it.
   /// - Parameter name: the task's own; 0 for none.
   @inline(__always)
-  func place(named name: UInt16) -> UInt16 {
-    name == 0
-      ? place : ScopePlace(name: Int(name), depth: ScopePlace(rawValue: place).depth).rawValue
+  func place(named name: UInt16) -> UInt16 { name == 0 ? place : withName(name) }
+
+  /// Apart, so that a task without a name costs one branch.
+  @inline(never)
+  private func withName(_ name: UInt16) -> UInt16 {
+    ScopePlace(name: Int(name), depth: ScopePlace(rawValue: place).depth).rawValue
   }
 
   /// The number of its name, or of the innermost scope around it that has one; 0 for none.
