@@ -14,35 +14,7 @@ package struct ToolRun {
   init(_ command: [String], output: String) throws(SystemError) {
     self.command = command
     outputPath = output
-    var actions = unsafe posix_spawn_file_actions_t()
-    unsafe posix_spawn_file_actions_init(&actions)
-    // Nothing of what a parent of ours has blocked or ignored: a tool has children of its own.
-    var attributes = posix_spawnattr_t()
-    var none = sigset_t()
-    var all = sigset_t()
-    unsafe posix_spawnattr_init(&attributes)
-    unsafe sigemptyset(&none)
-    unsafe sigfillset(&all)
-    unsafe posix_spawnattr_setsigmask(&attributes, &none)
-    unsafe posix_spawnattr_setsigdefault(&attributes, &all)
-    unsafe posix_spawnattr_setflags(
-      &attributes, Int16(POSIX_SPAWN_SETSIGMASK | POSIX_SPAWN_SETSIGDEF))
-    defer {
-      unsafe posix_spawn_file_actions_destroy(&actions)
-      unsafe posix_spawnattr_destroy(&attributes)
-    }
-    unsafe posix_spawn_file_actions_addopen(&actions, 0, "/dev/null", O_RDONLY, 0)
-    let flags = O_WRONLY | O_CREAT | O_TRUNC
-    unsafe posix_spawn_file_actions_addopen(&actions, 1, output, flags, 0o600)
-    unsafe posix_spawn_file_actions_adddup2(&actions, 1, 2)
-    var argv: [UnsafeMutablePointer<CChar>?] = unsafe command.map { unsafe strdup($0) }
-    unsafe argv.append(nil)
-    defer { for index in unsafe argv.indices { unsafe free(argv[index]) } }
-    var pid: pid_t = 0
-    let status = unsafe posix_spawnp(
-      &pid, command[0], &actions, &attributes, argv, environ)
-    guard status == 0 else { throw SystemError("posix_spawn", command[0], errno: status) }
-    child = ChildStatus(of: pid)
+    child = try spawnProcess(command, files: (output, output))
   }
 
   /// False once it has ended.

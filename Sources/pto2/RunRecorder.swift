@@ -33,8 +33,8 @@ struct RunRecorder {
     unsafe sigemptyset(&signals)
     for number in [SIGINT, SIGQUIT, SIGTERM, SIGHUP, SIGCHLD] { unsafe sigaddset(&signals, number) }
     unsafe sigprocmask(SIG_BLOCK, &signals, nil)
-    pid = try start()
-    var child = ChildStatus(of: pid)
+    var child = try spawnProcess(words)
+    pid = child.pid
     while child.isRunning() {
       look()
       // A name lives as long as its session, which may be short; the next one of a program can be
@@ -76,27 +76,6 @@ struct RunRecorder {
       throw RecordFailure(description: "segment \(given ?? "") is that of another process")
     }
     return try Transcript.text(try segment.recordedRun())
-  }
-
-  private func start() throws(SystemError) -> Int32 {
-    var attributes = posix_spawnattr_t()
-    unsafe posix_spawnattr_init(&attributes)
-    defer { unsafe posix_spawnattr_destroy(&attributes) }
-    var none = sigset_t()
-    var all = sigset_t()
-    unsafe sigemptyset(&none)
-    unsafe sigfillset(&all)
-    unsafe posix_spawnattr_setsigmask(&attributes, &none)
-    unsafe posix_spawnattr_setsigdefault(&attributes, &all)
-    unsafe posix_spawnattr_setflags(
-      &attributes, Int16(POSIX_SPAWN_SETSIGMASK | POSIX_SPAWN_SETSIGDEF))
-    var argv: [UnsafeMutablePointer<CChar>?] = unsafe words.map { unsafe strdup($0) }
-    unsafe argv.append(nil)
-    defer { for index in unsafe argv.indices { unsafe free(argv[index]) } }
-    var pid: pid_t = 0
-    let status = unsafe posix_spawnp(&pid, words[0], nil, &attributes, argv, environ)
-    guard status == 0 else { throw SystemError("exec", words[0], errno: status) }
-    return pid
   }
 }
 

@@ -16,37 +16,8 @@ struct Launched {
   init(_ executable: String, _ arguments: [String], files: String) throws(SystemError) {
     outputPath = files + ".out"
     errorsPath = files + ".err"
-    var actions = unsafe posix_spawn_file_actions_t()
-    var attributes = posix_spawnattr_t()
-    unsafe posix_spawn_file_actions_init(&actions)
-    unsafe posix_spawnattr_init(&attributes)
-    defer {
-      unsafe posix_spawn_file_actions_destroy(&actions)
-      unsafe posix_spawnattr_destroy(&attributes)
-    }
-    let flags = O_WRONLY | O_CREAT | O_APPEND
-    unsafe posix_spawn_file_actions_addopen(&actions, 0, "/dev/null", O_RDONLY, 0)
-    unsafe posix_spawn_file_actions_addopen(&actions, 1, outputPath, flags, 0o600)
-    unsafe posix_spawn_file_actions_addopen(&actions, 2, errorsPath, flags, 0o600)
-    var none = sigset_t()
-    var all = sigset_t()
-    unsafe sigemptyset(&none)
-    unsafe sigfillset(&all)
-    unsafe posix_spawnattr_setsigmask(&attributes, &none)
-    unsafe posix_spawnattr_setsigdefault(&attributes, &all)
-    // A terminal's Ctrl-C is for the one that watches.
-    unsafe posix_spawnattr_setpgroup(&attributes, 0)
-    let how = POSIX_SPAWN_SETSIGMASK | POSIX_SPAWN_SETSIGDEF | POSIX_SPAWN_SETPGROUP
-    unsafe posix_spawnattr_setflags(&attributes, Int16(how))
-    var argv: [UnsafeMutablePointer<CChar>?] = unsafe ([executable] + arguments).map {
-      unsafe strdup($0)
-    }
-    unsafe argv.append(nil)
-    defer { for index in unsafe argv.indices { unsafe free(argv[index]) } }
-    var pid: pid_t = 0
-    let status = unsafe posix_spawn(&pid, executable, &actions, &attributes, argv, environ)
-    guard status == 0 else { throw SystemError("posix_spawn", executable, errno: status) }
-    child = ChildStatus(of: pid)
+    child = try spawnProcess(
+      [executable] + arguments, files: (outputPath, errorsPath), isInOwnGroup: true)
   }
 
   /// False once it has ended.
