@@ -90,6 +90,14 @@
       }
     }
 
+    /// The words of one core, and those that it is told.
+    package func copyWords(ofCore core: Int) {
+      for kind in [SectionKind.dataMainBase, .cores] {
+        let stride = kind.spec.stride
+        copy(offset: layout.section(kind).offset + UInt64(core) * stride, bytes: stride)
+      }
+    }
+
     /// Records of a ring, a pool or the log.
     /// - Parameters:
     ///   - first: the position of the first one.

@@ -5,6 +5,10 @@ internal import PTO2System
 
 /// Cores and their words.
 extension PictureReader {
+  /// Looks at a core whose words move on, and of one whose words do not.
+  private static var lookLimit: Int { 16 }
+  private static var equalLooks: Int { 4 }
+
   func core(_ index: Int, _ rings: [RingPicture], _ damage: inout [String]) -> CorePicture {
     let page = copy.corePage(index)
     let told = copy.dispatchLanes(index)
@@ -29,12 +33,32 @@ extension PictureReader {
     for lane in 0..<copy.configuration.lanes {
       core.lanes.append(self.lane(lane, told, page, rings))
     }
-    if let lane = core.lanes.first(where: { $0.progress == .garbage || $0.isIllegal }) {
+    if let lane = damagedLane(of: &core, rings) {
       damage.append(
         "core \(core.id), lane \(lane.index): DATA_MAIN_BASE \(hex(lane.word.rawValue)) and COND \(hex(lane.condition.rawValue)) do not belong together"
       )
     }
     return core
+  }
+
+  /// A lane whose two words contradict each other, and stay as they are: what a core is told
+  /// and what it says are copied one after the other, and a session that lives goes on
+  /// between.
+  private func damagedLane(of core: inout CorePicture, _ rings: [RingPicture]) -> LanePicture? {
+    var equal = 0
+    for _ in 0..<Self.lookLimit {
+      guard let lane = core.lanes.first(where: { $0.progress == .garbage || $0.isIllegal }) else {
+        return nil
+      }
+      let index = core.id.index
+      copy.copyWords(ofCore: index)
+      let again = self.lane(lane.index, copy.dispatchLanes(index), copy.corePage(index), rings)
+      core.lanes[Int(lane.index)] = again
+      // The same words may come again, but not each time.
+      equal = again.word == lane.word && again.condition == lane.condition ? equal + 1 : 0
+      if equal == Self.equalLooks { return again }
+    }
+    return nil
   }
 
   private func parked(_ word: UInt32) -> CorePicture.Parked {
