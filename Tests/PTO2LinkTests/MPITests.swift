@@ -10,29 +10,15 @@ import Testing
 /// libpto2-link-mpi.so (`make link`), nothing is checked.
 @Suite(.serialized) struct MPITests {
   private static let isThere: Bool = {
-    let hasRunner = Command("mpirun", ["--version"], isOnPath: true).wait().status == 0
-    let hasLink = isAccessible(Command.buildDirectory + MPITransport.fileName)
-    if !hasRunner || !hasLink { print("no mpirun, or no \(MPITransport.fileName): not checked") }
-    return hasRunner && hasLink
+    if !Mpirun.isThere { print("no mpirun, or no \(MPITransport.fileName): not checked") }
+    return Mpirun.isThere
   }()
-
-  /// More processes than CPUs, as root if need be, and no messages where ptrace is barred.
-  private static let variables = [
-    "OMPI_ALLOW_RUN_AS_ROOT": "1", "OMPI_ALLOW_RUN_AS_ROOT_CONFIRM": "1",
-    "OMPI_MCA_rmaps_base_oversubscribe": "1", "OMPI_MCA_hwloc_base_binding_policy": "none",
-    "OMPI_MCA_mpi_yield_when_idle": "1", "OMPI_MCA_btl_vader_single_copy_mechanism": "none",
-  ]
 
   private func run(
     _ ranks: Int, _ mode: String, by transport: String = "self,vader",
     _ variables: [String: String] = [:]
   ) -> Command.Result {
-    let result = Command(
-      "mpirun",
-      ["--mca", "btl", transport, "-n", "\(ranks)", Command.buildDirectory + "pto2-ranks", mode],
-      environment: Self.variables.merging(variables) { $1 }, isOnPath: true
-    ).wait()
-    return result
+    Mpirun.start(ranks, "pto2-ranks", [mode], by: transport, variables).wait()
   }
 
   @Test(arguments: [2, 3, 4], ["self,vader", "self,tcp"])

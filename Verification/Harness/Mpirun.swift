@@ -1,4 +1,6 @@
+import Glibc
 import PTO2System
+import Synchronization
 
 /// Programs on several ranks, under a real mpirun(1).
 package enum Mpirun {
@@ -8,8 +10,23 @@ package enum Mpirun {
     return hasRunner && isAccessible(Command.buildDirectory + "libpto2-link-mpi.so")
   }()
 
+  /// The environment of one mpirun. Its files are in a folder of its own: of several that
+  /// begin and end at the same time, one would take away what another is about to use.
+  package static var variables: [String: String] {
+    let number = starts.add(1, ordering: .relaxed).newValue
+    let place = ["OMPI_MCA_orte_tmpdir_base": "\(folder)/\(number)"]
+    return settings.merging(place) { $1 }
+  }
+
+  private static let starts = Atomic<Int>(0)
+  private static let folder: String = {
+    let path = Command.temporaryDirectory()
+    atexit { _ = Command("/bin/rm", ["-rf", folder]).wait() }
+    return path
+  }()
+
   /// More processes than CPUs, as root if need be, and no messages where ptrace is barred.
-  package static let variables = [
+  private static let settings = [
     "OMPI_ALLOW_RUN_AS_ROOT": "1", "OMPI_ALLOW_RUN_AS_ROOT_CONFIRM": "1",
     "OMPI_MCA_rmaps_base_oversubscribe": "1", "OMPI_MCA_hwloc_base_binding_policy": "none",
     "OMPI_MCA_mpi_yield_when_idle": "1", "OMPI_MCA_btl_vader_single_copy_mechanism": "none",

@@ -28,8 +28,10 @@ var variables: [String: String] = [:]
 for variable in ["PTO2_PEER_TIMEOUT", "PTO2_LINK"] {
   if let value = environment(variable) { variables[variable] = value }
 }
-let link = Command(
+nonisolated(unsafe) var link: Command! = Command(
   "pto2-link", ["--segment", played.name, "--parent", "\(getpid())"], environment: variables)
+// With its files.
+atexit { link = nil }
 
 @MainActor func say(_ text: String) { writeOutput("rank \(rank): \(text)\n") }
 
