@@ -68,8 +68,14 @@ internal import PTO2System
     guard status >= 0 else { throw fault(status) }
   }
 
-  /// Ends all ranks.
+  /// Ends all ranks. MPI has mpirun do it and waits for its answer, which never comes from one
+  /// that is ending itself: two seconds later this process has ended all the same.
   package func abort(_ status: Int32) -> Never {
+    let watch = try? spawnThread("end of the link", stackBytes: 256 << 10) {
+      sleepNanoseconds(2_000_000_000)
+      exitNow(status)
+    }
+    watch?.detach()
     unsafe table.pointee.abort(status)
     exitNow(status)
   }
