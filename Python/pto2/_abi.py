@@ -42,8 +42,9 @@ ADDRESS = struct.Struct("<Q")
 DEPENDENCY = struct.Struct("<IIQ")
 PREDICATE = struct.Struct("<IIQQqd")
 #: bytes, recovery, three kernels (24 bytes), three names, arguments, scalars,
-#: dependencies, predicate, counts of these, blocks, sync start, 1 + rank or 0, holes, name
-SUBMISSION = struct.Struct("<II24s24x4Q6IQQ")
+#: dependencies, predicate, counts of these, blocks, sync start, 1 + rank or 0, holes, name,
+#: 1 + cluster or 0
+SUBMISSION = struct.Struct("<II24s24x4Q6IQQI4x")
 HOLES = struct.Struct("<IIQQII")
 RING_OPTIONS = struct.Struct("<4IQ")
 SESSION_OPTIONS = struct.Struct("<2I3Q4IQII10Q")
@@ -52,7 +53,7 @@ MACHINE = struct.Struct("<8I")
 REPORT = struct.Struct("<4I8Q")
 
 for _record, _bytes in (
-    (ARGUMENT_HEAD, 40), (DEPENDENCY, 16), (PREDICATE, 40), (SUBMISSION, 128), (HOLES, 32),
+    (ARGUMENT_HEAD, 40), (DEPENDENCY, 16), (PREDICATE, 40), (SUBMISSION, 136), (HOLES, 32),
     (RING_OPTIONS, 24), (SESSION_OPTIONS, 144), (ERROR_INFO, 512), (MACHINE, 32), (REPORT, 80),
 ):
     assert _record.size == _bytes, (_record.format, _record.size)

@@ -28,8 +28,8 @@ SUBMISSION_FIELDS = [
     ("bytes", "<u4"), ("recovery", "<u4"), ("kernels", "<u8", (3,)), ("kernel_names", "<u8", (3,)),
     ("arguments", "<u8"), ("scalars", "<u8"), ("dependencies", "<u8"), ("predicate", "<u8"),
     ("argument_count", "<u4"), ("scalar_count", "<u4"), ("dependency_count", "<u4"),
-    ("block_count", "<u4"), ("require_sync_start", "<u4"), ("reserved", "<u4"),
-    ("scalar_holes", "<u8"), ("name", "<u8")]
+    ("block_count", "<u4"), ("require_sync_start", "<u4"), ("run_on", "<u4"),
+    ("scalar_holes", "<u8"), ("name", "<u8"), ("near", "<u4"), ("reserved", "<u4")]
 
 
 class Tensors:
@@ -214,7 +214,7 @@ class Batch:
     def __init__(self, graph: "Graph", kernel: Any, columns: Sequence[Any], *,
                  count: Optional[int] = None, after: Any = None, retain: Any = None,
                  blocks: int = 1, sync_start: bool = False, recovery: str = "automatic",
-                 name: Optional[str] = None) -> None:
+                 name: Optional[str] = None, near: Any = None) -> None:
         np = numpy()
         self._graph = graph
         #: what the addresses in the records lead to
@@ -222,6 +222,9 @@ class Batch:
         lengths = {len_ for len_ in (_length(column) for column in columns) if len_ is not None}
         if _is_column(kernel):
             lengths.add(len(kernel))
+        clusters = None if near is None else np.asarray(near)
+        if clusters is not None and clusters.ndim == 1:
+            lengths.add(len(clusters))
         if count is not None:
             lengths.add(count)
         if len(lengths) != 1:
@@ -269,6 +272,11 @@ class Batch:
         self.submissions = records = _repeat(one, n)[:, 0]
         if handles.ndim == 2:
             records["kernels"] = handles
+        if clusters is not None:
+            if clusters.ndim > 1 or clusters.dtype.kind not in "iu" \
+                    or (clusters < 0).any() or (clusters > 0xFFFF).any():
+                raise invalid(f"near={near!r}: expected the number of a cluster, or {n} of them")
+            records["near"] = 1 + clusters
         steps = np.arange(n, dtype=np.uint64)
         for name, array in (("arguments", self.arguments), ("scalars", self.scalars),
                             ("dependencies", self.dependencies)):

@@ -2,6 +2,7 @@
 from __future__ import annotations
 
 import ctypes as c
+import operator
 import struct
 import threading
 from typing import Any, Dict, Iterable, List, NamedTuple, Optional, Sequence, Tuple, Union
@@ -100,7 +101,8 @@ class Graph(GraphMemory):
     def submit(self, kernel: KernelName, *arguments: Any, after: Any = _NOTHING,
                retain: Any = _NOTHING, when: Optional[Condition] = None, blocks: int = 1,
                sync_start: bool = False, recovery: str = "automatic",
-               on: Optional[int] = None, name: Optional[str] = None) -> Task:
+               on: Optional[int] = None, name: Optional[str] = None,
+               near: Optional[int] = None) -> Task:
         """Submits a task; blocks while a ring is full.
 
         Args:
@@ -124,6 +126,8 @@ class Graph(GraphMemory):
             name: of the task, which its error, traces, ``pto2 stuck`` and ``pto2 inspect`` show.
                 60 bytes of UTF-8 are kept; a session has room for 511 names, of tasks in scopes
                 of each name and of scopes together: what has more has none.
+            near: a hint where: the cluster, below ``graph.machine.clusters``, whose cores come
+                first, as far as they are free. For tasks that use the same data.
 
         Raises:
             Error: 5 for what is not valid; 7 for more blocks to start together than there
@@ -195,15 +199,13 @@ class Graph(GraphMemory):
             recovery = "snapshot"
         try:
             _abi.SUBMISSION.pack_into(
-                self._submission, 0, 128, _abi.RECOVERIES[recovery], kernels,
+                self._submission, 0, 136, _abi.RECOVERIES[recovery], kernels,
                 self._arguments_address, self._scalars_address,
                 address_of(dependencies) if dependencies else 0,
                 address_of(predicate[0]) if predicate else 0,
                 count, len(scalars), dependency_count, blocks, 1 if sync_start else 0,
-                0 if on is None else 1 + on, address_of(hole_list) if hole_list else 0,
-                address_of(text) if text else 0)
-        except struct.error:
-            raise invalid(f"on={on!r}: expected the number of a rank, from 0 on") from None
+                0 if on is None else _place("on", on), address_of(hole_list) if hole_list else 0,
+                address_of(text) if text else 0, 0 if near is None else _place("near", near))
         except KeyError:
             raise invalid(f"recovery {recovery!r}: expected one of "
                           f"{', '.join(_abi.RECOVERIES)}") from None
@@ -231,7 +233,7 @@ class Graph(GraphMemory):
     def submit_many(self, kernel: Any, *columns: Any, count: Optional[int] = None,
                     after: Any = None, retain: Any = None, blocks: int = 1,
                     sync_start: bool = False, recovery: str = "automatic",
-                    name: Optional[str] = None) -> Any:
+                    name: Optional[str] = None, near: Any = None) -> Any:
         """Submits many tasks of one kind in one call; needs numpy.
 
         Each argument is a column: a `Tensors` (from `Tensor.tiles`, `Tensors` indexed by
@@ -245,6 +247,7 @@ class Graph(GraphMemory):
             count: how many tasks, where no column says it.
             after, retain: tasks for all, or an array of ids of shape (tasks,) or (tasks, n).
             name: of all of them.
+            near: a cluster for all, or an array of one for each.
 
         Returns:
             `Tasks`: ``ids``, an array of uint64, and ``outputs``, a `Tensors` for each `out`.
@@ -256,7 +259,7 @@ class Graph(GraphMemory):
         from .batch import Batch
         batch = kernel if isinstance(kernel, Batch) else Batch(
             self, kernel, columns, count=count, after=after, retain=retain, blocks=blocks,
-            sync_start=sync_start, recovery=recovery, name=name)
+            sync_start=sync_start, recovery=recovery, name=name, near=near)
         return batch._submit(self)
 
     def batch(self, kernel: KernelName, *columns: Any, **options: Any) -> Any:
@@ -478,6 +481,17 @@ class Graph(GraphMemory):
 
 def _holes(holes: Dict[int, int], count: int) -> bytearray:
     return bytearray(struct.pack(f"<{count}I", *(holes.get(i, 0) for i in range(count))))
+
+
+def _place(option: str, number: int) -> int:
+    """A rank or a cluster, as pto2_submission has it."""
+    try:
+        number = operator.index(number)
+    except TypeError:
+        number = -1
+    if not 0 <= number < 1 << 31:
+        raise invalid(f"{option}={number!r}: expected a whole number from 0 on")
+    return 1 + number
 
 
 def _name(name: Any) -> bytearray:

@@ -56,6 +56,7 @@ private func stage(_ submission: pto2_submission, into task: inout TaskBuilder) 
   if let name = unsafe submission.name {
     unsafe task.name(UnsafeRawBufferPointer(start: name, count: strlen(name)))
   }
+  if unsafe submission.near != 0 { task.near(cluster: Int(unsafe submission.near) - 1) }
   if unsafe submission.run_on != 0 { task.run(on: Int(unsafe submission.run_on) - 1) }
   switch unsafe submission.recovery {
   case PTO2_RECOVERY_AUTOMATIC: break

@@ -119,6 +119,6 @@ struct CallDecoder {
     unsafe arguments.pointee.slot = subtask
     let isSPMD = call.word.isSPMD
     unsafe arguments.pointee.block_index = isSPMD ? lane.block : 0
-    unsafe arguments.pointee.block_count = isSPMD ? call.slot.blockCount : 1
+    unsafe arguments.pointee.block_count = isSPMD ? call.slot.blocks.count : 1
   }
 }

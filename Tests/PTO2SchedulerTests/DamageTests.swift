@@ -56,11 +56,14 @@ extension Rig {
     Damage(testDescription: "fanin count beyond the pool") { $0.change($1, \.fanin_count, 5) },
     Damage(testDescription: "fanin entries of other tasks") { $0.change($1, \.fanin_first, 7) },
     Damage(testDescription: "fourth kernel") { $0.change($1, \.active_mask, 8) },
-    Damage(testDescription: "no block") { $0.change($1, \.block_count, 0) },
-    Damage(testDescription: "2^32 - 1 blocks") { $0.change($1, \.block_count, ~0) },
+    Damage(testDescription: "no block") { $0.change($1, \.blocks, 0) },
+    Damage(testDescription: "2^32 - 1 blocks") { $0.change($1, \.blocks, ~0) },
+    Damage(testDescription: "near a cluster that is not there") {
+      $0.change($1, \.blocks, 2 << UInt32(PTO2_BLOCKS_NEAR_SHIFT) | 1)
+    },
     Damage(testDescription: "more subtasks than 2^32") {
       $0.change($1, \.active_mask, 7)
-      $0.change($1, \.block_count, 0x8000_0000)
+      $0.change($1, \.blocks, 0x8000_0000)
     },
     Damage(testDescription: "predicate of an element that ends beyond the segment") { rig, task in
       rig.changePredicate(
@@ -74,7 +77,7 @@ extension Rig {
         task, offset: rig.worker.layout.section(.arena).offset, dataType: UInt8(PTO2_DTYPE_COUNT))
     },
     Damage(testDescription: "more blocks at once than places") {
-      $0.change($1, \.block_count, 2)
+      $0.change($1, \.blocks, 2)
       $0.change($1, \.flags, UInt8(PTO2_SLOT_SYNC_START))
     },
   ]

@@ -367,7 +367,7 @@ import Testing
 
   static let slots: [DamageTests.Damage] = [
     .init(testDescription: "a kernel") { $0.change($1, \.active_mask, 1) },
-    .init(testDescription: "two blocks") { $0.change($1, \.block_count, 2) },
+    .init(testDescription: "two blocks") { $0.change($1, \.blocks, 2) },
     .init(testDescription: "two tensors") { $0.change($1, \.tensor_count, 2) },
     .init(testDescription: "two scalars") { $0.change($1, \.scalar_count, 2) },
     .init(testDescription: "a predicate") {

@@ -74,7 +74,7 @@ final class ModelOrchestrator {
         task_id: TaskID(ring: task.ring, local: local).rawValue, fanin_first: first,
         fanin_count: count, scope_previous: rings[task.ring].scopeLast, active_mask: task.mask,
         flags: task.flags, tensor_count: 0, scalar_count: 0, kernel_ids: (0, 0, 0), scope: 0,
-        block_count: task.blocks, snapshot_line: 0, output_offset: 0, heap_begin: begin,
+        blocks: task.blocks, snapshot_line: 0, output_offset: 0, heap_begin: begin,
         heap_end: begin + 64)
     segment.setPredicate(task.predicate, of: task.ring, local)
     rings[task.ring].current = local &+ 1

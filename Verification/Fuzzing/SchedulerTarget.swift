@@ -213,7 +213,7 @@ final class SchedulerTarget: FuzzTarget {
     case 0: slot.header.scope_previous = input.value(near: local)
     case 1: slot.header.active_mask = input.byte()
     case 2: slot.header.flags = input.byte()
-    case 3: slot.header.block_count = input.value(near: 1)
+    case 3: slot.header.blocks = input.value(near: 1)
     case 4: slot.header.fanin_count = input.value(near: 4)
     case 5: slot.header.fanin_first = input.value(near: local)
     case 6:

@@ -257,6 +257,7 @@ public:
         submission.block_count = options.blocks;
         submission.require_sync_start = options.start_together;
         submission.name = options.name;
+        submission.near = static_cast<uint32_t>(options.near + 1);
         pto2_task id{};
         check(api_->submit(handle_, &submission, &id));
         detail::finish_all(given{}, task, arguments...);

@@ -150,6 +150,9 @@ typedef struct pto2_submission {
                                   /* for scalar n - 1 of the recording that lasts */
     const char *name; /* of the task, for tools and for its error: as names of scopes; */
                       /* NULL and "" = none */
+    uint32_t near; /* 1 + the cluster whose cores come first, as far as they are free; */
+                   /* 0 = any, behind its producers or where least was done */
+    uint32_t reserved;
 } pto2_submission;
 
 #define PTO2_SUBMISSION_FIELDS(F, T)                                                \
@@ -157,8 +160,8 @@ typedef struct pto2_submission {
     F(T, arguments, 56) F(T, scalars, 64) F(T, dependencies, 72) F(T, predicate, 80) \
     F(T, argument_count, 88) F(T, scalar_count, 92) F(T, dependency_count, 96)      \
     F(T, block_count, 100) F(T, require_sync_start, 104) F(T, run_on, 108) \
-    F(T, scalar_holes, 112) F(T, name, 120)
-PTO2_ASSERT_LAYOUT(pto2_submission, PTO2_SUBMISSION_FIELDS, 128);
+    F(T, scalar_holes, 112) F(T, name, 120) F(T, near, 128) F(T, reserved, 132)
+PTO2_ASSERT_LAYOUT(pto2_submission, PTO2_SUBMISSION_FIELDS, 136);
 
 /* What recorded tasks use that a replay has others for: tensors and views, no two with an
  * element in common, and scalars. */

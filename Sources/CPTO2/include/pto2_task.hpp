@@ -174,6 +174,7 @@ struct task_options {
     pto2_recovery recovery = PTO2_RECOVERY_AUTOMATIC;
     const pto2_predicate *predicate = nullptr;
     const char *name = nullptr; /* of the task, for tools and for its error */
+    int near = -1;              /* the cluster whose cores come first; -1 = any */
 };
 
 /* A kernel with its parameters, and where it runs. */

@@ -55,7 +55,8 @@ typedef struct pto2_main_slot {
     uint8_t scalar_count;
     uint16_t kernel_ids[PTO2_SLOTS]; /* index into the kernel names; for people */
     uint16_t scope;          /* its own name, or its scope's 15:7, 0 = none; depth 6:0 */
-    uint32_t block_count;    /* SPMD blocks, 1 for any other task */
+    uint32_t blocks;         /* SPMD blocks 23:0, 1 for any other task; near which */
+                             /* cluster, + 1, 31:24, 0 = none */
     uint32_t snapshot_line;  /* of a task with PTO2_SLOT_SNAPSHOT: where its snapshot */
                              /* begins, in cache lines from output_offset */
     uint64_t output_offset;  /* of the packed outputs and the snapshot, 0 = none */
@@ -67,9 +68,14 @@ typedef struct pto2_main_slot {
 #define PTO2_MAIN_SLOT_FIELDS(F, T) \
     F(T, task_id, 0) F(T, fanin_first, 8) F(T, fanin_count, 12) F(T, scope_previous, 16) \
     F(T, active_mask, 20) F(T, flags, 21) F(T, tensor_count, 22) F(T, scalar_count, 23) \
-    F(T, kernel_ids, 24) F(T, scope, 30) F(T, block_count, 32) F(T, snapshot_line, 36) \
+    F(T, kernel_ids, 24) F(T, scope, 30) F(T, blocks, 32) F(T, snapshot_line, 36) \
     F(T, output_offset, 40) F(T, heap_begin, 48) F(T, heap_end, 56)
 PTO2_ASSERT_LAYOUT(pto2_main_slot, PTO2_MAIN_SLOT_FIELDS, 64);
+
+#define PTO2_BLOCK_COUNT_MASK 0x00FFFFFFu
+#define PTO2_BLOCKS_NEAR_SHIFT 24
+PTO2_STATIC_ASSERT(PTO2_MAX_CLUSTERS < 1 << (32 - PTO2_BLOCKS_NEAR_SHIFT),
+                   "the field names every cluster");
 
 #define PTO2_SCOPE_NAME_SHIFT 7
 #define PTO2_SCOPE_DEPTH_MASK 0x7Fu
@@ -133,7 +139,7 @@ typedef struct pto2_consumed_entry {
     uint64_t heap_end;        /* packed output end, free-running bytes */
     uint32_t outcome;         /* 0 = done, CANCELLED, or the code it FAILED with */
     uint32_t pool_end;        /* position after its dependency-pool entries */
-    uint32_t block_count;     /* copied from the main slot */
+    uint32_t blocks;          /* copied from the main slot */
     uint32_t blocks_started;  /* blocks of which an intent was recorded */
     uint32_t subtasks_left;   /* over all blocks, without FIN */
     uint32_t scope_ended;     /* 1 = the scope has given its reference back */
@@ -143,7 +149,7 @@ typedef struct pto2_consumed_entry {
     F(T, task_id, 0) F(T, state, 8) F(T, fanout_head, 12) F(T, fanout_count, 16) \
     F(T, fanout_refcount, 20) F(T, scope_previous, 24) F(T, flags, 28) F(T, active_mask, 29) \
     F(T, kills, 30) F(T, crashes, 31) F(T, heap_end, 32) F(T, outcome, 40) \
-    F(T, pool_end, 44) F(T, block_count, 48) F(T, blocks_started, 52) \
+    F(T, pool_end, 44) F(T, blocks, 48) F(T, blocks_started, 52) \
     F(T, subtasks_left, 56) F(T, scope_ended, 60)
 PTO2_ASSERT_LAYOUT(pto2_consumed_entry, PTO2_CONSUMED_ENTRY_FIELDS, 64);
 

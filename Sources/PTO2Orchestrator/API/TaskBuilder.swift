@@ -195,6 +195,16 @@ public enum Recovery: Sendable {
     unsafe orchestrator.pointee.stageBlocks(count, startTogether)
   }
 
+  /// A hint where the task is to run: on a core of this cluster, 0 to one less than the
+  /// session's clusters, before others. It goes elsewhere only where that has no idle core
+  /// for it and another one has, or where no core of it has room. For programs that know
+  /// which tasks use the same data; without a hint a task goes behind its producers, or to
+  /// the core that has had the least. A task that is run again, since its worker has died,
+  /// runs anywhere. With several ranks the cluster is one of the rank on which it runs.
+  ///
+  /// Another cluster is `invalidArgs` at the submit.
+  public mutating func near(cluster: Int) { unsafe orchestrator.pointee.stageCluster(cluster) }
+
   /// Runs the task only if an element fulfils a condition once the task is ready.
   /// Otherwise the task is done without running, its outputs are whatever the memory
   /// held, and its consumers go on. The task waits for the tensor's writers; the kernel

@@ -274,7 +274,8 @@ extension Orchestrator {
         stageDependency(ordinal.id, dependency.flags & PTO2_FANIN_RETAIN != 0)
       }
       let attributes = template.attributes[index]
-      staged.setBlocks(Int(attributes.blocks), startTogether: attributes.startsTogether)
+      staged.attributes.blocks = attributes.blocks
+      staged.attributes.startsTogether = attributes.startsTogether
       staged.attributes.recovery = attributes.recovery
       if attributes.name != 0 { staged.attributes.name = nameOfReplay(attributes.name) }
       _ = try submit(attributes.kernels)

@@ -64,10 +64,10 @@ extension StagedTask {
       bytes += HeapRing.rounded(UInt64(argument.elementCount) * size)
     }
     if bytes == 0 { return 0 }
-    guard activeMask.nonzeroBitCount == 1, attributes.blocks == 1 else {
+    guard activeMask.nonzeroBitCount == 1, attributes.blocks.count == 1 else {
       throw PTO2Error(
         .invalidArgs,
-        "recovery by snapshot: a task that changes tensors in place has \(activeMask.nonzeroBitCount) kernels and \(attributes.blocks) blocks, expected one of each: what the others have stored would be undone. Split the task, or choose another recovery"
+        "recovery by snapshot: a task that changes tensors in place has \(activeMask.nonzeroBitCount) kernels and \(attributes.blocks.count) blocks, expected one of each: what the others have stored would be undone. Split the task, or choose another recovery"
       )
     }
     return UInt64(PTO2_SNAPSHOT_ELEMENTS) + bytes

@@ -1,5 +1,6 @@
 internal import CPTO2Segment
 internal import PTO2Protocol
+internal import PTO2Segment
 
 /// What `TaskArguments` stages: each tensor checked against buffers and scopes.
 extension Orchestrator {
@@ -24,6 +25,10 @@ extension Orchestrator {
 
   mutating func stageBlocks(_ count: Int, _ startTogether: Bool) {
     staged.setBlocks(count, startTogether: startTogether)
+  }
+
+  mutating func stageCluster(_ cluster: Int) {
+    staged.setCluster(cluster, of: segment.configuration.clusters)
   }
 
   mutating func stageRecovery(_ recovery: Recovery) { staged.attributes.recovery = recovery }
@@ -335,7 +340,7 @@ struct StagedTask: ~Copyable {
     var recovery = Recovery.automatic
     /// Its number; 0 for none.
     var name: UInt16 = 0
-    var blocks: UInt32 = 1
+    var blocks = BlockWord(count: 1, near: nil)
     /// Bytes of heap for the outputs so far.
     fileprivate(set) var outputBytes: UInt64 = 0
     var kernels = KernelSet()
@@ -372,7 +377,7 @@ struct StagedTask: ~Copyable {
   mutating func calls(hasSnapshot: Bool) -> (CallWord, CallWord, CallWord) {
     let (tensors, scalars) = (arguments.count, scalars.count)
     let kind =
-      (attributes.blocks > 1 ? PTO2_CALL_SPMD : 0) | (hasSnapshot ? PTO2_CALL_SNAPSHOT : 0)
+      (attributes.blocks.count > 1 ? PTO2_CALL_SPMD : 0) | (hasSnapshot ? PTO2_CALL_SNAPSHOT : 0)
     func call(_ kernel: UInt64) -> CallWord {
       kernel == 0
         ? CallWord(rawValue: 0)
@@ -423,7 +428,7 @@ struct StagedTask: ~Copyable {
   @inline(never)
   mutating func becomeDummy() {
     attributes.kernels = KernelSet()
-    attributes.blocks = 1
+    attributes.blocks = BlockWord(count: 1, near: nil)
     attributes.startsTogether = false
   }
 
@@ -474,7 +479,19 @@ struct StagedTask: ~Copyable {
       return fail(
         PTO2Error(.invalidArgs, "\(count) blocks: expected 1 to \(BlockLimits.maximum)"))
     }
-    attributes.blocks = UInt32(count)
+    attributes.blocks = BlockWord(count: UInt32(count), near: attributes.blocks.cluster)
     attributes.startsTogether = startTogether
+  }
+
+  /// - Parameter clusters: of the session.
+  mutating func setCluster(_ cluster: Int, of clusters: UInt32) {
+    guard (0..<Int(clusters)).contains(cluster) else {
+      return fail(
+        PTO2Error(
+          .invalidArgs,
+          "near cluster \(cluster): expected 0 to \(clusters - 1), of which there are in this session"
+        ))
+    }
+    attributes.blocks = BlockWord(count: attributes.blocks.count, near: cluster)
   }
 }

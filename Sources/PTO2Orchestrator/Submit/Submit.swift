@@ -73,7 +73,7 @@ extension Orchestrator {
   /// Blocks that start together need a core, or a cluster, each.
   mutating func checkBlocks() throws(PTO2Error) {
     let clusters = segment.configuration.clusters
-    let blocks = staged.attributes.blocks
+    let blocks = staged.attributes.blocks.count
     let mask = staged.attributes.kernels.activeMask
     let places = BlockLimits.startingTogether(mask: mask, clusters: clusters)
     guard blocks <= places else {
@@ -196,7 +196,7 @@ extension Orchestrator {
       scalar_count: UInt8(truncatingIfNeeded: staged.scalars.count),
       kernel_ids: staged.attributes.kernels.ids,
       scope: scope.place(named: staged.attributes.name),
-      block_count: staged.attributes.blocks,
+      blocks: staged.attributes.blocks.bits,
       snapshot_line: UInt32(truncatingIfNeeded: (snapshotAt ?? 0) / UInt64(PTO2_CACHE_LINE)),
       output_offset: block.end == block.begin ? 0 : outputAt, heap_begin: block.begin,
       heap_end: block.end)

@@ -105,10 +105,12 @@ package struct ConsumedEntry: RecordView {
   }
 
   @inlinable @inline(__always)
-  package var blockCount: UInt32 {
-    get { unsafe record.pointee.block_count }
-    nonmutating set { unsafe record.pointee.block_count = newValue }
+  package var blocks: BlockWord {
+    get { BlockWord(bits: unsafe record.pointee.blocks) }
+    nonmutating set { unsafe record.pointee.blocks = newValue.bits }
   }
+  @inlinable @inline(__always)
+  package var blockCount: UInt32 { blocks.count }
   /// Released after the intent that names the block.
   @inlinable @inline(__always)
   package var blocksStarted: Cell<UInt32> { unsafe Cell(&record.pointee.blocks_started) }

@@ -59,7 +59,7 @@ package struct MainSlot: RecordView {
   @inlinable @inline(__always)
   package var flags: SlotFlags { SlotFlags(rawValue: unsafe record.pointee.flags) }
   @inlinable @inline(__always)
-  package var blockCount: UInt32 { unsafe record.pointee.block_count }
+  package var blocks: BlockWord { BlockWord(bits: unsafe record.pointee.blocks) }
   @inlinable @inline(__always)
   package var heapBegin: UInt64 { unsafe record.pointee.heap_begin }
   @inlinable @inline(__always)

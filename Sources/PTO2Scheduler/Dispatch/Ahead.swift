@@ -200,7 +200,9 @@ extension Dispatcher {
         gates.add(place)
       else { return .no }
     }
-    let core = core(among: room, isMatrix: isMatrix, behind: gates, cores)
+    let core =
+      core(among: room, near: entry.blocks.cluster, isMatrix: isMatrix, cores)
+      ?? core(among: room, isMatrix: isMatrix, behind: gates, cores)
     gates.remove(core: core.index)
     return .dispatch(core)
   }

@@ -121,13 +121,16 @@ internal import PTO2Segment
       let isSpread = isSpread(entry, thread)
       switch shape {
       case .aicOnly:
-        guard let core = matrixCore(isSpread: isSpread, thread) else { return work }
+        let near = nearCore(entry, isMatrix: true, isSpread: isSpread, thread)
+        guard let core = near ?? matrixCore(isSpread: isSpread, thread) else { return work }
         start(takeBlock(id, shape, entry, subtask: 0), on: core, &thread)
       case .aivX1:
-        guard let core = vectorCore(isSpread: isSpread, thread) else { return work }
+        let near = nearCore(entry, isMatrix: false, isSpread: isSpread, thread)
+        guard let core = near ?? vectorCore(isSpread: isSpread, thread) else { return work }
         start(takeBlock(id, shape, entry, subtask: mask == 0b010 ? 1 : 2), on: core, &thread)
       default:
-        guard let cluster = mixedCluster(shape, isSpread: isSpread) else {
+        guard let cluster = mixedCluster(shape, near: entry.blocks.cluster, isSpread: isSpread)
+        else {
           reserveCluster(for: shape, thread)
           return work
         }

@@ -9,6 +9,9 @@ internal import PTO2Protocol
 /// a batch that goes elsewhere because of it would put a whole step of a stencil on one
 /// core, and the next steps after it. A core that stays slow is full at last.
 ///
+/// A task that the program wants near a cluster goes to a favoured core of that one if it has
+/// room; a READY task only if it is idle or no other is.
+///
 /// An idle core is preferred to a free lane behind a running kernel. Where a core is not
 /// READY, or for blocks that may have a core each, there is no other choice than an idle
 /// one: what is stored to a lane stays there, and its siblings may wait for it. A mixed task that
@@ -100,6 +103,43 @@ extension Dispatcher {
     return thread.outstanding(first.index) <= thread.outstanding(second.index) ? first : second
   }
 
+  /// The core of the cluster that the program wants the task near, if there is one: an idle
+  /// one, or one with a free lane where no core of its kind is idle.
+  @inline(__always)
+  func nearCore<S: Sharing>(
+    _ entry: ConsumedEntry, isMatrix: Bool, isSpread: Bool,
+    _ thread: borrowing SchedulerThread<S>
+  ) -> CoreID? {
+    guard let cluster = entry.blocks.cluster else { return nil }
+    return nearCore(cluster, isMatrix: isMatrix, isSpread: isSpread, thread)
+  }
+
+  @inline(never)
+  private func nearCore<S: Sharing>(
+    _ cluster: Int, isMatrix: Bool, isSpread: Bool, _ thread: borrowing SchedulerThread<S>
+  ) -> CoreID? {
+    let open = ~table.reservedClusters
+    let (idle, own) = (table.idle, table.favoured.of(1 << UInt64(cluster) & open))
+    let isIdleAlone = isSpread || (isMatrix ? idle.aic : idle.aiv0 | idle.aiv1) & open != 0
+    return isMatrix
+      ? matrixCore(among: own.aic, isSpread: isIdleAlone, thread)
+      : vectorCore(among: own.aiv0, own.aiv1, isSpread: isIdleAlone, thread)
+  }
+
+  /// Of some cores with room, that of this cluster which has had the least.
+  /// - Parameter cluster: nil for none.
+  @inline(__always)
+  func core(
+    among room: CoreMasks, near cluster: Int?, isMatrix: Bool, _ cores: Cores
+  ) -> CoreID? {
+    guard let cluster else { return nil }
+    let first = CoreID(cluster: cluster, subtask: isMatrix ? 0 : 1)
+    let second = CoreID(cluster: cluster, subtask: isMatrix ? 0 : 2)
+    guard room.contains(first) else { return room.contains(second) ? second : nil }
+    guard room.contains(second) else { return first }
+    return cores[second].share.value < cores[first].share.value ? second : first
+  }
+
   /// For a task that waits at some gates: the core whose newest dispatch is one of its
   /// producers, since it would begin no sooner on another one; else that which has had the
   /// least.
@@ -169,15 +209,19 @@ extension Dispatcher {
   }
 
   /// A cluster for all kernels of a block.
-  /// - Parameter isSpread: with idle cores alone.
-  func mixedCluster(_ shape: TaskShape, isSpread: Bool) -> Int? {
+  /// - Parameters:
+  ///   - near: the one that comes first; nil for none.
+  ///   - isSpread: with idle cores alone.
+  func mixedCluster(_ shape: TaskShape, near: Int?, isSpread: Bool) -> Int? {
     let open = ~table.reservedClusters
+    let wanted: UInt64 = near.map { 1 << UInt64($0) } ?? 0
     let idle = table.idle.clusters(for: shape) & open
-    if idle != 0 { return idle.trailingZeroBitCount }
+    if idle != 0 { return (idle & wanted != 0 ? wanted : idle).trailingZeroBitCount }
     let isMatrixDue = shape == .aivX2 || table.isComplete(isMatrix: true)
     if isSpread || !isMatrixDue || !table.isComplete(isMatrix: false) { return nil }
     let room = table.room.clusters(for: shape) & open
-    return room != 0 ? room.trailingZeroBitCount : nil
+    if room == 0 { return nil }
+    return (room & wanted != 0 ? wanted : room).trailingZeroBitCount
   }
 
   /// The core for one kernel of a mixed block. The one vector kernel of AIC_AIV_X1 may

@@ -16,7 +16,7 @@ extension SchedulerThread {
   func isIntact(_ id: TaskID, _ entry: ConsumedEntry) -> Bool {
     let slot = rings[id.ring].slot(id.local)
     return entry.taskID == id && entry.activeMask == slot.activeMask && entry.flags == slot.flags
-      && entry.blockCount == slot.blockCount
+      && entry.blocks == slot.blocks
   }
 
   /// A task of which nothing was dispatched, and which is not READY yet.

@@ -263,7 +263,7 @@ extension ConsumedEntry {
     scopePrevious = slot.scopePrevious
     flags = task.flags
     activeMask = task.activeMask
-    blockCount = task.blockCount
+    blocks = task.blocks
     heapEnd = slot.heapEnd
     poolEnd = task.faninFirst &+ task.faninCount
   }

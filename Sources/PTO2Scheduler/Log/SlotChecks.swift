@@ -8,7 +8,7 @@ struct SubmittedTask {
   let faninCount: UInt32
   let activeMask: UInt8
   let flags: SlotFlags
-  let blockCount: UInt32
+  let blocks: BlockWord
 
   @inline(__always)
   init(_ slot: MainSlot) {
@@ -16,7 +16,7 @@ struct SubmittedTask {
     faninCount = slot.faninCount
     activeMask = slot.activeMask
     flags = slot.flags
-    blockCount = slot.blockCount
+    blocks = slot.blocks
   }
 }
 
@@ -32,9 +32,10 @@ extension SchedulerThread {
       task.faninFirst == ring.poolHead.value && task.faninCount <= pool
       && task.faninFirst &+ task.faninCount &- S.load(ring.poolTail) <= pool
     let canRun =
-      task.activeMask < 1 << UInt8(PTO2_SLOTS) && task.blockCount &- 1 < BlockLimits.maximum
+      task.activeMask < 1 << UInt8(PTO2_SLOTS) && task.blocks.count &- 1 < BlockLimits.maximum
+      && (task.blocks.cluster.map { $0 < cores.clusterCount } ?? true)
       && (!task.flags.contains(.syncStart)
-        || task.blockCount
+        || task.blocks.count
           <= BlockLimits.startingTogether(
             mask: task.activeMask, clusters: shared.segment.configuration.clusters))
       && (!task.flags.contains(.transfer) || isTransfer(task, ring.slot(id.local)))
@@ -46,8 +47,9 @@ extension SchedulerThread {
         "task \(id) has \(task.faninCount) fanin entries at \(task.faninFirst) of the dependency pool"
       )
     } else {
+      let near = task.blocks.cluster.map { " near cluster \($0)" } ?? ""
       violation(
-        "task \(id) has active mask \(task.activeMask), \(task.blockCount) blocks, flags \(task.flags.rawValue)"
+        "task \(id) has active mask \(task.activeMask), \(task.blocks.count) blocks\(near), flags \(task.flags.rawValue)"
       )
     }
     return false
@@ -57,7 +59,7 @@ extension SchedulerThread {
   @inline(never)
   private func isTransfer(_ task: SubmittedTask, _ slot: MainSlot) -> Bool {
     let header = slot.header
-    return transfers != nil && task.activeMask == 0 && task.blockCount == 1
+    return transfers != nil && task.activeMask == 0 && task.blocks == BlockWord(count: 1, near: nil)
       && header.tensor_count <= 1 && Int(header.scalar_count) == Int(PTO2_TRANSFER_SCALARS)
       && task.flags.isDisjoint(with: [.predicate, .syncStart, .snapshot, .held])
   }

@@ -160,6 +160,8 @@ package struct PlannedTask: Sendable {
   /// As the kernels get them.
   package var words: [UInt64] = []
   package var blocks = 1
+  /// A cluster.
+  package var near: Int?
   package var startsTogether = false
   package var predicate: Predicate?
   /// Numbers of earlier tasks.

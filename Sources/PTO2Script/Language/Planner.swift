@@ -1,3 +1,4 @@
+internal import CPTO2
 package import PTO2Faults
 internal import PTO2Orchestrator
 internal import PTO2Protocol
@@ -230,6 +231,9 @@ private struct Planner {
     for (scalar, _) in step.scalars { task.scalars.append(try scalar.value(variables)) }
     if let blocks = step.blocks {
       task.blocks = try blocks.whole(variables, "the number of blocks", 0...(1 << 21), place)
+    }
+    task.near = try step.near.map { (near) throws(TextError) in
+      try near.whole(variables, "the number of a cluster", 0...Int(PTO2_MAX_CLUSTERS) - 1, place)
     }
     task.startsTogether = step.startsTogether
     task.predicate = try step.predicate.map { (predicate) throws(TextError) in

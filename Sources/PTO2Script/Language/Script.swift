@@ -107,6 +107,8 @@ package struct TaskStep: Sendable {
   package var arguments: [Argument] = []
   package var scalars: [(value: Expression, place: TextPlace)] = []
   package var blocks: Expression?
+  /// A cluster.
+  package var near: Expression?
   package var startsTogether = false
   package var predicate: Predicate?
   package var after: [Template] = []

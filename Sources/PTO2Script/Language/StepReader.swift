@@ -128,6 +128,7 @@ extension TaskStep {
       for node in node.listOrOne { scalars.append((try Expression(node), node.place)) }
     }
     blocks = try members.take("blocks").map { (node) throws(TextError) in try Expression(node) }
+    near = try members.take("near").map { (node) throws(TextError) in try Expression(node) }
     if let node = members.take("together") { startsTogether = try node.bool() }
     predicate = try members.take("when").map { (node) throws(TextError) in try Predicate(node) }
     if let node = members.take("after") {

@@ -172,6 +172,7 @@ package struct Player {
       if task.blocks != 1 || task.startsTogether {
         builder.blocks(task.blocks, startTogether: task.startsTogether)
       }
+      if let cluster = task.near { builder.near(cluster: cluster) }
       if let predicate = task.predicate, let predicateTensor {
         Self.stage(predicate, predicateTensor, &builder)
       }

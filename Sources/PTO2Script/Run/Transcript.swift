@@ -250,7 +250,8 @@ package struct Transcript {
       let scalars = task.scalars.map { "\(Int64(bitPattern: $0))" }
       parts.append("scalars: [\(scalars.joined(separator: ", "))]")
     }
-    if task.blocks != 1 { parts.append("blocks: \(task.blocks)") }
+    if task.blocks.count != 1 { parts.append("blocks: \(task.blocks.count)") }
+    if let cluster = task.blocks.cluster { parts.append("near: \(cluster)") }
     if task.flags.contains(.syncStart) { parts.append("together: true") }
     if let predicate = task.predicate { parts.append("when: \(try text(predicate))") }
     let producers = dependencies(of: task)

@@ -172,7 +172,7 @@ extension PictureReader {
     task.references.taken = entry.fanout_count
     task.references.given = entry.fanout_refcount
     task.references.hasScopeEnded = entry.scope_ended != 0
-    task.blocks.count = entry.block_count
+    (task.blocks.count, task.near) = counted(entry.blocks)
     task.blocks.started = entry.blocks_started
     task.blocks.subtasksLeft = entry.subtasks_left
     task.outcome = entry.outcome
@@ -185,6 +185,11 @@ extension PictureReader {
     }
     if task.heapBytes > 2 * ring.sizes.heapBytes { task.heapBytes = 0 }
     return task
+  }
+
+  private func counted(_ bits: UInt32) -> (UInt32, cluster: Int?) {
+    let word = BlockWord(bits: bits)
+    return (word.count, word.cluster)
   }
 
   /// What a main slot says; it stays after RELEASED until another task gets it.
@@ -200,7 +205,7 @@ extension PictureReader {
     let scope = ScopePlace(rawValue: slot.scope)
     task.scopeDepth = scope.depth
     (task.scopeName, task.name) = names(scope.name)
-    task.blocks.count = slot.block_count
+    (task.blocks.count, task.near) = counted(slot.blocks)
     guard !isReleased else { return }
     let state = copy.slotStates(ring.index)[task.id.local].copy()
     task.fanin.done = state.fanin_refcount

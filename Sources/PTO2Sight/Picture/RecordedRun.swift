@@ -52,7 +52,7 @@ package struct RecordedRun: Sendable {
     package var scopeName = ""
     package var name = ""
     package var flags: SlotFlags
-    package var blocks: UInt32
+    package var blocks: BlockWord
     package var kernels: [(slot: Int, name: String)] = []
     package var tensors: [Tensor] = []
     package var scalars: [UInt64] = []
@@ -170,7 +170,7 @@ extension PictureReader {
     else { throw damaged("the slot of task \(id)") }
     var task = RecordedRun.Task(
       id: id, depth: ScopePlace(rawValue: slot.scope).depth, flags: SlotFlags(rawValue: slot.flags),
-      blocks: slot.block_count)
+      blocks: BlockWord(bits: slot.blocks))
     let names = names(ScopePlace(rawValue: slot.scope).name)
     (task.scopeName, task.name) = (names.scope ?? "", names.task ?? "")
     let ids = [slot.kernel_ids.0, slot.kernel_ids.1, slot.kernel_ids.2]

@@ -108,6 +108,8 @@ package struct TaskPicture: Equatable, Sendable {
   package var subtasks: [Subtask] = []
   package var flags: SlotFlags = []
   package var blocks = Blocks()
+  /// The cluster that the program has it run on rather than on others.
+  package var near: Int?
   package var fanin = Fanin()
   package var references = References()
   /// Scopes around it, the outermost not counted; nil once its slot is given to another.

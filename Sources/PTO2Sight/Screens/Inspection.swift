@@ -148,6 +148,7 @@ package struct Inspection {
     if task.blocks.count > 1 {
       lines.append("blocks        \(task.blocks.started) of \(task.blocks.count) dispatched")
     }
+    if let cluster = task.near { lines.append("near          cluster \(cluster)") }
     lines.append("without FIN   \(task.blocks.subtasksLeft) subtasks")
     if let depth = task.scopeDepth {
       lines.append(

@@ -78,6 +78,7 @@ extension Inspection {
     if let name = task.scopeName { object.add("scope", name) }
     if let name = task.name { object.add("name", name) }
     object.add("blocks", task.blocks.count)
+    if let cluster = task.near { object.add("near", cluster) }
     object.add("blocks_started", task.blocks.started)
     object.add("subtasks_left", task.blocks.subtasksLeft)
     object.add("heap_bytes", task.heapBytes)

@@ -69,6 +69,7 @@ static void everything(pto2::graph &graph) {
 
     const auto c = graph.external(std::vector<pto2::bfloat16>{pto2::bfloat16(2.75f)});
     options.blocks = 1;
+    options.near = 1;
     options.dependencies = {pto2_after(graph.submit(
         graph.aic<void(pto2::tensor<pto2::bfloat16>, double)>("round_down"), c, 1))};
     graph.submit(options, scale, x, y, 1.0f, 0);
@@ -106,6 +107,14 @@ int main(int argc, char **argv) {
                  [](pto2::graph &graph) { graph.aiv<scale_type>("nobody"); });
     expect_error(session, static_cast<pto2_error>(1003), "own",
                  [](pto2::graph &graph) { graph.fail("own", 1003); });
+    expect_error(session, PTO2_ERROR_INVALID_ARGS, "near cluster 2: expected 0 to 1",
+                 [](pto2::graph &graph) {
+                     pto2::task_options options;
+                     options.near = 2;
+                     const auto x = graph.external<float>({4});
+                     graph.submit(options, graph.aiv<scale_type>("scale"), x,
+                                  pto2::overwrite(x), 1.0f, 0);
+                 });
     /* A view can be done without, or end the run. */
     const auto beyond = [](pto2::graph &graph) {
         const auto x = graph.external<float>({4});

@@ -120,7 +120,7 @@ package final class PlayedRank: @unchecked Sendable {
     slot.tensor_count = tensor == nil ? 0 : 1
     slot.scalar_count = UInt8(PTO2_TRANSFER_SCALARS)
     slot.kernel_ids = (0xFFFF, 0xFFFF, 0xFFFF)
-    slot.block_count = 1
+    slot.blocks = 1
     var parts = Parts(
       slot: slot, scalars: order.scalars, tensor: tensor,
       payload: owner.layout.section(.payload).offset + UInt64(id.local % 1024) * 256,

@@ -188,6 +188,7 @@ int32_t beyond(const char *limit) {
     if (!strcmp(limit, "tensors")) task.argument_count = 33;
     if (!strcmp(limit, "scalars")) task.scalar_count = 17;
     if (!strcmp(limit, "blocks")) task.block_count = (1u << 20) + 1;
+    if (!strcmp(limit, "near")) task.near = 3;
     if (!strcmp(limit, "null-arguments")) task.argument_count = 1, task.arguments = NULL;
     if (!strcmp(limit, "access"))
         task.argument_count = 1, arguments[0].access = PTO2_OUTPUT_KEPT + 1;

@@ -164,7 +164,7 @@ static int32_t spmd(uint64_t n) {
                 .bytes = sizeof submission,
                 .kernel_names = {kernels[kind][0], kernels[kind][1], kernels[kind][2]},
                 .arguments = arguments, .argument_count = 1, .scalars = scalars,
-                .scalar_count = 2, .block_count = blocks};
+                .scalar_count = 2, .block_count = blocks, .near = 1};
             if (api->submit(graph, &submission, NULL)) return 1;
         }
     }
