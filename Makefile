@@ -40,7 +40,7 @@ MPICC = mpicc
 PREFIX = /usr/local
 DESTDIR =
 
-.PHONY: run demo test test-elsewhere test-mpi test-python test-packages wheel deb bench taskbench peers differential verify verify-models mutants simulate campaign steps \
+.PHONY: run demo test test-swift test-beside test-elsewhere test-mpi test-python test-packages wheel deb bench taskbench peers differential verify verify-models mutants simulate campaign steps \
   fuzz build executables library link images install uninstall simulator format lint setup setup-run setup-test setup-mpi clean
 
 run: setup-run build
@@ -53,9 +53,16 @@ test: setup-test build
 	@if command -v $(MPICC) >/dev/null; then $(MAKE) --no-print-directory link; fi
 	SWIFT=$(SWIFT) $(BIN)/pto2-verify --short
 	$(BUILD_TESTS)
+	@$(MAKE) --no-print-directory -j2 test-swift test-beside; status=$$?; \
+	cat .build/beside.log; exit $$status
+
+test-swift:
 	PTO2_TEST_BIN=$(CURDIR)/$(BIN) timeout --kill-after=10 1800 $(SWIFT) test --skip-build
-	@$(MAKE) --no-print-directory test-python
-	@$(MAKE) --no-print-directory SETUP=no test-packages
+
+# At the same time, since tests wait for much; what it says comes after them.
+test-beside:
+	@{ $(MAKE) --no-print-directory -j1 test-python && \
+	$(MAKE) --no-print-directory -j1 SETUP=no test-packages; } >.build/beside.log 2>&1
 
 # Every test that starts executables, in two hostile surroundings as well (docs/testing.md).
 test-elsewhere: build
@@ -77,7 +84,7 @@ PYTHON = $(firstword $(shell for python in python3 /usr/bin/python3; do \
 NUMPY = required
 
 test-python:
-	cd Python && PTO2_TEST_NUMPY=$(NUMPY) timeout --kill-after=10 300 \
+	cd Python && PTO2_TEST_NUMPY=$(NUMPY) timeout --kill-after=10 900 \
 	  $(PYTHON) -m unittest discover -s tests -t .
 
 # With what `mpirun` needs, where there is an MPI.
