@@ -12,15 +12,19 @@ enum Parts {
     var run: (Campaign) throws -> Void
   }
 
-  /// - Parameter isShort: a quarter of the sessions with several scheduler threads, and
-  ///   every pair of deaths for one task instead of two.
-  private static func all(isShort: Bool) -> [Part] {
+  /// - Parameters:
+  ///   - isShort: a quarter of the sessions with several scheduler threads, and every pair of
+  ///     deaths for one task instead of two.
+  ///   - isGlance: the first of each row's sessions alone, which find most mistakes in a
+  ///     twentieth of the time.
+  private static func all(isShort: Bool, isGlance: Bool = false) -> [Part] {
     var parts: [Part] = []
     // Seeds of one row, a part for each so many of them.
     func random(
       _ last: UInt64, each: UInt64, _ size: Size, _ strategy: StrategyName, _ crash: CrashName,
       program: (Tiny, threads: Int)? = nil
     ) {
+      let last = isGlance ? max(20, last / 20) : last
       for first in stride(from: UInt64(1), through: last, by: Int(each)) {
         parts.append(
           Part {
@@ -59,16 +63,17 @@ enum Parts {
         parts.append(
           Part {
             try $0.depthFirst(
-              program, threads: threads, bound: bound, holds: holds, budget: 5_000_000, replay: nil)
+              program, threads: threads, bound: bound, holds: holds,
+              budget: isGlance ? 250_000 : 5_000_000, replay: nil)
           })
       }
       search(1, 2, false)
       search(2, 1, false)
       search(2, 1, true)
-      if program == .one || program == .reuse && !isShort {
+      if !isGlance && (program == .one || program == .reuse && !isShort) {
         parts.append(Part(isLong: true) { try $0.everyPair(program, threads: 1, at: nil) })
       }
-      for threads in 1...3 {
+      for threads in 1...(isGlance ? 1 : 3) {
         parts.append(
           Part { try $0.everyCrash(program, threads: threads, crash: .any, at: nil) })
       }
@@ -78,12 +83,25 @@ enum Parts {
 
   /// Runs the set.
   /// - Parameter campaign: one that has run nothing.
-  /// - Parameter stopsAtFirst: a part with a failure is the last.
+  /// - Parameter stopsAtFirst: some of every part comes first; a part with a failure is the
+  ///   last.
   /// - Returns: its rows, in order.
   static func run(_ campaign: Campaign, jobs: Int, isShort: Bool, stopsAtFirst: Bool) throws
     -> [Row]
   {
-    let parts = all(isShort: isShort)
+    let whole = all(isShort: isShort)
+    guard stopsAtFirst else {
+      return try run(whole, campaign, jobs: jobs, stopsAtFirst: false)
+    }
+    let glance = all(isShort: isShort, isGlance: true)
+    let rows = try run(glance, campaign, jobs: jobs, stopsAtFirst: true)
+    if rows.contains(where: { $0.failures > 0 }) { return rows }
+    return try run(whole, campaign, jobs: jobs, stopsAtFirst: true)
+  }
+
+  private static func run(
+    _ parts: [Part], _ campaign: Campaign, jobs: Int, stopsAtFirst: Bool
+  ) throws -> [Row] {
     var running: [pid_t: (part: Int, output: Int32)] = [:]
     var rows = [[Row]](repeating: [], count: parts.count)
     var waiting: [Int] = parts.indices.filter { !parts[$0].isLong }.reversed()
