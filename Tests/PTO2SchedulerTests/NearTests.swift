@@ -19,12 +19,12 @@ import Testing
     let tasks = [
       try rig.submit(aic: true) { $0.near(cluster: 2) },
       try rig.submit(aic: true) { $0.near(cluster: 1) },
-      try rig.submit(aiv0: true) { $0.near(cluster: 1) },
       try rig.submit(aiv1: true) { $0.near(cluster: 1) },
+      try rig.submit(aiv0: true) { $0.near(cluster: 1) },
       try rig.submit(aic: true),
     ]
     rig.settle()
-    #expect(cores(rig, tasks) == [6, 3, 4, 5, 0])
+    #expect(cores(rig, tasks) == [6, 3, 5, 4, 0])
     rig.runAll()
     #expect(rig.counts()[0] == 5 && rig.failure == nil)
   }
@@ -89,12 +89,18 @@ import Testing
       $0.after(producer)
       $0.near(cluster: 2)
     }
+    let vector = try rig.submit(aiv1: true) {
+      $0.after(producer)
+      $0.near(cluster: 1)
+    }
     rig.settle()
     #expect(cores(rig, [producer, plain]) == [0, 0], "a hint is no part of other tasks")
-    let place = rig.worker.dispatchLanes(6)[0]
-    #expect(rig.state(hinted) == .running && place.gateCount == 1)
+    for (task, core) in [(hinted, 6), (vector, 5)] {
+      let lane = rig.worker.dispatchLanes(core)[0]
+      #expect(rig.state(task) == .running && lane.gateCount == 1)
+    }
     rig.runAll()
-    #expect(rig.counts()[0] == 3 && rig.failure == nil)
+    #expect(rig.counts()[0] == 4 && rig.failure == nil)
   }
 
   /// Both ways in which a replay is submitted keep it; so does a new scheduler.

@@ -77,7 +77,8 @@ import Testing
     #expect(
       systems == [
         "pto2", "pto2-no-ahead", "pto2-lanes-4", "pto2-explicit", "pto2-replay", "pto2-no-moves",
-        "pto2-pinned", "pto2-threads-2", "pto2-in-place", "pto2-snapshots", "pto2-trace",
+        "pto2-pinned", "pto2-near", "pto2-threads-2", "pto2-in-place", "pto2-snapshots",
+        "pto2-trace",
       ])
     #expect(!result.output.contains("\"valid\":false"), "\(result.output)")
     let wrong = Command.run("pto2-taskbench", ["--ablation", "--system", "pto2"])

@@ -55,6 +55,7 @@ struct System {
     variant("replay", "16 steps recorded and replayed", ["--replay", "16"]),
     variant("no-moves", "cores run where Linux leaves them", ["--no-moves"]),
     variant("pinned", "each core stays on a CPU", ["--pinned"]),
+    variant("near", "each point's tasks have a hint, the same core", ["--near"]),
     variant("threads-2", "2 scheduler threads, so no work ahead", ["--threads", "2"]),
     variant("in-place", "outputs are external tensors, changed in place", ["--in-place"]),
     variant("snapshots", "the same, copied first for a second run", ["--snapshots"]),

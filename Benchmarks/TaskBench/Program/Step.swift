@@ -14,11 +14,17 @@ func submitStep(
   addScalars: (inout TaskBuilder, UInt32) -> Void
 ) throws {
   let (aic, aiv) = kernel.coreType == .aic ? (kernel, nil) : (nil, kernel)
+  let (isNear, workers) = (options.is_near != 0, Int(options.workers))
   var points = taskbench_points(&options.graph, step)
   while points != 0 {
     let point = taskbench_next(&points)
     var producers = taskbench_inputs(&options.graph, step, point)
-    current[Int(point)] = try graph.submit(aic: aic, aiv0: aiv) { task in
+    // Workers are the AIVs of clusters, two of each; points belong to them in blocks.
+    let worker =
+      isNear ? owner(Int(point), of: graph.ranks * workers, options) % workers : 0
+    let (aiv0, aiv1) = worker & 1 == 0 ? (aiv, nil) : (nil, aiv)
+    current[Int(point)] = try graph.submit(aic: aic, aiv0: aiv0, aiv1: aiv1) { task in
+      if isNear { task.near(cluster: worker / 2) }
       if graph.ranks > 1 { task.run(on: owner(Int(point), of: graph.ranks, options)) }
       while producers != 0 { task.input(before[Int(taskbench_next(&producers))]!) }
       let output = task.output(of: Int64.self, Shape(2))
@@ -28,7 +34,7 @@ func submitStep(
   }
 }
 
-/// The rank that a point belongs to.
-func owner(_ point: Int, of ranks: Int, _ options: taskbench_options) -> Int {
-  point * ranks / Int(options.graph.width)
+/// The rank, or worker, that a point belongs to.
+func owner(_ point: Int, of count: Int, _ options: taskbench_options) -> Int {
+  point * count / Int(options.graph.width)
 }

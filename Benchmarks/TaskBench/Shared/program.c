@@ -37,6 +37,7 @@ static void help(const char *system) {
                "  --no-ahead        no dispatch before every producer is COMPLETED\n"
                "  --no-moves        cores run where Linux leaves them\n"
                "  --pinned          each core stays on a CPU\n"
+               "  --near            each point has a core, near which its tasks are to run\n"
                "  --in-place        outputs are external tensors, which are changed in place\n"
                "  --snapshots       the same, and each task's output is copied before it\n"
                "  --trace FILE      what happens to each task is recorded\n"
@@ -157,6 +158,8 @@ int taskbench_parse(taskbench_options *options, const char *system, int argc,
             options->without_moves = 1;
         } else if (is_ours && strcmp(name, "--pinned") == 0) {
             options->is_pinned = 1;
+        } else if (is_ours && strcmp(name, "--near") == 0) {
+            options->is_near = 1;
         } else if (is_ours && strcmp(name, "--in-place") == 0) {
             options->is_in_place = 1;
         } else if (is_ours && strcmp(name, "--snapshots") == 0) {

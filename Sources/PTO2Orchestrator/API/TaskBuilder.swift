@@ -196,8 +196,9 @@ public enum Recovery: Sendable {
   }
 
   /// A hint where the task is to run: on a core of this cluster, 0 to one less than the
-  /// session's clusters, before others. It goes elsewhere only where that has no idle core
-  /// for it and another one has, or where no core of it has room. For programs that know
+  /// session's clusters, before others; a lone vector kernel on the AIV of its place before
+  /// the other one. It goes elsewhere only where the cluster has no idle core for it and
+  /// another one has, or where no core of it has room. For programs that know
   /// which tasks use the same data; without a hint a task goes behind its producers, or to
   /// the core that has had the least. A task that is run again, since its worker has died,
   /// runs anywhere. With several ranks the cluster is one of the rank on which it runs.

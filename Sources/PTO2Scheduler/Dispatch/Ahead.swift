@@ -201,8 +201,7 @@ extension Dispatcher {
       else { return .no }
     }
     let core =
-      core(among: room, near: entry.blocks.cluster, isMatrix: isMatrix, cores)
-      ?? core(among: room, isMatrix: isMatrix, behind: gates, cores)
+      nearCore(entry, in: room) ?? core(among: room, isMatrix: isMatrix, behind: gates, cores)
     gates.remove(core: core.index)
     return .dispatch(core)
   }

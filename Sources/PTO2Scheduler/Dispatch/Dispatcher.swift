@@ -121,13 +121,14 @@ internal import PTO2Segment
       let isSpread = isSpread(entry, thread)
       switch shape {
       case .aicOnly:
-        let near = nearCore(entry, isMatrix: true, isSpread: isSpread, thread)
+        let near = nearCore(entry, place: 0, isSpread: isSpread)
         guard let core = near ?? matrixCore(isSpread: isSpread, thread) else { return work }
         start(takeBlock(id, shape, entry, subtask: 0), on: core, &thread)
       case .aivX1:
-        let near = nearCore(entry, isMatrix: false, isSpread: isSpread, thread)
+        let subtask = mask == 0b010 ? 1 : 2
+        let near = nearCore(entry, place: subtask, isSpread: isSpread)
         guard let core = near ?? vectorCore(isSpread: isSpread, thread) else { return work }
-        start(takeBlock(id, shape, entry, subtask: mask == 0b010 ? 1 : 2), on: core, &thread)
+        start(takeBlock(id, shape, entry, subtask: UInt32(subtask)), on: core, &thread)
       default:
         guard let cluster = mixedCluster(shape, near: entry.blocks.cluster, isSpread: isSpread)
         else {

@@ -105,39 +105,38 @@ extension Dispatcher {
 
   /// The core of the cluster that the program wants the task near, if there is one: an idle
   /// one, or one with a free lane where no core of its kind is idle.
+  /// - Parameter place: of the kernel, 0 for AIC, 1 and 2 for AIV0 and AIV1.
   @inline(__always)
-  func nearCore<S: Sharing>(
-    _ entry: ConsumedEntry, isMatrix: Bool, isSpread: Bool,
-    _ thread: borrowing SchedulerThread<S>
-  ) -> CoreID? {
+  func nearCore(_ entry: ConsumedEntry, place: Int, isSpread: Bool) -> CoreID? {
     guard let cluster = entry.blocks.cluster else { return nil }
-    return nearCore(cluster, isMatrix: isMatrix, isSpread: isSpread, thread)
+    return nearCore(cluster, place: place, isSpread: isSpread)
   }
 
   @inline(never)
-  private func nearCore<S: Sharing>(
-    _ cluster: Int, isMatrix: Bool, isSpread: Bool, _ thread: borrowing SchedulerThread<S>
-  ) -> CoreID? {
-    let open = ~table.reservedClusters
-    let (idle, own) = (table.idle, table.favoured.of(1 << UInt64(cluster) & open))
-    let isIdleAlone = isSpread || (isMatrix ? idle.aic : idle.aiv0 | idle.aiv1) & open != 0
-    return isMatrix
-      ? matrixCore(among: own.aic, isSpread: isIdleAlone, thread)
-      : vectorCore(among: own.aiv0, own.aiv1, isSpread: isIdleAlone, thread)
+  private func nearCore(_ cluster: Int, place: Int, isSpread: Bool) -> CoreID? {
+    let (open, idle) = (~table.reservedClusters, table.idle)
+    let own = table.favoured.of(open)
+    if let core = core(in: idle.intersection(own), cluster: cluster, place: place) { return core }
+    let others = place == 0 ? idle.aic : idle.aiv0 | idle.aiv1
+    if isSpread || others & open != 0 || !table.isComplete(isMatrix: place == 0) { return nil }
+    return core(in: table.room.intersection(own), cluster: cluster, place: place)
   }
 
-  /// Of some cores with room, that of this cluster which has had the least.
-  /// - Parameter cluster: nil for none.
+  /// The same for a task of one kernel that is dispatched ahead.
   @inline(__always)
-  func core(
-    among room: CoreMasks, near cluster: Int?, isMatrix: Bool, _ cores: Cores
-  ) -> CoreID? {
-    guard let cluster else { return nil }
-    let first = CoreID(cluster: cluster, subtask: isMatrix ? 0 : 1)
-    let second = CoreID(cluster: cluster, subtask: isMatrix ? 0 : 2)
-    guard room.contains(first) else { return room.contains(second) ? second : nil }
-    guard room.contains(second) else { return first }
-    return cores[second].share.value < cores[first].share.value ? second : first
+  func nearCore(_ entry: ConsumedEntry, in room: CoreMasks) -> CoreID? {
+    guard let cluster = entry.blocks.cluster else { return nil }
+    return core(in: room, cluster: cluster, place: entry.activeMask.trailingZeroBitCount)
+  }
+
+  /// The core of a cluster for a kernel: that of its place, else of an AIV kernel the other AIV.
+  @inline(__always)
+  private func core(in masks: CoreMasks, cluster: Int, place: Int) -> CoreID? {
+    let own = CoreID(cluster: cluster, subtask: place)
+    if masks.contains(own) { return own }
+    if place == 0 { return nil }
+    let other = CoreID(cluster: cluster, subtask: 3 - place)
+    return masks.contains(other) ? other : nil
   }
 
   /// For a task that waits at some gates: the core whose newest dispatch is one of its

@@ -222,6 +222,8 @@ typedef struct taskbench_options {
     int with_snapshots;
     /* Worker c stays on the CPU at c. */
     int is_pinned;
+    /* The tasks of a point are to run near the core that it has. */
+    int is_near;
     /* The file of a trace, or NULL. */
     const char *trace;
     /* Steps that are recorded, and replayed together; 0 = none. */
